@@ -1,0 +1,45 @@
+# Python with its standard library compiled: the official image leaves the bytecode out, and a container on a read-only
+# root would compile it again at every start and at every health check.
+FROM python:3.13-slim-bookworm AS base
+ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+RUN python -m compileall -q --invalidation-mode unchecked-hash \
+    -x '/(site-packages|test|tests|idlelib|turtledemo|lib2to3|ensurepip|tkinter)/' /usr/local/lib/python3.*
+
+# Build tools live in this stage's own Python and never enter the virtualenv, which has not even pip.
+FROM base AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
+WORKDIR /build
+RUN ["python", "-m", "venv", "--without-pip", "/opt/venv"]
+
+COPY requirements.lock ./
+RUN pip --python /opt/venv/bin/python install --no-compile --require-hashes --no-deps --only-binary :all: -r requirements.lock \
+ && rm -rf /opt/venv/lib/python3.*/site-packages/*/tests \
+ && python -m compileall -q --invalidation-mode unchecked-hash /opt/venv/lib
+
+COPY requirements-build.lock ./
+RUN pip install --require-hashes --no-deps --only-binary :all: -r requirements-build.lock
+
+# The project goes beside the virtualenv, so that a change of the project is a small layer of the image.
+COPY pyproject.toml README.md LICENSE ./
+COPY migrations ./migrations
+COPY auth_service ./auth_service
+RUN pip wheel --no-deps --no-build-isolation --wheel-dir /build/dist . \
+ && pip --python /opt/venv/bin/python install --no-compile --no-deps --no-index --prefix /opt/project /build/dist/*.whl \
+ && python -m compileall -q --invalidation-mode unchecked-hash /opt/project/lib
+
+FROM base
+LABEL org.opencontainers.image.title="auth-service" \
+      org.opencontainers.image.description="Accounts, sessions and refresh tokens over HTTP" \
+      org.opencontainers.image.authors="The auth-service authors" \
+      org.opencontainers.image.licenses="MIT"
+ENV PATH=/opt/venv/bin:$PATH
+COPY --from=build /opt/venv /opt/venv
+COPY --from=build /opt/project /opt/venv
+WORKDIR /
+USER 10001:10001
+EXPOSE 8000
+# http.client rather than urllib: a proxy in the environment must not be asked about this container.
+HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=3 CMD ["python", "-I", "-S", "-c", \
+  "from http.client import HTTPConnection as C; c = C('127.0.0.1', 8000, timeout=4); c.request('GET', '/health/live'); raise SystemExit(c.getresponse().status != 200)"]
+ENTRYPOINT ["auth-service"]
+CMD ["serve", "--host", "0.0.0.0"]

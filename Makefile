@@ -1,0 +1,62 @@
+# One word per job; `make` alone lists them. Needs Python 3.11 or newer, and nothing else.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help run test torture check lock image clean
+
+# The first Python that runs (a pyenv shim may stand on the PATH and not run), is new enough and can make a virtualenv.
+usable := -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))'
+PYTHON ?= $(shell for python in python3.14 python3.13 python3.12 python3.11 python3; do \
+	"$$python" $(usable) >/dev/null 2>&1 && echo "$$python" && break; done)
+
+pip := .venv/bin/python -m pip --disable-pip-version-check --quiet
+# Everything is pinned by hash, and nothing is built from source: a build would fetch tools that no hash pins.
+install := $(pip) install --require-hashes --no-deps --only-binary :all:
+compile = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --only-binary :all: --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(UPGRADE)
+
+help: ## Say what each word does
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+
+run: .venv/.runtime ## Set everything up and serve on http://127.0.0.1:8000
+	.venv/bin/auth-service serve
+
+test: .venv/.dev ## Run the tests with branch coverage; `make test ARGS="-k refresh"` runs some of them
+	.venv/bin/python -m pytest --cov --cov-branch --cov-report=term-missing:skip-covered $(ARGS)
+
+torture: .venv/.dev ## Break everything for SECONDS=600 with SEED=1 and check that no session ended by accident or outlived its end
+	.venv/bin/python -m torture run --seconds $(or $(SECONDS),600) --seed $(or $(SEED),1) $(ARGS)
+
+check: .venv/.dev ## Lint, formatting, types, import walls and the locks
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	bash -n .ci/run
+	@echo 'locks: they satisfy pyproject.toml, without ecdsa, pyasn1 and rsa, and name no address'
+	@! .venv/bin/python -m pip check | grep -vE '^python-jose [0-9.]+ requires (ecdsa|pyasn1|rsa), which is not installed'
+	@! grep -nE '^(ecdsa|pyasn1|rsa)==|://' requirements*.lock
+
+lock: .venv/.dev ## Recompile the locks; `make lock UPGRADE=--upgrade` moves the pins to today's versions
+	.venv/bin/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
+		| $(compile) --no-annotate --output-file requirements-build.lock -
+	$(compile) --output-file requirements.lock pyproject.toml
+	$(compile) --output-file requirements-dev.lock --group dev \
+		--constraint requirements-build.lock --constraint requirements.lock pyproject.toml
+
+image: ## Build the container image auth-service
+	docker build -t auth-service .
+
+clean: ## Remove the virtualenv, caches and build output (never a database)
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.* htmlcov dist
+
+.venv/.runtime: pyproject.toml requirements-build.lock requirements.lock
+	@.venv/bin/python -m pip --version >/dev/null 2>&1 || "$(PYTHON)" $(usable) >/dev/null 2>&1 || { echo >&2 \
+		'This needs Python 3.11 or newer with its venv module (on Debian: apt-get install python3-venv).'; exit 1; }
+	@.venv/bin/python -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear .venv
+	$(install) -r requirements-build.lock -r requirements.lock
+	$(pip) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.dev: .venv/.runtime requirements-dev.lock
+	$(install) -r requirements-dev.lock
+	@touch $@

@@ -1,0 +1,46 @@
+"""`/auth/register`, `/auth/me` and `/auth/me/password`."""
+
+from fastapi import APIRouter, status
+
+from auth_service.api.dependencies import BearerDep, ServicesDep
+from auth_service.api.json_body import StrictJsonRoute
+from auth_service.api.openapi import problems
+from auth_service.api.schemas import Account, ChangePasswordBody, RegisterBody
+from auth_service.models import User
+
+router = APIRouter(prefix="/auth", tags=["accounts"], route_class=StrictJsonRoute)
+
+
+@router.post(
+    "/register",
+    status_code=status.HTTP_201_CREATED,
+    response_model=Account,
+    responses=problems(
+        "account-exists", "password-too-short", "password-too-long", "database-unavailable", "overloaded", body=True
+    ),
+)
+async def register(body: RegisterBody, services: ServicesDep) -> User:
+    """Create an account. Passwords are as long as the policy asks; no kind of character is asked for."""
+    return await services.accounts.register(body.email, body.password.get_secret_value(), body.username)
+
+
+BEARER = ("missing-access-token", "invalid-access-token", "database-unavailable")
+
+
+@router.get("/me", response_model=Account, responses=problems(*BEARER))
+async def me(bearer: BearerDep, services: ServicesDep) -> User:
+    """Return the account that the access token belongs to."""
+    return await services.accounts.show(bearer)
+
+
+@router.post(
+    "/me/password",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=problems(
+        *BEARER, "invalid-credentials", "password-too-short", "password-too-long", "overloaded", body=True
+    ),
+)
+async def change_password(body: ChangePasswordBody, bearer: BearerDep, services: ServicesDep) -> None:
+    """Set a new password. Every other session of the account ends; this one stays."""
+    current, new = body.current_password.get_secret_value(), body.new_password.get_secret_value()
+    await services.credentials.change_password(bearer, current, new)

@@ -1,0 +1,113 @@
+"""What routes ask for: the services, the bearer's token, where a request comes from.
+
+All of them are coroutines: a plain function would be sent to a thread for each request.
+"""
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Header
+from starlette.requests import Request
+
+from auth_service.errors import InvalidInput, MissingAccessToken
+from auth_service.repositories.database import Database
+from auth_service.services.accounts import Accounts
+from auth_service.services.bearers import Bearer, Bearers
+from auth_service.services.cleanup import Cleanup
+from auth_service.services.credentials import Credentials
+from auth_service.services.hashing import HashingLane
+from auth_service.services.health import Health
+from auth_service.services.own_sessions import OwnSessions
+from auth_service.services.revocations import Revocations
+from auth_service.services.sessions import Device, Sessions
+from auth_service.services.signing_keys import SigningKeys
+from auth_service.settings import Settings
+
+MAX_USER_AGENT = 256
+_BEARER = re.compile(r"(?i:bearer) +([A-Za-z0-9._~+/-]+=*) *")  # RFC 6750, section 2.1
+_IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
+
+
+@dataclass(frozen=True)
+class Services:
+    """The use cases that the routes call, plugged together in `main.py`."""
+
+    settings: Settings
+    accounts: Accounts
+    bearers: Bearers
+    credentials: Credentials
+    sessions: Sessions
+    own_sessions: OwnSessions
+    revocations: Revocations
+    keys: SigningKeys
+    health: Health
+    pool: Database
+    lane: HashingLane
+    cleanup: Cleanup
+
+
+async def get_services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+async def get_bearer_token(request: Request) -> str:
+    """The access token, from exactly one Authorization header (RFC 6750, section 2)."""
+    values = request.headers.getlist("authorization")
+    match = _BEARER.fullmatch(values[0]) if len(values) == 1 else None
+    if match is None:
+        raise MissingAccessToken
+    return match[1]
+
+
+async def get_bearer(token: Annotated[str, Depends(get_bearer_token)], services: "ServicesDep") -> Bearer:
+    """The user and the live session that the access token speaks for."""
+    return await services.bearers.identify(token)
+
+
+async def get_idempotency_key(
+    request: Request,
+    idempotency_key: Annotated[
+        str | None,
+        Header(description="1 to 255 visible ASCII characters; lets a lost answer be asked for again for 24 hours"),
+    ] = None,
+) -> str | None:
+    repeated = len(request.headers.getlist("idempotency-key")) > 1
+    if repeated or (idempotency_key is not None and not _IDEMPOTENCY_KEY.fullmatch(idempotency_key)):
+        raise InvalidInput("Idempotency-Key", "Must be one header of 1 to 255 visible ASCII characters.")
+    return idempotency_key
+
+
+async def get_device(request: Request, services: "ServicesDep") -> Device:
+    """Where the request comes from, as far as it can be believed."""
+    agent = "".join(c for c in request.headers.get("user-agent", "") if c.isprintable())[:MAX_USER_AGENT]
+    return Device(agent or None, _client_address(request, services.settings))
+
+
+def _client_address(request: Request, settings: Settings) -> str | None:
+    """The peer, or, if that is a trusted proxy, the rightmost address in X-Forwarded-For that no trusted proxy has."""
+    forwarded = ",".join(request.headers.getlist("x-forwarded-for")).split(",")
+    believed: str | None = None
+    for candidate in [request.client.host if request.client else "", *reversed(forwarded)]:
+        try:
+            address = _address(candidate)
+        except ValueError:
+            break
+        believed = str(address)
+        if not any(address in network for network in settings.proxy.trusted):
+            break
+    return believed
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """An address without its zone, which is free text, and IPv4 as IPv4 however it is written; raises ValueError."""
+    address = ipaddress.ip_address(text.strip().partition("%")[0])
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+ServicesDep = Annotated[Services, Depends(get_services)]
+BearerDep = Annotated[Bearer, Depends(get_bearer)]
+IdempotencyKey = Annotated[str | None, Depends(get_idempotency_key)]
+DeviceDep = Annotated[Device, Depends(get_device)]

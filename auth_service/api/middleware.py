@@ -1,0 +1,122 @@
+"""Around every request: an id, one log line, limits, and a last net for our own faults."""
+
+import asyncio
+import re
+import time
+from typing import Any
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uuid_utils import uuid7
+
+from auth_service.api.problems import BodyTooLarge, HeadersTooLarge, InternalError, RequestTimeout, answer
+
+log = structlog.get_logger()
+
+MAX_BODY_BYTES = 16 * 1024
+MAX_HEADER_BYTES = 16 * 1024
+MAX_HEADER_LINES = 100
+BODY_SECONDS = 10.0
+QUIET_PATHS = ("/health/",)
+UNKNOWN_PATH = "(unknown)"  # a path that is no route is somebody's text, and may be a token
+CLIENT_CLOSED_REQUEST = 499  # nginx's word for it, in our log alone
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+
+class RequestContext:
+    """Gives the request its id, in and out, and writes one line when it is answered."""
+
+    def __init__(self, app: ASGIApp, base_url: str) -> None:
+        self._app = app
+        self._base_url = base_url
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get("x-request-id", "")
+        request_id = given if _REQUEST_ID.fullmatch(given) else str(uuid7())
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        started, status = time.perf_counter(), 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-ID"] = request_id
+                headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        except ClientDisconnect:  # nobody is left to be answered, and it is no fault of ours
+            status = status or CLIENT_CLOSED_REQUEST
+        except Exception as error:  # the last net: the fault is logged without values, the client told
+            log.exception("request.failed", exc_info=error)
+            if not status:
+                await answer(InternalError(), self._base_url)(scope, receive, send_with_id)
+        finally:
+            write = log.debug if scope["path"].startswith(QUIET_PATHS) else log.info
+            write("request", **_summary(scope, status, started))
+
+
+def _summary(scope: Scope, status: int, started: float) -> dict[str, Any]:
+    """What the access line says: the route's own path where there is one, and never a query string."""
+    route = getattr(scope.get("route"), "path", None)
+    milliseconds = round((time.perf_counter() - started) * 1000, 2)
+    return {"method": scope["method"], "path": route or UNKNOWN_PATH, "status": status, "ms": milliseconds}
+
+
+class Limits:
+    """Refuses oversize headers and bodies before anyone parses them, and bodies that drip."""
+
+    def __init__(self, app: ASGIApp, base_url: str) -> None:
+        self._app = app
+        self._base_url = base_url
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = scope["headers"]
+        size = sum(len(name) + len(value) + 4 for name, value in headers)
+        if size > MAX_HEADER_BYTES or len(headers) > MAX_HEADER_LINES:
+            await answer(HeadersTooLarge(), self._base_url)(scope, receive, send)
+        elif _declared_length(scope) > MAX_BODY_BYTES:
+            await answer(BodyTooLarge(), self._base_url)(scope, receive, send)
+        else:
+            await self._app(scope, _Bounded(receive).receive, send)
+
+
+def _declared_length(scope: Scope) -> int:
+    declared = Headers(scope=scope).get("content-length", "0")
+    return int(declared) if declared.isascii() and declared.isdigit() and len(declared) < 20 else 0  # noqa: PLR2004
+
+
+class _Bounded:
+    """Counts a body while it arrives, for a client may not say how long it is, and looks at the clock."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._deadline = asyncio.get_running_loop().time() + BODY_SECONDS
+        self._size = 0
+        self._complete = False
+
+    async def receive(self) -> Message:
+        if self._complete:
+            return await self._receive()
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                message = await self._receive()
+        except TimeoutError:
+            raise RequestTimeout from None
+        self._size += len(message.get("body", b""))
+        self._complete = not message.get("more_body", False)
+        if self._size > MAX_BODY_BYTES:
+            raise BodyTooLarge
+        return message

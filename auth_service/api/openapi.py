@@ -1,0 +1,72 @@
+"""The OpenAPI document: each route names the problems it can answer with, and `/docs` needs no internet."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.docs import get_swagger_ui_html
+from starlette.responses import HTMLResponse
+from starlette.staticfiles import StaticFiles
+
+from auth_service.api.problem_table import PROBLEMS
+from auth_service.api.schemas import ProblemDetails
+
+ALWAYS = ("internal-error", "headers-too-large", "body-too-large", "bad-request")
+WITH_BODY = ("malformed-json", "request-timeout", "unsupported-media-type", "validation-error")
+
+
+def problems(*codes: str, body: bool = False) -> dict[int | str, dict[str, Any]]:
+    """Return the `responses` of a route: the named problems, those of a JSON body, and those of any route."""
+    found: dict[int | str, dict[str, Any]] = {}
+    for code in sorted({*codes, *ALWAYS, *(WITH_BODY if body else ())}):
+        problem = PROBLEMS[code]
+        description = f"`{code}`: {problem.explanation}"
+        if problem.status in found:
+            found[problem.status]["description"] += f"\n\n{description}"
+        else:
+            found[problem.status] = {
+                "description": description,
+                "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}},
+            }
+    return found
+
+
+def install(app: FastAPI, *, serve: bool) -> None:
+    """Add the schema of problems to the document, and serve it with its page unless this is production."""
+    make = app.openapi
+
+    def document() -> dict[str, Any]:
+        made = make()
+        schemas = made.setdefault("components", {}).setdefault("schemas", {})
+        schema = ProblemDetails.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas.update(schema.pop("$defs", {}))
+        schemas["ProblemDetails"] = schema
+        for unused in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(unused, None)
+        return made
+
+    app.openapi = document  # type: ignore[method-assign]
+    if serve:
+        _serve(app)
+
+
+def _serve(app: FastAPI) -> None:
+    spec = find_spec("fastapi_offline")  # found, not imported: only its files are wanted
+    if spec is None or spec.origin is None:
+        return
+    app.mount("/docs/assets", StaticFiles(directory=Path(spec.origin).parent / "static"))
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def openapi_document() -> dict[str, Any]:
+        return app.openapi()
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return get_swagger_ui_html(
+            openapi_url="openapi.json",
+            title=app.title,
+            swagger_js_url="docs/assets/swagger-ui-bundle.js",
+            swagger_css_url="docs/assets/swagger-ui.css",
+            swagger_favicon_url="docs/assets/favicon.png",
+        )

@@ -1,0 +1,142 @@
+"""What goes in and out over HTTP. Never derived from the tables: a row holds more than a client may see or set."""
+
+from datetime import datetime
+from typing import Annotated, Literal, Self
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+# Long enough for every policy, short enough that nobody hashes a novel.
+MAX_PASSWORD = 1024
+MAX_EMAIL = 320
+MAX_USERNAME = 64
+
+
+def _clean(text: str) -> str:
+    if "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("Must not hold NUL or half a surrogate pair.")
+    return text
+
+
+def _clean_secret(secret: SecretStr) -> SecretStr:
+    _clean(secret.get_secret_value())
+    return secret
+
+
+Email = Annotated[str, Field(min_length=3, max_length=MAX_EMAIL, examples=["ada@example.com"]), AfterValidator(_clean)]
+Username = Annotated[str, Field(min_length=1, max_length=MAX_USERNAME, examples=["ada"]), AfterValidator(_clean)]
+Password = Annotated[
+    SecretStr,
+    Field(min_length=1, max_length=MAX_PASSWORD, examples=["correct horse battery staple"]),
+    AfterValidator(_clean_secret),
+]
+Token = Annotated[SecretStr, Field(min_length=1, examples=["art_..."]), AfterValidator(_clean_secret)]
+
+
+class Body(BaseModel):
+    """A body from outside: exact types, no unknown fields, and no value in any error."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+class RegisterBody(Body):
+    email: Email
+    password: Password
+    username: Username | None = None
+
+
+class LoginBody(Body):
+    email: Email | None = None
+    username: Username | None = None
+    password: Password
+
+    @model_validator(mode="after")
+    def _one_name(self) -> Self:
+        if (self.email is None) == (self.username is None):
+            raise ValueError("Give exactly one of email and username.")
+        return self
+
+
+class RefreshTokenBody(Body):
+    refresh_token: Token
+
+
+class ChangePasswordBody(Body):
+    current_password: Password
+    new_password: Password
+
+
+class Account(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    email: str
+    username: str | None
+    role: str
+    is_active: bool
+    is_verified: bool
+    created_at: datetime
+    updated_at: datetime
+    last_login_at: datetime | None
+
+
+class Tokens(BaseModel):
+    """RFC 6749, section 5.1, and what a client wants to know besides. Lifetimes are in seconds."""
+
+    access_token: str
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105  # the type, not a token
+    expires_in: int
+    refresh_token: str
+    refresh_expires_in: int
+    session_id: UUID
+
+
+class SessionItem(BaseModel):
+    """A signed-in device. `ended_at` and `ended_reason` are null while it is alive."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    created_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
+    user_agent: str | None
+    ip: str | None
+    current: bool
+    ended_at: datetime | None
+    ended_reason: str | None
+
+
+class SessionList(BaseModel):
+    items: list[SessionItem]
+
+
+class JsonWebKeySet(BaseModel):
+    """RFC 7517, section 5; public keys only."""
+
+    keys: list[dict[str, str]]
+
+
+class Health(BaseModel):
+    status: Literal["ok"] = "ok"
+
+
+class Readiness(Health):
+    revocations: Literal["fresh", "stale"]
+
+
+class FieldError(BaseModel):
+    field: str
+    reason: str
+
+
+class ProblemDetails(BaseModel):
+    """RFC 9457. `code` is the stable word for programs."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str | None
+    errors: list[FieldError] | None = None

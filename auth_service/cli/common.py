@@ -1,0 +1,55 @@
+"""What every command does: read the settings, open the database, and tell in one line what went wrong."""
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+import click
+
+from auth_service import logs
+from auth_service.embedded_secret import with_secret
+from auth_service.errors import InvalidInput, Refused
+from auth_service.repositories.database import Database
+from auth_service.settings import Settings, WrongSettingError, read_settings
+
+Result = TypeVar("Result")
+
+
+class WrongSetting(click.ClickException):
+    exit_code = 2
+
+
+def settings_or_exit(*, with_key: bool = False) -> Settings:
+    """Read the settings, and if asked the embedded secret key; a wrong one is one line and exit code 2."""
+    try:
+        return with_secret(read_settings()) if with_key else read_settings()
+    except WrongSettingError as error:
+        raise WrongSetting(str(error)) from None
+
+
+def run_with_database(
+    work: Callable[[Database, Settings], Coroutine[Any, Any, Result]], *, with_key: bool = False, tell: bool = False
+) -> Result:
+    """Run a job on the database of the settings; what is refused becomes one line and exit code 1.
+
+    A job that changes accounts or keys tells its security events, at the level of the settings; others only warn.
+    """
+    settings = settings_or_exit(with_key=with_key)
+    quiet = settings.log.model_copy(update={"level": "warning"})
+    logs.configure(settings.log if tell else quiet, sys.stderr)  # the answer is on stdout
+
+    async def run() -> Result:
+        database = Database(settings.database)
+        try:
+            return await work(database, settings)
+        finally:
+            await database.dispose()
+
+    try:
+        return asyncio.run(run())
+    except InvalidInput as error:
+        raise click.ClickException(f"{error.field}: {error.reason}") from None
+    except Refused as error:
+        causes = logs.causes_of(error)  # "does not answer" may be a wrong password or a missing GRANT
+        raise click.ClickException(" ".join([error.detail, *(f"({cause})" for cause in causes[-1:])])) from None

@@ -1,0 +1,84 @@
+"""`auth-service keys`: the signing keys, looked at and changed by hand."""
+
+import json
+from collections.abc import Callable, Coroutine
+from datetime import datetime
+from typing import Any, BinaryIO, TypeVar
+
+import click
+
+from auth_service.cli.common import run_with_database
+from auth_service.repositories.database import Database
+from auth_service.security.keys import SecretKeys
+from auth_service.services.key_lifecycle import KeyLifecycle
+from auth_service.settings import Settings
+
+Result = TypeVar("Result")
+
+COLUMNS = ("kid", "state", "algorithm", "created_at", "activated_at", "retired_at", "secret_id")
+
+
+@click.group()
+def keys() -> None:
+    """Show and change the keys that sign access tokens. No command signs anyone out."""
+
+
+@keys.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print the keys as JSON.")
+def list_keys(as_json: bool) -> None:
+    """Show every key: pending (published), active (signs) or retired (still verifies)."""
+    found = _with_lifecycle(lambda lifecycle: lifecycle.list_all())
+    rows = [{column: _text(getattr(key, column)) for column in COLUMNS} for key in found]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+    else:
+        for row in rows:
+            click.echo("  ".join(row[column] or "-" for column in COLUMNS))
+
+
+@keys.command()
+def rotate() -> None:
+    """Publish a new key. It signs after six minutes, when every verifier can have it; the old one then retires."""
+    click.echo(f"published: {_with_lifecycle(lambda lifecycle: lifecycle.rotate())}")
+
+
+@keys.command()
+def advance() -> None:
+    """Take the steps that are due, as every running process does twice a minute by itself."""
+    for step, kid in _with_lifecycle(lambda lifecycle: lifecycle.advance()):
+        click.echo(f"{step}: {kid}" if kid else step)
+
+
+# One key id in 64 begins with a hyphen; as an option `-h` would be found in it.
+@keys.command(context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]})
+@click.argument("kid")
+def revoke(kid: str) -> None:
+    """Remove the key KID at once, in an emergency; tokens that it signed are refused within seconds."""
+    _with_lifecycle(lambda lifecycle: lifecycle.revoke(kid))
+    click.echo(f"revoked: {kid}")
+
+
+@keys.command("import")
+@click.argument("file", type=click.File("rb"))
+def import_key(file: BinaryIO) -> None:
+    """Publish the unencrypted P-256 private key in FILE (PEM; - for standard input). It signs after six minutes."""
+    pem = file.read()
+    click.echo(f"published: {_with_lifecycle(lambda lifecycle: lifecycle.import_key(pem))}")
+
+
+@keys.command()
+def rewrap() -> None:
+    """Encrypt the stored keys under the first secret of AUTH_SECRET_KEY, so that the others can be dropped."""
+    click.echo(f"encrypted again: {_with_lifecycle(lambda lifecycle: lifecycle.rewrap())}")
+
+
+def _with_lifecycle(work: Callable[[KeyLifecycle], Coroutine[Any, Any, Result]]) -> Result:
+    async def run(database: Database, settings: Settings) -> Result:
+        secrets = SecretKeys([secret.get_secret_value() for secret in settings.secret_key])
+        return await work(KeyLifecycle(database, secrets, settings.keys.rotation_interval))
+
+    return run_with_database(run, with_key=True, tell=True)
+
+
+def _text(value: str | datetime | None) -> str | None:
+    return value.isoformat(timespec="seconds") if isinstance(value, datetime) else value

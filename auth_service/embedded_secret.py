@@ -1,0 +1,44 @@
+"""The secret key of the embedded default: made on the first start and kept beside the SQLite file."""
+
+import os
+import secrets
+import tempfile
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from auth_service.settings import Settings, WrongSettingError
+
+
+def with_secret(settings: Settings) -> Settings:
+    """Return settings that have a secret key: the operator's, or the embedded one (lost with a database in memory).
+
+    Raises:
+        WrongSettingError: the folder of the SQLite file cannot be written.
+    """
+    if settings.secret_key:
+        return settings
+    file = settings.database.sqlite_file
+    try:
+        secret = _read_or_make(file.with_name(file.name + ".secret")) if file else secrets.token_urlsafe(48)
+    except OSError as error:
+        reason = f"the folder of the SQLite file cannot be used ({error.strerror})"
+        raise WrongSettingError(f"DATABASE_URL: {reason}; name another file or a PostgreSQL server") from None
+    return settings.model_copy(update={"secret_key": (SecretStr(secret),)})
+
+
+def _read_or_make(path: Path) -> str:
+    """Several workers may start at once: the first link wins, and everyone reads what it holds."""
+    if not path.exists():
+        # Not named by the process id: in containers that share a volume it is always 1. Mode 0600 from the start.
+        descriptor, name = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
+        draft = Path(name)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(48))
+        try:
+            path.hardlink_to(draft)
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return path.read_text().strip()

@@ -1,0 +1,121 @@
+"""What can be refused: a word, a sentence, and the data that goes with it. No HTTP in here.
+
+    Refused
+    ├── InvalidInput              a field that cannot be taken
+    │   └── InvalidPassword       ... because the password policy says so
+    ├── AccountExists
+    ├── InvalidCredentials
+    ├── InvalidRefreshToken
+    ├── MissingAccessToken
+    ├── InvalidAccessToken
+    ├── InvalidInternalToken
+    ├── NoSuchSession
+    ├── NoSuchUser
+    └── Unavailable               the machinery failed or is full; the same request may work later
+        ├── DatabaseUnavailable
+        │   └── SchemaNotReady
+        └── HashingOverloaded
+
+`api/problems.py` holds the one table that turns each word into a status code.
+"""
+
+from typing import ClassVar
+
+
+class Refused(Exception):  # noqa: N818  # a refusal is an answer, not an error of ours
+    """A use case said no.
+
+    `code` is a stable word for programs, `detail` a sentence for people. Neither ever repeats what the caller sent.
+    """
+
+    code: ClassVar[str] = "refused"
+    detail: str = "The request was refused."
+
+    def __init__(self, detail: str | None = None) -> None:
+        self.detail = detail or type(self).detail
+        super().__init__(self.detail)
+
+
+class InvalidInput(Refused):
+    """A field does not hold what was expected: `field` names it, `reason` says what was expected."""
+
+    code = "validation-error"
+    detail = "The request has fields that cannot be taken."
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__()
+        self.field = field
+        self.reason = reason
+
+
+class InvalidPassword(InvalidInput):
+    """The password policy refuses a password; `word` is the stable reason, such as `password-too-short`."""
+
+    def __init__(self, field: str, word: str, detail: str) -> None:
+        super().__init__(field, word)
+        self.code = word  # type: ignore[misc]  # each rule of the policy has a word of its own
+        self.detail = detail
+
+
+class AccountExists(Refused):
+    code = "account-exists"
+    detail = "Email or username already registered"
+
+
+class InvalidCredentials(Refused):
+    code = "invalid-credentials"
+    detail = "The account or the password is wrong."
+
+
+class InvalidRefreshToken(Refused):
+    code = "invalid-refresh-token"
+    detail = "The refresh token is not valid; sign in again."
+
+
+class MissingAccessToken(Refused):
+    code = "missing-access-token"
+    detail = "Send an access token in the Authorization header, as 'Bearer TOKEN'."
+
+
+class InvalidAccessToken(Refused):
+    code = "invalid-access-token"
+    detail = "The access token is not valid, has expired, or its session has ended."
+
+
+class InvalidInternalToken(Refused):
+    code = "invalid-internal-token"
+    detail = "This route is for the inside: send AUTH_INTERNAL_TOKEN in the header X-Internal-Token."
+
+
+class NoSuchSession(Refused):
+    code = "not-found"
+    detail = "You have no such session."
+
+
+class NoSuchUser(Refused):
+    code = "not-found"
+    detail = "There is no such user."
+
+
+class Unavailable(Refused):
+    """The machinery failed or is full. Never a verdict about the caller; `retry_after` is in seconds."""
+
+    code = "unavailable"
+    detail = "The service cannot answer just now; try again."
+    retry_after: int = 1
+
+
+class DatabaseUnavailable(Unavailable):
+    code = "database-unavailable"
+    detail = "The database does not answer just now; try again."
+
+
+class SchemaNotReady(DatabaseUnavailable):
+    code = "schema-not-ready"
+    detail = "The database schema is not at the version of this service: run 'auth-service migrate'."
+    retry_after = 5
+
+
+class HashingOverloaded(Unavailable):
+    code = "overloaded"
+    detail = "Too many passwords are being checked just now; try again."

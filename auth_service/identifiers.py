@@ -1,0 +1,55 @@
+"""Canonical forms of what people sign in with. The same functions everywhere: register, login, import, search."""
+
+import re
+import unicodedata
+
+from email_validator import EmailNotValidError, validate_email
+
+from auth_service.errors import InvalidInput
+
+_USERNAME = re.compile(r"[^\W_][\w.\-]{0,63}")
+
+
+def canonical_email(email: str) -> str:
+    """Return the form under which an e-mail address is unique: NFC, trimmed, case-folded, ASCII domain (IDNA).
+
+    Raises:
+        InvalidInput: not an address, or one that could be mistaken for another person's (Unicode TR36, 2.1).
+    """
+    _refuse_lookalikes("email", email)
+    try:
+        found = validate_email(email.strip(), check_deliverability=False, globally_deliverable=False)
+    except (EmailNotValidError, ValueError):
+        raise InvalidInput("email", "Must be an e-mail address, such as name@host.example.") from None
+    return f"{_canonical(found.local_part)}@{found.ascii_domain.lower()}"
+
+
+def canonical_username(username: str) -> str:
+    """Return the form under which a username is unique: NFC, trimmed, case-folded.
+
+    Raises:
+        InvalidInput: other characters than letters, digits, '.', '_' and '-', or more than 64 of them.
+    """
+    _refuse_lookalikes("username", username)
+    name = unicodedata.normalize("NFC", username.strip())
+    if not _USERNAME.fullmatch(name):
+        reason = "Must be 1 to 64 letters, digits, '.', '_' or '-', and start with a letter or a digit."
+        raise InvalidInput("username", reason)
+    return _canonical(name)
+
+
+def canonical_password(password: str) -> str:
+    """NFC, and nothing else: no case folding, no trimming, no compatibility forms (NIST SP 800-63B-4, 3.1.1.2)."""
+    return unicodedata.normalize("NFC", password)
+
+
+def _canonical(text: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+
+
+def _refuse_lookalikes(field: str, text: str) -> None:
+    """A character that folds into ASCII (KELVIN SIGN, full-width letters, ligatures) spells somebody else's name."""
+    for character in text.strip():
+        folded = unicodedata.normalize("NFKC", character).casefold()
+        if not character.isascii() and any(part.isascii() for part in folded):
+            raise InvalidInput(field, "Holds a character that looks like another one; use the plain letter.")

@@ -1,0 +1,94 @@
+"""Structured logs: one event a line, JSON in production, readable in a terminal, nothing told in secret."""
+
+import logging
+import sys
+import traceback
+from types import TracebackType
+from typing import Any, TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from auth_service.settings import LogSettings
+
+# Their lines repeat what our own events say, or hold values; what goes wrong in them is still told.
+QUIET = ("asyncio", "aiosqlite", "sqlalchemy.engine", "sqlalchemy.pool", "alembic", "apscheduler", "uvicorn.access")
+
+
+def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
+    """Send our events and every library's log records through the same processors to `stream` (standard output)."""
+    stream = stream or sys.stdout
+    as_console = settings.format == "console" or (settings.format is None and stream.isatty())
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _frames_without_values,
+        _one_line,
+    ]
+    render: Processor = (
+        structlog.dev.ConsoleRenderer(pad_event_to=0) if as_console else structlog.processors.JSONRenderer()
+    )
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[_foreign_message, *shared],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(settings.level.upper())
+    # With DB_ECHO, SQLAlchemy prints by itself, in lines of its own, unless its logger has a handler already.
+    logging.getLogger("sqlalchemy.engine.Engine").handlers[:] = [logging.NullHandler()]
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _frames_without_values(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Tell an exception by its type and its frames. Its message is left out: drivers quote values in theirs."""
+    found = event.pop("exc_info", None)
+    if found is True:
+        found = sys.exc_info()
+    if isinstance(found, BaseException):
+        found = (type(found), found, found.__traceback__)
+    if found and found[0] is not None:
+        event["exception"] = found[0].__qualname__
+        event["frames"] = _frames(found[2])
+        event["caused_by"] = causes_of(found[1])
+    event.pop("exc_text", None)
+    return event
+
+
+def _frames(trace: TracebackType | None) -> list[str]:
+    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(trace)]
+
+
+def causes_of(error: BaseException | None) -> list[str]:
+    """The chain of an exception's causes: type names, and the SQLSTATE where there is one."""
+    causes = []
+    while error := (error.__cause__ or error.__context__ if error else None):
+        causes.append(" ".join(filter(None, [type(error).__qualname__, getattr(error, "sqlstate", None)])))
+    return causes
+
+
+def _foreign_message(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    record = event.get("_record")
+    return {"logger": record.name if record else "", **event}
+
+
+def _one_line(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Escape what could end a line or colour a terminal; an attacker's header must not write log lines of its own."""
+    return {key: _escaped(value) for key, value in event.items()}
+
+
+def _escaped(value: Any) -> Any:
+    if isinstance(value, str) and not value.isprintable():
+        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in value)
+    return value

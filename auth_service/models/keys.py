@@ -1,0 +1,45 @@
+"""The life of a signing key, as a pure rule: it is told the time."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from auth_service.models.tables import KeyState, SigningKey
+
+
+class KeyStep(StrEnum):
+    """One step in the life of a signing key."""
+
+    ADD = "add"
+    RETIRE = "retire"
+    ACTIVATE = "activate"
+    REMOVE = "remove"
+
+
+PUBLISHED_FIRST = timedelta(minutes=6)  # the key set's max-age of 300 s, and a minute for every process to publish it
+RETIRED_FOR = timedelta(minutes=12)  # the longest life of an access token, its leeway, and a minute to follow
+
+
+def due_steps(keys: Sequence[SigningKey], now: datetime, rotation_interval: timedelta) -> list[tuple[KeyStep, str]]:
+    """Say what is due for these keys, oldest first: each step with the `kid` it is about ('' for a key to be added).
+
+    A key is published before it signs, and verifies until the last token that it signed has expired. An interval of
+    zero means that nothing is rotated by itself.
+    """
+    pending = [key for key in keys if key.state == KeyState.PENDING]
+    active = [key for key in keys if key.state == KeyState.ACTIVE]
+    steps = [
+        (KeyStep.REMOVE, key.kid)
+        for key in keys
+        if key.state == KeyState.RETIRED and key.retired_at and now - key.retired_at >= RETIRED_FOR
+    ]
+    if pending and now - pending[0].created_at >= PUBLISHED_FIRST:
+        steps += [(KeyStep.RETIRE, key.kid) for key in active]
+        steps.append((KeyStep.ACTIVATE, pending[0].kid))
+    elif not pending and rotation_interval and any(_is_old(key, now, rotation_interval) for key in active):
+        steps.append((KeyStep.ADD, ""))
+    return steps
+
+
+def _is_old(key: SigningKey, now: datetime, rotation_interval: timedelta) -> bool:
+    return key.activated_at is not None and now - key.activated_at >= rotation_interval - PUBLISHED_FIRST

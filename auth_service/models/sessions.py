@@ -1,0 +1,100 @@
+"""What a session is, and the pure rules about it. A rule never reads a clock: it is told the time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+ROTATIONS_KEPT = 8
+FAST_FORWARD_LIMIT = 3
+IDEMPOTENCY_WINDOW = timedelta(hours=24)
+
+
+class EndReason(StrEnum):
+    """Why a session ended: kept on its row and told in one security event, never to whoever is refused."""
+
+    LOGOUT = "logout"
+    REUSE = "reuse"
+    PASSWORD_CHANGED = "password_changed"  # noqa: S105  # a reason, not a password
+    USER_DISABLED = "user_disabled"
+    EVICTED = "evicted"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True)
+class SessionRules:
+    """How long a session may be used, and how long a spent token is still answered."""
+
+    grace: timedelta
+    idle_lifetime: timedelta
+    absolute_lifetime: timedelta
+    max_per_user: int
+
+
+@dataclass(frozen=True)
+class Session:
+    """A session as one statement read it: its row, its user, and the database's clock at that moment."""
+
+    id: UUID
+    user_id: UUID
+    role: str
+    credential_is_current: bool
+    generation: int
+    rotations: Sequence[datetime]
+    idempotency_hash: bytes | None
+    last_used_at: datetime
+    expires_at: datetime
+    revoked_at: datetime | None
+    now: datetime
+
+    def usable_until(self, rules: SessionRules) -> datetime:
+        """The end of the absolute life, or of the idle life if nothing is refreshed before; whichever is sooner."""
+        return min(self.expires_at, self.last_used_at + rules.idle_lifetime)
+
+
+@dataclass(frozen=True)
+class OwnSession:
+    """A session as its owner sees it."""
+
+    id: UUID
+    created_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
+    user_agent: str | None
+    ip: str | None
+    ended_at: datetime | None
+    ended_reason: str | None
+
+
+class Verdict(StrEnum):
+    """What a refresh token turned out to be. Only the first two are answered with tokens."""
+
+    ROTATED = "rotated"  # current, or ahead by what a failover can have lost
+    REPLAY = "replay"  # spent a moment ago: a retry, a second tab, a lost answer
+    REUSE = "reuse"  # spent long ago: two parties hold this session
+    ENDED = "ended"
+    AHEAD = "ahead"  # newer than any rotation that a failover can have lost
+    RACE = "race"  # current and alive, so it should have rotated: try again
+    UNKNOWN = "unknown"  # well made, but its session is gone
+    FORGED = "forged"  # not of our making
+
+
+def judge(session: Session, generation: int, idempotency_hash: bytes | None, rules: SessionRules) -> Verdict:
+    """Decide about a token of `generation` that the guarded update did not accept.
+
+    The end of a session beats the grace. The bound on the grace also holds for the immediate parent: a thief who stays
+    one step behind is caught.
+    """
+    if session.revoked_at or not session.credential_is_current or session.now >= session.usable_until(rules):
+        return Verdict.ENDED
+    behind = session.generation - generation
+    if behind <= 0:
+        return Verdict.RACE if -behind <= FAST_FORWARD_LIMIT else Verdict.AHEAD
+    superseded = session.rotations[behind - 1] if behind <= len(session.rotations) else None
+    if superseded is None:
+        return Verdict.REUSE
+    age = session.now - superseded
+    same_request = idempotency_hash is not None and idempotency_hash == session.idempotency_hash
+    retried = behind == 1 and same_request and age < IDEMPOTENCY_WINDOW
+    return Verdict.REPLAY if age < rules.grace or retried else Verdict.REUSE

@@ -1,0 +1,132 @@
+"""The tables."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar
+from uuid import UUID
+
+from sqlalchemy import JSON, BigInteger, DateTime, Index, LargeBinary, MetaData, String, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlmodel import Field, SQLModel
+from uuid_utils.compat import uuid7
+
+from auth_service.models.types import IsoTimes, UtcDateTime
+
+SQLModel.metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+
+class User(SQLModel, table=True):
+    """A person. Raising `credential_epoch` ends every session that was opened before."""
+
+    __tablename__ = "users"
+    __table_args__ = (
+        Index("uq_users_email_canonical", "email_canonical", unique=True),
+        Index("uq_users_username_canonical", "username_canonical", unique=True),
+    )
+
+    id: UUID = Field(default_factory=uuid7, primary_key=True)
+    email: str = Field(sa_type=String(320))
+    email_canonical: str = Field(sa_type=String(640))
+    username: str | None = Field(default=None, sa_type=String(64))
+    username_canonical: str | None = Field(default=None, sa_type=String(192))
+    hashed_password: str = Field(sa_type=String(512))
+    role: str = Field(default="user", sa_type=String(64))
+    is_active: bool = True
+    is_verified: bool = False
+    credential_epoch: int = 0
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    updated_at: datetime = Field(sa_type=UtcDateTime)
+    last_login_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class RefreshToken(SQLModel, table=True):
+    """One signed-in device; the row stays, and its generation rises with each refresh. `id` is the `sid` claim.
+
+    No index covers a column that a refresh changes, so that those updates stay in place (HOT) on PostgreSQL.
+    """
+
+    __tablename__ = "refresh_tokens"
+    __table_args__: ClassVar[Any] = (
+        Index("uq_refresh_tokens_secret_hash", "secret_hash", unique=True),
+        Index("ix_refresh_tokens_user_id_expires_at", "user_id", "expires_at"),
+        Index("ix_refresh_tokens_expires_at", "expires_at"),
+        Index(
+            "ix_refresh_tokens_revoked_at",
+            "revoked_at",
+            postgresql_where=text("revoked_at IS NOT NULL"),
+            sqlite_where=text("revoked_at IS NOT NULL"),
+        ),
+        {"postgresql_with": {"fillfactor": 85}},
+    )
+
+    id: UUID = Field(default_factory=uuid7, primary_key=True)
+    user_id: UUID = Field(foreign_key="users.id", ondelete="CASCADE")
+    credential_epoch: int
+    secret_hash: bytes = Field(sa_type=LargeBinary(32))
+    generation: int = Field(default=0, sa_type=BigInteger)
+    rotations: list[datetime] = Field(
+        default_factory=list,
+        sa_type=ARRAY(DateTime(timezone=True)).with_variant(IsoTimes(), "sqlite"),
+    )
+    idempotency_hash: bytes | None = Field(default=None, sa_type=LargeBinary(32))
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    last_used_at: datetime = Field(sa_type=UtcDateTime)
+    expires_at: datetime = Field(sa_type=UtcDateTime)
+    revoked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    revoked_reason: str | None = Field(default=None, sa_type=String(32))
+    user_agent: str | None = Field(default=None, sa_type=String(256))
+    ip: str | None = Field(default=None, sa_type=String(45))
+
+
+class DeletedSession(SQLModel, table=True):
+    """The id of a session whose row is gone, written by a trigger: its access tokens may still be around."""
+
+    __tablename__ = "deleted_sessions"
+
+    session_id: UUID = Field(primary_key=True)
+    deleted_at: datetime = Field(sa_type=UtcDateTime, index=True)
+
+
+class KeyState(StrEnum):
+    PENDING = "pending"  # published, not yet used
+    ACTIVE = "active"  # signs; at most one
+    RETIRED = "retired"  # still verifies what it signed
+
+
+class SigningKey(SQLModel, table=True):
+    """A key pair that signs access tokens; the private half is encrypted under a key derived from the secret key."""
+
+    __tablename__ = "signing_keys"
+    __table_args__ = (
+        Index(
+            "uq_signing_keys_one_active",
+            "state",
+            unique=True,
+            postgresql_where=text("state = 'active'"),
+            sqlite_where=text("state = 'active'"),
+        ),
+    )
+
+    kid: str = Field(primary_key=True, sa_type=String(64))
+    algorithm: str = Field(sa_type=String(16))
+    public_jwk: dict[str, str] = Field(sa_type=JSON)
+    private_key: bytes = Field(sa_type=LargeBinary)
+    secret_id: str = Field(sa_type=String(16))
+    state: str = Field(sa_type=String(16))
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    activated_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    retired_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+USERS = SQLModel.metadata.tables["users"]
+REFRESH_TOKENS = SQLModel.metadata.tables["refresh_tokens"]
+DELETED_SESSIONS = SQLModel.metadata.tables["deleted_sessions"]
+SIGNING_KEYS = SQLModel.metadata.tables["signing_keys"]

@@ -1,0 +1,91 @@
+"""The one place that turns what a driver raises into what the service says."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from auth_service.errors import AccountExists, DatabaseUnavailable, Refused, SchemaNotReady
+
+
+class TransactionConflict(DatabaseUnavailable):
+    """The transaction lost against another one and left nothing behind: it may be run again."""
+
+
+class WrongServer(DatabaseUnavailable):
+    """The server at the other end cannot do what it should (a standby after a failover): the connection must go."""
+
+
+# Index name on PostgreSQL, column name on SQLite: which conflict a unique violation is.
+CONFLICTS: dict[str, type[Refused]] = {
+    "uq_users_email_canonical": AccountExists,
+    "uq_users_username_canonical": AccountExists,
+    "users.email_canonical": AccountExists,
+    "users.username_canonical": AccountExists,
+}
+
+# SQLSTATE (PostgreSQL manual, appendix A), the longest prefix wins; what is not here is a fault of our own, a 500.
+VERDICTS: dict[str, type[DatabaseUnavailable]] = {
+    "08": DatabaseUnavailable,  # connection exception
+    "25006": WrongServer,  # read-only transaction
+    "25P03": DatabaseUnavailable,  # idle in transaction for too long
+    "28": DatabaseUnavailable,  # role or password refused: rotated by the operator
+    "3D000": DatabaseUnavailable,  # no such database
+    "3F000": SchemaNotReady,
+    "40001": TransactionConflict,  # serialization failure
+    "40P01": TransactionConflict,  # deadlock
+    "42501": DatabaseUnavailable,  # the role may not
+    "42703": SchemaNotReady,  # no such column
+    "42704": DatabaseUnavailable,  # the URL has an option that the server does not know
+    "42P01": SchemaNotReady,  # no such table
+    "53": DatabaseUnavailable,  # out of connections, memory or disk
+    "55P03": TransactionConflict,  # lock time-out
+    "57": DatabaseUnavailable,  # statement time-out, shutdown, starting up
+    "58": DatabaseUnavailable,  # input/output error
+    "XX": DatabaseUnavailable,  # the server's internal error, such as a corrupt page
+}
+
+
+@contextmanager
+def domain_errors() -> Iterator[None]:
+    """Raise `DatabaseUnavailable` or a named conflict in place of what SQLAlchemy and its drivers raise."""
+    try:
+        yield
+    except IntegrityError as error:
+        conflict = _conflict_of(error)
+        if conflict is None:
+            raise
+        raise conflict from None
+    except DBAPIError as error:
+        verdict = _verdict_of(error)
+        if verdict is None:
+            raise
+        raise verdict from error
+    except (PoolTimeoutError, OSError, OverflowError) as error:  # TimeoutError and refused connections are OSErrors
+        raise DatabaseUnavailable from error
+
+
+def _conflict_of(error: IntegrityError) -> Refused | None:
+    driver_error = error.orig.__cause__ if error.orig else None
+    name = getattr(driver_error, "constraint_name", None) or str(error.orig).partition("failed: ")[2]
+    conflict = CONFLICTS.get(name)
+    return conflict() if conflict else None
+
+
+def _verdict_of(error: DBAPIError) -> DatabaseUnavailable | None:
+    sqlstate = getattr(error.orig, "sqlstate", None)
+    if sqlstate:
+        found = VERDICTS.get(sqlstate) or VERDICTS.get(sqlstate[:2])
+        return found() if found else None
+    if isinstance(error.orig, sqlite3.OperationalError):
+        return SchemaNotReady() if "no such" in str(error.orig) else DatabaseUnavailable()
+    if type(error.orig) is sqlite3.DatabaseError or error.connection_invalidated or _is_client_side(error):
+        return DatabaseUnavailable()
+    return None
+
+
+def _is_client_side(error: DBAPIError) -> bool:
+    """asyncpg's own errors about a dead connection carry no SQLSTATE."""
+    return type(error.orig).__name__ in {"InterfaceError", "InternalClientError"}

@@ -1,0 +1,52 @@
+"""Runs the packaged migrations, one migrator at a time, and knows which version the code expects."""
+
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import Connection
+
+from auth_service.errors import SchemaNotReady
+
+BUDGET = timedelta(minutes=6)  # a minute of waiting for another migrator, and five of work
+PACKAGE = Path(__file__).parent.parent
+# In a checkout the folder stands beside the package, in a wheel inside it.
+FOLDER = next(path for path in (PACKAGE / "migrations", PACKAGE.parent / "migrations") if path.is_dir())
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(FOLDER))
+    return config
+
+
+@cache
+def head() -> str:
+    """The revision that this version of the code works on."""
+    found = ScriptDirectory.from_config(_config()).get_current_head()
+    if found is None:
+        raise RuntimeError("the migrations have no single head")
+    return found
+
+
+def upgrade(connection: Connection) -> list[str]:
+    """Bring the schema to head, on a connection with a transaction; return the revisions that were applied.
+
+    Waits for another migrator, up to a minute, and then finds that nothing is left to do.
+
+    Raises:
+        SchemaNotReady: the schema is at a revision that this version of the code does not know.
+    """
+    applied: list[str] = []
+    config = _config()
+    config.attributes["connection"] = connection
+    config.attributes["applied"] = applied
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise SchemaNotReady("The database schema is newer than this service: update the service.") from error
+    return applied

@@ -1,0 +1,166 @@
+"""Sessions: one row per signed-in device. Guards sit in the statements, so that the database judges every race."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    Interval,
+    LargeBinary,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    insert,
+    literal,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.ext.asyncio import AsyncConnection
+from uuid_utils.compat import uuid7
+
+from auth_service.models import (
+    FAST_FORWARD_LIMIT,
+    REFRESH_TOKENS,
+    ROTATIONS_KEPT,
+    USERS,
+    EndReason,
+    Session,
+    User,
+    UtcDateTime,
+)
+from auth_service.repositories.clock import time_of
+
+T = REFRESH_TOKENS.c
+
+# The one statement of a refresh. A racer waits for the row, finds the generation moved on, and matches nothing.
+_ROTATE = """
+UPDATE refresh_tokens
+SET generation = :generation + 1,
+    rotations = {rotations},
+    idempotency_hash = :idempotency_hash,
+    last_used_at = {now}
+WHERE secret_hash = :secret_hash
+  AND generation BETWEEN :generation - {fast_forward} AND :generation
+  AND revoked_at IS NULL
+  AND expires_at > {now}
+  AND last_used_at > {idle_since}
+  AND EXISTS (SELECT 1 FROM users AS u WHERE u.id = refresh_tokens.user_id AND u.is_active
+              AND u.credential_epoch = refresh_tokens.credential_epoch)
+RETURNING id, user_id, generation, rotations, idempotency_hash, last_used_at, expires_at,
+          (SELECT u.role FROM users AS u WHERE u.id = refresh_tokens.user_id) AS role
+"""
+_RETURNED = (T.id, T.user_id, T.generation, T.rotations, T.idempotency_hash, T.last_used_at, T.expires_at)
+_GENERATION = bindparam("generation", type_=BigInteger())
+_ROTATE_ON = {
+    "postgresql": text(
+        _ROTATE.format(
+            rotations="(array_fill(clock_timestamp(), ARRAY[(:generation - generation + 1)::int]) || rotations)"
+            f"[1:{ROTATIONS_KEPT}]",
+            now="clock_timestamp()",
+            idle_since="clock_timestamp() - :idle",
+            fast_forward=FAST_FORWARD_LIMIT,
+        )
+    )
+    .bindparams(_GENERATION, bindparam("idle", type_=Interval()), bindparam("idempotency_hash", type_=LargeBinary()))
+    .columns(*_RETURNED, USERS.c.role),
+    "sqlite": text(
+        _ROTATE.format(
+            rotations="prepend_times(rotations, :now, :generation - generation + 1)",
+            now=":now",
+            idle_since=":idle_since",
+            fast_forward=FAST_FORWARD_LIMIT,
+        )
+    )
+    .bindparams(bindparam("now", type_=UtcDateTime()), bindparam("idle_since", type_=UtcDateTime()))
+    .columns(*_RETURNED, USERS.c.role),
+}
+
+
+class RefreshTokens:
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+        self._dialect = connection.dialect.name
+
+    async def open(
+        self, user: User, secret_hash: bytes, lifetime: timedelta, user_agent: str | None, ip: str | None
+    ) -> Session | None:
+        """Insert a session for a user whose credentials are still those that were verified; None if they are not.
+
+        The row of the user is locked FOR SHARE: a password change either comes first, and nothing is inserted, or waits
+        and then ends this session with the others.
+        """
+        now = time_of(self._connection)
+        times = {"created_at": now, "last_used_at": now, "expires_at": time_of(self._connection, lifetime)}
+        given = {
+            "id": uuid7(), "user_id": user.id, "credential_epoch": user.credential_epoch, "secret_hash": secret_hash,
+            "generation": 0, "rotations": [], "user_agent": user_agent, "ip": ip,
+        }  # fmt: skip
+        values = times | {name: literal(value, T[name].type) for name, value in given.items()}
+        still_so = (
+            select(*values.values())
+            .select_from(USERS)
+            .where(USERS.c.id == user.id, USERS.c.credential_epoch == user.credential_epoch, USERS.c.is_active)
+            .with_for_update(read=True)
+        )
+        statement = insert(REFRESH_TOKENS).from_select(list(values), still_so)
+        row = (await self._connection.execute(statement.returning(*_RETURNED))).one_or_none()
+        return _alive(row, user.role) if row else None
+
+    async def rotate(
+        self, secret_hash: bytes, generation: int, idempotency_hash: bytes | None, idle: timedelta
+    ) -> Session | None:
+        """Raise a live session from `generation`, or from up to three before it, by one; None if the guard refused."""
+        parameters = {"secret_hash": secret_hash, "generation": generation, "idempotency_hash": idempotency_hash}
+        if self._dialect == "postgresql":
+            parameters |= {"idle": idle}
+        else:
+            now = datetime.now(UTC)
+            parameters |= {"now": now, "idle_since": now - idle}
+        row = (await self._connection.execute(_ROTATE_ON[self._dialect], parameters)).one_or_none()
+        return _alive(row, row.role) if row else None
+
+    async def find(self, secret_hash: bytes) -> Session | None:
+        row = (await self._connection.execute(self._session().where(T.secret_hash == secret_hash))).one_or_none()
+        return Session(**row._mapping) if row else None  # noqa: SLF001  # a row as a mapping
+
+    async def revoke(self, secret_hash: bytes, reason: EndReason) -> tuple[UUID, UUID] | None:
+        """End a session and keep the reason; return its id and its user's.
+
+        None if it is unknown, or had ended before: the reason of that stays.
+        """
+        statement = (
+            update(REFRESH_TOKENS)
+            .values(revoked_at=time_of(self._connection), revoked_reason=reason)
+            .where(T.secret_hash == secret_hash, T.revoked_at.is_(None))
+            .returning(T.id, T.user_id)
+        )
+        row = (await self._connection.execute(statement)).one_or_none()
+        return (row.id, row.user_id) if row else None
+
+    def _session(self) -> Select[Any]:
+        current = and_(USERS.c.is_active, USERS.c.credential_epoch == T.credential_epoch)
+        return select(
+            T.id,
+            T.user_id,
+            USERS.c.role,
+            current.label("credential_is_current"),
+            T.generation,
+            T.rotations,
+            T.idempotency_hash,
+            T.last_used_at,
+            T.expires_at,
+            T.revoked_at,
+            time_of(self._connection).label("now"),
+        ).join(USERS, USERS.c.id == T.user_id)
+
+
+def _alive(row: Row[Any], role: str) -> Session:
+    """A session that a guard has just let through is alive, and was last used now."""
+    return Session(
+        id=row.id, user_id=row.user_id, role=role, credential_is_current=True, generation=row.generation,
+        rotations=row.rotations, idempotency_hash=row.idempotency_hash, last_used_at=row.last_used_at,
+        expires_at=row.expires_at, revoked_at=None, now=row.last_used_at,
+    )  # fmt: skip

@@ -1,0 +1,57 @@
+"""The signing keys as they are stored: public halves in the open, private halves encrypted."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from auth_service.models import SIGNING_KEYS, KeyState, SigningKey
+from auth_service.repositories.clock import time_of
+
+KEYS_LOCK = 4_711_003  # beside the locks of the migrators and of the clean-up
+
+
+class SigningKeys:
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def list_all(self) -> Sequence[SigningKey]:
+        """Every key that will sign, signs or still verifies, oldest first."""
+        rows = await self._connection.execute(select(SIGNING_KEYS).order_by(SIGNING_KEYS.c.created_at))
+        return [SigningKey(**row._mapping) for row in rows]  # noqa: SLF001  # a row as a mapping
+
+    async def lock(self) -> datetime:
+        """Wait to be the only one who changes keys, until this transaction ends; return the database's time."""
+        if self._connection.dialect.name == "postgresql":
+            await self._connection.execute(select(func.pg_advisory_xact_lock(KEYS_LOCK)))
+        now: datetime = (await self._connection.execute(select(time_of(self._connection)))).scalar_one()
+        return now
+
+    async def add_first(self, values: dict[str, Any]) -> None:
+        """Store a key as the active one, unless there is one: the unique index lets one of several starters win."""
+        now = time_of(self._connection)
+        into = postgresql.insert if self._connection.dialect.name == "postgresql" else sqlite.insert
+        statement = into(SIGNING_KEYS).values(**values, state=KeyState.ACTIVE, created_at=now, activated_at=now)
+        await self._connection.execute(statement.on_conflict_do_nothing())
+
+    async def add_pending(self, values: dict[str, Any]) -> None:
+        now = time_of(self._connection)
+        await self._connection.execute(insert(SIGNING_KEYS).values(**values, state=KeyState.PENDING, created_at=now))
+
+    async def retire(self, kid: str) -> None:
+        await self._set(kid, state=KeyState.RETIRED, retired_at=time_of(self._connection))
+
+    async def activate(self, kid: str) -> None:
+        await self._set(kid, state=KeyState.ACTIVE, activated_at=time_of(self._connection))
+
+    async def remove(self, kid: str) -> None:
+        await self._connection.execute(delete(SIGNING_KEYS).where(SIGNING_KEYS.c.kid == kid))
+
+    async def reseal(self, kid: str, private_key: bytes, secret_id: str) -> None:
+        await self._set(kid, private_key=private_key, secret_id=secret_id)
+
+    async def _set(self, kid: str, **values: Any) -> None:
+        await self._connection.execute(update(SIGNING_KEYS).values(**values).where(SIGNING_KEYS.c.kid == kid))

@@ -1,0 +1,98 @@
+"""Questions about users, and the statements that change them."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from auth_service.models import REFRESH_TOKENS, USERS, User
+from auth_service.repositories.clock import time_of
+
+
+class Users:
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def add(self, values: dict[str, Any]) -> User:
+        """Insert a user with these columns; raises `AccountExists`, which only the unique indexes decide."""
+        now = time_of(self._connection)
+        draft = User(**values).model_dump(exclude={"created_at", "updated_at"})
+        statement = insert(USERS).values(**draft, created_at=now, updated_at=now).returning(USERS)
+        return _user((await self._connection.execute(statement)).one())
+
+    async def find_by_email(self, email_canonical: str) -> User | None:
+        return await self._find(USERS.c.email_canonical == email_canonical)
+
+    async def find_by_username(self, username_canonical: str) -> User | None:
+        return await self._find(USERS.c.username_canonical == username_canonical)
+
+    async def find_by_session(self, user_id: UUID, session_id: UUID) -> User | None:
+        """The user, if this session of theirs is alive."""
+        session = REFRESH_TOKENS.c
+        alive = (
+            select(session.id)
+            .where(session.id == session_id, session.user_id == USERS.c.id, session.revoked_at.is_(None))
+            .where(session.credential_epoch == USERS.c.credential_epoch, session.expires_at > time_of(self._connection))
+            .exists()
+        )
+        return await self._find(USERS.c.id == user_id, USERS.c.is_active, alive)
+
+    async def change_password(self, user: User, hashed_password: str) -> int | None:
+        """Set a new hash and raise the credential epoch; return the new epoch.
+
+        None if somebody was faster: the epoch is no longer the one that was verified. The hash may be another one: a
+        login that renews an outdated hash changes nothing else.
+        """
+        statement = (
+            update(USERS)
+            .values(
+                hashed_password=hashed_password,
+                credential_epoch=USERS.c.credential_epoch + 1,
+                updated_at=time_of(self._connection),
+            )
+            .where(USERS.c.id == user.id, USERS.c.is_active)
+            .where(USERS.c.credential_epoch == user.credential_epoch)
+            .returning(USERS.c.credential_epoch)
+        )
+        epoch: int | None = (await self._connection.execute(statement)).scalar_one_or_none()
+        return epoch
+
+    async def set_active(self, email_canonical: str, *, active: bool) -> UUID | None:
+        """Enable or disable an account and raise its credential epoch; None if that changes nothing, or nobody."""
+        statement = (
+            update(USERS)
+            .values(
+                is_active=active,
+                credential_epoch=USERS.c.credential_epoch + 1,
+                updated_at=time_of(self._connection),
+            )
+            .where(USERS.c.email_canonical == email_canonical, USERS.c.is_active.is_not(active))
+            .returning(USERS.c.id)
+        )
+        user_id: UUID | None = (await self._connection.execute(statement)).scalar_one_or_none()
+        return user_id
+
+    async def record_login(self, user: User, replacement_hash: str | None) -> None:
+        """Note the time of a login and the password's new hash, if it got one.
+
+        Never waits: whoever holds the row is another login, which notes the same, or a change that matters more.
+        """
+        values: dict[str, Any] = {"last_login_at": time_of(self._connection)}
+        if replacement_hash:
+            values |= {"hashed_password": replacement_hash, "updated_at": time_of(self._connection)}
+        unlocked = select(USERS.c.id).where(USERS.c.id == user.id).with_for_update(skip_locked=True, key_share=True)
+        statement = (
+            update(USERS)
+            .values(**values)
+            .where(USERS.c.id.in_(unlocked), USERS.c.hashed_password == user.hashed_password)
+        )
+        await self._connection.execute(statement)
+
+    async def _find(self, *conditions: Any) -> User | None:
+        row = (await self._connection.execute(select(USERS).where(*conditions))).one_or_none()
+        return _user(row) if row else None
+
+
+def _user(row: Row[Any]) -> User:
+    return User(**row._mapping)  # noqa: SLF001  # SQLAlchemy's public name for a row as a mapping

@@ -1,0 +1,137 @@
+"""Keys: what is derived from the secret key, and the signing keys that it protects."""
+
+import base64
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from auth_service.models import SigningKey
+
+ALGORITHM = "ES256"
+KEY_ID_BYTES = 4
+_NONCE_BYTES = 12
+
+
+@dataclass(frozen=True)
+class DerivedKeys:
+    """What one secret key yields. `id` is public and says which of several secrets made a token."""
+
+    id: bytes
+    refresh_tokens: bytes = field(repr=False)
+    signing_keys: bytes = field(repr=False)
+
+
+class SecretKeys:
+    """The keys derived (HKDF, RFC 5869) from `AUTH_SECRET_KEY`, newest first."""
+
+    def __init__(self, secrets: Sequence[str]) -> None:
+        derived = [_derive(secret.encode()) for secret in secrets]
+        self.newest = derived[0]
+        self._by_id = {keys.id: keys for keys in derived}
+
+    def find(self, key_id: bytes) -> DerivedKeys | None:
+        return self._by_id.get(key_id)
+
+
+def _derive(secret: bytes) -> DerivedKeys:
+    def key(purpose: bytes, length: int = 32) -> bytes:
+        return HKDF(hashes.SHA256(), length, salt=None, info=b"auth-service/1 " + purpose).derive(secret)
+
+    return DerivedKeys(key(b"key id", KEY_ID_BYTES), key(b"refresh tokens"), key(b"signing keys"))
+
+
+class UnknownSecretError(Exception):
+    """A stored signing key was encrypted under a secret that `AUTH_SECRET_KEY` no longer lists."""
+
+
+@dataclass(frozen=True)
+class SealedKey:
+    """A new signing key, ready to be stored: the private half encrypted, bound to its `kid`."""
+
+    kid: str
+    public_jwk: dict[str, str]
+    private_key: bytes = field(repr=False)
+    secret_id: str
+    algorithm: str = ALGORITHM
+
+
+class UnusableKeyError(ValueError):
+    """A file does not hold an unencrypted P-256 private key in PEM."""
+
+
+def make_signing_key(secrets: SecretKeys) -> SealedKey:
+    """Make a P-256 key pair and seal it."""
+    return _seal(ec.generate_private_key(ec.SECP256R1()), secrets)
+
+
+def read_signing_key(pem: bytes, secrets: SecretKeys) -> SealedKey:
+    """Read a private key from PEM and seal it; raises `UnusableKeyError`."""
+    try:
+        private = serialization.load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise UnusableKeyError from None
+    if not isinstance(private, ec.EllipticCurvePrivateKey) or not isinstance(private.curve, ec.SECP256R1):
+        raise UnusableKeyError
+    return _seal(private, secrets)
+
+
+def reseal(stored: SigningKey, secrets: SecretKeys) -> SealedKey:
+    """Encrypt a stored key again, under the newest secret; raises `UnknownSecretError`."""
+    return _seal(open_signing_key(stored, secrets), secrets)
+
+
+def _seal(private: ec.EllipticCurvePrivateKey, secrets: SecretKeys) -> SealedKey:
+    """Encrypt the private half (AES-256-GCM) under the newest secret."""
+    jwk = _public_jwk(private.public_key())
+    plain = private.private_bytes(
+        serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    nonce = os.urandom(_NONCE_BYTES)
+    sealed = nonce + AESGCM(secrets.newest.signing_keys).encrypt(nonce, plain, jwk["kid"].encode())
+    return SealedKey(jwk["kid"], jwk, sealed, secrets.newest.id.hex())
+
+
+def open_signing_key(stored: SigningKey, secrets: SecretKeys) -> ec.EllipticCurvePrivateKey:
+    """Decrypt the private half of a stored key.
+
+    Raises:
+        UnknownSecretError: no listed secret opens it.
+    """
+    keys = secrets.find(bytes.fromhex(stored.secret_id))
+    if keys is None:
+        raise UnknownSecretError(stored.kid)
+    nonce, sealed = stored.private_key[:_NONCE_BYTES], stored.private_key[_NONCE_BYTES:]
+    try:
+        plain = AESGCM(keys.signing_keys).decrypt(nonce, sealed, stored.kid.encode())
+    except InvalidTag:
+        raise UnknownSecretError(stored.kid) from None
+    private = serialization.load_der_private_key(plain, password=None)
+    if not isinstance(private, ec.EllipticCurvePrivateKey):
+        raise UnknownSecretError(stored.kid)
+    return private
+
+
+def _public_jwk(public: ec.EllipticCurvePublicKey) -> dict[str, str]:
+    """A public key as JWK (RFC 7517), named by its thumbprint (RFC 7638)."""
+    numbers = public.public_numbers()
+    required = {"crv": "P-256", "kty": "EC", "x": _coordinate(numbers.x), "y": _coordinate(numbers.y)}
+    canonical = json.dumps(required, separators=(",", ":"), sort_keys=True).encode()
+    kid = base64url(hashlib.sha256(canonical).digest())
+    return {**required, "alg": ALGORITHM, "use": "sig", "kid": kid}
+
+
+def _coordinate(number: int) -> str:
+    return base64url(number.to_bytes(32, "big"))
+
+
+def base64url(data: bytes) -> str:
+    """Base64url without padding (RFC 7515, section 2)."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

@@ -1,0 +1,61 @@
+"""Accounts: who a person is."""
+
+import structlog
+
+from auth_service.errors import InvalidAccessToken
+from auth_service.identifiers import canonical_email, canonical_username
+from auth_service.models import User
+from auth_service.repositories.database import Database, retried
+from auth_service.security.passwords import Passwords
+from auth_service.services.bearers import Bearer
+from auth_service.services.hashing import HashingLane
+from auth_service.services.password_policy import PasswordPolicy
+
+log = structlog.get_logger()
+
+
+class Accounts:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        passwords: Passwords,
+        lane: HashingLane,
+        policy: PasswordPolicy,
+    ) -> None:
+        self._database = database
+        self._passwords = passwords
+        self._lane = lane
+        self._policy = policy
+
+    async def register(self, email: str, password: str, username: str | None) -> User:
+        """Create an account.
+
+        Raises:
+            InvalidInput: the e-mail address, the username or the password cannot be taken.
+            AccountExists: the e-mail address or the username is somebody's already.
+        """
+        values = {
+            "email": email.strip(),
+            "email_canonical": canonical_email(email),
+            "username": username.strip() if username is not None else None,
+            "username_canonical": canonical_username(username) if username is not None else None,
+        }
+        secret = self._policy.accept("password", password)
+        hashed = await self._lane.run(lambda: self._passwords.hash(secret))
+        user = await self._add({**values, "hashed_password": hashed})
+        log.info("account.registered", user_id=str(user.id))
+        return user
+
+    async def show(self, bearer: Bearer) -> User:
+        """Return the bearer's account; raises `InvalidAccessToken` if their session has ended in the meantime."""
+        async with self._database.statement() as tx:
+            user = await tx.users.find_by_session(bearer.user_id, bearer.session_id)
+        if user is None:
+            raise InvalidAccessToken
+        return user
+
+    @retried
+    async def _add(self, values: dict[str, str | None]) -> User:
+        async with self._database.statement() as tx:
+            return await tx.users.add(values)

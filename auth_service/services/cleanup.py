@@ -1,0 +1,97 @@
+"""The clean-up job: deletes sessions whose absolute life is over. Revoked ones stay until then, as tripwires."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+
+from auth_service.repositories.database import Database
+from auth_service.repositories.expired_sessions import Batch
+from auth_service.settings import MAX_ACCESS_LIFETIME
+
+log = structlog.get_logger()
+
+BATCH_BUDGET = timedelta(seconds=30)
+
+
+@dataclass(frozen=True)
+class CleanupReport:
+    """What a run did. `oldest_expired_seconds` is the age of the oldest row that is left, or None."""
+
+    deleted: int
+    batches: int
+    seconds: float
+    left: int
+    oldest_expired_seconds: float | None
+    skipped: bool
+    """Another run was at work, so this one stopped."""
+
+
+class Cleanup:
+    """One method for cron, for a Kubernetes CronJob and for the built-in schedule."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.deleted = 0
+        """By all runs of this process."""
+
+    async def run(
+        self,
+        batch_size: int,
+        time_budget: timedelta | None = None,
+        on_progress: Callable[[int], None] = lambda _deleted: None,
+    ) -> CleanupReport:
+        """Delete what has expired, `batch_size` rows to a transaction, until nothing is left or the time is up.
+
+        Runs at the same time are harmless: one works, the others stop. So is being killed: the batches before stay.
+        After each batch it rests for as long as that took, so that half of the time belongs to requests.
+
+        Raises:
+            DatabaseUnavailable: what was deleted before is deleted.
+        """
+        started = time.monotonic()
+        deleted = batches = 0
+        after: datetime | None = None
+        while True:
+            begun = time.monotonic()
+            batch = await self._delete_batch(batch_size, after)
+            if batch is None or not batch.deleted:
+                break
+            deleted, batches, after = deleted + batch.deleted, batches + 1, batch.latest
+            self.deleted += batch.deleted
+            on_progress(batch.deleted)
+            is_late = time_budget is not None and time.monotonic() - started > time_budget.total_seconds()
+            if batch.deleted < batch_size or is_late:
+                break
+            await asyncio.sleep(time.monotonic() - begun)
+        await self._forget_deleted_sessions()
+        report = await self._report(deleted, batches, time.monotonic() - started, skipped=batch is None)
+        log.info("cleanup.finished", **vars(report))
+        return report
+
+    async def survey(self) -> CleanupReport:
+        """Report what a run would find, and delete nothing."""
+        return await self._report(0, 0, 0.0, skipped=False)
+
+    async def _delete_batch(self, size: int, after: datetime | None) -> Batch | None:
+        """Delete one batch and commit; None if another run holds the lock."""
+        async with self._database.transaction(BATCH_BUDGET) as tx:
+            if not await tx.become_only_cleaner(BATCH_BUDGET):
+                return None
+            return await tx.expired_sessions.delete_expired(size, after)
+
+    async def _forget_deleted_sessions(self) -> None:
+        async with self._database.transaction(BATCH_BUDGET) as tx:
+            await tx.allow_slow_statements(BATCH_BUDGET)
+            await tx.ended_sessions.forget(after=MAX_ACCESS_LIFETIME * 2)
+
+    async def _report(self, deleted: int, batches: int, seconds: float, *, skipped: bool) -> CleanupReport:
+        async with self._database.transaction(BATCH_BUDGET) as tx:
+            await tx.allow_slow_statements(BATCH_BUDGET)
+            left = await tx.expired_sessions.count_expired()
+            oldest = await tx.expired_sessions.oldest_expired_age()
+        age = oldest.total_seconds() if oldest else None
+        return CleanupReport(deleted, batches, round(seconds, 3), left, age, skipped)

@@ -1,0 +1,71 @@
+"""Changes of what people sign in with. Each ends, in one transaction, the sessions that the old credentials opened."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import structlog
+
+from auth_service.errors import InvalidAccessToken, InvalidCredentials
+from auth_service.identifiers import canonical_password
+from auth_service.models import EndReason, User
+from auth_service.repositories.database import Database, retried
+from auth_service.security.passwords import Passwords
+from auth_service.services.bearers import Bearer
+from auth_service.services.hashing import HashingLane
+from auth_service.services.password_policy import PasswordPolicy
+from auth_service.services.revocations import Revocations
+
+log = structlog.get_logger()
+
+
+class Credentials:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        revocations: Revocations,
+        passwords: Passwords,
+        lane: HashingLane,
+        policy: PasswordPolicy,
+    ) -> None:
+        self._database = database
+        self._revocations = revocations
+        self._passwords = passwords
+        self._lane = lane
+        self._policy = policy
+
+    async def change_password(self, bearer: Bearer, current: str, new: str) -> None:
+        """Set a new password; every session of the user but the bearer's ends with it.
+
+        Raises:
+            InvalidPassword: the policy refuses the new one.
+            InvalidCredentials: the current one is wrong, or was changed by somebody else at the same moment.
+            InvalidAccessToken: the bearer's session has ended in the meantime.
+        """
+        accepted, given = self._policy.accept("new_password", new), canonical_password(current)
+        async with self._database.statement() as tx:
+            user = await tx.users.find_by_session(bearer.user_id, bearer.session_id)
+        if user is None:
+            raise InvalidAccessToken
+        right, _ = await self._lane.run(lambda: self._passwords.verify(given, user.hashed_password))
+        if not right:
+            log.info("password.change_refused", user_id=str(user.id))
+            raise InvalidCredentials
+        hashed = await self._lane.run(lambda: self._passwords.hash(accepted))
+        ended = await self._replace(user, hashed, keep=bearer.session_id)
+        if ended is None:
+            raise InvalidCredentials
+        log.info("password.changed", user_id=str(user.id))
+        self._revocations.note(ended, user.id, EndReason.PASSWORD_CHANGED)
+
+    @retried
+    async def _replace(self, user: User, hashed: str, keep: UUID) -> Sequence[UUID] | None:
+        """The user's row first, then the sessions': the one lock order, in which a login waits at the first."""
+        async with self._database.transaction() as tx:
+            epoch = await tx.users.change_password(user, hashed)
+            if epoch is None:
+                return None
+            ended = await tx.user_sessions.revoke_of_user(user.id, EndReason.PASSWORD_CHANGED, keep=keep)
+            if not await tx.user_sessions.carry_over(keep, epoch):
+                raise InvalidAccessToken  # rolled back on purpose: who was signed out meanwhile changes nothing
+            return ended

@@ -1,0 +1,184 @@
+"""Sessions: opened by a login, kept by refreshes, ended by a logout or a theft."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import structlog
+
+from auth_service.errors import DatabaseUnavailable, InvalidCredentials, InvalidRefreshToken
+from auth_service.identifiers import canonical_email, canonical_password, canonical_username
+from auth_service.models import EndReason, Session, SessionRules, User, Verdict, judge
+from auth_service.repositories.database import Database, retried
+from auth_service.repositories.faults import TransactionConflict
+from auth_service.security.passwords import Passwords
+from auth_service.security.refresh_tokens import PresentedToken, RefreshTokens, hash_secret, new_secret
+from auth_service.services.hashing import HashingLane
+from auth_service.services.revocations import Revocations
+from auth_service.services.signing_keys import SigningKeys
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where a login comes from, for the owner's list of sessions."""
+
+    user_agent: str | None
+    ip: str | None
+
+
+@dataclass(frozen=True)
+class TokenPair:
+    """What a client gets. `refresh_expires_in` is in seconds, if nothing is refreshed before."""
+
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+    refresh_expires_in: int
+    session_id: UUID
+
+
+class Sessions:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        tokens: RefreshTokens,
+        keys: SigningKeys,
+        revocations: Revocations,
+        passwords: Passwords,
+        lane: HashingLane,
+        rules: SessionRules,
+    ) -> None:
+        self._database = database
+        self._tokens = tokens
+        self._keys = keys
+        self._revocations = revocations
+        self._passwords = passwords
+        self._lane = lane
+        self._rules = rules
+        self.outcomes: Counter[Verdict] = Counter()
+
+    async def login(self, email: str | None, username: str | None, password: str, device: Device) -> TokenPair:
+        """Open a session for whoever knows the password; exactly one of `email` and `username` is given.
+
+        Raises:
+            InvalidCredentials: unknown account, wrong password and disabled account alike, after the same work.
+        """
+        user = await self._find_user(email, username)
+        secret = canonical_password(password)
+        stored = user.hashed_password if user else None
+        right, replacement = await self._lane.run(lambda: self._passwords.verify(secret, stored))
+        if user is None or not right or not user.is_active:
+            log.info("login.failed", user_id=str(user.id) if user else None)
+            raise InvalidCredentials
+        await self._keys.signer()  # no session is opened that could not be answered
+        session, token_secret = await self._open(user, device)
+        signed_in = await self._pair(session, token_secret, generation=0)
+        await self._settle(user, replacement)
+        log.info("login.succeeded", user_id=str(user.id), sid=str(signed_in.session_id))
+        return signed_in
+
+    async def refresh(self, refresh_token: str, idempotency_key: str | None) -> TokenPair:
+        """Exchange a refresh token for its one successor, the same one again for a retry within the grace.
+
+        Raises:
+            InvalidRefreshToken: forged, ended, expired, or spent too long ago; the last ends the session.
+        """
+        await self._keys.signer()  # without it every token would look foreign: that is our fault, and not a 401
+        presented = self._tokens.read(refresh_token)
+        if presented is None:
+            self.outcomes[Verdict.FORGED] += 1
+            raise InvalidRefreshToken
+        session, verdict = await self._advance(presented, idempotency_key)
+        self.outcomes[verdict] += 1
+        if session is None:
+            raise InvalidRefreshToken
+        self._tell(session, verdict, presented)
+        if verdict not in {Verdict.ROTATED, Verdict.REPLAY}:
+            raise InvalidRefreshToken
+        return await self._pair(session, presented.secret, presented.generation + 1)
+
+    async def logout(self, refresh_token: str) -> None:
+        """End the session of a token, of whatever generation; a token that opens nothing is already logged out."""
+        await self._keys.signer()  # as in a refresh: nobody may be told that they are out while the secret is missing
+        presented = self._tokens.read(refresh_token)
+        ended = await self._end(presented.secret_hash) if presented else None
+        if ended:
+            session_id, user_id = ended
+            self._revocations.note([session_id], user_id, EndReason.LOGOUT)
+
+    async def _find_user(self, email: str | None, username: str | None) -> User | None:
+        email_canonical = canonical_email(email) if email is not None else None
+        username_canonical = canonical_username(username) if username is not None else None
+        async with self._database.statement() as tx:
+            if email_canonical is not None:
+                return await tx.users.find_by_email(email_canonical)
+            return await tx.users.find_by_username(username_canonical or "")
+
+    @retried
+    async def _open(self, user: User, device: Device) -> tuple[Session, bytes]:
+        secret = new_secret()
+        async with self._database.statement() as tx:
+            session = await tx.refresh_tokens.open(
+                user, hash_secret(secret), self._rules.absolute_lifetime, device.user_agent, device.ip
+            )
+        if session is None:  # disabled, or the password changed while it was being verified
+            raise InvalidCredentials
+        return session, secret
+
+    async def _settle(self, user: User, replacement: str | None) -> None:
+        """Make room and note the login. The session exists already: what fails here must not fail the login."""
+        try:
+            self._revocations.note(await self._evict(user.id), user.id, EndReason.EVICTED)
+            async with self._database.statement() as tx:
+                await tx.users.record_login(user, replacement)
+        except DatabaseUnavailable:
+            log.warning("login.not_recorded", user_id=str(user.id))
+
+    @retried
+    async def _evict(self, user_id: UUID) -> Sequence[UUID]:
+        async with self._database.statement() as tx:
+            return await tx.user_sessions.revoke_oldest(user_id, self._rules.max_per_user, self._rules.idle_lifetime)
+
+    @retried
+    async def _advance(self, presented: PresentedToken, idempotency_key: str | None) -> tuple[Session | None, Verdict]:
+        """Rotate the session, or find out what the token means; a reuse has ended the session when this returns."""
+        key_hash = hash_secret(presented.secret + idempotency_key.encode()) if idempotency_key else None
+        async with self._database.statement() as tx:
+            sessions = tx.refresh_tokens
+            idle = self._rules.idle_lifetime
+            session = await sessions.rotate(presented.secret_hash, presented.generation, key_hash, idle)
+            if session is not None:
+                return session, Verdict.ROTATED
+            session = await sessions.find(presented.secret_hash)
+            if session is None:
+                return None, Verdict.UNKNOWN
+            verdict = judge(session, presented.generation, key_hash, self._rules)
+            if verdict is Verdict.REUSE and not await sessions.revoke(presented.secret_hash, EndReason.REUSE):
+                verdict = Verdict.ENDED  # somebody else ended it first
+        if verdict is Verdict.RACE:
+            raise TransactionConflict
+        return session, verdict
+
+    def _tell(self, session: Session, verdict: Verdict, presented: PresentedToken) -> None:
+        if verdict is Verdict.REUSE:
+            behind = session.generation - presented.generation
+            self._revocations.note([session.id], session.user_id, EndReason.REUSE, behind=behind)
+        skipped = session.rotations[1:].count(session.rotations[0]) if verdict is Verdict.ROTATED else 0
+        if skipped:
+            log.warning("refresh.fast_forwarded", sid=str(session.id), generations=skipped)
+
+    @retried
+    async def _end(self, secret_hash: bytes) -> tuple[UUID, UUID] | None:
+        async with self._database.statement() as tx:
+            return await tx.refresh_tokens.revoke(secret_hash, EndReason.LOGOUT)
+
+    async def _pair(self, session: Session, secret: bytes, generation: int) -> TokenPair:
+        access_token = await self._keys.sign(
+            user_id=session.user_id, session_id=session.id, role=session.role, now=session.now
+        )
+        remaining = session.usable_until(self._rules) - session.now
+        refresh_token = self._tokens.issue(secret, generation)
+        return TokenPair(access_token, refresh_token, int(remaining.total_seconds()), session.id)

@@ -1,0 +1,162 @@
+"""Every setting, in frozen groups, read once from the environment, `.env` and `/run/secrets`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings.exceptions import SettingsError
+
+from auth_service.settings.database import DatabaseSettings
+from auth_service.settings.groups import (
+    MAX_ACCESS_LIFETIME,
+    CleanupSettings,
+    DocsSettings,
+    HashingSettings,
+    KeySettings,
+    LogSettings,
+    PasswordSettings,
+    ProxySettings,
+    RevocationSettings,
+    SessionSettings,
+    TokenSettings,
+)
+from auth_service.settings.values import SOURCES, Group, SecretList
+
+__all__ = [
+    "MAX_ACCESS_LIFETIME",
+    "CleanupSettings",
+    "DatabaseSettings",
+    "DocsSettings",
+    "HashingSettings",
+    "KeySettings",
+    "LogSettings",
+    "PasswordSettings",
+    "ProxySettings",
+    "RevocationSettings",
+    "SessionSettings",
+    "Settings",
+    "TokenSettings",
+    "WrongSettingError",
+    "environment_names",
+    "read_settings",
+]
+
+SECRETS_FOLDER = Path("/run/secrets")
+SAMPLE_SECRETS = ("changeme", "change-me", "change_me", "replace-me", "replaceme", "example", "your-secret", "insecure")
+SECRET_MIN_BYTES = 32
+SECRET_MIN_DISTINCT = 10
+
+
+class WrongSettingError(Exception):
+    """A setting cannot be used. The message is one line that names the variable and never holds its value."""
+
+
+class Settings(BaseSettings):
+    """All of it. `read_settings()` is how to get one; tests pass keyword arguments."""
+
+    model_config = SettingsConfigDict(**{**SOURCES, "env_prefix": "AUTH_", "env_nested_delimiter": "__"})
+
+    public_url: str = Field("http://127.0.0.1:8000", pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$")
+    secret_key: SecretList = ()
+    internal_token: SecretStr | None = Field(None, min_length=16)
+    migrate_on_start: bool | None = None
+    tokens: TokenSettings = TokenSettings()
+    password: PasswordSettings = PasswordSettings()
+    hashing: HashingSettings = Field(default_factory=HashingSettings)
+    sessions: SessionSettings = SessionSettings()
+    cleanup: CleanupSettings = CleanupSettings()
+    keys: KeySettings = KeySettings()
+    revocations: RevocationSettings = RevocationSettings()
+    proxy: ProxySettings = ProxySettings()
+    docs: DocsSettings = DocsSettings()
+    log: LogSettings = LogSettings()
+    database: DatabaseSettings = Field(default_factory=DatabaseSettings, exclude=True)
+
+    @model_validator(mode="after")
+    def _values_agree(self) -> Self:
+        if self.tokens.refresh_idle_lifetime > self.tokens.refresh_absolute_lifetime:
+            raise ValueError(
+                "AUTH_TOKENS__REFRESH_IDLE_LIFETIME: must not exceed AUTH_TOKENS__REFRESH_ABSOLUTE_LIFETIME"
+            )
+        if self.database.is_postgresql and not self.secret_key:
+            raise ValueError("AUTH_SECRET_KEY: must be set with PostgreSQL (make one with 'openssl rand -base64 48')")
+        if any(_is_weak(secret.get_secret_value()) for secret in self.secret_key):
+            raise ValueError("AUTH_SECRET_KEY: must be 32 random bytes or more, and no sample value")
+        return self
+
+    @property
+    def issuer(self) -> str:
+        return self.tokens.issuer or self.base_url
+
+    @property
+    def audience(self) -> str:
+        return self.tokens.audience or self.base_url
+
+    @property
+    def base_url(self) -> str:
+        return self.public_url.rstrip("/")
+
+    @property
+    def migrates_on_start(self) -> bool:
+        """The embedded default keeps its own schema; on PostgreSQL the operator decides when."""
+        return not self.database.is_postgresql if self.migrate_on_start is None else self.migrate_on_start
+
+    @property
+    def serves_docs(self) -> bool:
+        return not self.database.is_postgresql if self.docs.enabled is None else self.docs.enabled
+
+
+def _is_weak(secret: str) -> bool:
+    folded = secret.casefold()
+    return (
+        len(secret.encode()) < SECRET_MIN_BYTES
+        or len(set(secret)) < SECRET_MIN_DISTINCT
+        or any(sample in folded for sample in SAMPLE_SECRETS)
+    )
+
+
+def read_settings() -> Settings:
+    """Read every setting from the environment, `.env` in the working folder, and files in `/run/secrets`.
+
+    Raises:
+        WrongSettingError: a value cannot be used; the message is one line that names the variable.
+    """
+    folder = SECRETS_FOLDER if SECRETS_FOLDER.is_dir() else None
+    try:
+        database = DatabaseSettings(_secrets_dir=folder)
+        return Settings(_secrets_dir=folder, database=database)
+    except ValidationError as error:
+        raise WrongSettingError(_one_line(error)) from None
+    except SettingsError as error:
+        group = str(error).partition('"')[2].partition('"')[0].upper()
+        raise WrongSettingError(f"AUTH_{group}: is set by its fields, each named AUTH_{group}__FIELD") from None
+
+
+def _one_line(error: ValidationError) -> str:
+    prefix = "DB_" if error.title == "DatabaseSettings" else "AUTH_"
+    return "; ".join(sorted({_sentence(prefix, entry) for entry in error.errors(include_input=False)}))
+
+
+def _sentence(prefix: str, entry: Any) -> str:
+    message = str(entry["msg"]).removeprefix("Value error, ")
+    if not entry["loc"]:  # our own cross-checks name the variable themselves
+        return message
+    names = [str(part) for part in entry["loc"] if isinstance(part, str)]
+    name = names[0] if names[0].isupper() else prefix + "__".join(names).upper()
+    return f"{name}: {message[:1].lower()}{message[1:]}"
+
+
+def environment_names() -> Iterator[str]:
+    """Every variable that the service reads, in the order of the groups."""
+    yield "DATABASE_URL"
+    yield from (f"DB_{name.upper()}" for name in DatabaseSettings.model_fields if name != "url")
+    for name, field in Settings.model_fields.items():
+        group = field.annotation
+        if name == "database":
+            continue
+        if isinstance(group, type) and issubclass(group, Group):
+            yield from (f"AUTH_{name}__{inner}".upper() for inner in group.model_fields)
+        else:
+            yield f"AUTH_{name}".upper()

@@ -1,0 +1,68 @@
+"""Where the database is: `DATABASE_URL` and `DB_*`."""
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Self
+from urllib.parse import parse_qs, urlsplit
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from auth_service.settings.values import SOURCES, ZERO, Duration
+
+POSTGRESQL_SCHEMES = {"postgres", "postgresql", "postgresql+asyncpg"}
+SQLITE_SCHEMES = {"sqlite", "sqlite+aiosqlite"}
+TLS_MODES = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
+_PORT = "6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[0-5]?[0-9]{0,4}"
+_HOST_AND_PORT = re.compile(rf"(\[[^\]]*\]|[^:]*)(:({_PORT}))?")
+
+
+class DatabaseSettings(BaseSettings):
+    """Where the database is and how long anything may wait for it. Durations are in seconds or ISO 8601."""
+
+    model_config = SettingsConfigDict(**{**SOURCES, "env_prefix": "DB_"})
+
+    url: SecretStr = Field(SecretStr("sqlite+aiosqlite:///auth-service.db"), validation_alias="DATABASE_URL")
+    pool_size: int = Field(10, ge=1, le=1000)
+    max_overflow: int = Field(5, ge=0, le=1000)
+    pool_timeout: Duration = Field(timedelta(seconds=0.5), gt=ZERO, le=timedelta(seconds=2))
+    pool_recycle: Duration = Field(timedelta(hours=1), gt=ZERO)
+    pool_pre_ping: bool = True
+    echo: bool = False
+    statement_timeout: Duration = Field(timedelta(seconds=2), gt=ZERO, le=timedelta(minutes=1))
+    connect_timeout: Duration = Field(timedelta(seconds=2), gt=ZERO, le=timedelta(minutes=1))
+    pgbouncer: bool = False
+
+    @model_validator(mode="after")
+    def _scheme_is_known(self) -> Self:
+        try:
+            parts = urlsplit(self.url.get_secret_value())
+        except ValueError:
+            raise ValueError("DATABASE_URL: must be a URL") from None
+        if parts.scheme not in POSTGRESQL_SCHEMES | SQLITE_SCHEMES:
+            expected = "'postgres://', 'postgresql://', 'postgresql+asyncpg://' or 'sqlite+aiosqlite://'"
+            raise ValueError(f"DATABASE_URL: must start with {expected}")
+        if self.is_postgresql:
+            # As in libpq there may be several hosts, each with a port, and an IPv6 address stands in brackets.
+            hosts = parts.netloc.rpartition("@")[2].split(",")
+            if not all(_HOST_AND_PORT.fullmatch(host) for host in hosts):
+                raise ValueError("DATABASE_URL: a port must be a number, and ':/@' in a password percent-encoded")
+            if not TLS_MODES.issuperset(parse_qs(parts.query).get("sslmode", [])):
+                raise ValueError(f"DATABASE_URL: sslmode must be one of {', '.join(sorted(TLS_MODES))}")
+        return self
+
+    @property
+    def is_postgresql(self) -> bool:
+        return urlsplit(self.url.get_secret_value()).scheme in POSTGRESQL_SCHEMES
+
+    @property
+    def location(self) -> str:
+        """The URL without its scheme, from '//' on."""
+        return self.url.get_secret_value().partition(":")[2]
+
+    @property
+    def sqlite_file(self) -> Path | None:
+        """The SQLite file, or None for a database in memory or on a server."""
+        path = self.location.partition("?")[0].removeprefix("///")
+        return None if self.is_postgresql or path in {"", "//", ":memory:"} else Path(path)

@@ -1,0 +1,84 @@
+"""The groups: a field of group `tokens` is named `AUTH_TOKENS__FIELD`."""
+
+from datetime import timedelta
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from auth_service.settings.values import ZERO, Duration, Group, NetworkList, cores
+
+MAX_ACCESS_LIFETIME = timedelta(minutes=10)
+
+
+class TokenSettings(Group):
+    issuer: str | None = None
+    audience: str | None = None
+    client_id: str = Field("first-party", min_length=1, max_length=100)
+    access_lifetime: Duration = Field(timedelta(minutes=5), ge=timedelta(seconds=1), le=MAX_ACCESS_LIFETIME)
+    leeway: Duration = Field(timedelta(seconds=5), ge=ZERO, le=timedelta(minutes=1))
+    refresh_grace: Duration = Field(timedelta(seconds=30), ge=ZERO, le=timedelta(minutes=1))
+    refresh_idle_lifetime: Duration = Field(timedelta(days=14), ge=timedelta(seconds=1))
+    refresh_absolute_lifetime: Duration = Field(timedelta(days=30), ge=timedelta(seconds=1), le=timedelta(days=3650))
+
+
+class PasswordSettings(Group):
+    min_length: int = Field(15, ge=8, le=64)
+    max_length: int = Field(256, ge=64, le=1024)
+    argon2_memory_kib: int = Field(19456, ge=64, le=4 * 1024 * 1024)
+    argon2_time_cost: int = Field(2, ge=1, le=100)
+    argon2_parallelism: int = Field(1, ge=1, le=64)
+
+
+class HashingSettings(Group):
+    """The lane that password hashing has to itself. `threads` is the number of cores unless set."""
+
+    threads: int = Field(default_factory=cores, ge=1, le=256)
+    queue: int = Field(64, ge=0, le=10_000)
+    deadline: Duration = Field(timedelta(seconds=2), gt=ZERO, le=timedelta(seconds=30))
+
+
+class SessionSettings(Group):
+    max_per_user: int = Field(50, ge=1, le=10_000)
+
+
+class CleanupSettings(Group):
+    interval: Duration = Field(timedelta(hours=1), ge=ZERO)
+    batch_size: int = Field(5000, ge=1, le=5000)
+
+
+class KeySettings(Group):
+    rotation_interval: Duration = Field(timedelta(days=90), ge=ZERO)
+
+    @field_validator("rotation_interval")
+    @classmethod
+    def _not_too_often(cls, value: timedelta) -> timedelta:
+        if ZERO < value < timedelta(hours=1):
+            raise ValueError("must be 0 (never by itself) or at least one hour")
+        return value
+
+
+class RevocationSettings(Group):
+    """How each process follows the sessions that end anywhere. `listen` is for connections that allow it."""
+
+    listen: bool = True
+    poll_interval: Duration = Field(timedelta(seconds=1), gt=ZERO, le=timedelta(seconds=5))
+    stale_after: Duration = Field(timedelta(seconds=2), ge=timedelta(seconds=1), le=timedelta(minutes=1))
+
+    @model_validator(mode="after")
+    def _news_can_be_fresh(self) -> Self:
+        if self.poll_interval >= self.stale_after:
+            raise ValueError("must have a STALE_AFTER that is longer than its POLL_INTERVAL")
+        return self
+
+
+class ProxySettings(Group):
+    trusted: NetworkList = ()
+
+
+class DocsSettings(Group):
+    enabled: bool | None = None
+
+
+class LogSettings(Group):
+    format: Literal["json", "console"] | None = None
+    level: Literal["debug", "info", "warning", "error"] = "info"
