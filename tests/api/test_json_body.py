@@ -1,0 +1,121 @@
+"""Bodies are read strictly: each malformed one is a clear 4xx, in no time, and nothing of it comes back."""
+
+import asyncio
+import json
+
+import httpx
+import pytest
+
+from tests.support.client import Client
+from tests.support.problems import assert_problem
+
+CANARY = "c4n4ry-0f-s3cr3t"
+BODY_ROUTES = ("/auth/register", "/auth/login", "/auth/refresh", "/auth/logout")
+JSON = {"Content-Type": "application/json"}
+VALID = json.dumps({"email": f"{CANARY}@example.com", "password": CANARY}).encode()
+
+MALFORMED = {
+    "empty": b"",
+    "blank": b" \n",
+    "cut off": VALID[:-2],
+    "followed by something": VALID + b"x",
+    "two documents": VALID + VALID,
+    "a trailing comma": b'{"password": "%s",}' % CANARY.encode(),
+    "single quotes": b"{'password': '%s'}" % CANARY.encode(),
+    "a bare name": b'{password: "%s"}' % CANARY.encode(),
+    "a bare word": CANARY.encode(),
+    "a comment": b'{"password": "%s" /* why */}' % CANARY.encode(),
+    "a control character": b'{"password": "%s\n"}' % CANARY.encode(),
+    "a form": b"password=" + CANARY.encode(),
+    "a name twice": b'{"password": "%s", "password": "other"}' % CANARY.encode(),
+    "a name twice, spelt differently": b'{"password": "%s", "pass\\u0077ord": "other"}' % CANARY.encode(),
+    "a name twice, deep inside": b'{"password": [{"%s": 1, "%s": 2}]}' % (CANARY.encode(), CANARY.encode()),
+    "a byte order mark": b"\xef\xbb\xbf" + VALID,
+    "UTF-16": VALID.decode().encode("utf-16"),
+    "UTF-16 without a mark": VALID.decode().encode("utf-16-be"),
+    "UTF-32": VALID.decode().encode("utf-32"),
+    "Latin-1": b'{"password": "%s\xe4"}' % CANARY.encode(),
+    "overlong UTF-8": b'{"password": "%s\xc0\xaf"}' % CANARY.encode(),
+    "a surrogate in UTF-8": b'{"password": "%s\xed\xa0\x80"}' % CANARY.encode(),
+    "16,000 open brackets": b"[" * 16_000,
+    "8,000 nested arrays": b"[" * 8_000 + b"]" * 8_000,
+    "2,500 nested objects": b'{"":' * 2_500 + b"1" + b"}" * 2_500,
+    "a number of 5,000 digits": b'{"password": %s}' % (b"9" * 5_000),
+}
+NOT_FINITE = ["NaN", "Infinity", "-Infinity", "1e400", "-1e400", "1" + "0" * 400 + ".5"]
+SHAPES = ['{"email": %s}', '{"password": %s}', '{"refresh_token": %s}', "%s", "[%s]", '{"x": [{"y": %s}]}']
+
+
+async def post_everywhere(client: Client, body: bytes, content_type: str = "application/json") -> list[httpx.Response]:
+    headers = {"Content-Type": content_type}
+    return [await client.post(path, content=body, headers=headers) for path in BODY_ROUTES]
+
+
+@pytest.mark.parametrize("body", MALFORMED.values(), ids=MALFORMED)
+async def test_a_malformed_body_is_refused_without_an_echo(client: Client, body: bytes) -> None:
+    async with asyncio.timeout(3):
+        answers = await post_everywhere(client, body)
+    for answer in answers:
+        assert_problem(answer, 400, "malformed-json")
+        assert CANARY not in answer.text
+
+
+@pytest.mark.parametrize("number", NOT_FINITE)
+async def test_a_number_that_is_not_finite_is_refused_wherever_it_stands(client: Client, number: str) -> None:
+    for shape in SHAPES:
+        for answer in await post_everywhere(client, (shape % number).encode()):
+            assert_problem(answer, 422, "validation-error")
+            assert answer.json()["errors"] == [{"field": "body", "reason": "Numbers must be finite."}]
+
+
+async def test_a_body_200000_levels_deep_is_refused_for_its_size(client: Client) -> None:
+    for body in (b"[" * 200_000 + b"]" * 200_000, b'{"a":' * 200_000 + b"1" + b"}" * 200_000):
+        for answer in await post_everywhere(client, body):
+            assert_problem(answer, 413, "body-too-large")
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "text/plain",
+        "application/evil+json",
+        "application/problem+json",
+        "application/jsonx",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "application/json; charset=utf-7",
+        "application/json; charset=utf-16",
+        "application/json; charset=iso-8859-1",
+        "application/json, text/plain",
+        "text/plain; application/json",
+        "",
+        "*/*",
+    ],
+)
+async def test_json_under_another_type_or_charset_is_refused(client: Client, content_type: str) -> None:
+    for answer in await post_everywhere(client, VALID, content_type):
+        assert_problem(answer, 415, "unsupported-media-type")
+        assert CANARY not in answer.text
+
+
+async def test_a_body_without_a_content_type_is_refused(client: Client) -> None:
+    for path in BODY_ROUTES:
+        assert_problem(await client.post(path, content=VALID), 415, "unsupported-media-type")
+
+
+async def test_two_content_types_are_refused(client: Client) -> None:
+    for second in ("text/plain", "application/json"):
+        twice = [("Content-Type", "application/json"), ("Content-Type", second)]
+        for path in BODY_ROUTES:
+            answer = await client.post(path, content=VALID, headers=twice)
+            assert_problem(answer, 415, "unsupported-media-type")
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["application/json", "Application/JSON", "application/json;charset=UTF-8", 'application/json; charset="utf-8"'],
+)
+async def test_every_spelling_of_json_in_utf_8_is_taken(ada: Client, content_type: str) -> None:
+    body = json.dumps({"refresh_token": "art_unknown"}).encode()
+    answer = await ada.post("/auth/logout", content=body, headers={"Content-Type": content_type})
+    assert answer.status_code == 204

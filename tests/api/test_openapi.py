@@ -1,0 +1,81 @@
+"""The OpenAPI document, and the page that shows it without the internet.
+
+That every answer is documented is checked on each of them, see `conftest.py`.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.api.conftest import document
+from tests.conftest import MakeClient, environment
+from tests.support.client import Client
+from tests.support.problems import assert_problem
+from tests.support.server import run_command
+
+
+async def test_the_docs_page_and_all_that_it_loads_come_from_the_service(client: Client) -> None:
+    page = await client.get("/docs")
+    assert page.status_code == 200
+    assert "//" not in page.text.replace("// ", "")  # neither https:// nor a URL that starts with //
+    loaded = re.findall(r"""(?:src|href)=["']([^"']+)""", page.text)
+    assert len(loaded) == 3
+    for path in loaded:
+        asset = await client.get(f"/{path}")
+        assert asset.status_code == 200
+        assert asset.content
+    (described,) = re.findall(r"""url: ["']([^"']+)""", page.text)
+    assert (await client.get(f"/{described}")).json() == document()
+
+
+async def test_the_docs_are_off_on_postgresql_unless_they_are_asked_for(
+    make_client: MakeClient, postgres_url: str
+) -> None:
+    paths = ("/docs", "/openapi.json", "/docs/assets/swagger-ui.css", "/redoc")
+    closed = await make_client(postgres_url)
+    for path in paths:
+        assert_problem(await closed.get(path), 404, "not-found")
+    opened = await make_client(postgres_url, docs={"enabled": True})
+    assert [(await opened.get(path)).status_code for path in paths] == [200, 200, 200, 404]
+
+
+async def test_the_docs_can_be_turned_off_on_sqlite(make_client: MakeClient) -> None:
+    client = await make_client(docs={"enabled": False})
+    assert_problem(await client.get("/docs"), 404, "not-found")
+
+
+def test_the_command_prints_the_document_that_the_service_serves(tmp_path: Path) -> None:
+    done = run_command("openapi", env=environment("sqlite+aiosqlite://"), cwd=tmp_path)
+    assert done.returncode == 0
+    assert json.loads(done.stdout) == document()
+    assert list(tmp_path.iterdir()) == []  # a look at the document makes no database
+
+
+def test_every_reference_in_the_document_leads_somewhere_and_nothing_is_left_over() -> None:
+    referred = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(document())))
+    assert referred == set(document()["components"]["schemas"])
+
+
+@pytest.mark.parametrize(
+    ("path", "method"), [(path, method) for path, found in document()["paths"].items() for method in found]
+)
+def test_every_operation_says_what_it_does_and_which_problems_it_can_answer_with(path: str, method: str) -> None:
+    operation: dict[str, Any] = document()["paths"][path][method]
+    assert operation["summary"]
+    assert operation["description"]
+    assert {"400", "413", "431", "500"} <= set(operation["responses"])
+    for status, response in operation["responses"].items():
+        assert response["description"]
+        if int(status) >= 400:
+            schema = response["content"]["application/problem+json"]["schema"]
+            assert schema == {"$ref": "#/components/schemas/ProblemDetails"}
+            assert set(response["content"]) == {"application/problem+json"}
+
+
+def test_the_document_holds_no_secret_and_no_path_of_the_machine() -> None:
+    text = json.dumps(document())
+    assert "HTTPValidationError" not in text
+    assert str(Path.cwd()) not in text

@@ -1,0 +1,132 @@
+"""Fixtures: the three databases that every journey runs on, and a client that talks to the real app."""
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from auth_service.main import create_app
+from auth_service.settings import DatabaseSettings, Settings
+from tests.support.client import PASSWORD, Client
+from tests.support.polling import eventually
+from tests.support.postgres import Cluster, Postgres, external
+from tests.support.server import run_command
+
+SECRET = "dGVzdHMgb25seTogMzIgYnl0ZXMgb3IgbW9yZSwgYXMgYXNrZWQ"
+FAST_HASHING: dict[str, Any] = {"argon2_memory_kib": 64, "argon2_time_cost": 1}
+
+MakeClient = Callable[..., Awaitable[Client]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _bare_environment() -> Iterator[None]:
+    """No setting of the developer's own reaches a test."""
+    patch = pytest.MonkeyPatch()
+    for name in os.environ:
+        if name.startswith(("AUTH_", "DB_", "DATABASE_URL")):
+            patch.delenv(name)
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A PostgreSQL of the tests' own, which tests may stop and freeze; they leave it running."""
+    with Cluster.create() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def postgres(request: pytest.FixtureRequest) -> Postgres:
+    """The PostgreSQL that TEST_DATABASE_URL names, or the tests' own."""
+    url = os.environ.get("TEST_DATABASE_URL")
+    if url:
+        return external(url)
+    running: Cluster = request.getfixturevalue("cluster")
+    return running
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The name of a database that the real migrations made, to be copied for each test."""
+    name = f"template_{uuid4().hex}"
+    postgres.create_database(name)
+    done = run_command("migrate", env=environment(postgres.url(name)), cwd=tmp_path_factory.mktemp("migrate"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    yield name
+    postgres.drop_database(name)
+
+
+@pytest.fixture
+def postgres_url(postgres: Postgres, migrated_template: str) -> Iterator[str]:
+    """The URL of a fresh database with the schema at head."""
+    name = f"test_{uuid4().hex}"
+    postgres.create_database(name, template=migrated_template)
+    yield postgres.url(name)
+    postgres.drop_database(name)
+
+
+@pytest.fixture(params=["sqlite-memory", "sqlite-file", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Each of the three databases in turn, with the schema at head or about to be brought there at start."""
+    if request.param == "postgresql":
+        url: str = request.getfixturevalue("postgres_url")
+        return url
+    return "sqlite+aiosqlite://" if request.param == "sqlite-memory" else f"sqlite+aiosqlite:///{tmp_path}/auth.db"
+
+
+def environment(url: str, **extra: str) -> dict[str, str]:
+    """The environment of a real process: its database, a secret, and hashing that does not slow the tests down."""
+    return {
+        "DATABASE_URL": url,
+        "AUTH_SECRET_KEY": SECRET,
+        "AUTH_PASSWORD__ARGON2_MEMORY_KIB": "64",
+        "AUTH_PASSWORD__ARGON2_TIME_COST": "1",
+        **extra,
+    }
+
+
+def make_settings(url: str, **groups: Any) -> Settings:
+    """Settings for an app in this process; `database={...}` adds to the database's."""
+    database = DatabaseSettings(DATABASE_URL=url, _env_file=None, **groups.pop("database", {}))
+    groups["password"] = {**FAST_HASHING, **groups.get("password", {})}
+    return Settings(database=database, _env_file=None, **{"secret_key": SECRET, **groups})
+
+
+@pytest.fixture
+async def make_client(database_url: str) -> AsyncIterator[MakeClient]:
+    """Start the app with the given settings, on each database in turn, and return a client for it."""
+    async with AsyncExitStack() as stack:
+
+        async def make(url: str = database_url, **groups: Any) -> Client:
+            app = create_app(make_settings(url, **groups))
+            await stack.enter_async_context(app.router.lifespan_context(app))
+            transport = httpx.ASGITransport(app=app)
+            client = await stack.enter_async_context(Client(transport=transport, base_url="http://auth.example"))
+            with suppress(TimeoutError):  # some tests start it on a database that does not work
+                await eventually(_is_ready, client, seconds=5)
+            return client
+
+        yield make
+
+
+async def _is_ready(client: Client) -> bool:
+    return (await client.get("/health/ready")).status_code == 200
+
+
+@pytest.fixture
+async def client(make_client: MakeClient) -> Client:
+    """A client for the app with default settings, on each database in turn."""
+    return await make_client()
+
+
+@pytest.fixture
+async def ada(client: Client) -> Client:
+    """The same client, with the account ada@example.com."""
+    (await client.register("ada@example.com", PASSWORD, "ada")).raise_for_status()
+    return client

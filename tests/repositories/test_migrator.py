@@ -1,0 +1,155 @@
+"""Migrations: any number at once, from anywhere, up and down on data, and offline."""
+
+import contextlib
+import io
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+import pytest
+from alembic.config import main as alembic_command
+
+from tests.conftest import MakeClient, environment
+from tests.support.postgres import Postgres
+from tests.support.server import Server, run_command, wait_until
+from tests.support.sql import run_sql
+
+ROOT = Path(__file__).parent.parent.parent
+APPLIED, NOTHING = "applied: 0001\n", "the schema is at head already\n"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database without anything in it, on each dialect."""
+    if request.param == "sqlite":
+        yield f"sqlite+aiosqlite:///{tmp_path}/auth.db"
+        return
+    postgres: Postgres = request.getfixturevalue("postgres")
+    name = f"empty_{uuid4().hex}"
+    postgres.create_database(name)
+    yield postgres.url(name)
+    postgres.drop_database(name)
+
+
+def alembic(url: str, *arguments: str) -> str:
+    """Run the `alembic` command of the checkout, as a developer does, and return the SQL that it printed.
+
+    Raises SystemExit when it fails, as `check` does when the models and the schema differ.
+    """
+    said = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(said):
+        for name, value in environment(url).items():
+            patch.setenv(name, value)
+        # In a thread, because it starts an event loop of its own.
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(alembic_command, ["-c", str(ROOT / "alembic.ini"), *arguments]).result()
+    return said.getvalue()
+
+
+def test_of_five_migrators_at_once_all_succeed_and_one_does_the_work(empty_url: str, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(5) as pool:
+        started = [pool.submit(run_command, "migrate", env=environment(empty_url), cwd=tmp_path) for _ in range(5)]
+        done = [run.result() for run in started]
+    assert [(run.returncode, run.stderr) for run in done] == [(0, "")] * 5
+    assert sorted(run.stdout for run in done) == sorted([APPLIED] + [NOTHING] * 4)
+
+
+async def test_a_migrator_waits_for_the_one_before_it(postgres: Postgres, tmp_path: Path) -> None:
+    name = f"waiting_{uuid4().hex}"
+    postgres.create_database(name)
+    rival = await asyncpg.connect(postgres.url(name))
+    waits = (
+        f"SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = '{name}' "
+        "AND application_name = 'auth_service' AND wait_event = 'advisory'"
+    )
+    with ThreadPoolExecutor(1) as pool:
+        async with rival.transaction():
+            await rival.execute("SELECT pg_advisory_xact_lock(4711001)")
+            run = pool.submit(run_command, "migrate", env=environment(postgres.url(name)), cwd=tmp_path)
+            wait_until(lambda: postgres.execute(waits) == "t", 20, lambda: f"nobody waits; {run}")
+            assert not run.done()
+        done = run.result()
+    await rival.close()
+    postgres.drop_database(name)
+    assert (done.returncode, done.stdout) == (0, APPLIED)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite-memory"], indirect=True)  # not used: make_client would take each
+async def test_a_schema_with_users_and_sessions_goes_down_and_up_and_the_models_agree_with_it(
+    make_client: MakeClient, empty_url: str, tmp_path: Path
+) -> None:
+    assert run_command("migrate", env=environment(empty_url), cwd=tmp_path).returncode == 0
+    alembic(empty_url, "check")
+    client = await make_client(empty_url)
+    (await client.register("ada@example.com")).raise_for_status()
+    await client.sign_in()
+    alembic(empty_url, "downgrade", "base")
+    assert (await client.get("/health/ready")).json()["code"] == "schema-not-ready"
+    alembic(empty_url, "upgrade", "head")
+    alembic(empty_url, "check")
+    assert (await client.get("/health/ready")).status_code == 200
+    assert (await client.register("ada@example.com")).status_code == 201
+
+
+def test_a_migration_can_be_written_out_offline(empty_url: str) -> None:
+    script = alembic(empty_url, "upgrade", "head", "--sql")
+    for statement in ("CREATE TABLE users", "CREATE TABLE refresh_tokens", "INSERT INTO alembic_version"):
+        assert statement in script
+    assert ("WITH TIME ZONE" in script) == empty_url.startswith("postgresql")
+
+
+def test_an_offline_script_makes_the_schema(postgres: Postgres, tmp_path: Path) -> None:
+    name = f"offline_{uuid4().hex}"
+    postgres.create_database(name)
+    postgres.execute(alembic(postgres.url(name), "upgrade", "head", "--sql"), name)
+    done = run_command("migrate", env=environment(postgres.url(name)), cwd=tmp_path)
+    postgres.drop_database(name)
+    assert (done.returncode, done.stdout) == (0, NOTHING)
+
+
+async def test_a_schema_that_is_newer_than_the_service_is_refused_in_one_line(empty_url: str, tmp_path: Path) -> None:
+    env = environment(empty_url, AUTH_MIGRATE_ON_START="true")
+    assert run_command("migrate", env=env, cwd=tmp_path).returncode == 0
+    await run_sql(empty_url, "UPDATE alembic_version SET version_num = '9999'")
+    done = run_command("migrate", env=env, cwd=tmp_path)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("Error: The database schema is newer than this service: update the service.")
+    with Server(env, tmp_path) as server:
+        server.wait_live()  # it lives, and its readiness says why it does not serve
+
+
+@pytest.mark.parametrize("empty_url", ["postgresql"], indirect=True)
+def test_an_installed_wheel_migrates_from_any_folder(empty_url: str, wheel: Path, tmp_path: Path) -> None:
+    def run(*program: str) -> subprocess.CompletedProcess[str]:
+        env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(wheel), **environment(empty_url)}
+        command = [sys.executable, *program]
+        return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False)
+
+    assert run("-c", "import auth_service; print(auth_service.__file__)").stdout.startswith(str(wheel))
+    assert run("-m", "auth_service", "migrate").stdout == APPLIED
+    assert run("-m", "auth_service", "cleanup", "--json").returncode == 0
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder into which the wheel of this tree was unpacked."""
+    source, built, target = (tmp_path_factory.mktemp(name) for name in ("source", "built", "installed"))
+    for name in ("auth_service", "migrations"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(built)]
+    subprocess.run(build, cwd=source, capture_output=True, timeout=60, check=True)
+    (package,) = built.glob("*.whl")
+    with zipfile.ZipFile(package) as archive:
+        assert not [name for name in archive.namelist() if name.startswith("tests")]
+        archive.extractall(target)
+    return target

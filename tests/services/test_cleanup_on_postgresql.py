@@ -1,0 +1,160 @@
+"""The clean-up beside others on PostgreSQL: a second run, locked rows, an old snapshot, kill -9, large tables."""
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from auth_service.repositories.database import CLEANUP_LOCK
+from tests.conftest import environment
+from tests.support.polling import eventually
+from tests.support.server import Server, run_command
+from tests.support.sessions import add_many_sessions, count_expired
+from tests.support.sql import run_sql
+
+_DELETED = "SELECT n_tup_del FROM pg_stat_user_tables WHERE relname = 'refresh_tokens'"
+_SCANS = "SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'refresh_tokens'"
+_INDEXES_USED = """
+SELECT indexrelname, idx_tup_read FROM pg_stat_user_indexes WHERE relname = 'refresh_tokens' AND idx_scan > 0
+"""
+
+
+@pytest.fixture
+def run(postgres_url: str, tmp_path: Path) -> Any:
+    """The command as an operator runs it; returns its report."""
+
+    async def clean_up(*options: str, **settings: str) -> Any:
+        env = environment(postgres_url, **settings)
+        done = await asyncio.to_thread(run_command, "cleanup", "--json", *options, env=env, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return clean_up
+
+
+@asynccontextmanager
+async def transaction(url: str, isolation: str = "read_committed") -> AsyncIterator[asyncpg.Connection]:
+    """Somebody else's transaction, open for the length of the block."""
+    connection = await asyncpg.connect(url)
+    try:
+        async with connection.transaction(isolation=isolation):
+            yield connection
+    finally:
+        await connection.close()
+
+
+async def test_of_two_runs_at_once_one_works_and_the_other_says_so(postgres_url: str, run: Any, tmp_path: Path) -> None:
+    await add_many_sessions(postgres_url, expired=3)
+    async with transaction(postgres_url) as other:
+        await other.execute("SELECT pg_advisory_xact_lock($1)", CLEANUP_LOCK)
+        report = await run()
+        said = await asyncio.to_thread(run_command, "cleanup", env=environment(postgres_url), cwd=tmp_path)
+    assert report["skipped"] is True
+    assert (report["deleted"], report["left"]) == (0, 3)
+    assert said.returncode == 0
+    assert "another clean-up is at work" in said.stdout
+    assert (await run())["deleted"] == 3
+
+
+async def test_two_runs_that_start_together_delete_each_row_once(postgres_url: str, run: Any) -> None:
+    await add_many_sessions(postgres_url, expired=500, live=10)
+    reports = await asyncio.gather(run("--batch-size", "5"), run("--batch-size", "5"))
+    assert sum(report["deleted"] for report in reports) == 500
+    assert await count_expired(postgres_url) == 0
+
+
+async def test_rows_that_somebody_holds_are_skipped_and_not_waited_for(postgres_url: str, run: Any) -> None:
+    await add_many_sessions(postgres_url, expired=10)
+    async with transaction(postgres_url) as other:
+        held = "SELECT id FROM refresh_tokens ORDER BY expires_at LIMIT 2 FOR UPDATE"
+        await other.execute(held)
+        report = await run("--batch-size", "3")
+        assert (report["deleted"], report["left"]) == (8, 2)
+    assert (await run())["deleted"] == 2
+
+
+async def test_a_run_killed_in_the_middle_keeps_its_batches_and_a_later_one_finishes(
+    postgres_url: str, run: Any, tmp_path: Path
+) -> None:
+    await add_many_sessions(postgres_url, expired=7 * 1000, live=5)
+    env = {**os.environ, **environment(postgres_url)}
+    command = (*Server.program, "cleanup", "--batch-size", "7")
+    process = await asyncio.create_subprocess_exec(*command, env=env, cwd=tmp_path, stdin=asyncio.subprocess.DEVNULL)
+    try:
+        await eventually(_is_at_work, postgres_url, seconds=20)
+    finally:
+        process.kill()
+        await process.wait()
+    await eventually(_has_gone, postgres_url)
+    left = await count_expired(postgres_url)
+    assert 0 < left < 7000
+    assert left % 7 == 0, "a batch is deleted whole or not at all"
+    report = await run()
+    assert (report["deleted"], report["left"], report["skipped"]) == (left, 0, False)
+
+
+async def _is_at_work(url: str) -> bool:
+    return await count_expired(url) < 7000 - 7
+
+
+async def _has_gone(url: str) -> bool:
+    seen = "SELECT FROM pg_stat_activity WHERE application_name = 'auth_service' AND datname = current_database()"
+    return not await run_sql(url, seen)
+
+
+async def test_a_large_table_is_cleaned_by_index_and_row_address_beside_an_old_snapshot(
+    postgres_url: str, run: Any
+) -> None:
+    expired = 20_000
+    await add_many_sessions(postgres_url, expired=expired, live=180_000)
+    async with transaction(postgres_url, "repeatable_read") as other:
+        await other.fetchval("SELECT 1")  # the snapshot is taken here
+        await run_sql(postgres_url, "SELECT pg_stat_reset()")
+        report = await run("--batch-size", "1000")
+        assert await other.fetchval("SELECT count(*) FROM users") == 1  # it is open still
+    assert (report["deleted"], report["batches"], report["left"]) == (expired, 20, 0)
+    await eventually(_statistics_have_come, postgres_url, expired)
+    assert await run_sql(postgres_url, _SCANS) == [(0,)], "the table was never read from end to end"
+    ((name, entries),) = await run_sql(postgres_url, _INDEXES_USED)
+    assert name == "ix_refresh_tokens_expires_at", "the rows themselves are fetched by address, not by their key"
+    # Once to find a row, twice for the report that passes what the snapshot keeps; ten times more if each batch did.
+    assert entries < 4 * expired
+
+
+async def _statistics_have_come(url: str, deleted: int) -> bool:
+    """The server writes them down a little after the connection that they are about has ended."""
+    return await run_sql(url, _DELETED) == [(deleted,)]
+
+
+async def test_a_batch_that_takes_longer_than_a_request_may_is_not_cut(postgres_url: str, run: Any) -> None:
+    await add_many_sessions(postgres_url, expired=20)
+    await _slow_down_deletes(postgres_url)
+    assert (await run(DB_STATEMENT_TIMEOUT="0.5"))["deleted"] == 20
+
+
+async def test_a_run_leaves_half_of_the_time_to_requests(postgres_url: str, run: Any) -> None:
+    await add_many_sessions(postgres_url, expired=8)
+    await _slow_down_deletes(postgres_url)
+    assert (await run("--batch-size", "1"))["seconds"] > 2 * 8 * 0.05
+
+
+async def _slow_down_deletes(url: str) -> None:
+    """Make each deleted row take 0.05 seconds."""
+    slow = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.05); RETURN OLD; END'"
+    await run_sql(url, slow)
+    await run_sql(url, "CREATE TRIGGER slow BEFORE DELETE ON refresh_tokens FOR EACH ROW EXECUTE FUNCTION slow()")
+
+
+async def test_a_count_that_takes_longer_than_a_request_may_is_not_cut(postgres_url: str, run: Any) -> None:
+    await add_many_sessions(postgres_url, expired=20)
+    await run_sql(postgres_url, "ALTER TABLE refresh_tokens RENAME TO stored")
+    slow = "CREATE VIEW refresh_tokens AS SELECT stored.* FROM stored, LATERAL pg_sleep(0.05 + 0 * generation)"
+    await run_sql(postgres_url, slow)
+    report = await run("--dry-run", DB_STATEMENT_TIMEOUT="0.5")
+    assert report["left"] == 20

@@ -1,0 +1,81 @@
+"""A slow password hash holds nothing that others need: no connection, and no place but in its own bounded lane."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conftest import environment
+from tests.support.client import Client
+from tests.support.polling import eventually
+from tests.support.server import Server
+from tests.support.sql import run_sql
+
+SLOW_HASH = {"AUTH_PASSWORD__ARGON2_MEMORY_KIB": "19456", "AUTH_PASSWORD__ARGON2_TIME_COST": "100"}
+OURS = "SELECT state FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'auth_service'"
+on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+
+
+@pytest.fixture
+async def tokens(ada: Client, database_url: str) -> dict[str, Any]:
+    """A session of ada's, opened by a service that hashes fast and that then leaves the database to the slow one."""
+    found = await ada.sign_in()
+    await run_sql(database_url, OURS.replace("state", "pg_terminate_backend(pid)"))
+    return found
+
+
+@asynccontextmanager
+async def slow_service(url: str, folder: Path, **extra: str) -> AsyncIterator[Client]:
+    """A real service whose password hashes take more than a second."""
+    with Server({**environment(url), **SLOW_HASH, **extra}, folder) as slow:
+        slow.wait_ready(60)
+        async with Client(base_url=slow.base_url, trust_env=False, timeout=60) as client:
+            yield client
+
+
+@on_postgresql
+async def test_no_connection_is_held_while_a_password_is_hashed(
+    tokens: dict[str, Any], database_url: str, tmp_path: Path
+) -> None:
+    async with slow_service(database_url, tmp_path, DB_POOL_SIZE="1", DB_MAX_OVERFLOW="0") as client:
+        login = asyncio.create_task(client.login())
+        await eventually(has_looked_up_the_account, database_url)
+        await client.rotate(tokens["refresh_token"], times=3)
+        assert ("idle in transaction",) not in await run_sql(database_url, OURS), "nothing is left open meanwhile"
+        assert not login.done(), "all that happened while the password was being hashed"
+        assert (await login).status_code == 200
+
+
+async def has_looked_up_the_account(url: str) -> bool:
+    query = OURS.replace("state", "1") + " AND query LIKE '%FROM users%email_canonical =%' AND state = 'idle'"
+    return bool(await run_sql(url, query))
+
+
+@on_postgresql
+async def test_a_full_hashing_lane_is_a_503_at_once_and_holds_up_nothing_else(
+    tokens: dict[str, Any], database_url: str, tmp_path: Path
+) -> None:
+    lane = {"AUTH_HASHING__THREADS": "1", "AUTH_HASHING__QUEUE": "1", "AUTH_HASHING__DEADLINE": "30"}
+    async with slow_service(database_url, tmp_path, **lane) as client:
+        logins = [asyncio.create_task(client.login()) for _ in range(8)]
+        refused = [await login for login in await first(6, logins)]
+        for answer in refused:
+            assert (answer.status_code, answer.json()["code"]) == (503, "overloaded")
+            assert int(answer.headers["retry-after"]) > 0
+        await client.rotate(tokens["refresh_token"], times=3)
+        for health in ("live", "ready", "db"):
+            assert (await client.get(f"/health/{health}")).status_code == 200
+        assert sum(login.done() for login in logins) == 6, "all that happened while the lane was full"
+        assert sorted(answer.status_code for answer in await asyncio.gather(*logins)) == [200] * 2 + [503] * 6
+
+
+async def first(number: int, tasks: list[asyncio.Task[httpx.Response]]) -> list[asyncio.Task[httpx.Response]]:
+    """The tasks that are done first."""
+    finished = asyncio.as_completed(tasks)
+    for _ in range(number):
+        await next(finished)
+    return [task for task in tasks if task.done()]

@@ -1,0 +1,58 @@
+"""A client that follows the protocol, for tests that speak HTTP."""
+
+from typing import Any
+
+import httpx
+
+PASSWORD = "correct horse battery staple"
+
+
+class Client(httpx.AsyncClient):
+    """An `httpx.AsyncClient` with one method for each route."""
+
+    async def register(self, email: str, password: str = PASSWORD, username: str | None = None) -> httpx.Response:
+        body = {"email": email, "password": password}
+        return await self.post("/auth/register", json=body | ({"username": username} if username else {}))
+
+    async def login(self, email: str = "ada@example.com", password: str = PASSWORD, **more: Any) -> httpx.Response:
+        return await self.post("/auth/login", json={"email": email, "password": password}, **more)
+
+    async def sign_in(self, email: str = "ada@example.com", password: str = PASSWORD) -> dict[str, Any]:
+        """Log in and return the tokens."""
+        tokens: dict[str, Any] = (await self.login(email, password)).raise_for_status().json()
+        return tokens
+
+    async def refresh(self, token: str, key: str | None = None) -> httpx.Response:
+        headers = {"Idempotency-Key": key} if key else {}
+        return await self.post("/auth/refresh", json={"refresh_token": token}, headers=headers)
+
+    async def rotate(self, token: str, times: int = 1) -> dict[str, Any]:
+        """Refresh so many times, each time with the newest token, and return the last answer."""
+        tokens: dict[str, Any] = {}
+        for _ in range(times):
+            tokens = (await self.refresh(token)).raise_for_status().json()
+            token = tokens["refresh_token"]
+        return tokens
+
+    async def logout(self, token: str) -> httpx.Response:
+        return await self.post("/auth/logout", json={"refresh_token": token})
+
+    async def me(self, access_token: str) -> httpx.Response:
+        return await self.get("/auth/me", headers=_bearer(access_token))
+
+    async def sessions(self, access_token: str, *, ended: bool = False) -> list[dict[str, Any]]:
+        """The bearer's sessions, the newest first."""
+        answer = await self.get("/auth/sessions", params={"ended": ended}, headers=_bearer(access_token))
+        items: list[dict[str, Any]] = answer.raise_for_status().json()["items"]
+        return items
+
+    async def end_session(self, access_token: str, session_id: str) -> httpx.Response:
+        return await self.delete(f"/auth/sessions/{session_id}", headers=_bearer(access_token))
+
+    async def change_password(self, access_token: str, current: str, new: str) -> httpx.Response:
+        body = {"current_password": current, "new_password": new}
+        return await self.post("/auth/me/password", json=body, headers=_bearer(access_token))
+
+
+def _bearer(access_token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {access_token}"}

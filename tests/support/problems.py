@@ -1,0 +1,30 @@
+"""What every error has in common, whoever made it: the app, the framework or the server under both."""
+
+import httpx
+
+from tests.support.raw_http import Answer
+
+PUBLIC_URL = "http://127.0.0.1:8000"  # the default of AUTH_PUBLIC_URL
+
+
+def assert_problem(answer: httpx.Response | Answer, status: int, code: str, public_url: str = PUBLIC_URL) -> None:
+    """Fail unless the answer is the problem `code` as RFC 9457 and API.md describe it."""
+    found = answer.status if isinstance(answer, Answer) else answer.status_code
+    problem = answer.json()
+    assert (found, problem["code"]) == (status, code)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert problem["status"] == status
+    assert problem["type"] == f"{public_url}/problems/{code}"
+    assert problem["title"]
+    assert problem["detail"]
+    assert problem["request_id"] == answer.headers["x-request-id"]
+    assert ("errors" in problem) == (status == 422)
+    _assert_headers(status, answer)
+
+
+def _assert_headers(status: int, answer: httpx.Response | Answer) -> None:
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers.get("www-authenticate", "").startswith("Bearer") == (status == 401)
+    assert ("retry-after" in answer.headers) == (status in {429, 503})
+    assert ("allow" in answer.headers) == (status == 405)
+    assert int(answer.headers.get("retry-after", "1")) > 0

@@ -1,0 +1,78 @@
+"""Sessions of a chosen age, put straight into the tables, for tests of what time does to them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+from sqlalchemy import insert, select
+
+from auth_service.models import REFRESH_TOKENS, USERS
+from auth_service.repositories import migrator
+from auth_service.repositories.database import Database
+from tests.conftest import make_settings
+from tests.support.sql import run_sql
+
+HOUR = timedelta(hours=1)
+_MANY = """
+INSERT INTO refresh_tokens (id, user_id, credential_epoch, secret_hash, generation, rotations, created_at, last_used_at,
+                            expires_at)
+SELECT gen_random_uuid(), (SELECT id FROM users LIMIT 1), 0, sha256(uuid_send(gen_random_uuid())), 0, '{}', now(),
+       now(), now() + $2::float8 * (number + 1) * interval '1 second'
+FROM generate_series(1, $1::int) AS number
+"""
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[Database]:
+    """A database with its schema at head, closed after the block."""
+    database = Database(make_settings(url).database)
+    try:
+        await database.run_sync(migrator.upgrade, migrator.BUDGET)
+        yield database
+    finally:
+        await database.dispose()
+
+
+async def add_sessions(database: Database, *lives: timedelta, revoked: bool = False) -> list[UUID]:
+    """Add a user with a session for each of these absolute lives from now on; return the ids of the sessions."""
+    now = datetime.now(UTC)
+    user_id, ids = uuid4(), [uuid4() for _ in lives]
+    email = f"{user_id}@example.com"
+    user = {
+        "id": user_id, "email": email, "email_canonical": email, "hashed_password": "none", "role": "user",
+        "is_active": True, "is_verified": False, "credential_epoch": 0, "created_at": now, "updated_at": now,
+    }  # fmt: skip
+    common = {
+        "user_id": user_id, "credential_epoch": 0, "generation": 0, "rotations": [], "created_at": now,
+        "last_used_at": now, "revoked_at": now if revoked else None, "revoked_reason": "logout" if revoked else None,
+    }  # fmt: skip
+    sessions = [
+        {"id": session_id, "secret_hash": session_id.bytes, "expires_at": now + life, **common}
+        for session_id, life in zip(ids, lives, strict=True)
+    ]
+    async with database.transaction() as tx:
+        await tx.connection.execute(insert(USERS), user)
+        await tx.connection.execute(insert(REFRESH_TOKENS), sessions)
+    return ids
+
+
+async def add_many_sessions(url: str, *, expired: int, live: int = 0) -> None:
+    """On PostgreSQL, add so many sessions that ended, and that will end, a second after each other."""
+    async with opened(url) as database:
+        await add_sessions(database, HOUR)
+    await run_sql(url, _MANY, expired, -1.0)
+    await run_sql(url, _MANY, live, 3600.0)
+    await run_sql(url, "ANALYZE refresh_tokens")
+
+
+async def session_ids(database: Database) -> set[UUID]:
+    """The ids of all sessions that have a row."""
+    async with database.statement() as tx:
+        return set((await tx.connection.execute(select(REFRESH_TOKENS.c.id))).scalars())
+
+
+async def count_expired(url: str) -> int:
+    """On PostgreSQL, how many sessions have a row and no life."""
+    ((count,),) = await run_sql(url, "SELECT count(*) FROM refresh_tokens WHERE expires_at <= now()")
+    return int(count)

@@ -1,0 +1,55 @@
+"""The row of a session, looked at and moved in time through the connection of the app under test.
+
+A database in memory can be reached no other way, and the same lines then do for all three.
+"""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import httpx
+from sqlalchemy import select, update
+
+from auth_service.models import REFRESH_TOKENS, USERS
+
+from .client import Client
+
+TIMES = ("created_at", "last_used_at", "expires_at")
+
+
+class StoredSession:
+    """The row of the session that these tokens belong to, and its user's."""
+
+    def __init__(self, client: Client, tokens: dict[str, Any]) -> None:
+        transport = client._transport
+        assert isinstance(transport, httpx.ASGITransport)
+        app: Any = transport.app
+        self._database = app.state.services.sessions._database
+        self._id = UUID(tokens["session_id"])
+
+    async def row(self) -> dict[str, Any]:
+        """Every column of the session by its name."""
+        async with self._database.statement() as tx:
+            found = await tx.connection.execute(select(REFRESH_TOKENS).where(REFRESH_TOKENS.c.id == self._id))
+            return dict(found.one()._mapping)
+
+    async def change(self, **values: Any) -> None:
+        """Set columns of the session."""
+        async with self._database.transaction() as tx:
+            await tx.connection.execute(update(REFRESH_TOKENS).where(REFRESH_TOKENS.c.id == self._id).values(**values))
+
+    async def change_user(self, **values: Any) -> None:
+        """Set columns of the session's user."""
+        user_id = (await self.row())["user_id"]
+        async with self._database.transaction() as tx:
+            await tx.connection.execute(update(USERS).where(USERS.c.id == user_id).values(**values))
+
+    async def time_passes(self, **duration: float) -> None:
+        """Let so much time have passed since all that ever happened to the session; the clock stays where it is."""
+        past, row = timedelta(**duration), await self.row()
+        await self.change(rotations=[time - past for time in row["rotations"]], **{t: row[t] - past for t in TIMES})
+
+    async def forget(self, rotations: int) -> None:
+        """Take the last rotations back, as a failover to a standby that had not yet received them."""
+        row = await self.row()
+        await self.change(generation=row["generation"] - rotations, rotations=row["rotations"][rotations:])

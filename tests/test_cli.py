@@ -1,0 +1,186 @@
+"""The command line as operators and cron meet it: output, exit codes, and the clean-up command."""
+
+import json
+import os
+import pty
+import subprocess
+import threading
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from auth_service.cli import main
+from tests.conftest import environment
+from tests.support.server import Server, free_port, run_command
+from tests.support.sessions import HOUR, add_sessions, opened, session_ids
+
+Finished = subprocess.CompletedProcess[str]
+
+
+@pytest.fixture(params=["sqlite-file", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The databases that a second process can reach."""
+    if request.param == "postgresql":
+        url: str = request.getfixturevalue("postgres_url")
+        return url
+    return f"sqlite+aiosqlite:///{tmp_path}/auth.db"
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    return f"sqlite+aiosqlite:///{tmp_path}/auth.db"
+
+
+async def fill(url: str, *lives: timedelta) -> None:
+    async with opened(url) as database:
+        await add_sessions(database, *lives)
+
+
+async def remaining(url: str) -> int:
+    async with opened(url) as database:
+        return len(await session_ids(database))
+
+
+async def test_cleanup_deletes_and_says_in_one_line_what_it_did(database_url: str, tmp_path: Path) -> None:
+    await fill(database_url, -HOUR, -2 * HOUR, HOUR)
+    done = run_command("cleanup", env=environment(database_url), cwd=tmp_path)
+    assert done.returncode == 0
+    assert done.stdout.startswith("deleted 2 expired sessions in 1 batches and ")
+    assert done.stdout.endswith(" s; 0 left\n")
+    assert done.stdout.count("\n") == 1
+    assert done.stderr == "", "no progress bar where nobody looks"
+    assert await remaining(database_url) == 1
+
+
+async def test_cleanup_json_is_one_document_with_the_whole_report(database_url: str, tmp_path: Path) -> None:
+    await fill(database_url, *(-number * HOUR for number in range(1, 6)), HOUR)
+    options = ("--json", "--batch-size", "2", "--time-budget", "0.000001")
+    # Everything that SQLAlchemy has to say must go elsewhere.
+    done = run_command("cleanup", *options, env=environment(database_url, DB_ECHO="true"), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report.pop("seconds") > 0
+    assert 3 * 3600 <= report.pop("oldest_expired_seconds") < 3 * 3600 + 60
+    assert report == {"deleted": 2, "batches": 1, "left": 3, "skipped": False}
+
+
+async def test_cleanup_takes_its_batch_size_from_the_settings(sqlite_url: str, tmp_path: Path) -> None:
+    await fill(sqlite_url, -HOUR, -HOUR, -HOUR)
+    env = environment(sqlite_url, AUTH_CLEANUP__BATCH_SIZE="2")
+    assert json.loads(run_command("cleanup", "--json", env=env, cwd=tmp_path).stdout)["batches"] == 2
+
+
+async def test_cleanup_dry_run_only_counts(database_url: str, tmp_path: Path) -> None:
+    await fill(database_url, -HOUR, -2 * HOUR, HOUR)
+    done = run_command("cleanup", "--dry-run", env=environment(database_url), cwd=tmp_path)
+    assert done.returncode == 0
+    assert "deleted 0 expired sessions" in done.stdout
+    assert "; 2 left, the oldest for 2:00:0" in done.stdout
+    assert await remaining(database_url) == 3
+
+
+async def test_a_terminal_gets_a_progress_bar_and_stdout_stays_clean(sqlite_url: str, tmp_path: Path) -> None:
+    await fill(sqlite_url, *([-HOUR] * 20))
+    done = _on_a_terminal("cleanup", "--batch-size", "5", env=environment(sqlite_url), cwd=tmp_path)
+    assert done.returncode == 0
+    assert "deleting" in done.stderr
+    assert "####" in done.stderr
+    assert "100%" in done.stderr
+    assert done.stdout.startswith("deleted 20 expired sessions in 4 batches")
+
+
+async def test_a_terminal_gets_no_progress_bar_beside_json(sqlite_url: str, tmp_path: Path) -> None:
+    await fill(sqlite_url, -HOUR)
+    done = _on_a_terminal("cleanup", "--json", env=environment(sqlite_url), cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["deleted"] == 1
+
+
+@pytest.mark.parametrize("word", ["cleanup", "migrate"])
+def test_without_a_database_a_command_fails_in_one_line(word: str, tmp_path: Path) -> None:
+    nowhere = f"postgresql://postgres:not-to-be-told@127.0.0.1:{free_port()}/auth"
+    _fails_in_one_line(run_command(word, env=environment(nowhere), cwd=tmp_path), "The database does not answer")
+
+
+def test_without_a_schema_cleanup_fails_in_one_line_that_says_what_to_do(sqlite_url: str, tmp_path: Path) -> None:
+    done = run_command("cleanup", "--json", env=environment(sqlite_url), cwd=tmp_path)
+    _fails_in_one_line(done, "run 'auth-service migrate'")
+
+
+def test_a_wrong_setting_ends_a_command_with_2_and_one_line_that_names_it(sqlite_url: str, tmp_path: Path) -> None:
+    env = environment(sqlite_url, AUTH_CLEANUP__BATCH_SIZE="5001")
+    done = run_command("cleanup", env=env, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("Error: AUTH_CLEANUP__BATCH_SIZE: ")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("word", sorted(main.commands))
+def test_every_command_explains_itself(word: str) -> None:
+    help_text = CliRunner().invoke(main, [word, "--help"])
+    assert help_text.exit_code == 0
+    assert help_text.output.startswith(f"Usage: main {word} [OPTIONS]")
+    assert "\n  -h, --help" in help_text.output
+    assert f"  {word}" in CliRunner().invoke(main, ["--help"]).output
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "cleanup --batch-size 0",
+        "cleanup --batch-size 5001",
+        "cleanup --batch-size many",
+        "cleanup --time-budget 0",
+        "cleanup --time-budget -1",
+        "cleanup --time-budget nan",
+        "cleanup --time-budget inf",
+        "cleanup --time-budget 1e300",
+        "cleanup --no-such-option",
+        "cleanup everything",
+        "serve --port 65536",
+        "serve --workers 0",
+        "no-such-word",
+    ],
+)
+def test_wrong_use_ends_with_2(arguments: str) -> None:
+    result = CliRunner().invoke(main, arguments.split())
+    assert result.exit_code == 2
+    assert "Usage: " in result.stderr
+    assert "Error: " in result.stderr
+
+
+def _fails_in_one_line(done: Finished, sentence: str) -> None:
+    assert (done.returncode, done.stdout) == (1, "")
+    assert sentence in done.stderr
+    assert done.stderr.startswith("Error: ")
+    assert done.stderr.count("\n") == 1
+    assert "not-to-be-told" not in done.stderr
+
+
+def _on_a_terminal(*arguments: str, env: dict[str, str], cwd: Path) -> Finished:
+    """Run a command whose stderr is a terminal and whose stdout is a pipe."""
+    ours, theirs = pty.openpty()
+    shown: list[bytes] = []
+    reader = threading.Thread(target=_read_all, args=(ours, shown))
+    reader.start()
+    command = [*Server.program, *arguments]
+    try:
+        done = subprocess.run(
+            command, env={**os.environ, **env}, cwd=cwd, stdout=subprocess.PIPE, stderr=theirs, timeout=60, check=False
+        )
+    finally:
+        os.close(theirs)
+        reader.join(10)
+        os.close(ours)
+    return Finished(command, done.returncode, done.stdout.decode(), b"".join(shown).decode())
+
+
+def _read_all(terminal: int, shown: list[bytes]) -> None:
+    """Read what appears on a terminal until its other end is closed, which Linux tells by an error."""
+    try:
+        while text := os.read(terminal, 4096):
+            shown.append(text)
+    except OSError:
+        return

@@ -1,0 +1,137 @@
+"""The rule that judges a refresh token which did not rotate its session, for any session and any time."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import accumulate
+from operator import itemgetter
+from uuid import UUID
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from auth_service.models import FAST_FORWARD_LIMIT, ROTATIONS_KEPT, Session, SessionRules, Verdict, judge
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+INSTANT = timedelta(microseconds=1)
+DAY = timedelta(days=1)
+HASHES = st.one_of(st.none(), st.sampled_from([b"one", b"other"]))
+GAP = st.one_of(st.timedeltas(timedelta(0), timedelta(seconds=20)), st.timedeltas(timedelta(0), 2 * DAY))
+GAPS = st.lists(GAP, min_size=ROTATIONS_KEPT, max_size=ROTATIONS_KEPT)
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy
+
+
+@st.composite
+def all_rules(draw: st.DrawFn) -> SessionRules:
+    idle = draw(st.timedeltas(timedelta(seconds=1), 14 * DAY))
+    return SessionRules(
+        grace=draw(st.timedeltas(timedelta(0), timedelta(minutes=1))),
+        idle_lifetime=idle,
+        absolute_lifetime=draw(st.timedeltas(idle, 30 * DAY)),
+        max_per_user=50,
+    )
+
+
+@st.composite
+def spent(draw: st.DrawFn, least: int = 1, most: int = ROTATIONS_KEPT) -> tuple[Session, int]:
+    """A live session that was used just now, and a number of its last rotations; they were at any times before."""
+    steps = draw(st.integers(least, most))
+    generation = draw(st.integers(steps, 40))
+    ages = list(accumulate(draw(GAPS)))[:generation]
+    return _session(draw, generation, ages), steps
+
+
+def _session(draw: st.DrawFn, generation: int, ages: list[timedelta]) -> Session:
+    return Session(
+        id=UUID(int=1),
+        user_id=UUID(int=2),
+        role="user",
+        credential_is_current=True,
+        generation=generation,
+        rotations=[NOW - age for age in ages],
+        idempotency_hash=draw(HASHES),
+        last_used_at=NOW,
+        expires_at=NOW + draw(st.timedeltas(INSTANT, 30 * DAY)),
+        revoked_at=None,
+        now=NOW,
+    )
+
+
+SPENT = spent()
+SESSIONS = SPENT.map(itemgetter(0))
+
+
+@unhurried
+@given(spent(most=40), all_rules(), HASHES, st.sampled_from(["revoked", "user", "idle", "age"]))
+def test_the_end_of_a_session_beats_everything(
+    case: tuple[Session, int], rules: SessionRules, key: bytes | None, end: str
+) -> None:
+    session, steps = case
+    ended = {
+        "revoked": replace(session, revoked_at=NOW - DAY),
+        "user": replace(session, credential_is_current=False),
+        "idle": replace(session, last_used_at=NOW - rules.idle_lifetime),
+        "age": replace(session, expires_at=NOW),
+    }[end]
+    for generation in (ended.generation - steps, ended.generation, ended.generation + steps):
+        assert judge(ended, generation, key, rules) is Verdict.ENDED
+
+
+@unhurried
+@given(SPENT, all_rules())
+def test_a_spent_token_is_a_replay_exactly_within_the_grace(case: tuple[Session, int], rules: SessionRules) -> None:
+    session, steps = case
+    age = NOW - session.rotations[steps - 1]
+    expected = Verdict.REPLAY if age < rules.grace else Verdict.REUSE
+    assert judge(session, session.generation - steps, None, rules) is expected
+
+
+@unhurried
+@given(SPENT, all_rules(), st.timedeltas(INSTANT, timedelta(minutes=1)))
+def test_the_grace_ends_at_its_last_microsecond(
+    case: tuple[Session, int], any_rules: SessionRules, grace: timedelta
+) -> None:
+    session, steps = case
+    rules = replace(any_rules, grace=grace)
+    for age, expected in ((rules.grace - INSTANT, Verdict.REPLAY), (rules.grace, Verdict.REUSE)):
+        moved = replace(session, rotations=[NOW - age] * len(session.rotations), idempotency_hash=None)
+        assert judge(moved, moved.generation - steps, None, rules) is expected
+
+
+@unhurried
+@given(spent(least=ROTATIONS_KEPT + 1, most=40), all_rules(), HASHES)
+def test_an_ancestor_of_which_nothing_is_known_is_a_reuse(
+    case: tuple[Session, int], rules: SessionRules, key: bytes | None
+) -> None:
+    session, steps = case
+    fresh = replace(session, rotations=[NOW] * len(session.rotations))
+    assert judge(fresh, fresh.generation - steps, key, rules) is Verdict.REUSE
+
+
+@unhurried
+@given(SPENT, all_rules(), HASHES)
+def test_the_same_idempotency_key_stretches_the_grace_of_the_parent_to_a_day_and_nothing_else(
+    case: tuple[Session, int], rules: SessionRules, key: bytes | None
+) -> None:
+    session, steps = case
+    age = NOW - session.rotations[steps - 1]
+    stretched = steps == 1 and key is not None and key == session.idempotency_hash
+    limit = max(rules.grace, DAY) if stretched else rules.grace
+    assert judge(session, session.generation - steps, key, rules) is (Verdict.REPLAY if age < limit else Verdict.REUSE)
+
+
+@unhurried
+@given(SESSIONS, all_rules(), st.integers(0, 10), HASHES)
+def test_a_token_ahead_is_never_a_reuse(session: Session, rules: SessionRules, steps: int, key: bytes | None) -> None:
+    expected = Verdict.RACE if steps <= FAST_FORWARD_LIMIT else Verdict.AHEAD
+    assert judge(session, session.generation + steps, key, rules) is expected
+
+
+@unhurried
+@given(SESSIONS, all_rules())
+def test_a_session_is_usable_until_the_sooner_of_its_two_ends(session: Session, rules: SessionRules) -> None:
+    end = session.usable_until(rules)
+    assert end <= session.expires_at
+    assert end <= session.last_used_at + rules.idle_lifetime
+    assert end in {session.expires_at, session.last_used_at + rules.idle_lifetime}
+    assert judge(replace(session, now=end - INSTANT), session.generation, None, rules) is Verdict.RACE
+    assert judge(replace(session, now=end), session.generation, None, rules) is Verdict.ENDED

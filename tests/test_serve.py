@@ -1,0 +1,105 @@
+"""`auth-service serve` ends in time when it is asked to, whatever its clients do, and finishes what it has begun."""
+
+import asyncio
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from tests.conftest import environment
+from tests.support.client import Client
+from tests.support.polling import eventually
+from tests.support.server import Server, free_port, run_command
+
+IN_TIME = 20  # seconds: ten for those who are being served, two to close, and some for a busy machine
+SLOW_BODY = b"POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+KEPT_ALIVE = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest.fixture(params=[1, 2], ids=["1 worker", "2 workers"])
+def server(request: pytest.FixtureRequest, postgres_url: str, tmp_path: Path) -> Iterator[Server]:
+    with Server(environment(postgres_url), tmp_path, workers=request.param) as running:
+        running.wait_ready(60)
+        yield running
+
+
+def assert_ends_well(server: Server) -> None:
+    started = time.monotonic()
+    assert server.terminate(timeout=IN_TIME) == 0
+    assert time.monotonic() - started < IN_TIME
+    assert "Traceback" not in server.log()
+
+
+def test_a_service_that_nobody_uses_ends_at_once(server: Server) -> None:
+    assert_ends_well(server)
+
+
+def test_an_idle_connection_does_not_hold_it_up(server: Server) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as idle:
+        idle.sendall(KEPT_ALIVE)
+        assert b"200 OK" in idle.recv(4096)
+        assert_ends_well(server)
+
+
+def test_clients_that_send_slowly_do_not_hold_it_up(postgres_url: str, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        servers = [stack.enter_context(Server(environment(postgres_url), tmp_path, workers=n)) for n in (1, 2)]
+        for server in servers:
+            server.wait_ready(60)
+            for part in [SLOW_BODY] * 20 + [KEPT_ALIVE[:20]]:
+                slow = stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=5))
+                slow.sendall(part)
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(assert_ends_well, servers))
+
+
+async def test_a_request_that_has_begun_is_finished(server: Server, postgres_url: str) -> None:
+    rival = await asyncpg.connect(postgres_url)
+    async with Client(base_url=server.base_url, trust_env=False, timeout=10) as client:
+        (await client.register("ada@example.com")).raise_for_status()
+        tokens = await client.sign_in()
+        async with rival.transaction():
+            await rival.execute("SELECT * FROM refresh_tokens FOR UPDATE")
+            refreshing = asyncio.create_task(client.refresh(tokens["refresh_token"]))
+            await eventually(blocks_somebody, postgres_url, rival.get_server_pid())
+            ending = asyncio.create_task(asyncio.to_thread(assert_ends_well, server))
+            await eventually(is_shutting_down, server)
+        answer = await refreshing
+        await ending
+    await rival.close()
+    assert answer.status_code == 200
+    assert answer.json()["session_id"] == tokens["session_id"]
+
+
+async def blocks_somebody(url: str, pid: int) -> bool:
+    observer = await asyncpg.connect(url)
+    found = await observer.fetchval(
+        "SELECT count(*) > 0 FROM pg_stat_activity WHERE $1 = ANY(pg_blocking_pids(pid))", pid
+    )
+    await observer.close()
+    return bool(found)
+
+
+async def is_shutting_down(server: Server) -> bool:
+    return "Shutting down" in server.log()
+
+
+def test_a_port_that_is_taken_ends_it_with_an_error(tmp_path: Path) -> None:
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port)):
+        done = run_command("serve", "--port", str(port), env={}, cwd=tmp_path, timeout=20)
+    assert done.returncode == 1
+    assert "in use" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("options", [["--port", "70000"], ["--workers", "0"], ["--nonsense"], ["now"]])
+def test_wrong_use_ends_with_code_2_and_says_what_is_wrong(options: list[str], tmp_path: Path) -> None:
+    done = run_command("serve", *options, env={}, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "Error: " in done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,158 @@
+"""Settings: a wrong value ends every command with one line; what is not set has the default of `.env.example`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from auth_service.cli import main
+from auth_service.settings import Settings, environment_names, read_settings
+from tests.conftest import SECRET, make_settings
+from tests.support.server import run_command
+
+EXAMPLE = Path(__file__).parent.parent / ".env.example"
+POSTGRESQL = "postgresql://auth:hunter2hunter2@db/auth"
+
+# The variable that the line must name, and the environment that is wrong.
+WRONG: list[tuple[str, dict[str, str]]] = [
+    ("DATABASE_URL", {"DATABASE_URL": "mysql://auth:hunter2hunter2@db/auth"}),
+    ("DATABASE_URL", {"DATABASE_URL": "hunter2hunter2"}),
+    ("DATABASE_URL", {"DATABASE_URL": "postgresql://auth:hunter2hunter2@[db/auth"}),
+    ("DATABASE_URL", {"DATABASE_URL": "postgresql://auth:pw@db:hunter2hunter2/auth", "AUTH_SECRET_KEY": SECRET}),
+    ("DATABASE_URL", {"DATABASE_URL": POSTGRESQL + "?sslmode=hunter2hunter2", "AUTH_SECRET_KEY": SECRET}),
+    ("AUTH_SECRET_KEY", {"DATABASE_URL": POSTGRESQL}),
+    ("AUTH_SECRET_KEY", {"DATABASE_URL": POSTGRESQL, "AUTH_SECRET_KEY": ""}),
+    ("AUTH_SECRET_KEY", {"AUTH_SECRET_KEY": "hunter2-abcdefgh-QWXYZ-01345896"}),  # one byte too short
+    ("AUTH_SECRET_KEY", {"AUTH_SECRET_KEY": "hunter2" * 10}),
+    ("AUTH_SECRET_KEY", {"AUTH_SECRET_KEY": "please-ChangeMe-0123456789-abcdefghijklmno"}),
+    ("AUTH_SECRET_KEY", {"AUTH_SECRET_KEY": f"{SECRET},hunter2hunter2"}),
+    ("AUTH_TOKENS__ACCESS_LIFETIME", {"AUTH_TOKENS__ACCESS_LIFETIME": "hunter2hunter2"}),
+    ("AUTH_TOKENS__ACCESS_LIFETIME", {"AUTH_TOKENS__ACCESS_LIFETIME": "601"}),
+    ("AUTH_TOKENS__ACCESS_LIFETIME", {"AUTH_TOKENS__ACCESS_LIFETIME": "nan"}),
+    ("AUTH_TOKENS__ACCESS_LIFETIME", {"AUTH_TOKENS__ACCESS_LIFETIME": "1e400"}),
+    ("AUTH_TOKENS__REFRESH_GRACE", {"AUTH_TOKENS__REFRESH_GRACE": "61"}),
+    ("AUTH_TOKENS__REFRESH_GRACE", {"AUTH_TOKENS__REFRESH_GRACE": "-1"}),
+    ("AUTH_TOKENS__REFRESH_IDLE_LIFETIME", {"AUTH_TOKENS__REFRESH_IDLE_LIFETIME": "P31D"}),
+    ("AUTH_TOKENS__TYPO", {"AUTH_TOKENS__TYPO": "hunter2hunter2"}),
+    ("AUTH_TOKENS", {"AUTH_TOKENS": "hunter2hunter2"}),
+    ("AUTH_PASSWORD__MIN_LENGTH", {"AUTH_PASSWORD__MIN_LENGTH": "7"}),
+    ("AUTH_PROXY__TRUSTED", {"AUTH_PROXY__TRUSTED": "10.0.0.0/8,hunter2hunter2"}),
+    ("AUTH_PROXY__TRUSTED", {"AUTH_PROXY__TRUSTED": "*"}),
+    ("AUTH_LOG__LEVEL", {"AUTH_LOG__LEVEL": "hunter2hunter2"}),
+    ("AUTH_PUBLIC_URL", {"AUTH_PUBLIC_URL": "hunter2hunter2"}),
+    ("DB_POOL_SIZE", {"DB_POOL_SIZE": "hunter2hunter2"}),
+    ("DB_POOL_SIZE", {"DB_POOL_SIZE": "0"}),
+    ("DB_PGBOUNCER", {"DB_PGBOUNCER": "hunter2hunter2"}),
+    ("DB_STATEMENT_TIMEOUT", {"DB_STATEMENT_TIMEOUT": "0"}),
+]
+
+
+@pytest.fixture(autouse=True)
+def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def run(command: str, env: Mapping[str, str]) -> Result:
+    return CliRunner().invoke(main, [command], env=env)
+
+
+@pytest.mark.parametrize(("name", "env"), WRONG, ids=[f"{name}-{n}" for n, (name, _) in enumerate(WRONG)])
+def test_a_wrong_value_ends_with_code_2_and_one_line_that_names_it_and_never_holds_it(
+    name: str, env: dict[str, str]
+) -> None:
+    ended = run("openapi", env)
+    assert ended.exit_code == 2
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith(f"Error: {name}: ")
+    assert "hunter2" not in ended.output
+    assert SECRET not in ended.output
+    assert ended.stdout == ""
+
+
+@pytest.mark.parametrize("command", ["serve", "migrate", "cleanup"])
+def test_every_command_refuses_a_wrong_value_before_it_does_anything(command: str, tmp_path: Path) -> None:
+    ended = run_command(command, env={"AUTH_TOKENS__REFRESH_GRACE": "61"}, cwd=tmp_path)
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines() == [
+        "Error: AUTH_TOKENS__REFRESH_GRACE: input should be less than or equal to 1 minute"
+    ]
+    assert ended.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_wrong_value_is_named_at_once() -> None:
+    ended = run("openapi", {"AUTH_LOG__LEVEL": "loud", "AUTH_PASSWORD__MIN_LENGTH": "7"})
+    (line,) = ended.stderr.splitlines()
+    assert "AUTH_LOG__LEVEL" in line
+    assert "AUTH_PASSWORD__MIN_LENGTH" in line
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("30", 30), ("0.5", 0.5), ("PT30S", 30), ("PT0.5S", 0.5), ("PT1M", 60), ("0", 0)]
+)
+def test_a_duration_is_seconds_or_iso_8601(text: str, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTH_TOKENS__REFRESH_GRACE", text)
+    assert read_settings().tokens.refresh_grace.total_seconds() == seconds
+
+
+def test_a_duration_may_be_in_days(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTH_TOKENS__REFRESH_IDLE_LIFETIME", "P2DT3H")
+    assert read_settings().tokens.refresh_idle_lifetime.total_seconds() == 51 * 3600
+
+
+def test_the_env_file_in_the_working_folder_is_read_and_the_environment_wins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_text(
+        "DB_POOL_SIZE=3\nDB_MAX_OVERFLOW=4\nAUTH_TOKENS__LEEWAY=6\nAUTH_TOKENS__REFRESH_GRACE=7\n"
+    )
+    monkeypatch.setenv("DB_MAX_OVERFLOW", "1")
+    monkeypatch.setenv("AUTH_TOKENS__LEEWAY", "2")
+    settings = read_settings()
+    assert (settings.database.pool_size, settings.database.max_overflow) == (3, 1)
+    assert settings.tokens.leeway.total_seconds() == 2
+    assert settings.tokens.refresh_grace.total_seconds() == 7
+
+
+def test_the_example_names_every_variable_and_no_other() -> None:
+    named = [line.partition("=")[0] for line in EXAMPLE.read_text().splitlines() if line and line[0] != "#"]
+    assert named == list(environment_names())
+
+
+def test_the_example_holds_the_defaults(tmp_path: Path) -> None:
+    defaults = read_settings()
+    (tmp_path / ".env").write_text(EXAMPLE.read_text())
+    example = read_settings()
+    assert example == defaults
+    assert example.database == defaults.database
+    unset = {name for name, value in vars(example.database).items() if name not in example.database.model_fields_set}
+    assert unset == set(), "every default of the database stands in the example"
+
+
+def test_a_value_of_the_example_reaches_its_setting(tmp_path: Path) -> None:
+    text = EXAMPLE.read_text().replace("AUTH_TOKENS__REFRESH_GRACE=30", "AUTH_TOKENS__REFRESH_GRACE=31")
+    (tmp_path / ".env").write_text(text)
+    assert read_settings().tokens.refresh_grace.total_seconds() == 31
+
+
+def test_service_links_of_kubernetes_do_not_disturb(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "AUTH_PORT": "tcp://10.0.0.1:8000",
+        "AUTH_PORT_8000_TCP": "tcp://10.0.0.1:8000",
+        "AUTH_PORT_8000_TCP_ADDR": "10.0.0.1",
+        "AUTH_SERVICE_HOST": "10.0.0.1",
+        "AUTH_SERVICE_PORT": "8000",
+        "DB_PORT": "tcp://10.0.0.2:5432",
+        "DB_SERVICE_HOST": "10.0.0.2",
+        "DATABASE_PORT": "tcp://10.0.0.2:5432",
+    }.items():
+        monkeypatch.setenv(name, value)
+    assert read_settings() == Settings(_env_file=None)
+
+
+def test_no_secret_shows_when_settings_are_printed() -> None:
+    settings = make_settings(POSTGRESQL)
+    for shown in (repr(settings), str(settings), repr(settings.database), settings.model_dump_json()):
+        assert SECRET not in shown
+        assert "hunter2" not in shown
