@@ -1,0 +1,260 @@
+"""The checker of `make torture` sees each kind of violation in a history that has it, and none in one that has not."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from torture.checker import check, report
+from torture.history import Account, Attempt, Event, Record, Row, Settings
+
+SETTINGS = Settings(grace=4, access_lifetime=60, leeway=5, session_lifetime=120, stale_after=5)
+CLOSED = 100.0
+
+
+def attempt(op: str, start: float, status: int | None = 200, **more: Any) -> Attempt:
+    """An attempt of the user ada that took a tenth of a second; its number is its time."""
+    values: dict[str, Any] = {"by": "owner-1", "user": "ada", "session": "s", "id": f"{op}@{start}"} | more
+    return Attempt(op=op, start=start, end=start + 0.1, status=status, **values)
+
+
+def login(start: float = 1, session: str = "s", successor: str = "r0", **more: Any) -> Attempt:
+    return attempt("login", start, session=session, successor=successor, password=0, **more)
+
+
+def refresh(start: float, token: str, successor: str | None = None, **more: Any) -> Attempt:
+    return attempt("refresh", start, 200 if successor else 401, token=token, successor=successor, **more)
+
+
+def thief(start: float, token: str, successor: str | None = None, session: str = "s") -> Attempt:
+    return refresh(start, token, successor, by="thief-1", session=session)
+
+
+def row(generation: int = 0, session: str = "s", **more: Any) -> Row:
+    values: dict[str, Any] = {"attempt": "login@1", "alive": True, "reason": None} | more
+    return Row(session=session, user="ada", generation=generation, **values)
+
+
+def record(*attempts: Attempt, rows: Iterable[Row] = (), events: Iterable[Event] = (), **more: Any) -> Record:
+    accounts = more.pop("accounts", [])
+    values: dict[str, Any] = {"closed_at": CLOSED, "served": {}} | more
+    return Record(SETTINGS, list(attempts), list(events), list(rows), accounts, **values)
+
+
+def rules(found: Record) -> set[str]:
+    return {violation.rule for violation in check(found)}
+
+
+def clean() -> Record:
+    """A life with everything that is allowed: lost answers, tabs, a theft that is caught, ends, and a ghost."""
+    return record(
+        attempt("register", 0, 201, session=None, password=0),
+        login(1),
+        attempt("refresh", 2, None, token="r0", key="k0"),
+        refresh(3, "r0", "r1", key="k0"),
+        *(refresh(20, "r1", "r2", key="k1", id=f"tab{number}") for number in range(5)),
+        refresh(40, "r1", "r2", key="k1", id="a lost answer, asked for again after the grace"),
+        attempt("me", 41, exp=61.0),
+        attempt("me", 70, 401, exp=61.0),
+        attempt("sessions", 42, exp=90.0, listed=("s",)),
+        login(43, "stolen", "t0"),
+        thief(44, "t0", "t1", "stolen"),
+        refresh(49, "t0", session="stolen", key="x"),
+        thief(50, "t1", session="stolen"),
+        login(51, "out", "o0"),
+        attempt("logout", 52, 204, session="out", token="o0"),
+        attempt("sessions", 53, session="out", exp=90.0, by="probe-1"),
+        refresh(54, "o0", session="out", by="probe-1"),
+        attempt("login", 55, None, session=None, password=0),
+        rows=[
+            row(2),
+            row(1, "stolen", attempt="login@43", alive=False, reason="reuse"),
+            row(0, "out", attempt="login@51", alive=False, reason="logout"),
+            row(0, "ghost", attempt="login@55"),
+        ],
+        accounts=[Account("ada", 0, True)],
+    )
+
+
+def test_a_life_with_everything_that_is_allowed_is_clean() -> None:
+    assert check(clean()) == []
+
+
+def test_an_honest_client_that_is_refused_is_a_spurious_logout() -> None:
+    found = record(login(), refresh(2, "r0", "r1"), refresh(3, "r0"), rows=[row(1, alive=False, reason="reuse")])
+    assert {"spurious logout", "wrong reason"} <= rules(found)
+
+
+def test_a_refusal_has_an_excuse_only_if_the_trouble_came_before_it() -> None:
+    late_logout = attempt("logout", 9, 204, token="r1")
+    found = record(login(), refresh(2, "r0"), late_logout, rows=[row(alive=False, reason="logout")])
+    assert "spurious logout" in rules(found)
+    early_logout = attempt("logout", 1.5, None, token="r0")
+    assert rules(record(login(), early_logout, refresh(2, "r0"), rows=[row(alive=False, reason="logout")])) == set()
+
+
+def test_two_successors_of_one_token() -> None:
+    assert "two successors" in rules(record(login(), refresh(2, "r0", "r1"), refresh(2.5, "r0", "r2"), rows=[row(1)]))
+
+
+def test_one_successor_of_two_tokens() -> None:
+    found = record(login(), refresh(2, "r0", "r1"), refresh(3, "r1", "r2"), refresh(4, "r2", "r1"), rows=[row(3)])
+    assert "two parents" in rules(found)
+
+
+def test_a_token_that_no_login_led_to() -> None:
+    assert "token of another chain" in rules(record(login(), refresh(2, "stranger", "r1"), rows=[row(1)]))
+
+
+@pytest.mark.parametrize("op", ["refresh", "me"])
+def test_life_after_an_acknowledged_logout(op: str) -> None:
+    after = refresh(2.2, "r0", "r1", by="probe-1") if op == "refresh" else attempt("me", 2.2, by="probe-1", exp=50.0)
+    found = record(login(), attempt("logout", 2, 204), after, rows=[row(1, alive=False, reason="logout")])
+    assert rules(found) - {"wrong generation"} == {"life after the end"}
+
+
+def test_a_password_change_ends_the_other_sessions_and_no_own() -> None:
+    change = attempt("password", 3, 204, password=0, new_password=1)
+    both = [login(), login(2, "other", "o0"), change, refresh(4, "r0", "r1"), refresh(4, "o0", "o1", session="other")]
+    rows = [row(1), row(1, "other", attempt="login@2", alive=False, reason="password_changed")]
+    found = record(*both, rows=rows, accounts=[Account("ada", 1, True)])
+    assert [v.text for v in check(found) if v.rule != "life after the end"] == []
+    assert ["other" in v.text for v in check(found)] == [True]
+
+
+def test_a_refused_refresh_is_final_too() -> None:
+    found = record(login(), thief(2, "r0"), refresh(3, "r0", "r1"), rows=[row(1, alive=False, reason="reuse")])
+    assert "life after the end" in rules(found)
+
+
+def test_an_access_token_is_accepted_for_two_seconds_after_the_end_and_longer_only_in_an_outage() -> None:
+    def after(seconds: float, *events: Event) -> set[str]:
+        look = attempt("sessions", 2.1 + seconds, by="probe-1", exp=50.0)
+        ended = row(alive=False, reason="logout")
+        return rules(record(login(), attempt("logout", 2, 204), look, rows=[ended], events=events))
+
+    assert after(2.9) == set()
+    assert after(3.1) == {"access after the end"}
+    assert after(3.1, Event("freeze", 1, 1.5)) == set()
+    assert after(6.1, Event("freeze", 1, 1.5)) == {"access after the end"}
+
+
+def test_an_access_token_of_a_live_session_is_refused() -> None:
+    refused = attempt("me", 2, 401, exp=50.0, kid="k")
+    assert rules(record(login(), refused, rows=[row()])) == {"spurious 401"}
+    assert rules(record(login(), refused, rows=[row()], events=[Event("revoke-key", 1.5, 3, "k")])) == set()
+
+
+def test_an_expired_access_token_is_accepted() -> None:
+    assert rules(record(login(), attempt("me", 56, exp=50.0), rows=[row()])) == {"expired access token"}
+
+
+def test_the_list_of_sessions_misses_one_or_has_a_dead_one() -> None:
+    missing = attempt("sessions", 2, exp=50.0, listed=())
+    assert rules(record(login(), missing, rows=[row()])) == {"wrong list"}
+    dead = [login(1.5, "out", "o0"), attempt("logout", 2, 204, session="out")]
+    listed = attempt("sessions", 3, exp=50.0, listed=("s", "out"))
+    rows = [row(), row(0, "out", attempt="login@1.5", alive=False, reason="logout")]
+    assert rules(record(login(), *dead, listed, rows=rows)) == {"wrong list"}
+
+
+@pytest.mark.parametrize("by", ["thief-1", "owner-1"])
+def test_a_token_is_accepted_long_after_it_was_superseded(by: str) -> None:
+    found = record(
+        login(), thief(2, "r0", "r1"), refresh(2.5, "r1", "r2"), refresh(9, "r0", "r1", by=by, key="k"), rows=[row(2)]
+    )
+    assert "undetected theft" in rules(found)
+
+
+def test_the_key_of_a_retry_excuses_no_token_that_is_two_behind() -> None:
+    retries = [refresh(2, "r0", "r1", key="k"), refresh(10, "r0", "r1", key="k", id="retry")]
+    assert rules(record(login(), *retries, rows=[row(1)])) == set()
+    further = refresh(3, "r1", "r2", key="other")
+    assert rules(record(login(), *retries, further, rows=[row(2)])) == {"undetected theft"}
+
+
+def test_an_old_password_or_a_disabled_account_opens_a_session() -> None:
+    change = attempt("password", 2, 204, password=0, new_password=1)
+    known = record(login(), change, login(3, "n", "n0", by="probe-1"), rows=[row(), row(0, "n", attempt="login@3")])
+    assert "old password" in rules(known)
+    disabled = attempt("disable", 2, by="operator-0", session=None)
+    assert "disabled account" in rules(record(login(), disabled, login(3, "n", "n0"), rows=[]))
+
+
+def test_the_right_password_is_refused() -> None:
+    registered = attempt("register", 0, 201, session=None, password=0)
+    refused = attempt("login", 1, 401, session=None, password=0)
+    assert rules(record(registered, refused, accounts=[Account("ada", 0, True)])) == {"refused login"}
+    told = attempt("password", 2, 401, password=0, new_password=1, code="invalid-credentials")
+    found = record(registered, login(), told, rows=[row()], accounts=[Account("ada", 0, True)])
+    assert rules(found) == {"refused change"}
+
+
+@pytest.mark.parametrize("status", [500, 422, 404])
+def test_an_answer_that_makes_no_sense(status: int) -> None:
+    assert "fault" in rules(record(login(), attempt("me", 2, status, exp=50.0, by="probe-1"), rows=[row()]))
+
+
+def test_a_fault_that_only_the_log_tells() -> None:
+    assert rules(record(login(), rows=[row()], served={"request.failed KeyError": 1})) == {"fault"}
+    assert rules(record(login(), rows=[row()], served={"request.failed ClientDisconnect": 1})) == set()
+
+
+@pytest.mark.parametrize(
+    ("rule", "rows"),
+    [
+        ("lost session", []),
+        ("ended for no reason", [row(1, alive=False, reason="logout")]),
+        ("wrong reason", [row(1, alive=False, reason="evicted")]),
+        ("wrong generation", [row(2)]),
+        ("unknown session", [row(1), row(0, "stranger", attempt="nobody")]),
+    ],
+)
+def test_a_row_that_differs_from_the_model(rule: str, rows: list[Row]) -> None:
+    assert rule in rules(record(login(), refresh(2, "r0", "r1"), rows=rows))
+
+
+def test_a_session_is_alive_after_its_end() -> None:
+    assert rules(record(login(), attempt("logout", 2, 204), rows=[row()])) == {"alive after its end"}
+    lost_login = attempt("login", 1, None, session=None, password=0)
+    change = attempt("password", 20, 204, password=0, new_password=1, session="s")
+    ghosts = record(lost_login, change, rows=[row(0, "ghost")], accounts=[Account("ada", 1, True)])
+    assert rules(ghosts) == {"alive after its end"}
+
+
+def test_an_account_differs_from_the_model() -> None:
+    disabled = attempt("disable", 2, by="operator-0", session=None)
+    assert rules(record(disabled, accounts=[Account("ada", 0, True)])) == {"wrong epoch", "wrong state"}
+    assert rules(record(disabled, accounts=[Account("ada", 1, False)])) == set()
+    registered = attempt("register", 0, 201, session=None, password=0)
+    assert rules(record(registered)) == {"lost account"}
+
+
+def test_a_run_without_an_end_and_a_commit_that_was_forgotten() -> None:
+    assert rules(record(login(), closed_at=None)) == {"no end"}
+    assert rules(record(login(), rows=[row()], served={"refresh.fast_forwarded": 1})) == {"forgotten commit"}
+
+
+def test_a_history_is_read_from_its_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines: list[dict[str, Any]] = [
+        {"what": "settings", **vars(SETTINGS), "seed": 1},
+        {"what": "attempt", **{k: v for k, v in vars(login()).items() if v is not None}},
+        {"what": "event", "name": "freeze", "start": 1, "end": 2, "kid": None, "failed": None},
+        {"what": "row", **vars(row())},
+        {"what": "closed", "at": CLOSED},
+    ]
+    file = tmp_path / "history.jsonl"
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert report(Record.read(file)) == 0
+    assert "violations: 0" in capsys.readouterr().out
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines if line["what"] != "row"))
+    assert report(Record.read(file)) == 1
+    assert "VIOLATION lost session" in capsys.readouterr().out
+
+
+def test_a_file_that_is_no_history(tmp_path: Path) -> None:
+    (tmp_path / "empty").write_text("")
+    with pytest.raises(ValueError, match="no history"):
+        Record.read(tmp_path / "empty")

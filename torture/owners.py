@@ -1,0 +1,143 @@
+"""Honest people with several devices, who follow the client's protocol exactly."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from torture.calls import Calls
+from torture.probes import Probes
+from torture.staff import Operator
+from torture.thief import Loot
+from torture.wire import Access, Reply, Wire
+
+MOST_DEVICES = 4
+PARALLEL = 5  # tabs that wake up at the same moment
+STOLEN_SHARE = 0.2  # of all sessions; the others prove that nobody is signed out without a reason
+COPIED_SHARE = 0.3  # of the tokens of such a session
+
+
+@dataclass
+class Device:
+    """A session as its client holds it: the last tokens that it received, and the key for the next refresh."""
+
+    session: str
+    stolen: bool
+    refresh_token: str = field(repr=False)
+    access: Access
+    key: str | None = field(default=None, repr=False)
+
+
+class Owner:
+    """One user. Everything happens in one task, so that what the user has asked for is known at any time."""
+
+    def __init__(self, name: str, wire: Wire, operator: Operator, loot: Loot, rng: Random, *, keys: bool) -> None:
+        self._name, self._email = name, f"{name}@example.com"
+        self._calls = Calls(name, name)
+        self._wire, self._operator, self._loot, self._rng, self._keys = wire, operator, loot, rng, keys
+        self._probes = Probes(wire, rng)
+        self._devices: list[Device] = []
+        self._password = self._newest = 0
+        self._perhaps: int | None = None  # a password that was set if a request did its work whose answer never came
+        self._weights: dict[Callable[[Device], Coroutine[Any, Any, None]], int] = {
+            self._refresh: 40, self._refresh_parallel: 16, self._look: 14, self._list: 10, self._log_out: 6,
+            self._change_password: 3, self._be_disabled: 2,
+        }  # fmt: skip
+
+    async def live(self, stop: asyncio.Event) -> None:
+        """Register, then do one thing after another until told to stop; then use every session once more."""
+        await self._wire.until_answered(self._calls.register(self._email, self._password))
+        while not stop.is_set():
+            await self._act()
+            await asyncio.sleep(self._rng.uniform(0, 0.2))
+        for device in list(self._devices):
+            await self._refresh(device)
+        for device in list(self._devices):
+            await self._look(device)
+        await self._sign_in()
+        await self._probes.finish()
+
+    async def _act(self) -> None:
+        if not self._devices or (len(self._devices) < MOST_DEVICES and self._rng.random() < 0.1):
+            await self._sign_in()
+        else:
+            (action,) = self._rng.choices(list(self._weights), list(self._weights.values()))
+            await action(self._rng.choice(self._devices))
+
+    async def _sign_in(self) -> None:
+        reply = await self._wire.until_answered(self._calls.login(self._email, self._password))
+        if reply.attempt.refused and self._perhaps is not None:
+            self._password, self._perhaps = self._perhaps, None
+            reply = await self._wire.until_answered(self._calls.login(self._email, self._password))
+        if reply.attempt.accepted:
+            self._perhaps = None
+            stolen = self._rng.random() < STOLEN_SHARE
+            access = Access.read(reply.body["access_token"])
+            device = Device(reply.body["session_id"], stolen, reply.body["refresh_token"], access, self._new_key())
+            self._devices.append(device)
+            self._loot.see(device, COPIED_SHARE, self._rng)
+        else:
+            await asyncio.sleep(0.5)  # the checker tells whether it should have worked
+
+    async def _refresh(self, device: Device, times: int = 1) -> None:
+        """Exchange the token, in several tabs at once if asked to; all of them use the token's one key."""
+        call = self._calls.refresh(device.session, device.refresh_token, device.key)
+        replies = await asyncio.gather(*(self._wire.until_answered(call) for _ in range(times)))
+        received = [reply for reply in replies if reply.attempt.accepted]
+        if len(received) < len(replies):
+            self._devices.remove(device)
+        if received:
+            self._receive(device, received[0])
+
+    async def _refresh_parallel(self, device: Device) -> None:
+        await self._refresh(device, PARALLEL)
+
+    def _receive(self, device: Device, reply: Reply) -> None:
+        device.refresh_token = reply.body["refresh_token"]
+        device.access = Access.read(reply.body["access_token"])
+        device.key = self._new_key()
+        self._loot.see(device, COPIED_SHARE, self._rng)
+
+    def _new_key(self) -> str | None:
+        return f"{self._rng.getrandbits(128):032x}" if self._keys else None
+
+    async def _look(self, device: Device) -> None:
+        await self._wire.until_answered(self._calls.me(device.session, device.access))
+
+    async def _list(self, device: Device) -> None:
+        await self._wire.until_answered(self._calls.sessions(device.session, device.access))
+
+    async def _log_out(self, device: Device) -> None:
+        await self._wire.until_answered(self._calls.logout(device.session, device.refresh_token))
+        self._bury(device)
+
+    async def _change_password(self, device: Device) -> None:
+        """A lost answer leaves two possible passwords; asking again settles it, whichever answer comes."""
+        old, self._newest = self._password, self._newest + 1
+        call = self._calls.password(device.session, device.access, old, self._newest)
+        first = await self._wire.once(call)
+        reply = first if not first.attempt.unknown else await self._wire.until_answered(call)
+        taken_before = first.attempt.unknown and reply.attempt.code == "invalid-credentials"
+        if not reply.attempt.accepted and not taken_before:
+            self._perhaps = self._newest if first.attempt.unknown else self._perhaps
+            return await self._refresh(device)  # the access token is too old, or the session has ended
+        self._password, self._perhaps = self._newest, None
+        for other in [other for other in self._devices if other is not device]:
+            self._bury(other)
+        self._probes.old_password(self._calls, self._email, old)
+        return None
+
+    async def _be_disabled(self, _device: Device) -> None:
+        """The operator disables the account and enables it again; not a session comes back."""
+        await self._operator.set_active(self._name, self._email, active=False)
+        for device in list(self._devices):
+            self._bury(device)
+        await asyncio.sleep(self._rng.uniform(0, 0.5))
+        await self._wire.once(self._calls.login(self._email, self._password))
+        await self._operator.set_active(self._name, self._email, active=True)
+
+    def _bury(self, device: Device) -> None:
+        """The device's session has ended: see whether it stays so."""
+        self._devices.remove(device)
+        self._probes.after_the_end(self._calls, device.session, device.refresh_token, device.access)

@@ -1,0 +1,68 @@
+"""A thief copies the tokens of some sessions and uses them when it suits him, also long after."""
+
+import asyncio
+from dataclasses import dataclass, field
+from random import Random
+from typing import Protocol
+
+from torture.calls import Calls
+from torture.wire import Access, Wire
+
+PAUSE = (0.05, 0.5)  # seconds between two uses
+FRESH_SHARE = 0.4  # of the uses are of what was copied last: within the grace, and before the owner's next refresh
+MOST_COPIES = 300
+
+
+class Victim(Protocol):
+    """What can be copied from a device."""
+
+    session: str
+    stolen: bool
+    refresh_token: str
+    access: Access
+
+
+@dataclass(frozen=True)
+class Copy:
+    session: str
+    refresh_token: str = field(repr=False)
+    access: Access
+
+
+class Loot:
+    """What has been copied. The thief never learns an Idempotency-Key: that is the client's memory, not the token."""
+
+    def __init__(self) -> None:
+        self.copies: list[Copy] = []
+
+    def see(self, device: Victim, share: float, rng: Random) -> None:
+        """Copy the tokens of a device now and then, if it is one of those that are watched."""
+        if device.stolen and rng.random() < share:
+            self.copies.append(Copy(device.session, device.refresh_token, device.access))
+            del self.copies[:-MOST_COPIES]
+
+
+class Thief:
+    def __init__(self, name: str, wire: Wire, loot: Loot, rng: Random) -> None:
+        self._name, self._wire, self._loot, self._rng = name, wire, loot, rng
+
+    async def live(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            if self._loot.copies:
+                await self._use(self._choose())
+            await asyncio.sleep(self._rng.uniform(*PAUSE))
+
+    def _choose(self) -> Copy:
+        fresh = self._rng.random() < FRESH_SHARE
+        return self._loot.copies[-1] if fresh else self._rng.choice(self._loot.copies)
+
+    async def _use(self, copy: Copy) -> None:
+        """Refresh, or look around with the access token; what is gained is used later like what was copied."""
+        calls = Calls(self._name, "?")
+        if self._rng.random() < 0.3:
+            await self._wire.once(calls.me(copy.session, copy.access))
+            return
+        reply = await self._wire.once(calls.refresh(copy.session, copy.refresh_token, None))
+        if reply.attempt.accepted:
+            body = reply.body
+            self._loot.copies.append(Copy(copy.session, body["refresh_token"], Access.read(body["access_token"])))
