@@ -20,8 +20,8 @@ help: ## Say what each word does
 run: .venv/.runtime ## Set everything up and serve on http://127.0.0.1:8000
 	.venv/bin/auth-service serve
 
-test: .venv/.dev ## Run the tests with branch coverage; `make test ARGS="-k refresh"` runs some of them
-	.venv/bin/python -m pytest --cov --cov-branch --cov-report=term-missing:skip-covered $(ARGS)
+test: .venv/.dev ## Run the tests with branch coverage, JOBS=3 at a time; `make test ARGS="-k refresh"` runs some of them
+	.venv/bin/python -m pytest -n $(or $(JOBS),3) --cov --cov-branch --cov-report=term-missing:skip-covered $(ARGS)
 
 torture: .venv/.dev ## Break everything for SECONDS=600 with SEED=1 and check that no session ended by accident or outlived its end
 	.venv/bin/python -m torture run --seconds $(or $(SECONDS),600) --seed $(or $(SEED),1) $(ARGS)

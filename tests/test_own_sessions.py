@@ -72,8 +72,11 @@ async def test_the_owner_is_told_how_a_session_ended_and_a_refused_client_is_not
     ]
 
 
+PATIENT = {"pool_timeout": 2, "statement_timeout": 20}  # sixty writers stand in line before an SQLite file
+
+
 async def test_sixty_parallel_logins_leave_fifty_sessions_and_end_the_oldest(make_client: MakeClient) -> None:
-    client = await make_client(hashing={"queue": 100, "deadline": 30}, database={"pool_timeout": 2})
+    client = await make_client(hashing={"queue": 100, "deadline": 30}, database=PATIENT)
     await client.register("ada@example.com")
     answers = await asyncio.gather(*(client.login() for _ in range(60)))
     assert Counter(answer.status_code for answer in answers) == {200: 60}
