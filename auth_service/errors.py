@@ -9,6 +9,7 @@
     ├── MissingAccessToken
     ├── InvalidAccessToken
     ├── InvalidInternalToken
+    ├── InsufficientRole
     ├── NoSuchSession
     ├── NoSuchUser
     └── Unavailable               the machinery failed or is full; the same request may work later
@@ -80,6 +81,11 @@ class MissingAccessToken(Refused):
 class InvalidAccessToken(Refused):
     code = "invalid-access-token"
     detail = "The access token is not valid, has expired, or its session has ended."
+
+
+class InsufficientRole(Refused):
+    code = "insufficient-role"
+    detail = "The access token is good, but its bearer does not have the role that is asked for."
 
 
 class InvalidInternalToken(Refused):

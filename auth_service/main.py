@@ -11,7 +11,18 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from fastapi import FastAPI
 
 from auth_service import __version__, logs
-from auth_service.api import accounts, health, metrics, openapi, own_sessions, problems, sessions, well_known
+from auth_service.api import (
+    accounts,
+    health,
+    inside,
+    metrics,
+    openapi,
+    own_sessions,
+    problems,
+    sessions,
+    verify,
+    well_known,
+)
 from auth_service.api.dependencies import Services
 from auth_service.api.middleware import Limits, RequestContext
 from auth_service.embedded_secret import with_secret
@@ -37,6 +48,7 @@ from auth_service.services.password_policy import PasswordPolicy
 from auth_service.services.revocations import Revocations
 from auth_service.services.sessions import Sessions
 from auth_service.services.signing_keys import SigningKeys
+from auth_service.services.tokens import Tokens
 from auth_service.settings import Settings, read_settings
 
 log = structlog.get_logger()
@@ -68,13 +80,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.services = service.services
-    routers = [module.router for module in (accounts, sessions, own_sessions, well_known, health, metrics)]
+    routers = [module.router for module in (accounts, sessions, own_sessions, well_known, health, inside, metrics)]
     for router in routers:
         app.include_router(router)
-    openapi.install(app, serve=settings.serves_docs)
+    openapi.install(app, serve=settings.serves_docs, more_paths=verify.describe())
     problems.install(app, settings.base_url, [route for router in routers for route in router.routes])
     app.add_middleware(Limits, base_url=settings.base_url)
     app.add_middleware(RequestContext, base_url=settings.base_url)
+    app.add_middleware(verify.Verify, services=service.services)
     return app
 
 
@@ -109,24 +122,28 @@ class Service:
         self._jobs: set[asyncio.Task[None]] = set()
         self._lifecycle = KeyLifecycle(database, secrets, settings.keys.rotation_interval)
         self._cleanup = Cleanup(database)
+        bearers = Bearers(database, keys, revocations)
+        own_sessions = OwnSessions(database, revocations, rules)
+        sessions = Sessions(
+            database=database,
+            tokens=RefreshTokens(secrets),
+            keys=keys,
+            revocations=revocations,
+            passwords=passwords,
+            lane=lane,
+            rules=rules,
+        )
         self.services = Services(
             settings=settings,
             accounts=Accounts(database=database, passwords=passwords, lane=lane, policy=policy),
-            bearers=Bearers(database, keys, revocations),
+            bearers=bearers,
             credentials=Credentials(
                 database=database, revocations=revocations, passwords=passwords, lane=lane, policy=policy
             ),
-            own_sessions=OwnSessions(database, revocations, rules),
+            own_sessions=own_sessions,
             revocations=revocations,
-            sessions=Sessions(
-                database=database,
-                tokens=RefreshTokens(secrets),
-                keys=keys,
-                revocations=revocations,
-                passwords=passwords,
-                lane=lane,
-                rules=rules,
-            ),
+            sessions=sessions,
+            tokens=Tokens(bearers, sessions, own_sessions),
             keys=keys,
             health=self._health,
             pool=database,

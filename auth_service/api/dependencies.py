@@ -5,6 +5,7 @@ All of them are coroutines: a plain function would be sent to a thread for each 
 
 import ipaddress
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -23,6 +24,7 @@ from auth_service.services.own_sessions import OwnSessions
 from auth_service.services.revocations import Revocations
 from auth_service.services.sessions import Device, Sessions
 from auth_service.services.signing_keys import SigningKeys
+from auth_service.services.tokens import Tokens
 from auth_service.settings import Settings
 
 MAX_USER_AGENT = 256
@@ -45,6 +47,7 @@ class Services:
     health: Health
     pool: Database
     lane: HashingLane
+    tokens: Tokens
     cleanup: Cleanup
 
 
@@ -55,8 +58,12 @@ async def get_services(request: Request) -> Services:
 
 async def get_bearer_token(request: Request) -> str:
     """The access token, from exactly one Authorization header (RFC 6750, section 2)."""
-    values = request.headers.getlist("authorization")
-    match = _BEARER.fullmatch(values[0]) if len(values) == 1 else None
+    return bearer_token(request.headers.getlist("authorization"))
+
+
+def bearer_token(authorization: Sequence[str]) -> str:
+    """The token in the one Authorization header of a request; raises `MissingAccessToken`."""
+    match = _BEARER.fullmatch(authorization[0]) if len(authorization) == 1 else None
     if match is None:
         raise MissingAccessToken
     return match[1]

@@ -1,53 +1,32 @@
 """`/metrics`, for Prometheus. Read at the moment of the scrape; with several workers each scrape sees one of them."""
 
-import hmac
-import re
 from collections.abc import Iterator
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
-from starlette.requests import Request
 from starlette.responses import Response
 
 from auth_service.api.dependencies import Services, ServicesDep
+from auth_service.api.internal import internal_only
 from auth_service.api.openapi import problems
-from auth_service.errors import InvalidInternalToken
-from auth_service.settings import Settings
 
 router = APIRouter(tags=["operations"])
-
-_BEARER = re.compile(r"(?i:bearer) +(\S+)")
 
 
 @router.get(
     "/metrics",
+    dependencies=[Depends(internal_only)],
     response_class=Response,
     responses={200: {"content": {CONTENT_TYPE_LATEST: {}}}, **problems("invalid-internal-token")},
 )
-async def metrics(request: Request, services: ServicesDep) -> Response:
+async def metrics(services: ServicesDep) -> Response:
     """Pool, hashing lane, refresh outcomes and the news about ended sessions, in Prometheus' text format."""
-    require_internal(request, services.settings)
     registry = CollectorRegistry()
     registry.register(_Snapshot(services))
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
-
-
-def require_internal(request: Request, settings: Settings) -> None:
-    """Let in whoever holds `AUTH_INTERNAL_TOKEN`; without one, everybody on the embedded default and nobody else.
-
-    Raises:
-        InvalidInternalToken: no token, or another one.
-    """
-    expected = settings.internal_token
-    if expected is None and not settings.database.is_postgresql:
-        return
-    bearer = _BEARER.fullmatch(request.headers.get("authorization", ""))
-    given = request.headers.get("x-internal-token") or (bearer[1] if bearer else "")
-    if expected is None or not hmac.compare_digest(given.encode(), expected.get_secret_value().encode()):
-        raise InvalidInternalToken
 
 
 class _Snapshot(Collector):
@@ -68,6 +47,7 @@ class _Snapshot(Collector):
         news = services.revocations
         yield GaugeMetricFamily("auth_revocations_stale", "1 while ended sessions are asked for", int(news.is_stale))
         yield GaugeMetricFamily("auth_revocations_remembered", "Ended sessions in memory", news.remembered)
+        yield GaugeMetricFamily("auth_verified_tokens", "Access tokens known to be genuine", services.keys.remembered)
         deleted = CounterMetricFamily("auth_cleanup_deleted", "Expired sessions deleted by this process's schedule")
         deleted.add_metric([], services.cleanup.deleted)
         yield deleted

@@ -19,7 +19,7 @@ MAX_BODY_BYTES = 16 * 1024
 MAX_HEADER_BYTES = 16 * 1024
 MAX_HEADER_LINES = 100
 BODY_SECONDS = 10.0
-QUIET_PATHS = ("/health/",)
+QUIET_PATHS = ("/health/", "/internal/verify")
 UNKNOWN_PATH = "(unknown)"  # a path that is no route is somebody's text, and may be a token
 CLIENT_CLOSED_REQUEST = 499  # nginx's word for it, in our log alone
 

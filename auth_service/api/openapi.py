@@ -1,5 +1,6 @@
 """The OpenAPI document: each route names the problems it can answer with, and `/docs` needs no internet."""
 
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,8 @@ def problems(*codes: str, body: bool = False) -> dict[int | str, dict[str, Any]]
     return found
 
 
-def install(app: FastAPI, *, serve: bool) -> None:
-    """Add the schema of problems to the document, and serve it with its page unless this is production."""
+def install(app: FastAPI, *, serve: bool, more_paths: Mapping[str, Any]) -> None:
+    """Complete the document, and serve it with its page unless this is production."""
     make = app.openapi
 
     def document() -> dict[str, Any]:
@@ -42,6 +43,7 @@ def install(app: FastAPI, *, serve: bool) -> None:
         schema = ProblemDetails.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas.update(schema.pop("$defs", {}))
         schemas["ProblemDetails"] = schema
+        made["paths"].update(more_paths)
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
         return made

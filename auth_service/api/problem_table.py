@@ -18,6 +18,11 @@ PROBLEMS: dict[str, Problem] = {
         "Malformed JSON",
         "The body is not one JSON document in UTF-8, or a name stands in it twice. Nothing was done.",
     ),
+    "invalid-request": Problem(
+        400,
+        "Invalid request",
+        "A parameter is missing from the form, stands in it twice, or is not UTF-8 (RFC 6749, section 3.2).",
+    ),
     "bad-request": Problem(
         400,
         "Bad request",
@@ -52,6 +57,12 @@ PROBLEMS: dict[str, Problem] = {
         "Internal token missing or wrong",
         "This route is for the inside. Send AUTH_INTERNAL_TOKEN in the header X-Internal-Token, or as a bearer token.",
     ),
+    "insufficient-role": Problem(
+        403,
+        "Insufficient role",
+        "The access token is good, but its bearer does not have the role that this path asks for. A new token will "
+        "not change that.",
+    ),
     "not-found": Problem(
         404,
         "Not found",
@@ -80,7 +91,7 @@ PROBLEMS: dict[str, Problem] = {
     "unsupported-media-type": Problem(
         415,
         "Unsupported media type",
-        "Send 'Content-Type: application/json', in UTF-8.",
+        "Send 'Content-Type: application/json', in UTF-8; /auth/revoke and /internal/introspect take forms instead.",
     ),
     "validation-error": Problem(
         422,

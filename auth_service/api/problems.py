@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Match
 
 from auth_service.api.problem_table import PROBLEMS, Problem
-from auth_service.errors import InvalidAccessToken, InvalidInput, Refused, Unavailable
+from auth_service.errors import InsufficientRole, InvalidAccessToken, InvalidInput, Refused, Unavailable
 from auth_service.logs import causes_of
 
 log = structlog.get_logger()
@@ -34,6 +34,11 @@ class BadRequest(Refused):
 class RequestTimeout(Refused):
     code = "request-timeout"
     detail = "The body did not arrive in time."
+
+
+class InvalidRequest(Refused):
+    code = "invalid-request"
+    detail = "Send the form parameter token, and no parameter twice."
 
 
 class BodyTooLarge(Refused):
@@ -91,6 +96,8 @@ def _headers_of(refused: Refused, problem: Problem) -> dict[str, str]:
         return {"Retry-After": str(refused.retry_after)}
     if isinstance(refused, InvalidAccessToken):
         return {"WWW-Authenticate": 'Bearer error="invalid_token"'}  # RFC 6750, section 3.1
+    if isinstance(refused, InsufficientRole):
+        return {"WWW-Authenticate": 'Bearer error="insufficient_scope"'}
     if problem.status == 401:  # noqa: PLR2004
         return {"WWW-Authenticate": "Bearer"}
     # What was refused for its size or slowness is not read to its end.

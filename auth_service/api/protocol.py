@@ -58,6 +58,11 @@ class Protocol(HttpToolsProtocol):
         if self.cycle.response_complete:  # else the next request was there already and is being answered
             self._wait_for_head()
 
+    def shutdown(self) -> None:
+        super().shutdown()
+        app: Any = self.config.loaded_app
+        app.state.services.revocations.release()  # who waits for news on this connection would hold up the end
+
     def send_400_response(self, msg: str) -> None:  # uvicorn's sentence for every defect
         self._refuse(BadRequest())
 

@@ -117,6 +117,38 @@ class JsonWebKeySet(BaseModel):
     keys: list[dict[str, str]]
 
 
+class ServerMetadata(BaseModel):
+    """RFC 8414. There is no authorization or token endpoint: passwords are given to this service's own API."""
+
+    issuer: str
+    jwks_uri: str
+    revocation_endpoint: str
+    revocation_endpoint_auth_methods_supported: list[str] = ["none"]
+    response_types_supported: list[str] = []
+    grant_types_supported: list[str] = []
+    token_endpoint_auth_methods_supported: list[str] = ["none"]
+
+
+class EndedSessionSet(BaseModel):
+    sids: list[UUID]
+
+
+class Introspection(BaseModel):
+    """RFC 7662, section 2.2. Nothing but `active` is there for a token that would not be accepted."""
+
+    active: bool
+    iss: str | None = None
+    sub: UUID | None = None
+    aud: str | None = None
+    client_id: str | None = None
+    sid: UUID | None = None
+    roles: list[str] | None = None
+    exp: int | None = None
+    iat: int | None = None
+    jti: str | None = None
+    token_type: Literal["Bearer"] | None = None
+
+
 class Health(BaseModel):
     status: Literal["ok"] = "ok"
 

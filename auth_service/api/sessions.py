@@ -1,8 +1,10 @@
-"""`/auth/login`, `/auth/refresh` and `/auth/logout`."""
+"""`/auth/login`, `/auth/refresh`, `/auth/logout` and `/auth/revoke`."""
 
 from fastapi import APIRouter, status
+from starlette.responses import Response
 
 from auth_service.api.dependencies import DeviceDep, IdempotencyKey, Services, ServicesDep
+from auth_service.api.form_body import BODY, TokenParameter
 from auth_service.api.json_body import StrictJsonRoute
 from auth_service.api.openapi import problems
 from auth_service.api.schemas import LoginBody, RefreshTokenBody, Tokens
@@ -43,6 +45,21 @@ async def refresh(body: RefreshTokenBody, idempotency_key: IdempotencyKey, servi
 async def logout(body: RefreshTokenBody, services: ServicesDep) -> None:
     """End the session of a refresh token; the same answer for an unknown or dead one (RFC 7009, section 2.2)."""
     await services.sessions.logout(body.refresh_token.get_secret_value())
+
+
+@router.post(
+    "/revoke",
+    status_code=status.HTTP_200_OK,
+    response_class=Response,
+    openapi_extra=BODY,
+    responses=problems(
+        "invalid-request", "unsupported-media-type", "request-timeout", "database-unavailable", "unavailable"
+    ),
+)
+async def revoke(token: TokenParameter, services: ServicesDep) -> Response:
+    """End the session of a refresh or access token (RFC 7009); the same answer for one that is unknown or dead."""
+    await services.tokens.revoke(token)
+    return Response()
 
 
 def _tokens(pair: TokenPair, services: Services) -> Tokens:

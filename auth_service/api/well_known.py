@@ -1,8 +1,8 @@
-"""`/.well-known/jwks.json`, and the pages that explain each problem."""
+"""`/.well-known/*`, and the pages that explain each problem."""
 
-import hashlib
 import json
 from html import escape
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter
 from starlette.exceptions import HTTPException
@@ -10,13 +10,15 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from auth_service.api.dependencies import ServicesDep
+from auth_service.api.etags import conditional
 from auth_service.api.openapi import problems
 from auth_service.api.problem_table import PROBLEMS
-from auth_service.api.schemas import JsonWebKeySet
+from auth_service.api.schemas import JsonWebKeySet, ServerMetadata
 
 router = APIRouter()
 
 JWKS_MAX_AGE = 300  # seconds; a key is published for at least this long before it signs
+METADATA_MAX_AGE = 3600  # seconds
 
 
 @router.get(
@@ -28,12 +30,33 @@ JWKS_MAX_AGE = 300  # seconds; a key is published for at least this long before 
 async def jwks(request: Request, services: ServicesDep) -> Response:
     """The public keys that verify access tokens (RFC 7517)."""
     body = json.dumps({"keys": await services.keys.published()}, separators=(",", ":")).encode()
-    etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    headers = {"Cache-Control": f"public, max-age={JWKS_MAX_AGE}", "ETag": etag}
-    known = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
-    if etag in known or "*" in known:
-        return Response(status_code=304, headers=headers)
-    return Response(body, headers=headers, media_type="application/json")
+    return conditional(request, body, f"public, max-age={JWKS_MAX_AGE}")
+
+
+@router.get(
+    "/.well-known/oauth-authorization-server",
+    tags=["keys"],
+    response_model=ServerMetadata,
+    response_model_exclude_none=True,
+    responses=problems(),
+)
+async def metadata(services: ServicesDep, response: Response) -> ServerMetadata:
+    """Where everything is (RFC 8414)."""
+    settings = services.settings
+    response.headers["Cache-Control"] = f"public, max-age={METADATA_MAX_AGE}"
+    return ServerMetadata(
+        issuer=settings.issuer,
+        jwks_uri=f"{settings.base_url}/.well-known/jwks.json",
+        revocation_endpoint=f"{settings.base_url}/auth/revoke",
+    )
+
+
+@router.get("/.well-known/oauth-authorization-server/{path:path}", include_in_schema=False)
+async def metadata_of_issuer(path: str, services: ServicesDep, response: Response) -> ServerMetadata:
+    """The same for an issuer with a path, which comes behind the well-known one (RFC 8414, section 3.1)."""
+    if path != urlsplit(services.settings.issuer).path.strip("/"):
+        raise HTTPException(404)
+    return await metadata(services, response)
 
 
 @router.get("/problems/{code}", include_in_schema=False)

@@ -49,6 +49,9 @@ class Claims:
     session_id: UUID
     role: str
     expires_at: int
+    kid: str
+    issued_at: int
+    jti: str
 
 
 @dataclass(frozen=True)
@@ -92,19 +95,25 @@ class AccessTokens:
             InvalidAccessToken: for every defect alike.
         """
         try:
-            key = keys[_key_id(token)]
-            claims = jwt.decode(token, key, [ALGORITHM], _OPTIONS, audience=self.audience, issuer=self.issuer)
-            return self._bearer(claims, now.timestamp())
+            kid = _key_id(token)
+            claims = jwt.decode(token, keys[kid], [ALGORITHM], _OPTIONS, audience=self.audience, issuer=self.issuer)
+            return self._bearer(claims, kid, now.timestamp())
         except (JOSEError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError):
             raise InvalidAccessToken from None
 
-    def _bearer(self, claims: Mapping[str, Any], now: float) -> Claims:
-        expires_at = claims["exp"]
-        if type(expires_at) is not int or type(claims["iat"]) is not int:
+    def is_over(self, claims: Claims, now: float) -> bool:
+        """Whether a token has expired at `now`, in seconds since 1970, by more than the leeway."""
+        return now >= claims.expires_at + self.leeway.total_seconds()
+
+    def _bearer(self, claims: Mapping[str, Any], kid: str, now: float) -> Claims:
+        expires_at, issued_at = claims["exp"], claims["iat"]
+        if type(expires_at) is not int or type(issued_at) is not int:
             raise TypeError("exp and iat are integers")
-        if now >= expires_at + self.leeway.total_seconds():
+        user_id, session_id, role = UUID(claims["sub"]), UUID(claims["sid"]), str(claims["roles"][0])
+        found = Claims(user_id, session_id, role, expires_at, kid, issued_at, str(claims["jti"]))
+        if self.is_over(found, now):
             raise ValueError("expired")
-        return Claims(UUID(claims["sub"]), UUID(claims["sid"]), str(claims["roles"][0]), expires_at)
+        return found
 
 
 def _key_id(token: str) -> str:

@@ -62,6 +62,11 @@ class RefreshTokens:
         return PresentedToken(secret, generation)
 
 
+def looks_like_refresh_token(token: str) -> bool:
+    """Which of the two kinds a token claims to be; an access token has no such beginning."""
+    return token.startswith(PREFIX)
+
+
 def new_secret() -> bytes:
     """Return a secret for a new session: 256 random bits (OWASP ASVS 7.2.3 asks for 128)."""
     return secrets.token_bytes(SECRET_BYTES)

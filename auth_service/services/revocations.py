@@ -1,6 +1,7 @@
 """Which sessions have ended: each process remembers those that a valid access token could still name."""
 
 import asyncio
+import json
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -9,7 +10,7 @@ from uuid import UUID
 
 import structlog
 
-from auth_service.errors import DatabaseUnavailable
+from auth_service.errors import DatabaseUnavailable, Unavailable
 from auth_service.models import EndReason
 from auth_service.repositories.database import Database
 from auth_service.repositories.notifications import Notifications
@@ -20,6 +21,10 @@ log = structlog.get_logger()
 OVERLAP = timedelta(seconds=15)  # a row is stamped when its transaction writes it and seen when that commits
 FULL_READ_EVERY = 60.0  # seconds
 RELISTEN_AFTER = 1.0  # seconds
+
+
+class NewsTooOld(Unavailable):
+    detail = "Which sessions have ended is not known just now; try again."
 
 
 class Revocations:
@@ -37,6 +42,8 @@ class Revocations:
         self._read_fully_at = float("-inf")
         self._told_stale = False
         self._stopping = asyncio.Event()
+        self._more = asyncio.Event()
+        self._json: bytes | None = None
 
     def is_ended(self, session_id: UUID) -> bool:
         return session_id in self._ended
@@ -44,6 +51,29 @@ class Revocations:
     @property
     def remembered(self) -> int:
         return len(self._ended)
+
+    def as_json(self) -> bytes:
+        """The whole set in order, made once for each change of it.
+
+        Raises:
+            NewsTooOld: there may be more that are not known here.
+        """
+        if self.is_stale:
+            raise NewsTooOld
+        if self._json is None:
+            self._json = json.dumps({"sids": [str(session_id) for session_id in sorted(self._ended)]}).encode()
+        return self._json
+
+    async def wait_for_more(self, seconds: float) -> None:
+        """Return when a session has ended, after `seconds`, or when `release()` is called."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._more.wait()
+
+    def release(self) -> None:
+        """Let everybody go who waits; nobody may hold up the end of the process."""
+        self._more.set()
+        self._more = asyncio.Event()
 
     @property
     def is_stale(self) -> bool:
@@ -58,7 +88,11 @@ class Revocations:
             tell("session.ended", sid=str(session_id), user_id=str(user_id), reason=reason, **more)
 
     def remember(self, session_id: UUID) -> None:
+        is_new = session_id not in self._ended
         self._ended[session_id] = time.monotonic() + self._remember
+        if is_new:
+            self._json = None
+            self.release()
 
     async def read(self) -> None:
         """Read what has ended since the last reading, with an overlap, and now and then everything.
@@ -80,8 +114,11 @@ class Revocations:
         self._read_fully_at = started if fully else self._read_fully_at
 
     def _forget(self, now: float) -> None:
-        for session_id in [session_id for session_id, until in self._ended.items() if until < now]:
+        over = [session_id for session_id, until in self._ended.items() if until < now]
+        for session_id in over:
             del self._ended[session_id]
+        if over:
+            self._json = None
 
     async def follow(self) -> None:
         """Read again and again, and listen beside it, until `stop()` is called."""

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID
 
 import structlog
@@ -99,6 +100,20 @@ class Sessions:
         if verdict not in {Verdict.ROTATED, Verdict.REPLAY}:
             raise InvalidRefreshToken
         return await self._pair(session, presented.secret, presented.generation + 1)
+
+    async def inspect(self, refresh_token: str) -> tuple[Session, datetime] | None:
+        """Return the session of a token that a refresh would accept now, and until when; change nothing."""
+        await self._keys.signer()  # as in a refresh
+        presented = self._tokens.read(refresh_token)
+        if presented is None:
+            return None
+        async with self._database.statement() as tx:
+            session = await tx.refresh_tokens.find(presented.secret_hash)
+        if session is None:
+            return None
+        verdict = judge(session, presented.generation, None, self._rules)
+        is_active = verdict in {Verdict.RACE, Verdict.REPLAY}  # RACE: current, and nobody has rotated it
+        return (session, session.usable_until(self._rules)) if is_active else None
 
     async def logout(self, refresh_token: str) -> None:
         """End the session of a token, of whatever generation; a token that opens nothing is already logged out."""

@@ -10,15 +10,17 @@ from uuid import UUID
 
 import structlog
 
-from auth_service.errors import DatabaseUnavailable, Unavailable
+from auth_service.errors import DatabaseUnavailable, InvalidAccessToken, Unavailable
 from auth_service.models import KeyState, SigningKey
 from auth_service.repositories.database import Database
 from auth_service.security.access_tokens import AccessTokens, Claims, Signer, signer_of, verifier_of
 from auth_service.security.keys import SecretKeys, UnknownSecretError, make_signing_key
+from auth_service.services.verified_tokens import VerifiedTokens
 
 log = structlog.get_logger()
 
 LOOK_AGAIN_EVERY = 0.5  # seconds; key ids that somebody makes up must not become a flood of queries
+NEWS_WITHIN = 3.0  # seconds; the schedule reads the keys more often than this
 
 
 class SigningKeyUnavailable(Unavailable):
@@ -44,6 +46,8 @@ class SigningKeys:
         self._ring: KeyRing | None = None
         self._loading: asyncio.Task[KeyRing] | None = None
         self._looking = asyncio.Lock()
+        self._news = asyncio.Condition()
+        self._verified = VerifiedTokens()
         self._read_at = self._failed_at = float("-inf")
 
     async def sign(self, *, user_id: UUID, session_id: UUID, role: str, now: datetime) -> str:
@@ -65,9 +69,40 @@ class SigningKeys:
             DatabaseUnavailable: its key is not known here, and the stored ones cannot be read.
         """
         ring = await self._current()
-        if self._tokens.key_id(access_token) not in ring.verifiers:
+        known = self._known(access_token, ring)
+        if known is None and self._tokens.key_id(access_token) not in ring.verifiers:
             ring = await self._look_again()
-        return self._tokens.verify(access_token, ring.verifiers, datetime.now(UTC))
+        return known or self._check(access_token, ring)
+
+    async def verify_from_memory(self, access_token: str) -> Claims:
+        """The same, without asking the database: a token of an unknown key waits for the schedule's next reading.
+
+        Raises:
+            InvalidAccessToken: for every defect of the token alike.
+            Unavailable: its key is not known here, and no reading came in time.
+        """
+        if self._ring is None:
+            raise SigningKeyUnavailable
+        known = self._known(access_token, self._ring)
+        if known is None and self._tokens.key_id(access_token) not in self._ring.verifiers:
+            await self._next_reading()
+        return known or self._check(access_token, self._ring)
+
+    def _known(self, access_token: str, ring: KeyRing) -> Claims | None:
+        """What a token says that has passed before; raises `InvalidAccessToken` if its time or its key is over."""
+        claims = self._verified.find(access_token)
+        if claims and (claims.kid not in ring.verifiers or self._tokens.is_over(claims, time.time())):
+            raise InvalidAccessToken
+        return claims
+
+    def _check(self, access_token: str, ring: KeyRing) -> Claims:
+        claims = self._tokens.verify(access_token, ring.verifiers, datetime.now(UTC))
+        self._verified.remember(access_token, claims)
+        return claims
+
+    @property
+    def remembered(self) -> int:
+        return len(self._verified)
 
     async def published(self) -> list[dict[str, str]]:
         """The public keys, for `/.well-known/jwks.json` (RFC 7517, section 5)."""
@@ -77,7 +112,7 @@ class SigningKeys:
         """Read the stored keys again; without a database the known ones stay in use."""
         try:
             async with self._looking:  # an older reading must not overwrite a newer one
-                self._ring = await self._load()
+                await self._load()
         except DatabaseUnavailable:
             log.warning("signing_keys.reload_failed")
 
@@ -87,8 +122,16 @@ class SigningKeys:
             if self._loading is None or self._loading.done():
                 self._loading = asyncio.create_task(self._load())
                 self._loading.add_done_callback(lambda task: task.cancelled() or task.exception())
-            self._ring = await asyncio.shield(self._loading)
+            return await asyncio.shield(self._loading)
         return self._ring
+
+    async def _next_reading(self) -> None:
+        asked = time.monotonic()
+        try:
+            async with asyncio.timeout(NEWS_WITHIN), self._news:
+                await self._news.wait_for(lambda: self._read_at > asked)
+        except TimeoutError:
+            raise DatabaseUnavailable from None
 
     async def _look_again(self) -> KeyRing:
         """Read the keys, once for all who ask at the same time: an unknown one may be as young as the token.
@@ -102,7 +145,7 @@ class SigningKeys:
             if self._ring is None or self._read_at < asked:
                 await asyncio.sleep(self._read_at + LOOK_AGAIN_EVERY - time.monotonic())
                 try:
-                    self._ring = await self._load()
+                    return await self._load()
                 except DatabaseUnavailable:
                     self._failed_at = time.monotonic()
                     raise
@@ -115,13 +158,16 @@ class SigningKeys:
             if not any(key.state == KeyState.ACTIVE for key in stored):
                 await tx.signing_keys.add_first(asdict(make_signing_key(self._secrets)))
                 stored = await tx.signing_keys.list_all()
-        self._read_at = started
         active = next((key for key in stored if key.state == KeyState.ACTIVE), None)
-        return KeyRing(
+        self._ring = ring = KeyRing(
             signer=self._open(active) if active else None,
             verifiers={key.kid: verifier_of(key.public_jwk) for key in stored},
             public=[key.public_jwk for key in stored],
         )
+        self._read_at = started
+        async with self._news:
+            self._news.notify_all()
+        return ring
 
     def _open(self, active: SigningKey) -> Signer | None:
         if self._ring and self._ring.signer and self._ring.signer.kid == active.kid:

@@ -109,7 +109,7 @@ async def test_a_full_hashing_lane_is_a_503(make_client: MakeClient) -> None:
         assert_problem(answer, 503, "overloaded")
 
 
-@pytest.mark.parametrize("path", list(document()["paths"]))
+@pytest.mark.parametrize("path", sorted({*document()["paths"]} - {"/internal/verify"}))  # that takes every method
 async def test_an_undeclared_method_is_a_405_that_names_the_declared_ones(client: Client, path: str) -> None:
     declared = {method.upper() for method in document()["paths"][path]}
     for method in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"} - declared:

@@ -1,0 +1,31 @@
+"""The guard of what is for the inside alone, in addition to a gateway that does not route it."""
+
+import hmac
+import re
+
+from starlette.requests import Request
+
+from auth_service.api.dependencies import ServicesDep
+from auth_service.errors import InvalidInternalToken
+from auth_service.settings import Settings
+
+_BEARER = re.compile(r"(?i:bearer) +(\S+)")
+
+
+async def internal_only(request: Request, services: ServicesDep) -> None:
+    """Let in whoever holds `AUTH_INTERNAL_TOKEN`, in X-Internal-Token or as a bearer token."""
+    bearer = _BEARER.fullmatch(request.headers.get("authorization", ""))
+    require_token(request.headers.get("x-internal-token") or (bearer[1] if bearer else ""), services.settings)
+
+
+def require_token(given: str, settings: Settings) -> None:
+    """Compare in constant time. Without a token in the settings, the embedded default is open and PostgreSQL closed.
+
+    Raises:
+        InvalidInternalToken: no token, or another one.
+    """
+    expected = settings.internal_token
+    if expected is None and not settings.database.is_postgresql:
+        return
+    if expected is None or not hmac.compare_digest(given.encode(), expected.get_secret_value().encode()):
+        raise InvalidInternalToken
