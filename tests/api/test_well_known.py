@@ -3,6 +3,7 @@
 import base64
 import json
 
+from tests.conftest import MakeClient
 from tests.support.client import Client
 
 
@@ -34,3 +35,20 @@ async def test_the_key_of_a_token_is_published(ada: Client) -> None:
 def _header(token: str) -> dict[str, str]:
     found: dict[str, str] = json.loads(base64.urlsafe_b64decode(token.partition(".")[0] + "=="))
     return found
+
+
+async def test_the_metadata_names_the_issuer_of_the_tokens_and_where_the_keys_are(client: Client) -> None:
+    answer = await client.get("/.well-known/oauth-authorization-server", headers={"Host": "evil.test"})
+    metadata = answer.json()
+    assert answer.headers["cache-control"] == "public, max-age=3600"
+    assert metadata["issuer"] == "http://127.0.0.1:8000"
+    assert metadata["jwks_uri"] == "http://127.0.0.1:8000/.well-known/jwks.json"
+    assert metadata["revocation_endpoint"] == "http://127.0.0.1:8000/auth/revoke"
+
+
+async def test_an_issuer_with_a_path_is_found_behind_the_well_known_one(make_client: MakeClient) -> None:
+    client = await make_client(public_url="https://example.com/a/b/")
+    for path in ("", "/a/b"):
+        answer = await client.get(f"/.well-known/oauth-authorization-server{path}")
+        assert answer.json()["issuer"] == "https://example.com/a/b"
+    assert (await client.get("/.well-known/oauth-authorization-server/a")).status_code == 404

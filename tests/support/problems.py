@@ -24,7 +24,7 @@ def assert_problem(answer: httpx.Response | Answer, status: int, code: str, publ
 
 def _assert_headers(status: int, answer: httpx.Response | Answer) -> None:
     assert answer.headers["cache-control"] == "no-store"
-    assert answer.headers.get("www-authenticate", "").startswith("Bearer") == (status == 401)
+    assert answer.headers.get("www-authenticate", "").startswith("Bearer") == (status in {401, 403})
     assert ("retry-after" in answer.headers) == (status in {429, 503})
     assert ("allow" in answer.headers) == (status == 405)
     assert int(answer.headers.get("retry-after", "1")) > 0

@@ -1,0 +1,127 @@
+"""`/internal/revocations` and `/internal/introspect`: what services learn that verify tokens by themselves."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.conftest import MakeClient
+from tests.support.client import Client
+from tests.support.problems import assert_problem
+
+FEED = "/internal/revocations"
+FORM = "application/x-www-form-urlencoded"
+
+
+async def introspect(client: Client, token: str) -> dict[str, Any]:
+    found: dict[str, Any] = (await client.post("/internal/introspect", data={"token": token})).raise_for_status().json()
+    return found
+
+
+async def test_the_set_names_every_session_that_has_ended_and_no_other(ada: Client) -> None:
+    kept, ended = await ada.sign_in(), await ada.sign_in()
+    await ada.logout(ended["refresh_token"])
+    answer = await ada.get(FEED)
+    assert answer.json() == {"sids": [ended["session_id"]]}
+    assert answer.headers["cache-control"] == "no-cache"
+    assert kept["session_id"] not in answer.text
+
+
+async def test_an_unchanged_set_is_a_304_and_a_changed_one_has_another_etag(ada: Client) -> None:
+    tokens, empty = await ada.sign_in(), await ada.get(FEED)
+    etag = empty.headers["etag"]
+    assert etag.startswith('"')
+    unchanged = await ada.get(FEED, headers={"If-None-Match": etag})
+    assert (unchanged.status_code, unchanged.content, unchanged.headers["etag"]) == (304, b"", etag)
+    await ada.logout(tokens["refresh_token"])
+    changed = await ada.get(FEED, headers={"If-None-Match": etag})
+    assert (changed.status_code, changed.json()) == (200, {"sids": [tokens["session_id"]]})
+    assert changed.headers["etag"] != etag
+
+
+async def test_a_long_poll_is_woken_by_the_revocation_itself(ada: Client) -> None:
+    tokens, empty = await ada.sign_in(), await ada.get(FEED)
+    known = {"If-None-Match": empty.headers["etag"]}
+    waiting = asyncio.create_task(ada.get(f"{FEED}?wait=60", headers=known))
+    done, _ = await asyncio.wait({waiting}, timeout=0.3)
+    assert not done
+    await ada.logout(tokens["refresh_token"])
+    answer = await asyncio.wait_for(waiting, 10)
+    assert answer.json() == {"sids": [tokens["session_id"]]}
+
+
+async def test_a_long_poll_without_news_ends_with_a_304(client: Client) -> None:
+    known = {"If-None-Match": (await client.get(FEED)).headers["etag"]}
+    assert (await client.get(f"{FEED}?wait=0.1", headers=known)).status_code == 304
+
+
+@pytest.mark.parametrize("wait", ["-1", "61", "nan", "inf", "soon"])
+async def test_a_wait_that_is_no_number_of_seconds_up_to_60_is_refused(client: Client, wait: str) -> None:
+    assert_problem(await client.get(f"{FEED}?wait={wait}"), 422, "validation-error")
+
+
+async def test_an_access_token_is_active_until_its_session_ends(ada: Client) -> None:
+    tokens = await ada.sign_in()
+    found = await introspect(ada, tokens["access_token"])
+    account = (await ada.me(tokens["access_token"])).json()
+    assert found["active"] is True
+    assert (found["sub"], found["sid"], found["roles"]) == (account["id"], tokens["session_id"], ["user"])
+    assert (found["iss"], found["aud"], found["client_id"]) == (*["http://127.0.0.1:8000"] * 2, "first-party")
+    assert found["exp"] - found["iat"] == tokens["expires_in"]
+    assert found["token_type"] == "Bearer"
+    await ada.logout(tokens["refresh_token"])
+    assert await introspect(ada, tokens["access_token"]) == {"active": False}
+
+
+async def test_a_refresh_token_is_active_as_long_as_a_refresh_would_take_it_and_is_not_used_up(
+    make_client: MakeClient,
+) -> None:
+    client = await make_client(tokens={"refresh_grace": 0})
+    await client.register("ada@example.com")
+    tokens = await client.sign_in()
+    for _ in range(2):
+        found = await introspect(client, tokens["refresh_token"])
+        assert (found["active"], found["sid"]) == (True, tokens["session_id"])
+    newer = await client.rotate(tokens["refresh_token"])
+    assert await introspect(client, tokens["refresh_token"]) == {"active": False}
+    assert (await introspect(client, newer["refresh_token"]))["active"] is True  # asking about a spent one ends nothing
+
+
+@pytest.mark.parametrize("token", ["x", "art_x", "a.b.c", "\x00", "é", "a" * 5000])
+async def test_anything_else_is_inactive_and_nothing_more_is_said(client: Client, token: str) -> None:
+    assert await introspect(client, token) == {"active": False}
+
+
+@pytest.mark.parametrize("body", [b"", b"token=", b"token=a&token=b", b"tokens=a", b"token=%ff", b"\xff"])
+@pytest.mark.parametrize("path", ["/internal/introspect", "/auth/revoke"])
+async def test_a_form_without_exactly_one_token_is_a_400(client: Client, path: str, body: bytes) -> None:
+    assert_problem(await client.post(path, content=body, headers={"Content-Type": FORM}), 400, "invalid-request")
+
+
+@pytest.mark.parametrize("path", ["/internal/introspect", "/auth/revoke"])
+async def test_a_body_that_is_no_form_is_a_415(client: Client, path: str) -> None:
+    assert_problem(await client.post(path, json={"token": "x"}), 415, "unsupported-media-type")
+
+
+@pytest.mark.parametrize("kind", ["refresh_token", "access_token"])
+async def test_a_revoked_token_ends_its_session_and_no_other(ada: Client, kind: str) -> None:
+    tokens, other = await ada.sign_in(), await ada.sign_in()
+    for hint in (kind, "nonsense"):
+        answer = await ada.post("/auth/revoke", data={"token": tokens[kind], "token_type_hint": hint})
+        assert (answer.status_code, answer.content) == (200, b"")
+    assert (await ada.me(tokens["access_token"])).status_code == 401
+    assert (await ada.refresh(tokens["refresh_token"])).status_code == 401
+    assert (await ada.me(other["access_token"])).status_code == 200
+
+
+@pytest.mark.parametrize("token", ["x", "art_x", "a.b.c"])
+async def test_an_unknown_token_is_revoked_already(client: Client, token: str) -> None:
+    assert (await client.post("/auth/revoke", data={"token": token})).status_code == 200
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", FEED), ("POST", "/internal/introspect")])
+async def test_the_inside_is_closed_on_postgresql_without_a_token(
+    make_client: MakeClient, postgres_url: str, method: str, path: str
+) -> None:
+    client = await make_client(postgres_url)
+    assert_problem(await client.request(method, path), 401, "invalid-internal-token")
