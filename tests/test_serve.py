@@ -39,6 +39,22 @@ def test_a_service_that_nobody_uses_ends_at_once(server: Server) -> None:
     assert_ends_well(server)
 
 
+async def test_whoever_waits_for_news_is_answered_and_holds_nothing_up(postgres_url: str, tmp_path: Path) -> None:
+    token = {"X-Internal-Token": "internal-token-of-the-tests"}
+    env = environment(postgres_url, AUTH_INTERNAL_TOKEN=token["X-Internal-Token"])
+    with Server(env, tmp_path) as server:
+        server.wait_ready(60)
+        async with Client(base_url=server.base_url, headers=token, timeout=60) as client:
+            etag = (await client.get("/internal/revocations")).raise_for_status().headers["etag"]
+            headers = {"If-None-Match": etag}
+            waiting = asyncio.create_task(client.get("/internal/revocations?wait=60", headers=headers))
+            await client.get("/health/ready")  # on a second connection, after the first has been taken
+            assert not waiting.done()
+            await asyncio.to_thread(server.terminate, IN_TIME)
+            assert (await waiting).status_code == 304
+        assert "timeout graceful shutdown exceeded" not in server.log()
+
+
 def test_an_idle_connection_does_not_hold_it_up(server: Server) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=5) as idle:
         idle.sendall(KEPT_ALIVE)

@@ -12,13 +12,14 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from tests.support.client import Client
-from tests.support.keys import Operator, all_answer, all_publish, all_sign_with, statuses
+from tests.support.keys import Operator, all_answer, all_publish, all_sign_with, everywhere, statuses
 from tests.support.polling import eventually
 from tests.support.postgres import Postgres
 from tests.support.processes import client_of
 from tests.support.server import Server
 from tests.support.traffic import Traffic, kid_of
 
+INTERNAL = "internal-token-of-the-tests"
 SOON = 4.0  # seconds in which every worker has followed, on a loaded machine too; two are promised
 
 
@@ -28,7 +29,7 @@ def service(
 ) -> Iterator[tuple[Operator, Server]]:
     name = f"keys_{uuid4().hex}"
     postgres.create_database(name, template=migrated_template)
-    operator = Operator(postgres.url(name), tmp_path_factory.mktemp("keys"))
+    operator = Operator(postgres.url(name), tmp_path_factory.mktemp("keys"), AUTH_INTERNAL_TOKEN=INTERNAL)
     with Server(operator.env, operator.folder, workers=2) as server:
         server.wait_ready()
         yield operator, server
@@ -119,6 +120,27 @@ async def test_the_tokens_of_a_revoked_key_are_refused_within_seconds_and_nobody
     newer = await client.rotate(tokens["refresh_token"])
     assert await operator.states() == {kid_of(newer["access_token"]): "active"}
     assert await statuses(server, newer["access_token"]) == {200}
+
+
+async def test_at_a_gateway_too_a_revoked_key_is_over_and_a_new_one_good_in_every_process(
+    operator: Operator, server: Server, client: Client
+) -> None:
+    stolen, tokens = await operator.keep_one(), await sign_in(client)
+    assert await verdicts(server, tokens["access_token"]) == {200}  # every process has it in memory now
+    await operator.keys("revoke", stolen)
+    await eventually(all_refuse_at_the_gateway, server, tokens["access_token"], seconds=SOON)
+    newer = await client.rotate(tokens["refresh_token"])
+    assert await verdicts(server, newer["access_token"]) == {200}
+
+
+async def verdicts(server: Server, access_token: str) -> set[int]:
+    headers = {"Authorization": f"Bearer {access_token}", "X-Internal-Token": INTERNAL}
+    answers = await everywhere(server, lambda client: client.get("/internal/verify", headers=headers))
+    return {answer.status_code for answer in answers}
+
+
+async def all_refuse_at_the_gateway(server: Server, access_token: str) -> bool:
+    return await verdicts(server, access_token) == {401}
 
 
 async def test_a_revoked_key_is_replaced_by_the_one_that_is_published_already(

@@ -1,10 +1,13 @@
 """`/internal/verify`: a gateway asks, and only whoever holds a good token of a living session is let through."""
 
 import asyncio
+from uuid import uuid4
 
 import httpx
 import pytest
 
+from auth_service.security.access_tokens import Claims
+from auth_service.services.verified_tokens import VerifiedTokens
 from tests.conftest import MakeClient
 from tests.support.client import Client
 from tests.support.polling import eventually
@@ -131,3 +134,22 @@ async def test_with_the_database_gone_it_answers_from_memory_and_then_says_that_
         assert_problem(await client.get("/internal/verify", headers={"X-Internal-Token": TOKEN}), 401, NO_TOKEN)
     finally:
         await asyncio.to_thread(cluster.start)
+
+
+async def test_forged_tokens_push_no_genuine_one_out_of_the_memory(ada: Client) -> None:
+    genuine = [(await ada.sign_in())["access_token"] for _ in range(3)]
+    for token in genuine:
+        await ada.get("/internal/verify", headers=bearer(token))
+    for number in range(50):
+        head, payload, _ = genuine[0].split(".")
+        await ada.get("/internal/verify", headers=bearer(f"{head}.{payload}.{number:086}"))
+    assert "auth_verified_tokens 3.0" in (await ada.get("/metrics")).text
+
+
+def test_the_memory_of_genuine_tokens_is_bounded_and_forgets_the_oldest() -> None:
+    memory = VerifiedTokens(limit=2)
+    claims = [Claims(uuid4(), uuid4(), "user", 0, "kid", 0, "jti") for _ in range(3)]
+    for number, claim in enumerate(claims):
+        memory.remember(f"token {number}", claim)
+    assert len(memory) == 2
+    assert [memory.find(f"token {number}") for number in range(3)] == [None, *claims[1:]]
