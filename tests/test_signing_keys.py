@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import psutil
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -131,6 +132,30 @@ async def test_at_a_gateway_too_a_revoked_key_is_over_and_a_new_one_good_in_ever
     await eventually(all_refuse_at_the_gateway, server, tokens["access_token"], seconds=SOON)
     newer = await client.rotate(tokens["refresh_token"])
     assert await verdicts(server, newer["access_token"]) == {200}
+
+
+async def test_a_process_that_has_not_heard_of_a_new_key_waits_for_the_news_and_refuses_nobody(
+    operator: Operator, client: Client, tmp_path: Path
+) -> None:
+    stolen, tokens = await operator.keep_one(), await sign_in(client)
+    with Server(operator.env, tmp_path) as late:
+        late.wait_ready(60)
+        process = psutil.Process(late.pid)
+        process.suspend()
+        try:
+            await operator.keys("revoke", stolen)
+            await eventually(signs_anew, client, tokens, stolen, seconds=SOON)
+            newer = await client.rotate(tokens["refresh_token"])
+            asked = asyncio.create_task(verdicts(late, newer["access_token"]))
+            done, _ = await asyncio.wait({asked}, timeout=0.5)  # the question stands at its door
+            assert not done
+        finally:
+            process.resume()
+        assert await asked == {200}
+
+
+async def signs_anew(client: Client, tokens: dict[str, Any], old: str) -> bool:
+    return kid_of((await client.rotate(tokens["refresh_token"]))["access_token"]) != old
 
 
 async def verdicts(server: Server, access_token: str) -> set[int]:
