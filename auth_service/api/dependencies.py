@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Header
+from fastapi.security import HTTPBearer
 from starlette.requests import Request
 
 from auth_service.errors import InvalidInput, MissingAccessToken
@@ -56,11 +57,6 @@ async def get_services(request: Request) -> Services:
     return services
 
 
-async def get_bearer_token(request: Request) -> str:
-    """The access token, from exactly one Authorization header (RFC 6750, section 2)."""
-    return bearer_token(request.headers.getlist("authorization"))
-
-
 def bearer_token(authorization: Sequence[str]) -> str:
     """The token in the one Authorization header of a request; raises `MissingAccessToken`."""
     match = _BEARER.fullmatch(authorization[0]) if len(authorization) == 1 else None
@@ -69,7 +65,20 @@ def bearer_token(authorization: Sequence[str]) -> str:
     return match[1]
 
 
-async def get_bearer(token: Annotated[str, Depends(get_bearer_token)], services: "ServicesDep") -> Bearer:
+class AccessToken(HTTPBearer):
+    """The access token, from exactly one Authorization header (RFC 6750, section 2).
+
+    FastAPI's class puts the scheme into the OpenAPI document; what it would take is too lenient.
+    """
+
+    async def __call__(self, request: Request) -> str:  # type: ignore[override]  # the token, and never None
+        return bearer_token(request.headers.getlist("authorization"))
+
+
+get_access_token = AccessToken(scheme_name="access_token", bearerFormat="JWT")
+
+
+async def get_bearer(token: Annotated[str, Depends(get_access_token)], services: "ServicesDep") -> Bearer:
     """The user and the live session that the access token speaks for."""
     return await services.bearers.identify(token)
 
@@ -78,7 +87,10 @@ async def get_idempotency_key(
     request: Request,
     idempotency_key: Annotated[
         str | None,
-        Header(description="1 to 255 visible ASCII characters; lets a lost answer be asked for again for 24 hours"),
+        Header(
+            description="1 to 255 visible ASCII characters; lets a lost answer be asked for again for 24 hours",
+            json_schema_extra={"pattern": f"^{_IDEMPOTENCY_KEY.pattern}$"},
+        ),
     ] = None,
 ) -> str | None:
     repeated = len(request.headers.getlist("idempotency-key")) > 1

@@ -2,7 +2,10 @@
 
 import hmac
 import re
+from typing import Annotated
 
+from fastapi import Depends
+from fastapi.security import APIKeyHeader
 from starlette.requests import Request
 
 from auth_service.api.dependencies import ServicesDep
@@ -10,12 +13,15 @@ from auth_service.errors import InvalidInternalToken
 from auth_service.settings import Settings
 
 _BEARER = re.compile(r"(?i:bearer) +(\S+)")
+_internal_token = APIKeyHeader(name="X-Internal-Token", scheme_name="internal_token", auto_error=False)
 
 
-async def internal_only(request: Request, services: ServicesDep) -> None:
+async def internal_only(
+    request: Request, header: Annotated[str | None, Depends(_internal_token)], services: ServicesDep
+) -> None:
     """Let in whoever holds `AUTH_INTERNAL_TOKEN`, in X-Internal-Token or as a bearer token."""
     bearer = _BEARER.fullmatch(request.headers.get("authorization", ""))
-    require_token(request.headers.get("x-internal-token") or (bearer[1] if bearer else ""), services.settings)
+    require_token(header or (bearer[1] if bearer else ""), services.settings)
 
 
 def require_token(given: str, settings: Settings) -> None:

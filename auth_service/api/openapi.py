@@ -16,6 +16,22 @@ from auth_service.api.schemas import ProblemDetails
 ALWAYS = ("internal-error", "headers-too-large", "body-too-large", "bad-request")
 WITH_BODY = ("malformed-json", "request-timeout", "unsupported-media-type", "validation-error")
 
+_SECONDS = {
+    "description": "Seconds to wait before the next try",
+    "required": True,
+    "schema": {"type": "integer", "minimum": 1},
+}
+_CHALLENGE = {
+    "description": "RFC 6750, section 3",
+    "required": True,
+    "schema": {"type": "string", "pattern": "^Bearer"},
+}
+_HEADERS = {
+    401: {"headers": {"WWW-Authenticate": _CHALLENGE}},
+    429: {"headers": {"Retry-After": _SECONDS}},
+    503: {"headers": {"Retry-After": _SECONDS}},
+}
+
 
 def problems(*codes: str, body: bool = False) -> dict[int | str, dict[str, Any]]:
     """Return the `responses` of a route: the named problems, those of a JSON body, and those of any route."""
@@ -29,6 +45,7 @@ def problems(*codes: str, body: bool = False) -> dict[int | str, dict[str, Any]]
             found[problem.status] = {
                 "description": description,
                 "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}},
+                **_HEADERS.get(problem.status, {}),
             }
     return found
 

@@ -1,7 +1,7 @@
 """What goes in and out over HTTP. Never derived from the tables: a row holds more than a client may see or set."""
 
 from datetime import datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
@@ -45,7 +45,13 @@ class RegisterBody(Body):
     username: Username | None = None
 
 
+def _text(name: str) -> dict[str, Any]:
+    return {"required": [name], "properties": {name: {"type": "string"}}}
+
+
 class LoginBody(Body):
+    model_config = ConfigDict(json_schema_extra={"oneOf": [_text("email"), _text("username")]})
+
     email: Email | None = None
     username: Username | None = None
     password: Password

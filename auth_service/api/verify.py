@@ -101,6 +101,7 @@ def describe() -> dict[str, Any]:
                 "description": "Say who holds the access token of a request. Answers every verb alike, never rotates "
                 "anything and never asks the database.",
                 "operationId": "verify",
+                "security": [{"access_token": [], "internal_token": []}],
                 "parameters": [
                     {
                         "name": "role",
