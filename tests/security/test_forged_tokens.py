@@ -1,6 +1,7 @@
 """Forged access tokens: every attack on a JWT that has worked against somebody is a 401 here, and never a 500."""
 
 import json
+import string
 from typing import Any
 
 import pytest
@@ -132,6 +133,14 @@ async def test_a_text_that_is_no_token_is_refused(ada: Client, form: str) -> Non
 async def test_a_token_in_another_form_is_refused(ada: Client, token: str) -> None:
     head, _, signature = token.rpartition(".")
     for form in (f"{head}.", f".{token}", f"{token}.", f"{token}.{signature}", f"{head}.{signature}A", token.upper()):
+        await refused(ada, form)
+
+
+async def test_a_token_has_one_spelling(ada: Client, token: str) -> None:
+    alphabet = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
+    last = alphabet.index(token[-1])
+    same_bytes = [token[:-1] + alphabet[last + unused] for unused in range(1, 16)]
+    for form in (*same_bytes, f"{token}=", f"{token}==", f"{token}~", f"{token[:-5]}~{token[-5:]}"):
         await refused(ada, form)
 
 
