@@ -1,7 +1,7 @@
 # One word per job; `make` alone lists them. Needs Python 3.11 or newer, and nothing else.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test torture check lock image clean
+.PHONY: help run test fuzz torture check lock image clean
 
 # The first Python that runs (a pyenv shim may stand on the PATH and not run), is new enough and can make a virtualenv.
 usable := -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))'
@@ -22,6 +22,9 @@ run: .venv/.runtime ## Set everything up and serve on http://127.0.0.1:8000
 
 test: .venv/.dev ## Run the tests with branch coverage, JOBS=3 at a time; `make test ARGS="-k refresh"` runs some of them
 	.venv/bin/python -m pytest -n $(or $(JOBS),3) --cov --cov-branch --cov-report=term-missing:skip-covered $(ARGS)
+
+fuzz: .venv/.dev ## Fuzz every route with other requests than `make test` does, EXAMPLES=1000 of each kind
+	FUZZ_EXAMPLES=$(or $(EXAMPLES),1000) .venv/bin/python -m pytest tests/fuzzing -n $(or $(JOBS),3) $(ARGS)
 
 torture: .venv/.dev ## Break everything for SECONDS=600 with SEED=1 and check that no session ended by accident or outlived its end
 	.venv/bin/python -m torture run --seconds $(or $(SECONDS),600) --seed $(or $(SEED),1) $(ARGS)

@@ -1,0 +1,24 @@
+"""A real server on real PostgreSQL, for requests that nobody would write."""
+
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+
+from tests.conftest import environment
+from tests.fuzzing.target import INTERNAL_TOKEN, Target
+from tests.support.postgres import Postgres
+from tests.support.server import Server
+
+
+@pytest.fixture(scope="session")
+def target(postgres: Postgres, migrated_template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    """The server without its limits on guessing: what they refuse would never be read."""
+    name = f"fuzzing_{uuid4().hex}"
+    postgres.create_database(name, template=migrated_template)
+    env = environment(postgres.url(name), AUTH_INTERNAL_TOKEN=INTERNAL_TOKEN, AUTH_THROTTLE__ENABLED="false")
+    with Server(env, tmp_path_factory.mktemp("fuzzing")) as server:
+        server.wait_ready(60)
+        with Target(server) as ready:
+            yield ready
+    postgres.drop_database(name)
