@@ -1,18 +1,27 @@
 """Settings: a wrong value ends every command with one line; what is not set has the default of `.env.example`."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from pydantic import ValidationError
 
 from auth_service.cli import main
 from auth_service.settings import Settings, environment_names, read_settings
 from tests.conftest import SECRET, make_settings
+from tests.support.markdown import PAGES
 from tests.support.server import run_command
 
 EXAMPLE = Path(__file__).parent.parent / ".env.example"
 POSTGRESQL = "postgresql://auth:hunter2hunter2@db/auth"
+
+OLD_SECRET = "b2xkIHNlY3JldCBvZiB0aGUgdGVzdHM6IDMyIGJ5dGVzIG9yIG1vcmU"
+WEAK_TOKENS = [
+    "hunter2-5b1e0c9", "hunter2hunter2hunter2", "x" * 40, "ababababababababab", "hunter2-changeme-hunter2",
+    "hunter2 5b1e0c9 d4", "hunter2-\u00e9-5b1e0c9d4f", "hunter2-\t-5b1e0c9d4f",
+]  # fmt: skip
 
 # The variable that the line must name, and the environment that is wrong.
 WRONG: list[tuple[str, dict[str, str]]] = [
@@ -21,12 +30,25 @@ WRONG: list[tuple[str, dict[str, str]]] = [
     ("DATABASE_URL", {"DATABASE_URL": "postgresql://auth:hunter2hunter2@[db/auth"}),
     ("DATABASE_URL", {"DATABASE_URL": "postgresql://auth:pw@db:hunter2hunter2/auth", "AUTH_SECRET_KEY": SECRET}),
     ("DATABASE_URL", {"DATABASE_URL": POSTGRESQL + "?sslmode=hunter2hunter2", "AUTH_SECRET_KEY": SECRET}),
+    ("DATABASE_URL", {"DATABASE_URL": POSTGRESQL + "?target_session_attrs=hunter2", "AUTH_SECRET_KEY": SECRET}),
+    ("DATABASE_URL", {"DATABASE_URL": POSTGRESQL + "?port=hunter2", "AUTH_SECRET_KEY": SECRET}),
+    ("DATABASE_URL", {"DATABASE_URL": POSTGRESQL + "?host=a,b&port=5432,70000", "AUTH_SECRET_KEY": SECRET}),
+    (
+        "DATABASE_URL",
+        {"DATABASE_URL": POSTGRESQL + "?sslmode=verify-full&sslrootcert=/hunter2", "AUTH_SECRET_KEY": SECRET},
+    ),
+    ("DATABASE_URL", {"DATABASE_URL": POSTGRESQL + "?sslcert=/etc", "AUTH_SECRET_KEY": SECRET}),
     ("AUTH_SECRET_KEY", {"DATABASE_URL": POSTGRESQL}),
     ("AUTH_SECRET_KEY", {"DATABASE_URL": POSTGRESQL, "AUTH_SECRET_KEY": ""}),
     ("AUTH_SECRET_KEY", {"AUTH_SECRET_KEY": "hunter2-abcdefgh-QWXYZ-01345896"}),  # one byte too short
     ("AUTH_SECRET_KEY", {"AUTH_SECRET_KEY": "hunter2" * 10}),
     ("AUTH_SECRET_KEY", {"AUTH_SECRET_KEY": "please-ChangeMe-0123456789-abcdefghijklmno"}),
     ("AUTH_SECRET_KEY", {"AUTH_SECRET_KEY": f"{SECRET},hunter2hunter2"}),
+    ("AUTH_SECRET_KEY", {"AUTH_SECRET_KEY": "hunter2-abcdefgh!" * 3}),
+    ("AUTH_SECRET_KEY", {"AUTH_SECRET_KEY": "x" * 64}),
+    *[("AUTH_INTERNAL_TOKEN", {"AUTH_INTERNAL_TOKEN": weak}) for weak in WEAK_TOKENS],
+    ("AUTH_INTERNAL_TOKEN", {"AUTH_INTERNAL_TOKEN": SECRET, "AUTH_SECRET_KEY": SECRET}),
+    ("AUTH_INTERNAL_TOKEN", {"AUTH_INTERNAL_TOKEN": OLD_SECRET, "AUTH_SECRET_KEY": f"{SECRET},{OLD_SECRET}"}),
     ("AUTH_TOKENS__ACCESS_LIFETIME", {"AUTH_TOKENS__ACCESS_LIFETIME": "hunter2hunter2"}),
     ("AUTH_TOKENS__ACCESS_LIFETIME", {"AUTH_TOKENS__ACCESS_LIFETIME": "601"}),
     ("AUTH_TOKENS__ACCESS_LIFETIME", {"AUTH_TOKENS__ACCESS_LIFETIME": "nan"}),
@@ -68,6 +90,24 @@ def test_a_wrong_value_ends_with_code_2_and_one_line_that_names_it_and_never_hol
     assert "hunter2" not in ended.output
     assert SECRET not in ended.output
     assert ended.stdout == ""
+
+
+def test_no_secret_that_stands_in_our_pages_can_be_started_with() -> None:
+    text = "\n".join(page.read_text("utf-8") for page in [*PAGES, EXAMPLE])
+    samples = re.findall(r"(AUTH_SECRET_KEY|AUTH_INTERNAL_TOKEN)=([^\s`]+(?: [^\s`]+)*\))?([^\s`]*)", text)
+    found = {(name, command + value) for name, command, value in samples if command + value}
+    assert len(found) > 1
+    for name, sample in found:
+        for longer in (sample, f"{sample}-{sample.swapcase()}-0123456789"):
+            assert run("openapi", {name: longer}).exit_code == 2, sample
+
+
+def test_the_options_of_a_database_url_that_the_driver_knows_are_taken(tmp_path: Path) -> None:
+    (tmp_path / "root.crt").touch()
+    options = f"sslmode=verify-full&sslrootcert={tmp_path}/root.crt&target_session_attrs=read-write&port=5432,5433"
+    assert (
+        run("openapi", {"DATABASE_URL": f"{POSTGRESQL}?host=a,b&{options}", "AUTH_SECRET_KEY": SECRET}).exit_code == 0
+    )
 
 
 @pytest.mark.parametrize("command", ["serve", "migrate", "cleanup"])
@@ -149,6 +189,12 @@ def test_service_links_of_kubernetes_do_not_disturb(monkeypatch: pytest.MonkeyPa
     }.items():
         monkeypatch.setenv(name, value)
     assert read_settings() == Settings(_env_file=None)
+
+
+def test_no_secret_shows_in_the_error_of_settings_that_are_made_by_hand() -> None:
+    with pytest.raises(ValidationError) as refused:
+        make_settings(POSTGRESQL, secret_key="hunter2hunter2")
+    assert "hunter2" not in str(refused.value)
 
 
 def test_no_secret_shows_when_settings_are_printed() -> None:

@@ -22,6 +22,7 @@ from auth_service.settings.groups import (
     SessionSettings,
     TokenSettings,
 )
+from auth_service.settings.strength import is_weak_secret, is_weak_token
 from auth_service.settings.values import SOURCES, Group, SecretList
 
 __all__ = [
@@ -44,9 +45,6 @@ __all__ = [
 ]
 
 SECRETS_FOLDER = Path("/run/secrets")
-SAMPLE_SECRETS = ("changeme", "change-me", "change_me", "replace-me", "replaceme", "example", "your-secret", "insecure")
-SECRET_MIN_BYTES = 32
-SECRET_MIN_DISTINCT = 10
 
 
 class WrongSettingError(Exception):
@@ -60,7 +58,7 @@ class Settings(BaseSettings):
 
     public_url: str = Field("http://127.0.0.1:8000", pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$")
     secret_key: SecretList = ()
-    internal_token: SecretStr | None = Field(None, min_length=16)
+    internal_token: SecretStr | None = None
     migrate_on_start: bool | None = None
     tokens: TokenSettings = TokenSettings()
     password: PasswordSettings = PasswordSettings()
@@ -82,9 +80,21 @@ class Settings(BaseSettings):
             )
         if self.database.is_postgresql and not self.secret_key:
             raise ValueError("AUTH_SECRET_KEY: must be set with PostgreSQL (make one with 'openssl rand -base64 48')")
-        if any(_is_weak(secret.get_secret_value()) for secret in self.secret_key):
-            raise ValueError("AUTH_SECRET_KEY: must be 32 random bytes or more, and no sample value")
+        self._secrets_are_strong()
         return self
+
+    def _secrets_are_strong(self) -> None:
+        """Raise ValueError for a secret that can be guessed, or that does two jobs."""
+        keys = {secret.get_secret_value() for secret in self.secret_key}
+        if any(is_weak_secret(key) for key in keys):
+            raise ValueError("AUTH_SECRET_KEY: must be 32 random bytes or more, and no sample value")
+        token = self.internal_token.get_secret_value() if self.internal_token else None
+        if token is not None and is_weak_token(token):
+            raise ValueError(
+                "AUTH_INTERNAL_TOKEN: must be 16 random visible ASCII characters or more, and no sample value"
+            )
+        if token in keys:
+            raise ValueError("AUTH_INTERNAL_TOKEN: must be another secret than AUTH_SECRET_KEY")
 
     @property
     def issuer(self) -> str:
@@ -106,15 +116,6 @@ class Settings(BaseSettings):
     @property
     def serves_docs(self) -> bool:
         return not self.database.is_postgresql if self.docs.enabled is None else self.docs.enabled
-
-
-def _is_weak(secret: str) -> bool:
-    folded = secret.casefold()
-    return (
-        len(secret.encode()) < SECRET_MIN_BYTES
-        or len(set(secret)) < SECRET_MIN_DISTINCT
-        or any(sample in folded for sample in SAMPLE_SECRETS)
-    )
 
 
 def read_settings() -> Settings:

@@ -1,6 +1,8 @@
 """Where the database is: `DATABASE_URL` and `DB_*`."""
 
+import os
 import re
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Self
@@ -14,7 +16,10 @@ from auth_service.settings.values import SOURCES, ZERO, Duration
 POSTGRESQL_SCHEMES = {"postgres", "postgresql", "postgresql+asyncpg"}
 SQLITE_SCHEMES = {"sqlite", "sqlite+aiosqlite"}
 TLS_MODES = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
+SESSION_ATTRIBUTES = {"any", "primary", "standby", "prefer-standby", "read-write", "read-only"}
+TLS_FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
 _PORT = "6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[0-5]?[0-9]{0,4}"
+_PORTS = re.compile(rf"({_PORT})(,({_PORT}))*")
 _HOST_AND_PORT = re.compile(rf"(\[[^\]]*\]|[^:]*)(:({_PORT}))?")
 
 
@@ -48,8 +53,8 @@ class DatabaseSettings(BaseSettings):
             hosts = parts.netloc.rpartition("@")[2].split(",")
             if not all(_HOST_AND_PORT.fullmatch(host) for host in hosts):
                 raise ValueError("DATABASE_URL: a port must be a number, and ':/@' in a password percent-encoded")
-            if not TLS_MODES.issuperset(parse_qs(parts.query).get("sslmode", [])):
-                raise ValueError(f"DATABASE_URL: sslmode must be one of {', '.join(sorted(TLS_MODES))}")
+            if complaint := _complaint(parse_qs(parts.query)):
+                raise ValueError(f"DATABASE_URL: {complaint}")
         return self
 
     @property
@@ -66,3 +71,20 @@ class DatabaseSettings(BaseSettings):
         """The SQLite file, or None for a database in memory or on a server."""
         path = self.location.partition("?")[0].removeprefix("///")
         return None if self.is_postgresql or path in {"", "//", ":memory:"} else Path(path)
+
+
+def _complaint(options: Mapping[str, Sequence[str]]) -> str | None:
+    """What is wrong with the options of a PostgreSQL URL; the driver would say it at every connection, and wait."""
+    for name, allowed in (("sslmode", TLS_MODES), ("target_session_attrs", SESSION_ATTRIBUTES)):
+        if not allowed.issuperset(options.get(name, ())):
+            return f"{name} must be one of {', '.join(sorted(allowed))}"
+    if not all(_PORTS.fullmatch(ports) for ports in options.get("port", ())):
+        return "a port must be a number"
+    for name in TLS_FILES:
+        if not all(_is_readable(Path(file)) for file in options.get(name, ())):
+            return f"{name} must be a file that can be read"
+    return None
+
+
+def _is_readable(file: Path) -> bool:
+    return file.is_file() and os.access(file, os.R_OK)

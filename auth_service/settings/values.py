@@ -8,7 +8,9 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-SOURCES = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
+SOURCES = SettingsConfigDict(
+    env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
+)
 ZERO = timedelta(0)
 
 
