@@ -125,3 +125,7 @@ class SchemaNotReady(DatabaseUnavailable):
 class HashingOverloaded(Unavailable):
     code = "overloaded"
     detail = "Too many passwords are being checked just now; try again."
+
+    def __init__(self, retry_after: int = 1) -> None:
+        super().__init__()
+        self.retry_after = retry_after

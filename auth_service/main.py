@@ -43,13 +43,14 @@ from auth_service.services.credentials import Credentials
 from auth_service.services.hashing import HashingLane
 from auth_service.services.health import Health
 from auth_service.services.key_lifecycle import KeyLifecycle
+from auth_service.services.lane_size import lane_size
 from auth_service.services.own_sessions import OwnSessions
 from auth_service.services.password_policy import PasswordPolicy
 from auth_service.services.revocations import Revocations
 from auth_service.services.sessions import Sessions
 from auth_service.services.signing_keys import SigningKeys
 from auth_service.services.tokens import Tokens
-from auth_service.settings import Settings, read_settings
+from auth_service.settings import Settings, read_limits, read_settings
 
 log = structlog.get_logger()
 
@@ -109,8 +110,9 @@ class Service:
         )
         policy = PasswordPolicy(settings.password)
         passwords = Passwords(settings.password)
+        self._lane_size = lane_size(settings, read_limits())
         self._database = database = Database(settings.database)
-        self._lane = lane = HashingLane(settings.hashing)
+        self._lane = lane = HashingLane(settings.hashing, self._lane_size.threads)
         self._keys = keys = SigningKeys(database, secrets, access_tokens)
         self._revocations = revocations = Revocations(
             database,
@@ -158,6 +160,7 @@ class Service:
         following = asyncio.create_task(self._revocations.follow())
         scheduler = self._schedule()
         scheduler.start()
+        self._lane_size.tell(self._settings.hashing)
         log.info("service.started", version=__version__)
         try:
             yield

@@ -3,14 +3,16 @@
 import json
 import math
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, NoReturn
 
 from fastapi.routing import APIRoute
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from auth_service.api.problems import MalformedJson, UnsupportedMediaType
 from auth_service.errors import InvalidInput
+from auth_service.services.hashing import departure
 
 
 class StrictJsonRoute(APIRoute):
@@ -25,9 +27,17 @@ class StrictJsonRoute(APIRoute):
             _require_json(request)
             strict = _StrictRequest(request.scope, request.receive)
             strict.document = parse(await strict.body())
+            departure.set(partial(_departure, request))
             return await handle(strict)
 
         return check_and_handle
+
+
+async def _departure(request: Request) -> NoReturn:
+    """Wait until the client hangs up; raises `ClientDisconnect` then. For who has read the body."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    raise ClientDisconnect
 
 
 class _StrictRequest(Request):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from fastapi import APIRouter, Depends
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 from starlette.responses import Response
@@ -12,6 +12,7 @@ from starlette.responses import Response
 from auth_service.api.dependencies import Services, ServicesDep
 from auth_service.api.internal import internal_only
 from auth_service.api.openapi import problems
+from auth_service.services.hashing import HashingLane
 
 router = APIRouter(tags=["operations"])
 
@@ -29,6 +30,16 @@ async def metrics(services: ServicesDep) -> Response:
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
 
+def _hashing(lane: HashingLane) -> Iterator[Metric]:
+    yield GaugeMetricFamily("auth_hashing_threads", "Passwords that can be hashed at the same time", lane.threads)
+    yield GaugeMetricFamily("auth_hashing_waiting", "Passwords that wait for a thread", lane.waiting)
+    seconds = "Hashes, and the seconds that they took in their threads"
+    yield SummaryMetricFamily("auth_hashing_seconds", seconds, lane.hashes, lane.seconds)
+    yield CounterMetricFamily(
+        "auth_hashing_shed", "Passwords refused for want of room in the queue or in time", lane.shed
+    )
+
+
 class _Snapshot(Collector):
     """What the parts know about themselves right now."""
 
@@ -39,7 +50,7 @@ class _Snapshot(Collector):
         services = self._services
         for name, value in services.pool.numbers().items():
             yield GaugeMetricFamily(f"auth_db_pool_{name}", "Connections of the pool, or what was asked of it", value)
-        yield GaugeMetricFamily("auth_hashing_waiting", "Passwords that wait for a thread", services.lane.waiting)
+        yield from _hashing(services.lane)
         outcomes = CounterMetricFamily("auth_refreshes", "Refresh tokens presented, by outcome", labels=["outcome"])
         for outcome, count in services.sessions.outcomes.items():
             outcomes.add_metric([outcome], count)

@@ -43,6 +43,7 @@ class Credentials:
             InvalidAccessToken: the bearer's session has ended in the meantime.
         """
         accepted, given = self._policy.accept("new_password", new), canonical_password(current)
+        self._lane.ensure_room()
         async with self._database.statement() as tx:
             user = await tx.users.find_by_session(bearer.user_id, bearer.session_id)
         if user is None:

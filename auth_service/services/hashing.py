@@ -1,59 +1,132 @@
 """A lane of its own for password hashing, so that a flood of logins delays logins and nothing else."""
 
 import asyncio
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+import math
+import os
+import statistics
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from contextvars import ContextVar
+from typing import Any, NoReturn, TypeVar
 
 from auth_service.errors import HashingOverloaded
 from auth_service.settings import HashingSettings
 
 Result = TypeVar("Result")
 
+REMEMBERED = 16  # hashes; one that stood still together with the machine does not move their median
+POLITENESS = 10  # added to the niceness of the threads: whoever answers requests comes first
+LONGEST_RETRY_AFTER = 60  # seconds
+
+# Waits until nobody is there any more to be answered, and raises what ends the request.
+Departure = Callable[[], Coroutine[Any, Any, NoReturn]]
+departure: ContextVar[Departure | None] = ContextVar("departure", default=None)
+
 
 class HashingLane:
-    """As many threads as cores, a bounded queue before them, and a deadline for whoever stands in it."""
+    """Threads, and a queue before them that takes in nobody who could not be answered in time."""
 
-    def __init__(self, settings: HashingSettings) -> None:
-        self._threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="hashing")
-        self._slots = asyncio.Semaphore(settings.threads)
+    def __init__(self, settings: HashingSettings, threads: int) -> None:
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="hashing", initializer=_be_polite)
+        self._slots = asyncio.Semaphore(threads)
         self._queue_limit = settings.queue
         self._deadline = settings.deadline.total_seconds()
-        self._waiting = 0
+        self._recent: deque[float] = deque(maxlen=REMEMBERED)
+        self._duration = self._left_at = 0.0
+        self.threads = threads
+        self.waiting = 0
+        self.shed = 0
+        self.hashes = 0
+        self.seconds = 0.0
+
+    def ensure_room(self) -> None:
+        """Return if a hash that came now would be done within the deadline, as far as can be told.
+
+        A free thread always means room: an estimate, however wrong, cannot keep out those who would mend it.
+
+        Raises:
+            HashingOverloaded: not in time, or too many wait already.
+        """
+        done_in = (self.waiting + 1) * self._duration / self.threads + self._duration
+        if self._slots.locked() and (self.waiting >= self._queue_limit or done_in > self._deadline):
+            raise self._overloaded()
 
     async def run(self, work: Callable[[], Result]) -> Result:
         """Run `work` in a thread of the lane and return what it returns.
 
         Raises:
-            HashingOverloaded: at once if the queue is full, or after the deadline if no thread became free.
+            HashingOverloaded: at once if there is no room, or at the deadline if the estimate was too good.
         """
-        await self._take_slot()
+        self.ensure_room()
+        since = await self._take_slot()
         loop = asyncio.get_running_loop()
 
-        def leave(_: "Future[Result]") -> None:
-            # Not when the caller goes away: the slot is free when the thread is.
-            loop.call_soon_threadsafe(self._slots.release)
+        def timed() -> Result:
+            started = time.perf_counter()
+            try:
+                return work()
+            finally:  # also when the caller has gone away: the slot is free when the thread is
+                loop.call_soon_threadsafe(self._leave, since, time.perf_counter() - started)
 
-        job = self._threads.submit(work)
-        job.add_done_callback(leave)
-        return await asyncio.shield(asyncio.wrap_future(job))
+        return await asyncio.shield(loop.run_in_executor(self._executor, timed))
 
-    async def _take_slot(self) -> None:
-        if self._slots.locked() and self._waiting >= self._queue_limit:
-            raise HashingOverloaded
-        self._waiting += 1
+    async def _take_slot(self) -> float:
+        """Return since when the slot is ours: for whoever waited, since the one before left it."""
+        waited = self._slots.locked()
+        self.waiting += 1
         try:
-            async with asyncio.timeout(self._deadline):
+            async with self._patience():
                 await self._slots.acquire()
-        except TimeoutError:
-            raise HashingOverloaded from None
         finally:
-            self._waiting -= 1
+            self.waiting -= 1
+        return self._left_at if waited else asyncio.get_running_loop().time()
 
-    @property
-    def waiting(self) -> int:
-        return self._waiting
+    @asynccontextmanager
+    async def _patience(self) -> AsyncIterator[None]:
+        """End the block at the deadline, or when nobody waits for the answer any more."""
+        gone = departure.get() if self._slots.locked() else None
+        watch = asyncio.create_task(gone()) if gone else None
+        try:
+            async with asyncio.timeout(self._deadline) as limit:
+                if watch:
+                    watch.add_done_callback(lambda _: limit.reschedule(0))
+                yield
+        except TimeoutError:
+            if watch and watch.done():
+                watch.result()
+            raise self._overloaded() from None
+        finally:
+            if watch:
+                watch.cancel()
+
+    def _leave(self, since: float, seconds: float) -> None:
+        """Count a hash, with its seconds in the thread; what others wait for is how long it had the slot."""
+        self.hashes += 1
+        self.seconds += seconds
+        self._left_at = asyncio.get_running_loop().time()
+        self._recent.append(self._left_at - since)
+        self._duration = statistics.median(self._recent)
+        self._slots.release()
+
+    def _overloaded(self) -> HashingOverloaded:
+        """Say to come again when the work that waits now is done."""
+        self.shed += 1
+        seconds = math.ceil(self.waiting * self._duration / self.threads)
+        return HashingOverloaded(retry_after=min(max(1, seconds), LONGEST_RETRY_AFTER))
 
     def close(self) -> None:
         """Let the threads end; what still waits is dropped."""
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _be_polite() -> None:
+    """Lower this thread's priority, where threads have one each; a process may always do that to itself."""
+    if sys.platform == "linux":
+        thread = threading.get_native_id()
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + POLITENESS)

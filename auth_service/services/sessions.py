@@ -66,7 +66,9 @@ class Sessions:
 
         Raises:
             InvalidCredentials: unknown account, wrong password and disabled account alike, after the same work.
+            HashingOverloaded: there is no room in the lane; nothing was looked up.
         """
+        self._lane.ensure_room()
         user = await self._find_user(email, username)
         secret = canonical_password(password)
         stored = user.hashed_password if user else None

@@ -22,6 +22,7 @@ from auth_service.settings.groups import (
     SessionSettings,
     TokenSettings,
 )
+from auth_service.settings.limits import Limits, read_limits
 from auth_service.settings.strength import is_weak_secret, is_weak_token
 from auth_service.settings.values import SOURCES, Group, SecretList
 
@@ -32,6 +33,7 @@ __all__ = [
     "DocsSettings",
     "HashingSettings",
     "KeySettings",
+    "Limits",
     "LogSettings",
     "PasswordSettings",
     "ProxySettings",
@@ -41,6 +43,7 @@ __all__ = [
     "TokenSettings",
     "WrongSettingError",
     "environment_names",
+    "read_limits",
     "read_settings",
 ]
 
@@ -62,7 +65,7 @@ class Settings(BaseSettings):
     migrate_on_start: bool | None = None
     tokens: TokenSettings = TokenSettings()
     password: PasswordSettings = PasswordSettings()
-    hashing: HashingSettings = Field(default_factory=HashingSettings)
+    hashing: HashingSettings = HashingSettings()
     sessions: SessionSettings = SessionSettings()
     cleanup: CleanupSettings = CleanupSettings()
     keys: KeySettings = KeySettings()

@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from auth_service.settings.values import ZERO, Duration, Group, NetworkList, cores
+from auth_service.settings.values import ZERO, Duration, Group, NetworkList
 
 MAX_ACCESS_LIFETIME = timedelta(minutes=10)
 
@@ -30,10 +30,10 @@ class PasswordSettings(Group):
 
 
 class HashingSettings(Group):
-    """The lane that password hashing has to itself. `threads` is the number of cores unless set."""
+    """The lane that password hashing has to itself. `threads` follow the container's limits unless set."""
 
-    threads: int = Field(default_factory=cores, ge=1, le=256)
-    queue: int = Field(64, ge=0, le=10_000)
+    threads: int | None = Field(None, ge=1, le=256)
+    queue: int = Field(500, ge=0, le=10_000)
     deadline: Duration = Field(timedelta(seconds=2), gt=ZERO, le=timedelta(seconds=30))
 
 

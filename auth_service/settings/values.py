@@ -1,7 +1,6 @@
 """What a setting may hold, and how it is read from text."""
 
 import ipaddress
-import os
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -35,11 +34,6 @@ def _networks(value: Any) -> Any:
         return tuple(ipaddress.ip_network(part) for part in _comma_separated(value))
     except ValueError:
         raise ValueError("must be networks, such as 10.0.0.0/8, separated by commas") from None
-
-
-def cores() -> int:
-    """The cores that this process may use, which in a container can be fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 Duration = Annotated[timedelta, BeforeValidator(_seconds)]

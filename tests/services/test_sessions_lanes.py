@@ -9,13 +9,16 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conftest import environment
-from tests.support.client import Client
+from tests.conftest import MakeClient, environment
+from tests.support.client import PASSWORD, Client
+from tests.support.gate import gate
 from tests.support.polling import eventually
+from tests.support.processes import events
 from tests.support.server import Server
 from tests.support.sql import run_sql
 
 SLOW_HASH = {"AUTH_PASSWORD__ARGON2_MEMORY_KIB": "19456", "AUTH_PASSWORD__ARGON2_TIME_COST": "100"}
+INTERNAL = "internal-token-of-the-tests"
 OURS = "SELECT state FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'auth_service'"
 on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
@@ -79,3 +82,72 @@ async def first(number: int, tasks: list[asyncio.Task[httpx.Response]]) -> list[
     for _ in range(number):
         await next(finished)
     return [task for task in tasks if task.done()]
+
+
+@on_postgresql
+async def test_a_flood_is_refused_before_it_costs_the_database_anything(
+    tokens: dict[str, Any], database_url: str, tmp_path: Path
+) -> None:
+    """Every statement about an account would wait for the locked table, and end as `database-unavailable`."""
+    lane = {"AUTH_HASHING__THREADS": "1", "AUTH_HASHING__QUEUE": "0", "AUTH_HASHING__DEADLINE": "30"}
+    async with slow_service(database_url, tmp_path, **lane) as client, gate(database_url) as locked:
+        await client.me(tokens["access_token"])
+        hashing = asyncio.create_task(client.login())
+        await eventually(has_looked_up_the_account, database_url)
+        await locked.close("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
+        refused = [
+            await client.login(),
+            await client.register("grace@example.com"),
+            await client.change_password(tokens["access_token"], PASSWORD, "another long password"),
+        ]
+        assert not hashing.done(), "all that happened while the lane was full"
+        await locked.open()
+        assert [answer.json()["code"] for answer in refused] == ["overloaded"] * 3
+        hashing.cancel()
+
+
+@on_postgresql
+async def test_a_client_that_hangs_up_leaves_its_place_in_the_queue_to_others(
+    tokens: dict[str, Any], database_url: str, tmp_path: Path
+) -> None:
+    lane = {"AUTH_HASHING__THREADS": "1", "AUTH_HASHING__QUEUE": "1", "AUTH_HASHING__DEADLINE": "30"}
+    async with slow_service(database_url, tmp_path, **lane, AUTH_INTERNAL_TOKEN=INTERNAL) as client:
+
+        async def waiting(number: int) -> bool:
+            page = await client.get("/metrics", headers={"X-Internal-Token": INTERNAL})
+            return f"auth_hashing_waiting {number}.0" in page.text
+
+        hashing = asyncio.create_task(client.login())
+        await eventually(has_looked_up_the_account, database_url)
+        impatient = asyncio.create_task(client.login())
+        await eventually(waiting, 1)
+        assert (await client.login()).status_code == 503
+        impatient.cancel()  # httpx closes the connection of a request that is given up
+        await eventually(waiting, 0)
+        patient = asyncio.create_task(client.login())
+        await eventually(waiting, 1)
+        assert not hashing.done(), "the place was free before the thread was"
+        hashing.cancel()
+        patient.cancel()
+
+
+async def test_the_metrics_count_hashes_and_those_refused(make_client: MakeClient) -> None:
+    client = await make_client(internal_token=INTERNAL, hashing={"threads": 3})
+    await client.register("grace@example.com")
+    await client.sign_in("grace@example.com")
+    page = (await client.get("/metrics", headers={"X-Internal-Token": INTERNAL})).text
+    assert "auth_hashing_threads 3.0" in page
+    assert "auth_hashing_shed_total 0.0" in page
+    assert "auth_hashing_seconds_count 2.0" in page
+    assert float(page.partition("auth_hashing_seconds_sum ")[2].split()[0]) > 0
+
+
+def test_at_start_one_line_says_how_large_the_lane_is_and_why(tmp_path: Path) -> None:
+    env = environment(
+        f"sqlite+aiosqlite:///{tmp_path}/auth.db", AUTH_HASHING__THREADS="3", AUTH_HASHING__DEADLINE="1.5"
+    )
+    with Server(env, tmp_path) as server:
+        server.wait_ready()
+        (line,) = events(server.log(), "hashing.sized")
+    assert (line["threads"], line["because"], line["queue"], line["deadline"]) == (3, "set", 500, 1.5)
+    assert {"cores", "cpu_quota", "memory_limit_mib"} <= line.keys()
