@@ -10,6 +10,7 @@ import uvicorn
 
 from auth_service import __version__, logs
 from auth_service.cli.common import run_with_database, settings_or_exit
+from auth_service.cli.doctor import doctor
 from auth_service.cli.keys import keys
 from auth_service.cli.users import users
 from auth_service.repositories import migrator
@@ -65,6 +66,7 @@ def serve(host: str, port: int, workers: int) -> None:
         sys.exit(1 if end.code else 0)
 
 
+main.add_command(doctor)
 main.add_command(keys)
 main.add_command(users)
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import tenacity
@@ -12,6 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncTransaction
 
 from auth_service.errors import DatabaseUnavailable
+from auth_service.repositories.clock import time_of
 from auth_service.repositories.ended_sessions import EndedSessions
 from auth_service.repositories.engine import make_engine
 from auth_service.repositories.expired_sessions import ExpiredSessions
@@ -190,6 +191,12 @@ class Database:
         """Ask for `SELECT 1`; raises `DatabaseUnavailable`."""
         async with self.statement() as tx:
             await tx.connection.execute(text("SELECT 1"))
+
+    async def now(self) -> datetime:
+        """The database's time; raises `DatabaseUnavailable`."""
+        async with self.statement() as tx:
+            now: datetime = (await tx.connection.execute(select(time_of(tx.connection)))).scalar_one()
+            return now
 
     async def dispose(self) -> None:
         """Close every connection; those that are still being waited for are dropped."""

@@ -1,0 +1,69 @@
+"""`auth-service doctor`: whether this deployment is in order, and what a password costs on this machine."""
+
+import json
+import sys
+from dataclasses import asdict, dataclass
+
+import click
+
+from auth_service.cli.common import run_with_database
+from auth_service.repositories.database import Database
+from auth_service.services.checkup import Check, Checkup
+from auth_service.services.hash_trial import HashTiming, recommend, time_hashes
+from auth_service.services.lane_size import PROCESS_MIB, LaneSize, lane_memory_mib, lane_size
+from auth_service.settings import Settings, read_limits
+
+
+@dataclass(frozen=True)
+class _Report:
+    checks: list[Check]
+    lane: LaneSize
+    lane_memory_mib: float
+    hashing: HashTiming
+    recommended: HashTiming
+
+    @property
+    def ok(self) -> bool:
+        return all(check.ok for check in self.checks)
+
+
+@click.command()
+@click.option(
+    "--target", default=100.0, show_default=True, type=click.FloatRange(10, 5000), metavar="MS",
+    help="How long a hash may take, for the recommendation.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def doctor(target: float, as_json: bool) -> None:
+    """Check settings, database and keys, and time password hashes here. Exit code 1 if a check fails."""
+
+    async def run(database: Database, settings: Settings) -> _Report:
+        lane = lane_size(settings, read_limits())
+        room = lane.limits.memory / 2**20 - PROCESS_MIB if lane.limits.memory else None
+        recommended = recommend(target, room, lane.threads)
+        return _Report(
+            checks=await Checkup(settings, database, lane).run(),
+            lane=lane,
+            lane_memory_mib=lane_memory_mib(settings, lane.threads),
+            hashing=await time_hashes(settings.password, lane.threads),
+            recommended=await time_hashes(recommended, lane.threads),
+        )
+
+    report = run_with_database(run, with_key=True)
+    click.echo(json.dumps({"ok": report.ok, **asdict(report)}, indent=2) if as_json else _text(report, target))
+    sys.exit(0 if report.ok else 1)
+
+
+def _text(report: _Report, target: float) -> str:
+    lane = f"{report.lane.threads} threads ({report.lane.because}), {report.lane_memory_mib:.0f} MiB while they work"
+    return "\n".join(
+        [
+            *(f"{'ok  ' if check.ok else 'FAIL'}  {check.name}: {check.detail}" for check in report.checks),
+            f"hashing lane: {lane}",
+            f"now: {_timing(report.hashing)}",
+            f"for {target:g} ms: {_timing(report.recommended)}",
+        ]
+    )
+
+
+def _timing(timing: HashTiming) -> str:
+    return f"{timing.argon2}: {timing.alone_ms} ms alone, {timing.together_ms} ms in all threads, {timing.per_second}/s"

@@ -1,0 +1,99 @@
+"""`auth-service doctor`: one call that says whether a deployment is in order, and what a password costs there."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import environment
+from tests.support.postgres import Postgres
+from tests.support.server import Server, free_port, run_command
+
+REAL_HASHES = {"AUTH_PASSWORD__ARGON2_MEMORY_KIB": "19456", "AUTH_PASSWORD__ARGON2_TIME_COST": "2"}
+AN_HOUR_AHEAD = """
+CREATE FUNCTION public.clock_timestamp() RETURNS timestamptz
+    AS 'SELECT pg_catalog.clock_timestamp() + interval ''1 hour''' LANGUAGE sql;
+ALTER DATABASE "{name}" SET search_path = public, pg_catalog;
+"""
+
+
+def examined(folder: Path, env: dict[str, str], code: int) -> dict[str, Any]:
+    """Run the doctor, who must end with this code, and return the checks by name and the rest of the report."""
+    done = run_command("doctor", "--json", "--target", "10", env=env, cwd=folder)
+    assert (done.returncode, done.stderr) == (code, "")
+    report: dict[str, Any] = json.loads(done.stdout)
+    checks = {check.pop("name"): check for check in report.pop("checks")}
+    assert report["ok"] is (code == 0) is all(check["ok"] for check in checks.values())
+    return report | {"checks": checks, "failed": [name for name, check in checks.items() if not check["ok"]]}
+
+
+def test_a_deployment_in_order_passes_and_is_told_what_a_hash_costs(postgres_url: str, tmp_path: Path) -> None:
+    env = environment(postgres_url, **REAL_HASHES, AUTH_HASHING__THREADS="2")
+    with Server(env, tmp_path) as server:
+        server.wait_ready()  # and a signing key is there
+    report = examined(tmp_path, env, 0)
+    expected = ["settings", "argon2", "memory", "schedule", "database", "clock", "schema", "signing key"]
+    assert list(report["checks"]) == expected
+    assert report["checks"]["signing key"]["detail"].endswith("can be used")
+    assert report["lane"]["threads"] == 2
+    assert report["lane_memory_mib"] == 38
+    assert report["hashing"]["argon2"] == "m=19456,t=2,p=1"
+    assert report["hashing"]["alone_ms"] > 0
+    assert report["hashing"]["together_ms"] > 0
+    assert report["hashing"]["per_second"] > 0
+    assert report["recommended"]["argon2"] in {"m=12288,t=3,p=1", "m=19456,t=2,p=1", "m=47104,t=1,p=1"}
+
+
+def test_people_read_it_in_lines(tmp_path: Path) -> None:
+    env = environment(f"sqlite+aiosqlite:///{tmp_path}/auth.db", AUTH_CLEANUP__INTERVAL="0")
+    assert run_command("migrate", env=env, cwd=tmp_path).returncode == 0
+    done = run_command("doctor", "--target", "10", env=env, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "FAIL  argon2: m=64,t=1,p=1, below OWASP's minimum\n" in done.stdout
+    assert "ok    schema: at head\n" in done.stdout
+    assert "ok    signing key: none yet: the first start makes it\n" in done.stdout
+    assert (
+        "ok    schedule: clean-up off: cron must run 'auth-service cleanup'; a new signing key every 90" in done.stdout
+    )
+    assert "\nfor 10 ms: m=" in done.stdout
+
+
+def test_a_database_without_the_schema_fails(tmp_path: Path) -> None:
+    report = examined(tmp_path, environment(f"sqlite+aiosqlite:///{tmp_path}/auth.db", **REAL_HASHES), 1)
+    assert report["failed"] == ["schema"]
+    assert "auth-service migrate" in report["checks"]["schema"]["detail"]
+
+
+def test_a_database_that_does_not_answer_fails_and_the_hash_is_timed_all_the_same(tmp_path: Path) -> None:
+    nowhere = f"postgresql://postgres:not-to-be-told@127.0.0.1:{free_port()}/auth"
+    report = examined(tmp_path, environment(nowhere, **REAL_HASHES), 1)
+    assert report["failed"] == ["database"]
+    assert "not-to-be-told" not in json.dumps(report)
+    assert report["hashing"]["per_second"] > 0
+
+
+def test_a_signing_key_that_no_listed_secret_opens_fails(postgres_url: str, tmp_path: Path) -> None:
+    with Server(environment(postgres_url), tmp_path) as server:
+        server.wait_ready()
+    other = environment(postgres_url, **REAL_HASHES, AUTH_SECRET_KEY="QW5vdGhlciBzZWNyZXQgb2YgMzIgYnl0ZXMgb3IgbW9yZQ")
+    assert examined(tmp_path, other, 1)["failed"] == ["signing key"]
+
+
+def test_a_database_whose_clock_is_an_hour_ahead_fails(postgres: Postgres, postgres_url: str, tmp_path: Path) -> None:
+    name = postgres_url.rpartition("/")[2]
+    postgres.execute(AN_HOUR_AHEAD.format(name=name), database=name)
+    report = examined(tmp_path, environment(postgres_url, **REAL_HASHES), 1)
+    assert report["failed"] == ["clock"]
+    assert "+3600." in report["checks"]["clock"]["detail"] or "+3599." in report["checks"]["clock"]["detail"]
+
+
+@pytest.mark.parametrize(
+    ("env", "word"),
+    [({"AUTH_HASHING__THREADS": "0"}, "AUTH_HASHING__THREADS"), ({"AUTH_SECRET_KEY": "changeme"}, "AUTH_SECRET_KEY")],
+)
+def test_wrong_settings_end_with_2_and_one_line(env: dict[str, str], word: str, tmp_path: Path) -> None:
+    done = run_command("doctor", "--json", env=env, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"Error: {word}: ")
+    assert done.stderr.count("\n") == 1
