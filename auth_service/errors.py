@@ -10,6 +10,7 @@
     ├── InvalidAccessToken
     ├── InvalidInternalToken
     ├── InsufficientRole
+    ├── TooManyAttempts
     ├── NoSuchSession
     ├── NoSuchUser
     └── Unavailable               the machinery failed or is full; the same request may work later
@@ -20,6 +21,7 @@
 `api/problems.py` holds the one table that turns each word into a status code.
 """
 
+import math
 from typing import ClassVar
 
 
@@ -91,6 +93,17 @@ class InsufficientRole(Refused):
 class InvalidInternalToken(Refused):
     code = "invalid-internal-token"
     detail = "This route is for the inside: send AUTH_INTERNAL_TOKEN in the header X-Internal-Token."
+
+
+class TooManyAttempts(Refused):
+    """Somebody tries too often, the right or the wrong thing; `retry_after` is in seconds."""
+
+    code = "too-many-attempts"
+    detail = "Too many attempts; wait before you try again."
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__()
+        self.retry_after = max(1, math.ceil(retry_after))
 
 
 class NoSuchSession(Refused):

@@ -49,6 +49,7 @@ from auth_service.services.password_policy import PasswordPolicy
 from auth_service.services.revocations import Revocations
 from auth_service.services.sessions import Sessions
 from auth_service.services.signing_keys import SigningKeys
+from auth_service.services.throttle import Throttle
 from auth_service.services.tokens import Tokens
 from auth_service.settings import Settings, read_limits, read_settings
 
@@ -114,6 +115,7 @@ class Service:
         self._database = database = Database(settings.database)
         self._lane = lane = HashingLane(settings.hashing, self._lane_size.threads)
         self._keys = keys = SigningKeys(database, secrets, access_tokens)
+        self._throttle = throttle = Throttle(database, secrets, settings.throttle, settings.hashing.deadline)
         self._revocations = revocations = Revocations(
             database,
             Notifications(settings.database),
@@ -134,13 +136,15 @@ class Service:
             passwords=passwords,
             lane=lane,
             rules=rules,
+            throttle=throttle,
         )
         self.services = Services(
             settings=settings,
-            accounts=Accounts(database=database, passwords=passwords, lane=lane, policy=policy),
+            accounts=Accounts(database=database, passwords=passwords, lane=lane, policy=policy, throttle=throttle),
             bearers=bearers,
             credentials=Credentials(
-                database=database, revocations=revocations, passwords=passwords, lane=lane, policy=policy
+                database=database, revocations=revocations, passwords=passwords, lane=lane, policy=policy,
+                throttle=throttle,
             ),
             own_sessions=own_sessions,
             revocations=revocations,
@@ -151,7 +155,7 @@ class Service:
             pool=database,
             lane=lane,
             cleanup=self._cleanup,
-        )
+        )  # fmt: skip
 
     @asynccontextmanager
     async def lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
@@ -174,6 +178,7 @@ class Service:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+            await self._throttle.close()
             await self._health.close()
             self._lane.close()
             await self._database.dispose()

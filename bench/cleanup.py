@@ -76,6 +76,7 @@ class Bench:
             "DATABASE_URL": cluster.url(DATABASE),
             "AUTH_SECRET_KEY": "YmVuY2htYXJrcyBvbmx5OiAzMiBieXRlcyBvciBtb3Jl",
             "AUTH_CLEANUP__INTERVAL": "0",
+            "AUTH_THROTTLE__ENABLED": "false",
         }
 
     def prepare(self, *, durable: bool) -> None:

@@ -30,6 +30,7 @@ def main(logins: int, logouts: int, refreshes: int) -> None:
             "AUTH_SECRET_KEY": "YmVuY2htYXJrcyBvbmx5OiAzMiBieXRlcyBvciBtb3Jl",
             "AUTH_PASSWORD__ARGON2_MEMORY_KIB": "64",
             "AUTH_PASSWORD__ARGON2_TIME_COST": "1",
+            "AUTH_THROTTLE__ENABLED": "false",
         }
         done = run_command("migrate", env=env, cwd=Path(folder))
         if done.returncode:

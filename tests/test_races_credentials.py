@@ -23,7 +23,7 @@ def service(
     name = f"races_{uuid4().hex}"
     postgres.create_database(name, template=migrated_template)
     url = postgres.url(name)
-    with Server(environment(url), tmp_path_factory.mktemp("races")) as server:
+    with Server(environment(url, AUTH_THROTTLE__ENABLED="false"), tmp_path_factory.mktemp("races")) as server:
         server.wait_ready()
         yield url, server
     postgres.drop_database(name)

@@ -45,7 +45,7 @@ def arena_url(postgres: Postgres, migrated_template: str) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def arena(arena_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The service that they share."""
-    with two_processes(arena_url, tmp_path_factory.mktemp("races")) as server:
+    with two_processes(arena_url, tmp_path_factory.mktemp("races"), AUTH_THROTTLE__ENABLED="false") as server:
         yield server
 
 

@@ -75,7 +75,8 @@ class House:
     async def _open(self) -> tuple[Client, Any, Any]:
         tokens = {"refresh_grace": GRACE, "refresh_idle_lifetime": IDLE, "refresh_absolute_lifetime": LIFETIME}
         groups = {"tokens": tokens, "sessions": {"max_per_user": MOST_SESSIONS}, "log": {"level": "error"}}
-        app = create_app(make_settings("sqlite+aiosqlite://", **groups))
+        # The steps try wrong passwords and repeat refreshes as often as hypothesis likes.
+        app = create_app(make_settings("sqlite+aiosqlite://", throttle={"enabled": False}, **groups))
         await self._stack.enter_async_context(app.router.lifespan_context(app))
         client = Client(transport=httpx.ASGITransport(app=app), base_url="http://auth.example")
         services = app.state.services

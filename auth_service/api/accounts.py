@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, status
 
-from auth_service.api.dependencies import BearerDep, ServicesDep
+from auth_service.api.dependencies import BearerDep, DeviceDep, ServicesDep
 from auth_service.api.json_body import StrictJsonRoute
 from auth_service.api.openapi import problems
 from auth_service.api.schemas import Account, ChangePasswordBody, RegisterBody
@@ -16,12 +16,19 @@ router = APIRouter(prefix="/auth", tags=["accounts"], route_class=StrictJsonRout
     status_code=status.HTTP_201_CREATED,
     response_model=Account,
     responses=problems(
-        "account-exists", "password-too-short", "password-too-long", "database-unavailable", "overloaded", body=True
+        "account-exists",
+        "password-too-short",
+        "password-too-long",
+        "too-many-attempts",
+        "database-unavailable",
+        "overloaded",
+        body=True,
     ),
 )
-async def register(body: RegisterBody, services: ServicesDep) -> User:
+async def register(body: RegisterBody, device: DeviceDep, services: ServicesDep) -> User:
     """Create an account. Passwords are as long as the policy asks; no kind of character is asked for."""
-    return await services.accounts.register(body.email, body.password.get_secret_value(), body.username)
+    password = body.password.get_secret_value()
+    return await services.accounts.register(body.email, password, body.username, device.ip)
 
 
 BEARER = ("missing-access-token", "invalid-access-token", "database-unavailable")
@@ -37,7 +44,13 @@ async def me(bearer: BearerDep, services: ServicesDep) -> User:
     "/me/password",
     status_code=status.HTTP_204_NO_CONTENT,
     responses=problems(
-        *BEARER, "invalid-credentials", "password-too-short", "password-too-long", "overloaded", body=True
+        *BEARER,
+        "invalid-credentials",
+        "password-too-short",
+        "password-too-long",
+        "too-many-attempts",
+        "overloaded",
+        body=True,
     ),
 )
 async def change_password(body: ChangePasswordBody, bearer: BearerDep, services: ServicesDep) -> None:

@@ -108,6 +108,12 @@ PROBLEMS: dict[str, Problem] = {
         "Password too long",
         "Choose a shorter password; nothing is ever cut off silently.",
     ),
+    "too-many-attempts": Problem(
+        429,
+        "Too many attempts",
+        "Too many failed sign-ins, registrations or refreshes: of one account, from one address, or altogether. Try "
+        "again after the seconds in Retry-After. Nobody was signed out, and an unknown account gets the same answer.",
+    ),
     "headers-too-large": Problem(
         431,
         "Headers too large",

@@ -12,7 +12,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Match
 
 from auth_service.api.problem_table import PROBLEMS, Problem
-from auth_service.errors import InsufficientRole, InvalidAccessToken, InvalidInput, Refused, Unavailable
+from auth_service.errors import (
+    InsufficientRole,
+    InvalidAccessToken,
+    InvalidInput,
+    Refused,
+    TooManyAttempts,
+    Unavailable,
+)
 from auth_service.logs import causes_of
 
 log = structlog.get_logger()
@@ -92,7 +99,7 @@ def answer(refused: Refused, base_url: str, headers: Mapping[str, str] | None = 
 
 
 def _headers_of(refused: Refused, problem: Problem) -> dict[str, str]:
-    if isinstance(refused, Unavailable):
+    if isinstance(refused, Unavailable | TooManyAttempts):
         return {"Retry-After": str(refused.retry_after)}
     if isinstance(refused, InvalidAccessToken):
         return {"WWW-Authenticate": 'Bearer error="invalid_token"'}  # RFC 6750, section 3.1

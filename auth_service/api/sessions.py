@@ -15,7 +15,9 @@ router = APIRouter(prefix="/auth", tags=["sessions"], route_class=StrictJsonRout
 
 @router.post(
     "/login",
-    responses=problems("invalid-credentials", "database-unavailable", "overloaded", "unavailable", body=True),
+    responses=problems(
+        "invalid-credentials", "too-many-attempts", "database-unavailable", "overloaded", "unavailable", body=True
+    ),
 )
 async def login(body: LoginBody, device: DeviceDep, services: ServicesDep) -> Tokens:
     """Open a session with an e-mail address or a username, exactly one of the two."""
@@ -25,7 +27,7 @@ async def login(body: LoginBody, device: DeviceDep, services: ServicesDep) -> To
 
 @router.post(
     "/refresh",
-    responses=problems("invalid-refresh-token", "database-unavailable", "unavailable", body=True),
+    responses=problems("invalid-refresh-token", "too-many-attempts", "database-unavailable", "unavailable", body=True),
 )
 async def refresh(body: RefreshTokenBody, idempotency_key: IdempotencyKey, services: ServicesDep) -> Tokens:
     """Exchange a refresh token for its successor.

@@ -118,5 +118,5 @@ def _sentence(report: CleanupReport) -> str:
     oldest = f", the oldest for {timedelta(seconds=round(age))}" if age is not None else ""
     return (
         f"deleted {report.deleted} expired sessions in {report.batches} batches and {report.seconds} s; "
-        f"{report.left} left{oldest}"
+        f"{report.left} left{oldest}; {report.throttles_deleted} expired counts of attempts"
     )

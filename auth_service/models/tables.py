@@ -126,7 +126,26 @@ class SigningKey(SQLModel, table=True):
     retired_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
+class Throttle(SQLModel, table=True):
+    """How often something was tried: under a keyed hash, so that no address of anybody's is in here.
+
+    `pending` attempts are let in and not decided yet; after `pending_until` they count as failures. After `expires_at`
+    the row means nothing.
+    """
+
+    __tablename__ = "throttles"
+    __table_args__: ClassVar[Any] = ({"postgresql_with": {"fillfactor": 85}},)
+
+    key: bytes = Field(primary_key=True, sa_type=LargeBinary(32))
+    failures: int
+    pending: int
+    pending_until: datetime = Field(sa_type=UtcDateTime)
+    blocked_until: datetime = Field(sa_type=UtcDateTime)
+    expires_at: datetime = Field(sa_type=UtcDateTime, index=True)
+
+
 USERS = SQLModel.metadata.tables["users"]
 REFRESH_TOKENS = SQLModel.metadata.tables["refresh_tokens"]
 DELETED_SESSIONS = SQLModel.metadata.tables["deleted_sessions"]
 SIGNING_KEYS = SQLModel.metadata.tables["signing_keys"]
+THROTTLES = SQLModel.metadata.tables["throttles"]

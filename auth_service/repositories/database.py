@@ -19,6 +19,7 @@ from auth_service.repositories.expired_sessions import ExpiredSessions
 from auth_service.repositories.faults import TransactionConflict, WrongServer, domain_errors
 from auth_service.repositories.refresh_tokens import RefreshTokens
 from auth_service.repositories.signing_keys import SigningKeys
+from auth_service.repositories.throttles import Throttles
 from auth_service.repositories.user_sessions import UserSessions
 from auth_service.repositories.users import Users
 from auth_service.settings import DatabaseSettings
@@ -48,6 +49,7 @@ class Transaction:
         self.ended_sessions = EndedSessions(connection)
         self.expired_sessions = ExpiredSessions(connection)
         self.signing_keys = SigningKeys(connection)
+        self.throttles = Throttles(connection)
 
     async def become_only_cleaner(self, budget: timedelta) -> bool:
         """Try to be the one clean-up at work until this transaction ends (a lock of the transaction survives a pooler).

@@ -27,6 +27,7 @@ class DerivedKeys:
     id: bytes
     refresh_tokens: bytes = field(repr=False)
     signing_keys: bytes = field(repr=False)
+    throttles: bytes = field(repr=False)
 
 
 class SecretKeys:
@@ -45,7 +46,8 @@ def _derive(secret: bytes) -> DerivedKeys:
     def key(purpose: bytes, length: int = 32) -> bytes:
         return HKDF(hashes.SHA256(), length, salt=None, info=b"auth-service/1 " + purpose).derive(secret)
 
-    return DerivedKeys(key(b"key id", KEY_ID_BYTES), key(b"refresh tokens"), key(b"signing keys"))
+    purposes = (b"refresh tokens", b"signing keys", b"throttles")
+    return DerivedKeys(key(b"key id", KEY_ID_BYTES), *(key(purpose) for purpose in purposes))
 
 
 class UnknownSecretError(Exception):

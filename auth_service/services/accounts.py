@@ -10,6 +10,7 @@ from auth_service.security.passwords import Passwords
 from auth_service.services.bearers import Bearer
 from auth_service.services.hashing import HashingLane
 from auth_service.services.password_policy import PasswordPolicy
+from auth_service.services.throttle import Throttle
 
 log = structlog.get_logger()
 
@@ -22,18 +23,21 @@ class Accounts:
         passwords: Passwords,
         lane: HashingLane,
         policy: PasswordPolicy,
+        throttle: Throttle,
     ) -> None:
         self._database = database
         self._passwords = passwords
         self._lane = lane
         self._policy = policy
+        self._throttle = throttle
 
-    async def register(self, email: str, password: str, username: str | None) -> User:
-        """Create an account.
+    async def register(self, email: str, password: str, username: str | None, address: str | None) -> User:
+        """Create an account for somebody at this address of the network.
 
         Raises:
             InvalidInput: the e-mail address, the username or the password cannot be taken.
             AccountExists: the e-mail address or the username is somebody's already.
+            TooManyAttempts: too many registrations, from this address or in all.
         """
         values = {
             "email": email.strip(),
@@ -42,6 +46,7 @@ class Accounts:
             "username_canonical": canonical_username(username) if username is not None else None,
         }
         secret = self._policy.accept("password", password)
+        await self._throttle.registration(address)
         hashed = await self._lane.run(lambda: self._passwords.hash(secret))
         user = await self._add({**values, "hashed_password": hashed})
         log.info("account.registered", user_id=str(user.id))

@@ -1,9 +1,13 @@
-"""The clean-up job: deletes sessions whose absolute life is over. Revoked ones stay until then, as tripwires."""
+"""The clean-up job: deletes sessions whose absolute life is over, and counts of attempts that nobody needs any more.
+
+Revoked sessions stay until then, as tripwires.
+"""
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -28,6 +32,8 @@ class CleanupReport:
     oldest_expired_seconds: float | None
     skipped: bool
     """Another run was at work, so this one stopped."""
+    throttles_deleted: int = 0
+    """Expired rows of attempts."""
 
 
 class Cleanup:
@@ -53,6 +59,7 @@ class Cleanup:
             DatabaseUnavailable: what was deleted before is deleted.
         """
         started = time.monotonic()
+        deadline = started + (time_budget.total_seconds() if time_budget is not None else math.inf)
         deleted = batches = 0
         after: datetime | None = None
         while True:
@@ -63,12 +70,13 @@ class Cleanup:
             deleted, batches, after = deleted + batch.deleted, batches + 1, batch.latest
             self.deleted += batch.deleted
             on_progress(batch.deleted)
-            is_late = time_budget is not None and time.monotonic() - started > time_budget.total_seconds()
-            if batch.deleted < batch_size or is_late:
+            if batch.deleted < batch_size or time.monotonic() > deadline:
                 break
             await asyncio.sleep(time.monotonic() - begun)
         await self._forget_deleted_sessions()
-        report = await self._report(deleted, batches, time.monotonic() - started, skipped=batch is None)
+        throttles = await self._forget_attempts(batch_size, deadline)
+        found = await self._report(deleted, batches, time.monotonic() - started, skipped=batch is None)
+        report = replace(found, throttles_deleted=throttles)
         log.info("cleanup.finished", **vars(report))
         return report
 
@@ -87,6 +95,21 @@ class Cleanup:
         async with self._database.transaction(BATCH_BUDGET) as tx:
             await tx.allow_slow_statements(BATCH_BUDGET)
             await tx.ended_sessions.forget(after=MAX_ACCESS_LIFETIME * 2)
+
+    async def _forget_attempts(self, batch_size: int, deadline: float) -> int:
+        """Delete expired counts of attempts, batch by batch until none is left or the time is up; return how many."""
+        deleted = 0
+        while True:
+            begun = time.monotonic()
+            gone = await self._delete_attempts(batch_size)
+            deleted += gone
+            if gone < batch_size or time.monotonic() > deadline:
+                return deleted
+            await asyncio.sleep(time.monotonic() - begun)
+
+    async def _delete_attempts(self, size: int) -> int:
+        async with self._database.transaction(BATCH_BUDGET) as tx:
+            return await tx.throttles.delete_expired(size) if await tx.become_only_cleaner(BATCH_BUDGET) else 0
 
     async def _report(self, deleted: int, batches: int, seconds: float, *, skipped: bool) -> CleanupReport:
         async with self._database.transaction(BATCH_BUDGET) as tx:

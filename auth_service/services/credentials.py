@@ -10,10 +10,12 @@ from auth_service.identifiers import canonical_password
 from auth_service.models import EndReason, User
 from auth_service.repositories.database import Database, retried
 from auth_service.security.passwords import Passwords
+from auth_service.services.attempts import Attempt
 from auth_service.services.bearers import Bearer
 from auth_service.services.hashing import HashingLane
 from auth_service.services.password_policy import PasswordPolicy
 from auth_service.services.revocations import Revocations
+from auth_service.services.throttle import Throttle
 
 log = structlog.get_logger()
 
@@ -27,12 +29,14 @@ class Credentials:
         passwords: Passwords,
         lane: HashingLane,
         policy: PasswordPolicy,
+        throttle: Throttle,
     ) -> None:
         self._database = database
         self._revocations = revocations
         self._passwords = passwords
         self._lane = lane
         self._policy = policy
+        self._throttle = throttle
 
     async def change_password(self, bearer: Bearer, current: str, new: str) -> None:
         """Set a new password; every session of the user but the bearer's ends with it.
@@ -41,6 +45,7 @@ class Credentials:
             InvalidPassword: the policy refuses the new one.
             InvalidCredentials: the current one is wrong, or was changed by somebody else at the same moment.
             InvalidAccessToken: the bearer's session has ended in the meantime.
+            TooManyAttempts: the current one was wrong too often.
         """
         accepted, given = self._policy.accept("new_password", new), canonical_password(current)
         self._lane.ensure_room()
@@ -48,19 +53,20 @@ class Credentials:
             user = await tx.users.find_by_session(bearer.user_id, bearer.session_id)
         if user is None:
             raise InvalidAccessToken
-        right, _ = await self._lane.run(lambda: self._passwords.verify(given, user.hashed_password))
-        if not right:
-            log.info("password.change_refused", user_id=str(user.id))
-            raise InvalidCredentials
-        hashed = await self._lane.run(lambda: self._passwords.hash(accepted))
-        ended = await self._replace(user, hashed, keep=bearer.session_id)
-        if ended is None:
-            raise InvalidCredentials
+        async with self._throttle.password(user.id) as attempt:
+            right, _ = await self._lane.run(lambda: self._passwords.verify(given, user.hashed_password))
+            if not right:
+                log.info("password.change_refused", user_id=str(user.id))
+                raise InvalidCredentials
+            hashed = await self._lane.run(lambda: self._passwords.hash(accepted))
+            ended = await self._replace(user, hashed, bearer.session_id, attempt)
+            if ended is None:
+                raise InvalidCredentials
         log.info("password.changed", user_id=str(user.id))
         self._revocations.note(ended, user.id, EndReason.PASSWORD_CHANGED)
 
     @retried
-    async def _replace(self, user: User, hashed: str, keep: UUID) -> Sequence[UUID] | None:
+    async def _replace(self, user: User, hashed: str, keep: UUID, attempt: Attempt) -> Sequence[UUID] | None:
         """The user's row first, then the sessions': the one lock order, in which a login waits at the first."""
         async with self._database.transaction() as tx:
             epoch = await tx.users.change_password(user, hashed)
@@ -69,4 +75,5 @@ class Credentials:
             ended = await tx.user_sessions.revoke_of_user(user.id, EndReason.PASSWORD_CHANGED, keep=keep)
             if not await tx.user_sessions.carry_over(keep, epoch):
                 raise InvalidAccessToken  # rolled back on purpose: who was signed out meanwhile changes nothing
+            await attempt.succeed(tx)
             return ended

@@ -15,9 +15,11 @@ from auth_service.repositories.database import Database, retried
 from auth_service.repositories.faults import TransactionConflict
 from auth_service.security.passwords import Passwords
 from auth_service.security.refresh_tokens import PresentedToken, RefreshTokens, hash_secret, new_secret
+from auth_service.services.attempts import Attempt
 from auth_service.services.hashing import HashingLane
 from auth_service.services.revocations import Revocations
 from auth_service.services.signing_keys import SigningKeys
+from auth_service.services.throttle import Throttle
 
 log = structlog.get_logger()
 
@@ -51,6 +53,7 @@ class Sessions:
         passwords: Passwords,
         lane: HashingLane,
         rules: SessionRules,
+        throttle: Throttle,
     ) -> None:
         self._database = database
         self._tokens = tokens
@@ -59,6 +62,7 @@ class Sessions:
         self._passwords = passwords
         self._lane = lane
         self._rules = rules
+        self._throttle = throttle
         self.outcomes: Counter[Verdict] = Counter()
 
     async def login(self, email: str | None, username: str | None, password: str, device: Device) -> TokenPair:
@@ -67,19 +71,21 @@ class Sessions:
         Raises:
             InvalidCredentials: unknown account, wrong password and disabled account alike, after the same work.
             HashingOverloaded: there is no room in the lane; nothing was looked up.
+            TooManyAttempts: before that work, for known and unknown accounts alike.
         """
         self._lane.ensure_room()
-        user = await self._find_user(email, username)
-        secret = canonical_password(password)
-        stored = user.hashed_password if user else None
-        right, replacement = await self._lane.run(lambda: self._passwords.verify(secret, stored))
-        if user is None or not right or not user.is_active:
-            log.info("login.failed", user_id=str(user.id) if user else None)
-            raise InvalidCredentials
-        await self._keys.signer()  # no session is opened that could not be answered
-        session, token_secret = await self._open(user, device)
-        signed_in = await self._pair(session, token_secret, generation=0)
-        await self._settle(user, replacement)
+        user, name = await self._find_user(email, username)
+        async with self._throttle.login(user.id if user else None, name, device.ip) as attempt:
+            secret = canonical_password(password)
+            stored = user.hashed_password if user else None
+            right, replacement = await self._lane.run(lambda: self._passwords.verify(secret, stored))
+            if user is None or not right or not user.is_active:
+                log.info("login.failed", user_id=str(user.id) if user else None)
+                raise InvalidCredentials
+            await self._keys.signer()  # no session is opened that could not be answered
+            session, token_secret = await self._open(user, device)
+            signed_in = await self._pair(session, token_secret, generation=0)
+            await self._settle(user, replacement, attempt)
         log.info("login.succeeded", user_id=str(user.id), sid=str(signed_in.session_id))
         return signed_in
 
@@ -88,12 +94,14 @@ class Sessions:
 
         Raises:
             InvalidRefreshToken: forged, ended, expired, or spent too long ago; the last ends the session.
+            TooManyAttempts: this session is refreshed far too often.
         """
         await self._keys.signer()  # without it every token would look foreign: that is our fault, and not a 401
         presented = self._tokens.read(refresh_token)
         if presented is None:
             self.outcomes[Verdict.FORGED] += 1
             raise InvalidRefreshToken
+        self._throttle.refresh(presented.secret_hash)
         session, verdict = await self._advance(presented, idempotency_key)
         self.outcomes[verdict] += 1
         if session is None:
@@ -126,13 +134,15 @@ class Sessions:
             session_id, user_id = ended
             self._revocations.note([session_id], user_id, EndReason.LOGOUT)
 
-    async def _find_user(self, email: str | None, username: str | None) -> User | None:
-        email_canonical = canonical_email(email) if email is not None else None
-        username_canonical = canonical_username(username) if username is not None else None
+    async def _find_user(self, email: str | None, username: str | None) -> tuple[User | None, str]:
+        """Return the user, and the name that was given in canonical form."""
+        if email is not None:
+            name = canonical_email(email)
+            async with self._database.statement() as tx:
+                return await tx.users.find_by_email(name), name
+        name = canonical_username(username or "")
         async with self._database.statement() as tx:
-            if email_canonical is not None:
-                return await tx.users.find_by_email(email_canonical)
-            return await tx.users.find_by_username(username_canonical or "")
+            return await tx.users.find_by_username(name), name
 
     @retried
     async def _open(self, user: User, device: Device) -> tuple[Session, bytes]:
@@ -145,11 +155,12 @@ class Sessions:
             raise InvalidCredentials
         return session, secret
 
-    async def _settle(self, user: User, replacement: str | None) -> None:
+    async def _settle(self, user: User, replacement: str | None, attempt: Attempt) -> None:
         """Make room and note the login. The session exists already: what fails here must not fail the login."""
         try:
             self._revocations.note(await self._evict(user.id), user.id, EndReason.EVICTED)
-            async with self._database.statement() as tx:
+            async with self._throttle.statement() as tx:
+                await attempt.succeed(tx)
                 await tx.users.record_login(user, replacement)
         except DatabaseUnavailable:
             log.warning("login.not_recorded", user_id=str(user.id))

@@ -20,6 +20,7 @@ from auth_service.settings.groups import (
     ProxySettings,
     RevocationSettings,
     SessionSettings,
+    ThrottleSettings,
     TokenSettings,
 )
 from auth_service.settings.limits import Limits, read_limits
@@ -40,6 +41,7 @@ __all__ = [
     "RevocationSettings",
     "SessionSettings",
     "Settings",
+    "ThrottleSettings",
     "TokenSettings",
     "WrongSettingError",
     "environment_names",
@@ -66,6 +68,7 @@ class Settings(BaseSettings):
     tokens: TokenSettings = TokenSettings()
     password: PasswordSettings = PasswordSettings()
     hashing: HashingSettings = HashingSettings()
+    throttle: ThrottleSettings = ThrottleSettings()
     sessions: SessionSettings = SessionSettings()
     cleanup: CleanupSettings = CleanupSettings()
     keys: KeySettings = KeySettings()

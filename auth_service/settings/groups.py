@@ -37,6 +37,19 @@ class HashingSettings(Group):
     deadline: Duration = Field(timedelta(seconds=2), gt=ZERO, le=timedelta(seconds=30))
 
 
+class ThrottleSettings(Group):
+    """How much may be tried. The numbers are of failures: of one account in a row, from one address, and in all."""
+
+    enabled: bool = True
+    account_failures: int = Field(5, ge=1, le=20)
+    max_delay: Duration = Field(timedelta(minutes=15), ge=timedelta(seconds=1), le=timedelta(hours=24))
+    address_failures: int = Field(100, ge=1, le=1_000_000)
+    global_failures: int = Field(1000, ge=1, le=1_000_000)
+    registrations: int = Field(100, ge=2, le=1_000_000)
+    global_registrations: int = Field(1000, ge=2, le=1_000_000)
+    refreshes: int = Field(300, ge=1, le=1_000_000)
+
+
 class SessionSettings(Group):
     max_per_user: int = Field(50, ge=1, le=10_000)
 

@@ -22,6 +22,8 @@ INDEXES = {
     "ix_deleted_sessions_deleted_at",
     "pk_signing_keys",
     "uq_signing_keys_one_active",
+    "pk_throttles",
+    "ix_throttles_expires_at",
     "alembic_version_pkc",
 }
 CHANGED_BY_A_REFRESH = {"generation", "rotations", "last_used_at", "idempotency_hash"}
@@ -57,7 +59,7 @@ async def test_every_time_has_a_time_zone(postgres_url: str) -> None:
         "SELECT column_name, udt_name FROM information_schema.columns WHERE table_schema = 'public' "
         "AND (column_name LIKE '%\\_at' OR column_name = 'rotations')",
     )
-    assert len(times) == 12
+    assert len(times) == 13
     assert {kind for _, kind in times} == {"timestamptz", "_timestamptz"}
     assert not await run_sql(
         postgres_url,

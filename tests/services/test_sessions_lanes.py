@@ -46,15 +46,15 @@ async def test_no_connection_is_held_while_a_password_is_hashed(
 ) -> None:
     async with slow_service(database_url, tmp_path, DB_POOL_SIZE="1", DB_MAX_OVERFLOW="0") as client:
         login = asyncio.create_task(client.login())
-        await eventually(has_looked_up_the_account, database_url)
+        await eventually(has_reserved_the_attempt, database_url)
         await client.rotate(tokens["refresh_token"], times=3)
         assert ("idle in transaction",) not in await run_sql(database_url, OURS), "nothing is left open meanwhile"
         assert not login.done(), "all that happened while the password was being hashed"
         assert (await login).status_code == 200
 
 
-async def has_looked_up_the_account(url: str) -> bool:
-    query = OURS.replace("state", "1") + " AND query LIKE '%FROM users%email_canonical =%' AND state = 'idle'"
+async def has_reserved_the_attempt(url: str) -> bool:
+    query = OURS.replace("state", "1") + " AND query LIKE 'INSERT INTO throttles%' AND state = 'idle'"
     return bool(await run_sql(url, query))
 
 
@@ -93,7 +93,7 @@ async def test_a_flood_is_refused_before_it_costs_the_database_anything(
     async with slow_service(database_url, tmp_path, **lane) as client, gate(database_url) as locked:
         await client.me(tokens["access_token"])
         hashing = asyncio.create_task(client.login())
-        await eventually(has_looked_up_the_account, database_url)
+        await eventually(has_reserved_the_attempt, database_url)
         await locked.close("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
         refused = [
             await client.login(),
@@ -118,7 +118,7 @@ async def test_a_client_that_hangs_up_leaves_its_place_in_the_queue_to_others(
             return f"auth_hashing_waiting {number}.0" in page.text
 
         hashing = asyncio.create_task(client.login())
-        await eventually(has_looked_up_the_account, database_url)
+        await eventually(has_reserved_the_attempt, database_url)
         impatient = asyncio.create_task(client.login())
         await eventually(waiting, 1)
         assert (await client.login()).status_code == 503

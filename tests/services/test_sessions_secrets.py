@@ -19,7 +19,7 @@ from tests.support.server import Server
 from tests.support.sql import run_sql
 
 NEWER = "bmV3ZXIsIGFsc28gMzIgYnl0ZXMgb3IgbW9yZSwgYXMgYXNrZWQ"
-TABLES = ("users", "refresh_tokens", "deleted_sessions", "signing_keys", "alembic_version")
+TABLES = ("users", "refresh_tokens", "deleted_sessions", "signing_keys", "throttles", "alembic_version")
 VISIBLE = re.compile(r"[!-~]+")
 
 on_a_lasting_database = pytest.mark.parametrize("database_url", ["sqlite-file", "postgresql"], indirect=True)

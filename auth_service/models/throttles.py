@@ -1,0 +1,66 @@
+"""How often something may be tried, as pure rules."""
+
+import ipaddress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+
+ADDRESS_WINDOW = timedelta(minutes=10)
+GLOBAL_WINDOW = timedelta(minutes=1)
+FAILURES_KEPT = timedelta(hours=48)  # after the last one: the longest block, and a day beyond it
+KNOWN_FOR = timedelta(days=90)
+MOST_IN_A_ROW = 50  # NIST SP 800-63B-4, 3.2.2, asks for 100 at most
+HARD_STOP = timedelta(hours=24)
+IPV6_PREFIX = 64  # whoever has one address of such a network has all of them
+
+
+class Whom(StrEnum):
+    """Whose attempts a tally counts: a stranger is somebody from whose network the account was never signed in to."""
+
+    ANYBODY = "anybody"
+    KNOWN = "known"
+    STRANGER = "stranger"
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """How many failures a tally may have, and what follows.
+
+    With `delays`, failures are counted in a row: from each number of them on, the next attempt has to wait so long, and
+    a success wipes them out. Without, they are counted in a window of `memory`, which is closed to its end by the last
+    that was allowed; a success neither counts nor wipes anything out.
+    """
+
+    by: str
+    failures: int
+    memory: timedelta
+    delays: tuple[tuple[int, timedelta], ...] = ()
+    renewed: bool = False
+    """Whether each failure starts the memory anew."""
+
+
+@dataclass(frozen=True)
+class Tally:
+    """One count that an attempt goes on."""
+
+    key: bytes = field(repr=False)
+    allowance: Allowance
+    whom: Whom = Whom.ANYBODY
+
+
+def growing_delays(free: int, longest: timedelta) -> tuple[tuple[int, timedelta], ...]:
+    """From `free` failures on: 1 s, 2 s, 4 s and so on up to `longest`, and the hard stop after 50."""
+    delays: list[tuple[int, timedelta]] = []
+    delay = timedelta(seconds=1)
+    while delay < longest:
+        delays.append((free + len(delays), delay))
+        delay *= 2
+    return (*delays, (free + len(delays), longest), (MOST_IN_A_ROW, HARD_STOP))
+
+
+def network_of(address: str | None) -> str:
+    """What counts as one place: an IPv4 address, or the /64 network of an IPv6 address; '' if it is not known."""
+    if address is None:
+        return ""
+    parsed = ipaddress.ip_address(address)
+    return address if parsed.version == 4 else str(ipaddress.ip_network((parsed, IPV6_PREFIX), strict=False))  # noqa: PLR2004
