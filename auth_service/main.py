@@ -24,7 +24,7 @@ from auth_service.api import (
     well_known,
 )
 from auth_service.api.dependencies import Services
-from auth_service.api.middleware import Limits, RequestContext
+from auth_service.api.middleware import LastNet, Limits, RequestContext
 from auth_service.embedded_secret import with_secret
 from auth_service.errors import DatabaseUnavailable, Refused
 from auth_service.models import SessionRules
@@ -88,7 +88,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     openapi.install(app, serve=settings.serves_docs, more_paths=verify.describe())
     problems.install(app, settings.base_url, [route for router in routers for route in router.routes])
     app.add_middleware(Limits, base_url=settings.base_url)
-    app.add_middleware(RequestContext, base_url=settings.base_url)
+    app.add_middleware(LastNet, base_url=settings.base_url)
+    app.add_middleware(RequestContext)
     app.add_middleware(verify.Verify, services=service.services)
     return app
 

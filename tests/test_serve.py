@@ -14,10 +14,12 @@ import pytest
 from tests.conftest import environment
 from tests.support.client import Client
 from tests.support.polling import eventually
+from tests.support.problems import assert_problem
 from tests.support.server import Server, free_port, run_command
 
 IN_TIME = 20  # seconds: ten for those who are being served, two to close, and some for a busy machine
 SLOW_BODY = b"POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+UNREAD = b"GET /docs/assets/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n" * 15  # more than the kernel keeps
 KEPT_ALIVE = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
@@ -62,16 +64,37 @@ def test_an_idle_connection_does_not_hold_it_up(server: Server) -> None:
         assert_ends_well(server)
 
 
-def test_clients_that_send_slowly_do_not_hold_it_up(postgres_url: str, tmp_path: Path) -> None:
+def test_slow_clients_do_not_hold_it_up(postgres_url: str, tmp_path: Path) -> None:
+    env = environment(postgres_url, AUTH_DOCS__ENABLED="true")
     with ExitStack() as stack:
-        servers = [stack.enter_context(Server(environment(postgres_url), tmp_path, workers=n)) for n in (1, 2)]
+        servers = [stack.enter_context(Server(env, tmp_path, workers=n)) for n in (1, 2)]
         for server in servers:
             server.wait_ready(60)
-            for part in [SLOW_BODY] * 20 + [KEPT_ALIVE[:20]]:
+            for part in [SLOW_BODY] * 20 + [KEPT_ALIVE[:20]] + [UNREAD] * 2:
                 slow = stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=5))
                 slow.sendall(part)
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(assert_ends_well, servers))
+        for server in servers:  # it did not even have to give up on them
+            assert "timeout graceful shutdown exceeded" not in server.log()
+
+
+async def test_a_request_that_is_cut_short_by_the_end_is_a_503(postgres_url: str, tmp_path: Path) -> None:
+    rival = await asyncpg.connect(postgres_url)
+    with Server(environment(postgres_url, DB_STATEMENT_TIMEOUT="60"), tmp_path) as server:
+        server.wait_ready(60)
+        async with Client(base_url=server.base_url, trust_env=False, timeout=30) as client:
+            (await client.register("ada@example.com")).raise_for_status()
+            tokens = await client.sign_in()
+            async with rival.transaction():
+                await rival.execute("SELECT * FROM refresh_tokens FOR UPDATE")
+                refreshing = asyncio.create_task(client.refresh(tokens["refresh_token"]))
+                await eventually(blocks_somebody, postgres_url, rival.get_server_pid())
+                ending = asyncio.create_task(asyncio.to_thread(assert_ends_well, server))
+                answer = await refreshing
+                await ending
+    await rival.close()
+    assert_problem(answer, 503, "unavailable")
 
 
 async def test_a_request_that_has_begun_is_finished(server: Server, postgres_url: str) -> None:

@@ -30,6 +30,7 @@ from auth_service.settings import Settings
 
 MAX_USER_AGENT = 256
 _BEARER = re.compile(r"(?i:bearer) +([A-Za-z0-9._~+/-]+=*) *")  # RFC 6750, section 2.1
+_WITH_PORT = re.compile(r"([0-9.]+):[0-9]+|\[([^\[\]]+)\](?::[0-9]+)?")  # as some proxies write an address
 _IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
 
 
@@ -121,8 +122,13 @@ def _client_address(request: Request, settings: Settings) -> str | None:
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """An address without its zone, which is free text, and IPv4 as IPv4 however it is written; raises ValueError."""
-    address = ipaddress.ip_address(text.strip().partition("%")[0])
+    """An address without its port and its zone, which is free text, and IPv4 as IPv4 however it is written.
+
+    Raises ValueError.
+    """
+    with_port = _WITH_PORT.fullmatch(text.strip())
+    host = (with_port[1] or with_port[2]) if with_port else text.strip()
+    address = ipaddress.ip_address(host.partition("%")[0])
     return getattr(address, "ipv4_mapped", None) or address
 
 

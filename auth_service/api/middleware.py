@@ -1,4 +1,4 @@
-"""Around every request: an id, one log line, limits, and a last net for our own faults."""
+"""Around every request: an id, one log line, the headers of every answer, limits, and a last net for our own faults."""
 
 import asyncio
 import re
@@ -6,12 +6,14 @@ import time
 from typing import Any
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils import uuid7
 
+from auth_service.api.headers import complete
 from auth_service.api.problems import BodyTooLarge, HeadersTooLarge, InternalError, RequestTimeout, answer
+from auth_service.errors import Unavailable
 
 log = structlog.get_logger()
 
@@ -27,11 +29,10 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 class RequestContext:
-    """Gives the request its id, in and out, and writes one line when it is answered."""
+    """Gives the request its id, in and out, its answer the headers of every answer, and writes one line about it."""
 
-    def __init__(self, app: ASGIApp, base_url: str) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._base_url = base_url
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -43,26 +44,52 @@ class RequestContext:
         structlog.contextvars.bind_contextvars(request_id=request_id)
         started, status = time.perf_counter(), 0
 
-        async def send_with_id(message: Message) -> None:
+        async def send_completed(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-ID"] = request_id
-                headers.setdefault("Cache-Control", "no-store")
+                message["headers"] = complete(message.get("headers", ()), request_id)
             await send(message)
 
         try:
-            await self._app(scope, receive, send_with_id)
+            await self._app(scope, receive, send_completed)
         except ClientDisconnect:  # nobody is left to be answered, and it is no fault of ours
             status = status or CLIENT_CLOSED_REQUEST
-        except Exception as error:  # the last net: the fault is logged without values, the client told
-            log.exception("request.failed", exc_info=error)
-            if not status:
-                await answer(InternalError(), self._base_url)(scope, receive, send_with_id)
         finally:
             write = log.debug if scope["path"].startswith(QUIET_PATHS) else log.info
             write("request", **_summary(scope, status, started))
+
+
+class LastNet:
+    """Answers for whoever could not: after a fault of ours, and when the service ends before the request does."""
+
+    def __init__(self, app: ASGIApp, base_url: str) -> None:
+        self._app = app
+        self._base_url = base_url
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        answered = False
+
+        async def watch(message: Message) -> None:
+            nonlocal answered
+            answered = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watch)
+        except ClientDisconnect:
+            raise
+        except Exception as error:  # the fault is logged without values, the client told
+            log.exception("request.failed", exc_info=error)
+            if not answered:
+                await answer(InternalError(), self._base_url)(scope, receive, send)
+        except asyncio.CancelledError:
+            if not answered:
+                await answer(Unavailable(), self._base_url, {"Connection": "close"})(scope, receive, send)
+            raise
 
 
 def _summary(scope: Scope, status: int, started: float) -> dict[str, Any]:

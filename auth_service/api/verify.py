@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from auth_service.api.dependencies import Services, bearer_token
+from auth_service.api.headers import DEFAULTS
 from auth_service.api.internal import require_token
 from auth_service.api.middleware import RequestContext
 from auth_service.api.openapi import problems
@@ -56,7 +57,7 @@ class Verify:
         async def respond(scope: Scope, receive: Receive, send: Send) -> None:
             await answer(refused, base_url)(scope, receive, send)
 
-        await RequestContext(respond, base_url)(scope, receive, send)
+        await RequestContext(respond)(scope, receive, send)
 
 
 def _headers(claims: Claims) -> list[tuple[bytes, bytes]]:
@@ -64,7 +65,7 @@ def _headers(claims: Claims) -> list[tuple[bytes, bytes]]:
         (b"x-auth-user", str(claims.user_id).encode()),
         (b"x-auth-session", str(claims.session_id).encode()),
         (b"x-auth-role", claims.role.encode()),
-        (b"cache-control", b"no-store"),
+        *DEFAULTS,
         (b"content-length", b"0"),
     ]
 

@@ -16,6 +16,7 @@ from auth_service.api.schemas import ProblemDetails
 from auth_service.main import create_app
 from tests.conftest import MakeClient, environment, make_settings
 from tests.support.client import Client
+from tests.support.headers import API_POLICY, assert_security_headers
 from tests.support.server import Server
 
 PROBLEM = "application/problem+json"
@@ -70,8 +71,10 @@ def document() -> dict[str, Any]:
 
 
 async def _require_documented(answer: httpx.Response) -> None:
-    """Fail on a status or a media type that the document does not have for its route."""
+    """Fail on a status or a media type that the document lacks for its route, and on an answer without its headers."""
     await answer.aread()
+    is_page = answer.request.url.path == "/docs" and answer.is_success
+    assert_security_headers(answer.headers, answer.headers["content-security-policy"] if is_page else API_POLICY)
     media_type = answer.headers.get("content-type", "")
     if answer.status_code >= 400:
         assert media_type == PROBLEM, answer.text

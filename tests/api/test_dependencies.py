@@ -1,6 +1,7 @@
 """Where a request comes from and who sends it, as far as headers can be believed."""
 
 import pytest
+from jose import jwt
 
 from tests.conftest import MakeClient
 from tests.support.client import PASSWORD, Client
@@ -39,6 +40,18 @@ async def seen_address(client: Client, url: str, headers: list[tuple[str, str]])
         (f"{GATEWAY},2001:db8::/32", "2001:db9::1, 2001:db8::7", "2001:db9::1"),
         (GATEWAY, "fe80::1%eth0", "fe80::1"),
         (f"{GATEWAY},{INNER}", "198.51.100.7, ::ffff:10.0.0.3", "198.51.100.7"),
+        (f"{GATEWAY},{INNER}", "6.6.6.6, unknown, 10.0.0.3", "10.0.0.3"),
+        (f"{GATEWAY},{INNER}", "6.6.6.6, , 10.0.0.3", "10.0.0.3"),
+        (f"{GATEWAY},{INNER}", "6.6.6.6:1, 198.51.100.7:567, 10.0.0.3:80", "198.51.100.7"),
+        (f"{GATEWAY},{INNER}", "[2001:db8::7]:443, [::ffff:10.0.0.3]", "2001:db8::7"),
+        (GATEWAY, "[::1]:80", "::1"),
+        (GATEWAY, "[fe80::1%eth0]:80", "fe80::1"),
+        (GATEWAY, "198.51.100.7:", PEER),
+        (GATEWAY, "198.51.100.7:x", PEER),
+        (GATEWAY, "[198.51.100.7", PEER),
+        (GATEWAY, "for=198.51.100.7", PEER),
+        (GATEWAY, "198.51.100.007", PEER),
+        (GATEWAY, "198.51.100.7/32", PEER),
     ],
 )
 async def test_the_client_address_is_the_rightmost_that_no_trusted_proxy_has(
@@ -75,14 +88,31 @@ async def test_a_real_server_believes_no_forwarded_address_from_an_untrusted_pee
     assert await seen_address(server_client, server_url, [("X-Forwarded-For", "6.6.6.6")]) == PEER
 
 
+POISON = [
+    "Host", "X-Forwarded-Host", "X-Forwarded-Server", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded-Scheme",
+    "X-Host", "X-Original-Host", "X-Original-URL", "X-Rewrite-URL", "X_Forwarded_Host",
+]  # fmt: skip
+
+
+async def test_host_header_poisoning_through_a_trusted_gateway_reaches_neither_a_link_nor_the_issuer(
+    make_client: MakeClient,
+) -> None:
+    client = await make_client(proxy={"trusted": GATEWAY})
+    await client.register("ada@example.com")
+    await test_host_and_forwarded_headers_reach_neither_a_link_nor_the_issuer(client)
+
+
 async def test_host_and_forwarded_headers_reach_neither_a_link_nor_the_issuer(ada: Client) -> None:
-    names = ["Host", "X-Forwarded-Host", "X-Forwarded-Server", "X-Forwarded-Prefix", "X-Original-URL", "X-Rewrite-URL"]
-    evil = dict.fromkeys(names, "evil.test") | {"X-Forwarded-Proto": "https", "Forwarded": "host=evil.test"}
+    evil = dict.fromkeys(POISON, "evil.test") | {
+        "X-Forwarded-Proto": "https",
+        "Forwarded": "host=evil.test;proto=https",
+    }
     assert_problem(await ada.get("/nowhere", headers=evil), 404, "not-found")
     answer = await ada.login(headers=evil)
     access_token = answer.raise_for_status().json()["access_token"]
     assert (await ada.me(access_token)).status_code == 200  # which a token of another issuer would not get
     assert "evil.test" not in answer.text
+    assert jwt.get_unverified_claims(access_token)["iss"] == "http://127.0.0.1:8000"
 
 
 @pytest.mark.parametrize(
@@ -107,8 +137,18 @@ async def test_an_access_token_is_taken_from_exactly_one_authorization_header_an
 
 async def test_identity_headers_of_gateways_grant_nothing(ada: Client) -> None:
     account = (await ada.register("mallory@example.com")).json()
-    names = ["X-User-Id", "X-User-ID", "X-Auth-User", "X-Forwarded-User", "Remote-User", "X_Auth_User", "X-Auth-Role"]
-    claims = dict.fromkeys(names, account["id"])
+    words = [
+        "User",
+        "User-Id",
+        "Auth-User",
+        "Auth-Session",
+        "Auth-Role",
+        "Auth-Request-User",
+        "Forwarded-User",
+        "Email",
+    ]
+    names = [f"X-{word}" for word in words] + ["Remote-User", "X-Remote-User", "X-Client-Cert", "X-Internal-User"]
+    claims = dict.fromkeys([*names, *(name.replace("-", "_") for name in names)], account["id"])
     assert_problem(await ada.get("/auth/me", headers=claims), 401, "missing-access-token")
     token = (await ada.sign_in())["access_token"]
     answer = await ada.get("/auth/me", headers={**claims, "Authorization": f"Bearer {token}"})

@@ -1,9 +1,6 @@
-"""What no well-behaved client sends, on the sockets of a real server: endless, slow, broken and ambiguous requests."""
+"""What no well-behaved client sends, on the sockets of a real server: endless and broken requests."""
 
-import asyncio
-import contextlib
 import socket
-import time
 
 import psutil
 import pytest
@@ -15,15 +12,6 @@ from tests.support.server import Server
 HOST = b"Host: auth.example\r\n"
 POST = b"POST /auth/login HTTP/1.1\r\n" + HOST + b"Content-Type: application/json\r\n"
 GET = b"GET /health/live HTTP/1.1\r\n" + HOST
-
-# Clients that take for ever: how they begin, and whether a byte follows every half second.
-SLOW_CLIENTS = {
-    "says nothing": (b"", False),
-    "drips a header": (GET + b"X-Slow: ", True),
-    "drips a body": (POST + b"Content-Length: 1000\r\n\r\n", True),
-    "drips a body that nobody reads": (b"POST /nowhere HTTP/1.1\r\n" + HOST + b"Content-Length: 1000\r\n\r\n", True),
-    "stays after an answer": (GET + b"\r\n", False),
-}
 
 
 def test_a_declared_body_that_is_too_long_is_refused_before_it_arrives(server: Server) -> None:
@@ -76,50 +64,6 @@ def test_a_broken_request_is_a_problem_too(server: Server) -> None:
         assert_problem(exchange(server.port, broken), 400, "bad-request")
 
 
-@pytest.mark.parametrize(
-    "framing",
-    [
-        b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n",
-        b"Content-Length: 2\r\nContent-Length: 3\r\n",
-        b"Transfer-Encoding: xchunked\r\n",
-        b"Content-Length: -1\r\n",
-        b"Content-Length: +2\r\n",
-    ],
-)
-def test_request_smuggling_by_ambiguous_framing_is_a_400_and_the_end(server: Server, framing: bytes) -> None:
-    with connection(server.port) as opened:
-        opened.sendall(POST + framing + b"\r\n{}")
-        assert_problem(read_answer(opened), 400, "bad-request")
-        assert is_closed(opened)
-
-
-@pytest.fixture(scope="module")
-def cut_off(server: Server) -> dict[str, tuple[float, bytes]]:
-    """For each slow client, all of them at the same time: after how many seconds it was cut off, and what it read."""
-
-    async def run_all() -> list[tuple[float, bytes]]:
-        return await asyncio.gather(*(_be_slow(server.port, *client) for client in SLOW_CLIENTS.values()))
-
-    return dict(zip(SLOW_CLIENTS, asyncio.run(run_all()), strict=True))
-
-
-def test_a_slow_body_is_a_408_within_15_seconds(cut_off: dict[str, tuple[float, bytes]]) -> None:
-    seconds, answer = cut_off["drips a body"]
-    assert answer.startswith(b"HTTP/1.1 408 ")
-    assert b'"code":"request-timeout"' in answer
-    assert b"application/problem+json" in answer
-    assert b"connection: close" in answer
-    assert seconds < 15
-
-
-@pytest.mark.parametrize("client", SLOW_CLIENTS)
-def test_a_client_that_keeps_a_connection_for_ever_is_cut_off(
-    cut_off: dict[str, tuple[float, bytes]], client: str
-) -> None:
-    seconds, _answer = cut_off[client]
-    assert seconds < 20
-
-
 def test_requests_sent_ahead_are_answered_in_their_order(server: Server) -> None:
     names = [b"first", b"second", b"third"]
     with connection(server.port) as opened:
@@ -129,31 +73,6 @@ def test_requests_sent_ahead_are_answered_in_their_order(server: Server) -> None
     assert answers.count(b"HTTP/1.1 200 OK\r\n") == 4
     positions = [answers.index(b"x-request-id: %b\r\n" % name) for name in names]
     assert positions == sorted(positions)
-
-
-async def _be_slow(port: int, beginning: bytes, drips: bool) -> tuple[float, bytes]:
-    """Be such a client until the server hangs up, for 40 seconds at most."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    started = time.monotonic()
-    writer.write(beginning)
-    reading = asyncio.create_task(_read_all(reader))
-    while not reading.done() and time.monotonic() < started + 40:
-        if drips:
-            writer.write(b"x")
-        await asyncio.wait({reading}, timeout=0.5)
-    seconds = time.monotonic() - started
-    writer.close()
-    with contextlib.suppress(ConnectionError):
-        await writer.wait_closed()
-    return seconds, await reading
-
-
-async def _read_all(reader: asyncio.StreamReader) -> bytes:
-    found = b""
-    with contextlib.suppress(ConnectionError):  # hung up on with bytes of ours on their way
-        while piece := await reader.read(4096):
-            found += piece
-    return found
 
 
 def _send_until_cut_off(opened: socket.socket, beginning: bytes, most: int) -> bool:

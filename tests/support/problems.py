@@ -2,6 +2,7 @@
 
 import httpx
 
+from tests.support.headers import assert_security_headers
 from tests.support.raw_http import Answer
 
 PUBLIC_URL = "http://127.0.0.1:8000"  # the default of AUTH_PUBLIC_URL
@@ -19,12 +20,14 @@ def assert_problem(answer: httpx.Response | Answer, status: int, code: str, publ
     assert problem["detail"]
     assert problem["request_id"] == answer.headers["x-request-id"]
     assert ("errors" in problem) == (status == 422)
-    _assert_headers(status, answer)
+    assert_security_headers(answer.headers)
+    _assert_headers(status, code, answer)
 
 
-def _assert_headers(status: int, answer: httpx.Response | Answer) -> None:
+def _assert_headers(status: int, code: str, answer: httpx.Response | Answer) -> None:
     assert answer.headers["cache-control"] == "no-store"
-    assert answer.headers.get("www-authenticate", "").startswith("Bearer") == (status in {401, 403})
+    challenged = status == 401 or code == "insufficient-role"
+    assert answer.headers.get("www-authenticate", "").startswith("Bearer") == challenged
     assert ("retry-after" in answer.headers) == (status in {429, 503})
     assert ("allow" in answer.headers) == (status == 405)
     assert int(answer.headers.get("retry-after", "1")) > 0

@@ -1,0 +1,22 @@
+"""The headers that every answer carries, refusals and errors included. Encoded once; a route's own value wins."""
+
+from collections.abc import Sequence
+
+RawHeader = tuple[bytes, bytes]
+
+DEFAULTS: tuple[RawHeader, ...] = (
+    (b"cache-control", b"no-store"),
+    # Also over plain HTTP: TLS ends at the gateway, and a browser that was reached without it ignores the line.
+    (b"strict-transport-security", b"max-age=31536000; includeSubDomains"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+
+
+def complete(headers: Sequence[RawHeader], request_id: str) -> list[RawHeader]:
+    """Return the headers of an answer, named in lower case, with its request's id and each default that it lacks."""
+    own = {name for name, _ in headers}
+    missing = [default for default in DEFAULTS if default[0] not in own]
+    return [*headers, *missing, (b"x-request-id", request_id.encode())]

@@ -1,0 +1,126 @@
+"""Requests that a gateway and this service might read differently, on the sockets of a real server."""
+
+from contextlib import suppress
+
+import pytest
+
+from tests.support.client import Client
+from tests.support.problems import assert_problem
+from tests.support.raw_http import connection, exchange, is_closed, read_answer
+from tests.support.server import Server
+
+LINE = b"POST /auth/logout HTTP/1.1\r\n"
+HOST = b"Host: auth.example\r\n"
+JSON = b"Content-Type: application/json\r\n"
+BODY = b'{"refresh_token": "x"}'
+LENGTH = b"Content-Length: 22\r\n"
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
+CHUNKS = b"16\r\n" + BODY + b"\r\n0\r\n\r\n"
+START = LINE + HOST + JSON
+GET = b"GET /health/live HTTP/1.1\r\n"
+
+REFUSED: dict[str, bytes] = {
+    "a length and chunks": START + LENGTH + CHUNKED + b"\r\n" + CHUNKS,
+    "chunks and a length": START + CHUNKED + LENGTH + b"\r\n" + CHUNKS,
+    "two lengths": START + LENGTH + b"Content-Length: 3\r\n\r\n" + BODY,
+    "the same length twice": START + LENGTH + LENGTH + b"\r\n" + BODY,
+    "a list of lengths": START + b"Content-Length: 22, 22\r\n\r\n" + BODY,
+    "a negative length": START + b"Content-Length: -1\r\n\r\n" + BODY,
+    "a length with a sign": START + b"Content-Length: +22\r\n\r\n" + BODY,
+    "a length in hexadecimal": START + b"Content-Length: 0x16\r\n\r\n" + BODY,
+    "a length beyond 64 bits": START + b"Content-Length: 18446744073709551638\r\n\r\n" + BODY,
+    "an unknown coding": START + b"Transfer-Encoding: xchunked\r\n\r\n" + CHUNKS,
+    "a coding before chunked": START + b"Transfer-Encoding: gzip, chunked\r\n\r\n" + CHUNKS,
+    "a coding after chunked": START + b"Transfer-Encoding: chunked, gzip\r\n\r\n" + CHUNKS,
+    "chunked twice": START + CHUNKED + CHUNKED + b"\r\n" + CHUNKS,
+    "a vertical tab before chunked": START + b"Transfer-Encoding: \x0bchunked\r\n\r\n" + CHUNKS,
+    "a space before the colon": START + b"Transfer-Encoding : chunked\r\n\r\n" + CHUNKS,
+    "chunks in HTTP/1.0": b"POST /auth/logout HTTP/1.0\r\n" + HOST + JSON + CHUNKED + b"\r\n" + CHUNKS,
+    "lines that end in LF": (START + LENGTH + b"\r\n").replace(b"\r\n", b"\n") + BODY,
+    "one line that ends in LF": START + b"Content-Length: 22\n\r\n" + BODY,
+    "a lone CR in a value": START + b"X: a\rb\r\n" + LENGTH + b"\r\n" + BODY,
+    "a folded line": START + b"X: a\r\n b\r\n" + LENGTH + b"\r\n" + BODY,
+    "a folded coding": START + b"Transfer-Encoding:\r\n chunked\r\n\r\n" + CHUNKS,
+    "a space before a name": START + b" X: a\r\n" + LENGTH + b"\r\n" + BODY,
+    "a CR in a chunk's extension": START + CHUNKED + b"\r\n16;a\rb\r\n" + BODY + b"\r\n0\r\n\r\n",
+    "an LF after a chunk's size": START + CHUNKED + b"\r\n16\n" + BODY + b"\r\n0\r\n\r\n",
+    "a chunk longer than its size": START + CHUNKED + b"\r\n16\r\n" + BODY + b"XX0\r\n\r\n",
+    "a chunk's size beyond 64 bits": START + CHUNKED + b"\r\nffffffffffffffff16\r\n" + BODY + b"\r\n0\r\n\r\n",
+    "two hosts": GET + HOST + b"Host: evil.test\r\n\r\n",
+    "the same host twice": GET + HOST + HOST + b"\r\n",
+    "no host": GET + b"\r\n",
+    "a host with a path": GET + b"Host: auth.example/x\r\n\r\n",
+    "a host with a user": GET + b"Host: auth.example@evil.test\r\n\r\n",
+    "a list of hosts": GET + b"Host: auth.example,evil.test\r\n\r\n",
+    "a whole URL as the target": b"GET http://evil.test/health/live HTTP/1.1\r\n" + HOST + b"\r\n",
+    "a fragment in the target": b"GET /health/live#x HTTP/1.1\r\n" + HOST + b"\r\n",
+    "a tunnel": b"CONNECT auth.example:443 HTTP/1.1\r\n" + HOST + b"\r\n",
+    "no version": b"GET /health/live\r\n\r\n",
+    "version 2": b"GET /health/live HTTP/2.0\r\n" + HOST + b"\r\n",
+}
+
+ACCEPTED: dict[str, tuple[bytes, int]] = {
+    "a length": (START + LENGTH + b"\r\n" + BODY, 204),
+    "chunks": (START + CHUNKED + b"\r\n" + CHUNKS, 204),
+    "a chunk's extension": (START + CHUNKED + b"\r\n16;a=b\r\n" + BODY + b"\r\n0\r\n\r\n", 204),
+    "an IPv6 host with a port": (GET + b"Host: [::1]:8000\r\n\r\n", 200),
+    "a health check of an old proxy": (b"GET /health/live HTTP/1.0\r\n\r\n", 200),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_request_smuggling_by_ambiguous_framing_is_a_400_and_the_end(server: Server, name: str) -> None:
+    with connection(server.port) as opened:
+        opened.sendall(REFUSED[name])
+        assert_problem(read_answer(opened), 400, "bad-request")
+        assert is_closed(opened)
+
+
+@pytest.mark.parametrize("name", ACCEPTED)
+def test_a_request_with_one_meaning_is_answered(server: Server, name: str) -> None:
+    sent, status = ACCEPTED[name]
+    assert exchange(server.port, sent).status == status
+
+
+def test_response_queue_poisoning_by_garbage_after_a_request_moves_no_answer(server: Server) -> None:
+    """A refusal written too early would be taken for the answer to the request before it."""
+    with connection(server.port) as opened:
+        opened.sendall(GET + HOST + b"X-Request-ID: whole\r\n\r\n" + b"GARBAGE\r\n\r\n")
+        answer = read_answer(opened)
+        assert (answer.status, answer.headers["x-request-id"]) == (200, "whole")
+        assert is_closed(opened)
+
+
+def test_a_flood_of_requests_sent_ahead_ends_the_connection(server: Server) -> None:
+    with connection(server.port) as opened:
+        opened.sendall((GET + HOST + b"\r\n") * 100)
+        received = b""
+        with suppress(ConnectionResetError):  # the rest was never read
+            while piece := opened.recv(65_536):
+                received += piece
+    assert 0 < received.count(b"HTTP/1.1 200 OK\r\n") < 30
+
+
+async def test_header_smuggling_in_a_trailer_grants_nothing(server: Server, server_client: Client) -> None:
+    await server_client.register("trailer@example.com")
+    token = (await server_client.sign_in("trailer@example.com"))["access_token"].encode()
+    request = b"GET /auth/me HTTP/1.1\r\n" + HOST + CHUNKED + b"\r\n"
+    answer = exchange(server.port, request + b"0\r\nAuthorization: Bearer " + token + b"\r\n\r\n")
+    assert_problem(answer, 401, "missing-access-token")
+    assert exchange(server.port, request.replace(CHUNKED, b"Authorization: Bearer " + token + b"\r\n")).status == 200
+
+
+def test_a_trailer_without_an_end_is_refused_before_it_fills_the_memory(server: Server) -> None:
+    request = START + CHUNKED + b"\r\n16\r\n" + BODY + b"\r\n0\r\nX: "
+    with connection(server.port) as opened:
+        opened.sendall(request + b"x" * (256 * 1024 + 1 - len(request)))
+        assert_problem(read_answer(opened), 413, "body-too-large")
+
+
+def test_an_upgrade_is_not_done_and_nothing_that_follows_is_read(server: Server) -> None:
+    upgrade = b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    with connection(server.port) as opened:
+        opened.sendall(GET + HOST + upgrade + GET + HOST + b"\r\n")
+        answer = read_answer(opened)
+        assert (answer.status, answer.headers["connection"]) == (200, "close")
+        assert is_closed(opened)
