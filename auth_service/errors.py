@@ -11,6 +11,7 @@
     ├── InvalidInternalToken
     ├── InsufficientRole
     ├── TooManyAttempts
+    ├── CrossSiteRequest
     ├── NoSuchSession
     ├── NoSuchUser
     └── Unavailable               the machinery failed or is full; the same request may work later
@@ -104,6 +105,11 @@ class TooManyAttempts(Refused):
     def __init__(self, retry_after: float) -> None:
         super().__init__()
         self.retry_after = max(1, math.ceil(retry_after))
+
+
+class CrossSiteRequest(Refused):
+    code = "cross-site-request"
+    detail = "This page may not use the refresh cookie."
 
 
 class NoSuchSession(Refused):

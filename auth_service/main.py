@@ -23,6 +23,7 @@ from auth_service.api import (
     verify,
     well_known,
 )
+from auth_service.api.cors import Cors
 from auth_service.api.dependencies import Services
 from auth_service.api.middleware import LastNet, Limits, RequestContext
 from auth_service.embedded_secret import with_secret
@@ -89,6 +90,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     problems.install(app, settings.base_url, [route for router in routers for route in router.routes])
     app.add_middleware(Limits, base_url=settings.base_url)
     app.add_middleware(LastNet, base_url=settings.base_url)
+    if settings.cors.origins:
+        origins, with_cookies = settings.cors.origins, settings.cookies.enabled
+        app.add_middleware(Cors, origins=origins, base_url=settings.base_url, with_cookies=with_cookies)
     app.add_middleware(RequestContext)
     app.add_middleware(verify.Verify, services=service.services)
     return app

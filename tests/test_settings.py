@@ -23,6 +23,12 @@ WEAK_TOKENS = [
     "hunter2 5b1e0c9 d4", "hunter2-\u00e9-5b1e0c9d4f", "hunter2-\t-5b1e0c9d4f",
 ]  # fmt: skip
 
+WRONG_ORIGINS = [
+    "*", "null", "hunter2", "https://*.hunter2.example", "https://hunter2.example/", "https://hunter2.example/app",
+    "https://hunter2.example:443", "https://Hunter2.example", "https://hunter2.example:99999",
+    "https://hunter2@app.example", "https://app.example https://hunter2.example", "https://app.example,ftp://hunter2.example",
+]  # fmt: skip
+
 # The variable that the line must name, and the environment that is wrong.
 WRONG: list[tuple[str, dict[str, str]]] = [
     ("DATABASE_URL", {"DATABASE_URL": "mysql://auth:hunter2hunter2@db/auth"}),
@@ -61,6 +67,9 @@ WRONG: list[tuple[str, dict[str, str]]] = [
     ("AUTH_PASSWORD__MIN_LENGTH", {"AUTH_PASSWORD__MIN_LENGTH": "7"}),
     ("AUTH_PROXY__TRUSTED", {"AUTH_PROXY__TRUSTED": "10.0.0.0/8,hunter2hunter2"}),
     ("AUTH_PROXY__TRUSTED", {"AUTH_PROXY__TRUSTED": "*"}),
+    *(("AUTH_CORS__ORIGINS", {"AUTH_CORS__ORIGINS": origins}) for origins in WRONG_ORIGINS),
+    ("AUTH_COOKIES__ENABLED", {"AUTH_COOKIES__ENABLED": "hunter2hunter2"}),
+    ("AUTH_COOKIES__ENABLED", {"AUTH_COOKIES__ENABLED": "true", "AUTH_PUBLIC_URL": "http://hunter2.example"}),
     ("AUTH_LOG__LEVEL", {"AUTH_LOG__LEVEL": "hunter2hunter2"}),
     ("AUTH_PUBLIC_URL", {"AUTH_PUBLIC_URL": "hunter2hunter2"}),
     ("DB_POOL_SIZE", {"DB_POOL_SIZE": "hunter2hunter2"}),
@@ -134,6 +143,14 @@ def test_every_wrong_value_is_named_at_once() -> None:
 def test_a_duration_is_seconds_or_iso_8601(text: str, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AUTH_TOKENS__REFRESH_GRACE", text)
     assert read_settings().tokens.refresh_grace.total_seconds() == seconds
+
+
+def test_origins_are_listed_as_browsers_send_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTH_CORS__ORIGINS", "https://app.example.com, http://localhost:3000,https://[::1]:8443")
+    monkeypatch.setenv("AUTH_PUBLIC_URL", "https://ID.example.com:443/v1/")
+    settings = read_settings()
+    assert settings.cors.origins == ("https://app.example.com", "http://localhost:3000", "https://[::1]:8443")
+    assert settings.trusted_origins == {*settings.cors.origins, "https://id.example.com"}
 
 
 def test_a_duration_may_be_in_days(monkeypatch: pytest.MonkeyPatch) -> None:

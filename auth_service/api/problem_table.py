@@ -63,6 +63,12 @@ PROBLEMS: dict[str, Problem] = {
         "The access token is good, but its bearer does not have the role that this path asks for. A new token will "
         "not change that.",
     ),
+    "cross-site-request": Problem(
+        403,
+        "Cross-site request",
+        "With X-Auth-Cookie the Origin must be this service's own or one that the operator lists in "
+        "AUTH_CORS__ORIGINS. Nothing was done, and the cookie was not looked at.",
+    ),
     "not-found": Problem(
         404,
         "Not found",

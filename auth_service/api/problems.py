@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Match
 
+from auth_service.api import cookies
 from auth_service.api.problem_table import PROBLEMS, Problem
 from auth_service.errors import (
     InsufficientRole,
@@ -116,12 +117,12 @@ def install(  # three small handlers, one for each family
 ) -> None:
     """Answer every refusal of ours, of FastAPI and of Starlette as a problem."""
 
-    async def refused(_request: Request, error: Exception) -> Response:
+    async def refused(request: Request, error: Exception) -> Response:
         if not isinstance(error, Refused):
             raise error
         if isinstance(error, Unavailable):
             log.warning("request.unavailable", code=error.code, caused_by=causes_of(error))
-        return answer(error, base_url)
+        return answer(error, base_url, cookies.on_refusal(error, request))
 
     async def invalid(_request: Request, error: Exception) -> Response:
         if not isinstance(error, RequestValidationError):

@@ -64,7 +64,7 @@ class LoginBody(Body):
 
 
 class RefreshTokenBody(Body):
-    refresh_token: Token
+    refresh_token: Annotated[Token | None, Field(description="Required, unless it travels in the cookie")] = None
 
 
 class ChangePasswordBody(Body):
@@ -93,6 +93,16 @@ class Tokens(BaseModel):
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105  # the type, not a token
     expires_in: int
     refresh_token: str
+    refresh_expires_in: int
+    session_id: UUID
+
+
+class BrowserTokens(BaseModel):
+    """The same for a page whose refresh token travels in a cookie."""
+
+    access_token: str
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105
+    expires_in: int
     refresh_expires_in: int
     session_id: UUID
 

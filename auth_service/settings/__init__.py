@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -12,6 +13,8 @@ from auth_service.settings.database import DatabaseSettings
 from auth_service.settings.groups import (
     MAX_ACCESS_LIFETIME,
     CleanupSettings,
+    CookieSettings,
+    CorsSettings,
     DocsSettings,
     HashingSettings,
     KeySettings,
@@ -25,11 +28,13 @@ from auth_service.settings.groups import (
 )
 from auth_service.settings.limits import Limits, read_limits
 from auth_service.settings.strength import is_weak_secret, is_weak_token
-from auth_service.settings.values import SOURCES, Group, SecretList
+from auth_service.settings.values import SOURCES, Group, SecretList, origin_of
 
 __all__ = [
     "MAX_ACCESS_LIFETIME",
     "CleanupSettings",
+    "CookieSettings",
+    "CorsSettings",
     "DatabaseSettings",
     "DocsSettings",
     "HashingSettings",
@@ -74,6 +79,8 @@ class Settings(BaseSettings):
     keys: KeySettings = KeySettings()
     revocations: RevocationSettings = RevocationSettings()
     proxy: ProxySettings = ProxySettings()
+    cors: CorsSettings = CorsSettings()
+    cookies: CookieSettings = CookieSettings()
     docs: DocsSettings = DocsSettings()
     log: LogSettings = LogSettings()
     database: DatabaseSettings = Field(default_factory=DatabaseSettings, exclude=True)
@@ -87,6 +94,8 @@ class Settings(BaseSettings):
         if self.database.is_postgresql and not self.secret_key:
             raise ValueError("AUTH_SECRET_KEY: must be set with PostgreSQL (make one with 'openssl rand -base64 48')")
         self._secrets_are_strong()
+        if self.cookies.enabled and not _keeps_secure_cookies(self.public_url):
+            raise ValueError("AUTH_COOKIES__ENABLED: needs an AUTH_PUBLIC_URL with https; browsers keep no cookie else")
         return self
 
     def _secrets_are_strong(self) -> None:
@@ -115,6 +124,11 @@ class Settings(BaseSettings):
         return self.public_url.rstrip("/")
 
     @property
+    def trusted_origins(self) -> frozenset[str]:
+        """Whose pages may act for a signed-in browser: our own, and those on the list."""
+        return frozenset({origin_of(self.base_url), *self.cors.origins})
+
+    @property
     def migrates_on_start(self) -> bool:
         """The embedded default keeps its own schema; on PostgreSQL the operator decides when."""
         return not self.database.is_postgresql if self.migrate_on_start is None else self.migrate_on_start
@@ -122,6 +136,11 @@ class Settings(BaseSettings):
     @property
     def serves_docs(self) -> bool:
         return not self.database.is_postgresql if self.docs.enabled is None else self.docs.enabled
+
+
+def _keeps_secure_cookies(url: str) -> bool:
+    """Browsers keep a `Secure` cookie of a site with TLS, and of the machine itself."""
+    return url.startswith("https://") or urlsplit(url).hostname in {"localhost", "127.0.0.1", "::1"}
 
 
 def read_settings() -> Settings:

@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from auth_service.settings.values import ZERO, Duration, Group, NetworkList
+from auth_service.settings.values import ZERO, Duration, Group, NetworkList, OriginList
 
 MAX_ACCESS_LIFETIME = timedelta(minutes=10)
 
@@ -86,6 +86,18 @@ class RevocationSettings(Group):
 
 class ProxySettings(Group):
     trusted: NetworkList = ()
+
+
+class CorsSettings(Group):
+    """The pages of other origins that may call this service from a browser."""
+
+    origins: OriginList = ()
+
+
+class CookieSettings(Group):
+    """Whether a browser may have its refresh token in a cookie instead of a body."""
+
+    enabled: bool = False
 
 
 class DocsSettings(Group):

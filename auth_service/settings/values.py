@@ -1,8 +1,10 @@
 """What a setting may hold, and how it is read from text."""
 
 import ipaddress
+import re
 from datetime import timedelta
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr
 from pydantic_settings import NoDecode, SettingsConfigDict
@@ -11,6 +13,9 @@ SOURCES = SettingsConfigDict(
     env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
 )
 ZERO = timedelta(0)
+
+_ORIGIN = re.compile(r"https?://([a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def _seconds(value: object) -> object:
@@ -36,10 +41,26 @@ def _networks(value: Any) -> Any:
         raise ValueError("must be networks, such as 10.0.0.0/8, separated by commas") from None
 
 
+def _origins(value: Any) -> Any:
+    origins = _comma_separated(value)
+    if not all(_ORIGIN.fullmatch(origin) and origin_of(origin) == origin for origin in origins):
+        raise ValueError("must be origins as browsers send them, such as https://app.example.com, separated by commas")
+    return origins
+
+
+def origin_of(url: str) -> str:
+    """Return the origin of an http or https URL as browsers send it: in lower case, without the scheme's own port."""
+    parts = urlsplit(url)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    port = "" if parts.port in {None, _DEFAULT_PORTS.get(parts.scheme)} else f":{parts.port}"
+    return f"{parts.scheme}://{host}{port}"
+
+
 Duration = Annotated[timedelta, BeforeValidator(_seconds)]
 SecretList = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_comma_separated)]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 NetworkList = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)]
+OriginList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)]
 
 
 class Group(BaseModel):
