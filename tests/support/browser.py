@@ -1,0 +1,143 @@
+"""A real headless Chromium, and the web sites that its pages come from."""
+
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+
+from selenium.webdriver import Chrome, ChromeOptions
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.wait import WebDriverWait
+
+PATIENCE = 30  # seconds
+NEEDED = "chromium and chromedriver are not installed (on Debian: apt-get install chromium chromium-driver)"
+# From a page: a POST in cookie mode, and what the page learns of the answer.
+POST = """
+const [url, body, more] = args;
+const headers = {"Content-Type": "application/json", "X-Auth-Cookie": "1"};
+const answer = await fetch(url, {method: "POST", credentials: "include", headers, body: JSON.stringify(body), ...more});
+const {status, type} = answer;
+return {status, type, body: await answer.text(), headers: Object.fromEntries(answer.headers)};
+"""
+_OPTIONS = (
+    "--headless=new",
+    "--no-sandbox",  # which does not work for root, and every page is our own
+    "--disable-dev-shm-usage",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-first-run",
+    "--no-proxy-server",
+    "--host-resolver-rules=MAP * 127.0.0.1",  # every name is this machine, and nothing is asked of any other
+)
+
+
+def available() -> bool:
+    """Return whether Chromium and its driver are installed."""
+    return all(shutil.which(program) for program in ("chromium", "chromedriver"))
+
+
+class Browser:
+    """Chromium with one profile of its own. Scripts that return a promise are waited for."""
+
+    def __init__(self, driver: Chrome) -> None:
+        self.driver = driver
+
+    @classmethod
+    @contextmanager
+    def start(cls) -> Iterator[Self]:
+        """Start it; raises FileNotFoundError when it is not installed."""
+        chromium, chromedriver = shutil.which("chromium"), shutil.which("chromedriver")
+        if not (chromium and chromedriver):
+            raise FileNotFoundError(NEEDED)
+        options = ChromeOptions()
+        options.binary_location = chromium
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        for option in _OPTIONS:
+            options.add_argument(option)
+        driver = Chrome(options=options, service=Service(chromedriver))  # both named, so that none is downloaded
+        driver.set_script_timeout(PATIENCE)
+        try:
+            yield cls(driver)
+        finally:
+            driver.quit()
+
+    def open(self, url: str) -> None:
+        self.driver.get(url)
+
+    def open_tab(self, url: str) -> str:
+        """Open a new tab, and return what `switch_to` takes."""
+        self.driver.switch_to.new_window("tab")
+        self.driver.get(url)
+        return self.driver.current_window_handle
+
+    def switch_to(self, tab: str) -> None:
+        self.driver.switch_to.window(tab)
+
+    def run(self, script: str, *arguments: Any) -> Any:
+        """Run the body of an async function in the page and return what it returns; a rejection is its text."""
+        wrapped = (
+            "const done = arguments[arguments.length - 1];"
+            f"(async (...args) => {{ {script} }})(...arguments).then(done, (error) => done(String(error)));"
+        )
+        return self.driver.execute_async_script(wrapped, *arguments)
+
+    def post(self, url: str, body: dict[str, Any], **more: Any) -> Any:
+        """Send a POST in cookie mode from the page that is open, with more options of `fetch`; a text is its error."""
+        return self.run(POST, url, body, more)
+
+    def type(self, name: str, text: str) -> None:
+        field = self.driver.find_element(By.NAME, name)
+        field.clear()
+        field.send_keys(text)
+
+    def click(self, selector: str) -> None:
+        self.driver.find_element(By.CSS_SELECTOR, selector).click()
+
+    def wait_for_text(self, selector: str, text: str) -> None:
+        """Wait until an element holds a text; raises TimeoutException after half a minute."""
+        WebDriverWait(self.driver, PATIENCE).until(
+            lambda driver: text in (driver.find_element(By.CSS_SELECTOR, selector).text or "")
+        )
+
+    def complaints(self) -> list[str]:
+        """Return what the browser has logged since it was last asked."""
+        entries: list[dict[str, str]] = self.driver.get_log("browser")  # type: ignore[no-untyped-call]
+        return [entry["message"] for entry in entries]
+
+
+class Site:
+    """A web server for pages of the tests. Each path of `pages` is HTML; `origin(host)` is its name for a browser."""
+
+    def __init__(self) -> None:
+        self.pages: dict[str, str] = {"/": "<!doctype html><title>empty</title>"}
+        pages = self.pages
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:  # the library's name
+                page = pages.get(self.path)
+                self.send_response(404 if page is None else 200)
+                self.send_header("Content-Type", "text/html; charset=utf-8")
+                self.end_headers()
+                self.wfile.write((page or "").encode())
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def origin(self, host: str = "localhost") -> str:
+        return f"http://{host}:{self._server.server_port}"
