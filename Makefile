@@ -1,7 +1,7 @@
 # One word per job; `make` alone lists them. Needs Python 3.11 or newer, and nothing else.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test fuzz torture check lock image clean
+.PHONY: help run test fuzz torture check audit sbom lock image clean
 
 # The first Python that runs (a pyenv shim may stand on the PATH and not run), is new enough and can make a virtualenv.
 usable := -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))'
@@ -38,6 +38,12 @@ check: .venv/.dev ## Lint, formatting, types, import walls and the locks
 	@echo 'locks: they satisfy pyproject.toml, without ecdsa, pyasn1 and rsa, and name no address'
 	@! .venv/bin/python -m pip check | grep -vE '^python-jose [0-9.]+ requires (ecdsa|pyasn1|rsa), which is not installed'
 	@! grep -nE '^(ecdsa|pyasn1|rsa)==|://' requirements*.lock
+
+audit: .venv/.dev ## Look every pin of the locks up among the known vulnerabilities
+	.venv/bin/python -m supply.audit $(ARGS)
+
+sbom: .venv/.dev ## Write sbom.json, the image's bill of materials; DPKG_STATUS=FILE adds the Debian packages of the image
+	.venv/bin/python -m supply.sbom $(if $(DPKG_STATUS),--dpkg-status $(DPKG_STATUS)) > sbom.json
 
 lock: .venv/.dev ## Recompile the locks; `make lock UPGRADE=--upgrade` moves the pins to today's versions
 	.venv/bin/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
