@@ -12,15 +12,24 @@ import pytest
 
 from auth_service.main import create_app
 from auth_service.settings import DatabaseSettings, Settings
+from tests.support import roles
 from tests.support.client import PASSWORD, Client
 from tests.support.polling import eventually
 from tests.support.postgres import Cluster, Postgres, external
-from tests.support.server import run_command
 
 SECRET = "dGVzdHMgb25seTogMzIgYnl0ZXMgb3IgbW9yZSwgYXMgYXNrZWQ"
 FAST_HASHING: dict[str, Any] = {"argon2_memory_kib": 64, "argon2_time_cost": 1}
 
 MakeClient = Callable[..., Awaitable[Client]]
+
+
+def pytest_report_header() -> str | None:
+    url = os.environ.get("TEST_DATABASE_URL")
+    if not url:
+        return None
+    if roles.may_make_roles(external(url)):
+        return "TEST_DATABASE_URL: the service runs as auth_tests_app"
+    return "TEST_DATABASE_URL: its role may not make roles, so the service runs as it: least privilege is NOT shown"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -53,18 +62,17 @@ def postgres(request: pytest.FixtureRequest) -> Postgres:
 
 @pytest.fixture(scope="session")
 def migrated_template(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The name of a database that the real migrations made, to be copied for each test."""
+    """The name of a database with the real migrations and the grants of the roles, to be copied for each test."""
     name = f"template_{uuid4().hex}"
-    postgres.create_database(name)
-    done = run_command("migrate", env=environment(postgres.url(name)), cwd=tmp_path_factory.mktemp("migrate"))
-    assert done.returncode == 0, done.stdout + done.stderr
+    roles.prepare(postgres, name, environment, tmp_path_factory.mktemp("migrate"))
     yield name
     postgres.drop_database(name)
+    roles.drop_roles(postgres)
 
 
 @pytest.fixture
 def postgres_url(postgres: Postgres, migrated_template: str) -> Iterator[str]:
-    """The URL of a fresh database with the schema at head."""
+    """The URL of a fresh database with the schema at head, for a test's own SQL; the service connects as `auth_app`."""
     name = f"test_{uuid4().hex}"
     postgres.create_database(name, template=migrated_template)
     yield postgres.url(name)
@@ -81,9 +89,12 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 def environment(url: str, **extra: str) -> dict[str, str]:
-    """The environment of a real process: its database, a secret, and hashing that does not slow the tests down."""
+    """The environment of a real process: its database, a secret, and hashing that does not slow the tests down.
+
+    It runs as `auth_app` where the database knows that role, unless the URL names another role of the service.
+    """
     return {
-        "DATABASE_URL": url,
+        "DATABASE_URL": roles.as_role(url, "app"),
         "AUTH_SECRET_KEY": SECRET,
         "AUTH_PASSWORD__ARGON2_MEMORY_KIB": "64",
         "AUTH_PASSWORD__ARGON2_TIME_COST": "1",
@@ -93,7 +104,7 @@ def environment(url: str, **extra: str) -> dict[str, str]:
 
 def make_settings(url: str, **groups: Any) -> Settings:
     """Settings for an app in this process; `database={...}` adds to the database's."""
-    database = DatabaseSettings(DATABASE_URL=url, _env_file=None, **groups.pop("database", {}))
+    database = DatabaseSettings(DATABASE_URL=roles.as_role(url, "app"), _env_file=None, **groups.pop("database", {}))
     groups["password"] = {**FAST_HASHING, **groups.get("password", {})}
     return Settings(database=database, _env_file=None, **{"secret_key": SECRET, **groups})
 

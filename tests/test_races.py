@@ -7,16 +7,17 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import environment
+from tests.support import roles
 from tests.support.client import Client
 from tests.support.gate import Gate, gate
 from tests.support.postgres import Cluster
-from tests.support.server import Server, run_command
+from tests.support.server import Server
 from tests.support.sql import run_sql
 from tests.support.two_processes import RACERS, client_of, connections, two_processes
 
 COUNT_UPDATES = """
 CREATE SEQUENCE updates;
-CREATE FUNCTION count_update() RETURNS trigger LANGUAGE plpgsql
+CREATE FUNCTION count_update() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 AS 'BEGIN PERFORM nextval(''updates''); RETURN NEW; END';
 CREATE TRIGGER count_updates BEFORE UPDATE ON refresh_tokens FOR EACH ROW EXECUTE FUNCTION count_update();
 """
@@ -30,10 +31,9 @@ def roomy_url(tmp_path: Path) -> Iterator[str]:
     with Cluster.create() as cluster:
         cluster.execute(f"ALTER SYSTEM SET max_connections = {2 * RACERS + 20}")
         cluster.restart()
-        migrated = run_command("migrate", env=environment(cluster.url("postgres")), cwd=tmp_path)
-        assert migrated.returncode == 0, migrated.stderr
-        cluster.execute(COUNT_UPDATES)
-        yield cluster.url("postgres")
+        roles.prepare(cluster, "auth", environment, tmp_path)
+        cluster.execute(COUNT_UPDATES, "auth")
+        yield cluster.url("auth")
 
 
 async def test_two_hundred_refreshes_at_once_with_one_token_give_one_successor(roomy_url: str, tmp_path: Path) -> None:

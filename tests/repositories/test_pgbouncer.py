@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from tests.conftest import environment
-from tests.support import pgbouncer
+from tests.support import pgbouncer, roles
 from tests.support.client import Client
 from tests.support.pgbouncer import PgBouncer
 from tests.support.postgres import Cluster
@@ -29,23 +29,32 @@ def pooler(cluster: Cluster) -> Iterator[PgBouncer]:
 
 @pytest.fixture
 def direct_url(cluster: Cluster) -> Iterator[str]:
-    """An empty database, reached without PgBouncer."""
+    """A database with the roles of the service and nothing in it, reached without PgBouncer."""
     name = f"pooled_{uuid4().hex}"
-    cluster.create_database(name)
+    roles.make_roles(cluster, name)
     yield cluster.url(name)
     cluster.drop_database(name)
 
 
 @pytest.fixture
-def pooled(pooler: PgBouncer, direct_url: str) -> dict[str, str]:
-    """The environment of a service that knows that it talks to PgBouncer."""
-    return environment(pooler.url(direct_url.rpartition("/")[2]), DB_PGBOUNCER="true")
+def owner(pooler: PgBouncer, direct_url: str) -> dict[str, str]:
+    """The environment of a migration through PgBouncer."""
+    return environment(pooler.url(direct_url.rpartition("/")[2], "auth_owner"), DB_PGBOUNCER="true")
 
 
 @pytest.fixture
-async def client(pooled: dict[str, str], tmp_path: Path) -> AsyncIterator[Client]:
+def pooled(pooler: PgBouncer, direct_url: str) -> dict[str, str]:
+    """The environment of a service that knows that it talks to PgBouncer."""
+    return environment(pooler.url(direct_url.rpartition("/")[2], "auth_app"), DB_PGBOUNCER="true")
+
+
+@pytest.fixture
+async def client(
+    cluster: Cluster, direct_url: str, owner: dict[str, str], pooled: dict[str, str], tmp_path: Path
+) -> AsyncIterator[Client]:
     """A client of a service with two workers, on a schema that was migrated through PgBouncer."""
-    assert run_command("migrate", env=pooled, cwd=tmp_path).stdout == "applied: 0001, 0002\n"
+    assert run_command("migrate", env=owner, cwd=tmp_path).stdout == "applied: 0001, 0002\n"
+    roles.grant(cluster, direct_url.rpartition("/")[2])
     with Server(pooled, tmp_path, workers=2) as server:
         await asyncio.to_thread(server.wait_ready, 60)
         async with Client(base_url=server.base_url, trust_env=False, timeout=10) as client:
@@ -87,14 +96,14 @@ async def journey(client: Client, email: str) -> str:
     return str(newest["refresh_token"])
 
 
-async def test_five_migrators_at_once_through_a_pooler_all_succeed(pooled: dict[str, str], tmp_path: Path) -> None:
-    runs = [asyncio.to_thread(run_command, "migrate", env=pooled, cwd=tmp_path) for _ in range(5)]
+async def test_five_migrators_at_once_through_a_pooler_all_succeed(owner: dict[str, str], tmp_path: Path) -> None:
+    runs = [asyncio.to_thread(run_command, "migrate", env=owner, cwd=tmp_path) for _ in range(5)]
     done = await asyncio.gather(*runs)
     assert [(run.returncode, run.stderr) for run in done] == [(0, "")] * 5
     assert [run.stdout for run in done].count("applied: 0001, 0002\n") == 1
 
 
-async def test_without_the_setting_it_does_not_work(pooled: dict[str, str], tmp_path: Path) -> None:
-    done = run_command("migrate", env={**pooled, "DB_PGBOUNCER": "false"}, cwd=tmp_path)
+async def test_without_the_setting_it_does_not_work(owner: dict[str, str], tmp_path: Path) -> None:
+    done = run_command("migrate", env={**owner, "DB_PGBOUNCER": "false"}, cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith("Error: The database does not answer just now")

@@ -6,10 +6,11 @@ from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Self
 
+from . import roles
 from .polling import eventually
 from .postgres import Cluster
 from .processes import events
-from .server import Server, run_command
+from .server import Server
 
 DATABASE = "auth"
 DELAY = 3.0  # seconds that the standby shows everything late; what it has received, it applies when promoted
@@ -31,11 +32,9 @@ class Scene:
         """
         with ExitStack() as stack:
             primary = stack.enter_context(Cluster.create())
-            primary.create_database(DATABASE)
+            roles.prepare(primary, DATABASE, lambda url: {**env, "DATABASE_URL": url}, folder)
             standby = stack.enter_context(primary.standby(delay))
             env = {**env, "DATABASE_URL": url_of(primary, standby)}
-            migrated = run_command("migrate", env=env, cwd=folder)
-            assert migrated.returncode == 0, migrated.stderr
             processes = [stack.enter_context(Server(env, folder)) for _ in range(2)]
             scene = cls(primary, standby, processes)
             await scene.ready()
@@ -89,4 +88,4 @@ class Scene:
 
 def url_of(*servers: Cluster) -> str:
     hosts = ",".join(f"127.0.0.1:{server.port}" for server in servers)
-    return f"postgresql://postgres@{hosts}/{DATABASE}?target_session_attrs=read-write"
+    return f"postgresql://auth_app@{hosts}/{DATABASE}?target_session_attrs=read-write"

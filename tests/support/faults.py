@@ -8,11 +8,12 @@ from typing import Any, Self
 
 import asyncpg
 
+from . import roles
 from .postgres import Cluster
-from .server import Server, run_command
+from .server import Server
 from .tcp_proxy import TcpProxy
 
-ROLE = "service"
+ROLE = "auth_app"
 DATABASE = "auth"
 
 
@@ -30,10 +31,8 @@ class Scene:
     def set_up(cls, environment: Callable[..., dict[str, str]], folder: Path, **settings: str) -> Iterator[Self]:
         """Set everything up with the schema at head; `environment` makes the service's of a URL and the settings."""
         with Cluster.create() as cluster, TcpProxy(cluster.port) as proxy:
-            cluster.execute(f"CREATE ROLE {ROLE} LOGIN; CREATE DATABASE {DATABASE} OWNER {ROLE}")
+            roles.prepare(cluster, DATABASE, environment, folder)
             env = environment(f"postgresql://{ROLE}@127.0.0.1:{proxy.port}/{DATABASE}", **settings)
-            migrated = run_command("migrate", env=env, cwd=folder)
-            assert migrated.returncode == 0, migrated.stderr
             with Server(env, folder) as server:
                 yield cls(cluster, proxy, server, folder)
 

@@ -10,16 +10,19 @@ from typing import Self
 from .postgres import Cluster, new_folder, unprivileged
 from .server import free_port, wait_until
 
+USERS = ("postgres", "auth_owner", "auth_app", "auth_cleanup")
+
 # ignore_startup_parameters and the like stay at their defaults: a client that needs more than them shall fail.
 _CONFIG = """\
 [databases]
-* = host=127.0.0.1 port={server_port} user=postgres
+* = host=127.0.0.1 port={server_port}
 
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = {port}
 unix_socket_dir =
-auth_type = any
+auth_type = trust
+auth_file = {users}
 pool_mode = transaction
 default_pool_size = {pool_size}
 max_client_conn = 200
@@ -39,7 +42,7 @@ class PgBouncer:
 
     def __init__(self, cluster: Cluster, *, pool_size: int = 2) -> None:
         self.port = free_port()
-        self._settings = _CONFIG.format(server_port=cluster.port, port=self.port, pool_size=pool_size)
+        self._numbers = {"server_port": cluster.port, "port": self.port, "pool_size": pool_size}
         self._folder: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -54,9 +57,9 @@ class PgBouncer:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def url(self, database: str) -> str:
+    def url(self, database: str, user: str = "postgres") -> str:
         """Return the URL of a database of the cluster as reached through PgBouncer."""
-        return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
+        return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
 
     def start(self, timeout: float = 10) -> None:
         """Start PgBouncer and wait until it listens.
@@ -86,8 +89,11 @@ class PgBouncer:
 
     def _spawn(self, program: str, folder: Path) -> subprocess.Popen[bytes]:
         config = folder / "pgbouncer.ini"
-        config.write_text(self._settings, encoding="utf-8")
-        config.chmod(0o644)
+        users = folder / "users.txt"
+        users.write_text("".join(f'"{user}" ""\n' for user in USERS), encoding="utf-8")
+        config.write_text(_CONFIG.format(**self._numbers, users=users), encoding="utf-8")
+        for file in (users, config):
+            file.chmod(0o644)
         with (folder / "log").open("wb") as log:
             return subprocess.Popen(
                 [program, config],

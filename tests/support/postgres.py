@@ -20,6 +20,7 @@ from urllib.parse import quote, urlsplit
 
 import psutil
 
+from .roles import inherit
 from .server import free_port, wait_until
 
 _SETTINGS = (
@@ -84,6 +85,8 @@ class Postgres:
     PostgresError when the program fails and subprocess.TimeoutExpired when it takes longer than 60 seconds.
     """
 
+    role_prefix = "auth_tests_"
+
     def __init__(self, url: str) -> None:
         self._url = urlsplit(url)._replace(scheme="postgresql")
         self._maintenance = self._url.path.lstrip("/") or "postgres"
@@ -104,6 +107,8 @@ class Postgres:
         """Create a database, as a copy of `template` if one is named (to which nobody may be connected)."""
         suffix = f" TEMPLATE {_identifier(template)}" if template else ""
         self.execute(f"CREATE DATABASE {_identifier(name)}{suffix}")
+        if template:
+            inherit(self.url(name), self.url(template))
 
     def drop_database(self, name: str) -> None:
         """Drop a database if it exists, ending its connections."""
@@ -123,6 +128,8 @@ class Cluster(Postgres):
 
     As a context manager it starts with the block and is destroyed after it.
     """
+
+    role_prefix = "auth_"
 
     def __init__(self, folder: Path, port: int) -> None:
         super().__init__(f"postgresql://postgres@127.0.0.1:{port}/postgres")

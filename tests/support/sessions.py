@@ -10,7 +10,7 @@ from sqlalchemy import insert, select
 from auth_service.models import REFRESH_TOKENS, USERS
 from auth_service.repositories import migrator
 from auth_service.repositories.database import Database
-from tests.conftest import make_settings
+from auth_service.settings import DatabaseSettings
 from tests.support.sql import run_sql
 
 HOUR = timedelta(hours=1)
@@ -25,8 +25,8 @@ FROM generate_series(1, $1::int) AS number
 
 @asynccontextmanager
 async def opened(url: str) -> AsyncIterator[Database]:
-    """A database with its schema at head, closed after the block."""
-    database = Database(make_settings(url).database)
+    """A database with its schema at head, for whoever the URL names, closed after the block."""
+    database = Database(DatabaseSettings(DATABASE_URL=url, _env_file=None))
     try:
         await database.run_sync(migrator.upgrade, migrator.BUDGET)
         yield database

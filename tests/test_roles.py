@@ -1,0 +1,114 @@
+"""What the roles of `deploy/sql/` may not do: who speaks SQL through the service gets no further than the service."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from tests.conftest import environment
+from tests.support import roles
+from tests.support.client import Client
+from tests.support.postgres import Cluster
+from tests.support.server import Server, run_command
+from tests.support.sql import run_sql
+
+DENIED_TO_EVERY_ROLE = [
+    "CREATE TABLE mine ()", "CREATE SCHEMA mine", "CREATE TEMP TABLE users ()", "CREATE LANGUAGE mine HANDLER mine",
+    "CREATE FUNCTION mine() RETURNS int LANGUAGE sql AS 'SELECT 1'", "CREATE ROLE mine", "CREATE DATABASE mine",
+    "ALTER TABLE users ADD COLUMN mine int", "ALTER TABLE users DISABLE TRIGGER ALL", "ALTER ROLE auth_app SUPERUSER",
+    "DROP TABLE users", "DROP TRIGGER remember_deleted_session ON refresh_tokens", "TRUNCATE users CASCADE",
+    "UPDATE alembic_version SET version_num = '0000'", "SET ROLE auth_owner",
+    "COPY users FROM PROGRAM 'id'", "COPY (SELECT 1) TO PROGRAM 'id'", "COPY (SELECT 1) TO '/tmp/mine'",
+    "SELECT pg_read_file('/etc/passwd')", "SELECT lo_import('/etc/passwd')", "SELECT pg_ls_dir('.')",
+    "SELECT * FROM elsewhere.secrets", "SELECT * FROM public.unnamed", "SELECT rolpassword FROM pg_authid",
+    "SET session_replication_role = replica", "DELETE FROM users", "SELECT pg_reload_conf()",
+]  # fmt: skip
+DENIED_TO_THE_SERVICE = [
+    "UPDATE users SET role = 'admin'", "UPDATE users SET id = gen_random_uuid()", "UPDATE users SET email = 'x'",
+    "UPDATE deleted_sessions SET deleted_at = now()", "SELECT public.unnamed()",
+]  # fmt: skip
+DENIED_TO_THE_CLEAN_UP = [
+    "SELECT id FROM users", "SELECT hashed_password FROM users", "UPDATE users SET is_active = true",
+    "INSERT INTO users (id) VALUES (gen_random_uuid())", "SELECT * FROM signing_keys", "DELETE FROM signing_keys",
+    "SELECT secret_hash FROM refresh_tokens", "SELECT user_id FROM refresh_tokens", "SELECT ip FROM refresh_tokens",
+    "UPDATE refresh_tokens SET expires_at = now() + interval '1 year'", "UPDATE refresh_tokens SET revoked_at = NULL",
+    "UPDATE refresh_tokens SET generation = 0", "SELECT session_id FROM deleted_sessions", "SELECT public.unnamed()",
+]  # fmt: skip
+NOT_OURS = """
+CREATE SCHEMA elsewhere; CREATE TABLE elsewhere.secrets (); SET ROLE auth_owner; CREATE TABLE public.unnamed ();
+CREATE FUNCTION public.unnamed() RETURNS int LANGUAGE sql AS 'SELECT 1';
+"""
+
+
+@pytest.fixture(scope="module")
+def owned_url(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A database made by the files of `deploy/sql/`, with things in it that they do not name."""
+    name = f"roles_{uuid4().hex}"
+    roles.prepare(cluster, name, environment, tmp_path_factory.mktemp("roles"))
+    cluster.execute(NOT_OURS, name)
+    yield cluster.url(name)
+    cluster.drop_database(name)
+
+
+@asynccontextmanager
+async def connected(url: str, role: roles.Role) -> AsyncIterator[Any]:
+    connection = await asyncpg.connect(roles.as_role(url, role))
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize(
+    ("role", "statements"),
+    [
+        ("app", DENIED_TO_EVERY_ROLE + DENIED_TO_THE_SERVICE),
+        ("cleanup", DENIED_TO_EVERY_ROLE + DENIED_TO_THE_CLEAN_UP),
+    ],
+)
+async def test_an_injected_statement_gets_no_further_than_the_role(
+    owned_url: str, role: roles.Role, statements: list[str]
+) -> None:
+    async with connected(owned_url, role) as connection:
+        assert await connection.fetchval("SELECT current_user") == f"auth_{role}"
+        for statement in statements:
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                pytest.fail(f"{statement}: {await connection.execute(statement)}")
+
+
+async def test_only_the_three_roles_may_connect(cluster: Cluster, owned_url: str) -> None:
+    cluster.execute("CREATE ROLE stranger LOGIN")
+    try:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await asyncpg.connect(owned_url.replace("postgres@", "stranger@"))
+    finally:
+        cluster.execute("DROP ROLE stranger")
+
+
+@pytest.mark.parametrize("role", ["app", "cleanup"])
+async def test_a_session_of_a_role_has_its_time_outs_and_a_safe_search_path(owned_url: str, role: roles.Role) -> None:
+    async with connected(owned_url, role) as connection:
+        names = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "search_path", "jit")
+        found = [await connection.fetchval(f"SHOW {name}") for name in names]
+    assert found == ["2s", "700ms", "10s", "public, pg_temp", "off"]
+
+
+async def test_the_service_and_the_clean_up_connect_as_their_roles(owned_url: str, tmp_path: Path) -> None:
+    with Server(environment(owned_url), tmp_path) as server:
+        server.wait_ready(60)
+        async with Client(base_url=server.base_url, trust_env=False) as client:
+            (await client.register("ada@example.com")).raise_for_status()
+            await client.sign_in()
+        ours = "SELECT DISTINCT usename::text FROM pg_stat_activity WHERE application_name = 'auth_service'"
+        assert await run_sql(owned_url, ours) == [("auth_app",)]
+    for age in ("1 minute", "1 day"):  # the younger leaves its id behind, which is a row in another table
+        await run_sql(owned_url, f"UPDATE refresh_tokens SET expires_at = now() - interval '{age}'")
+        env = environment(roles.as_role(owned_url, "cleanup"))
+        cleaned = run_command("cleanup", "--json", env=env, cwd=tmp_path)
+        assert cleaned.returncode == 0, cleaned.stderr
+        assert '"left": 0' in cleaned.stdout
+    assert await run_sql(owned_url, "SELECT count(*) FROM refresh_tokens") == [(0,)]
