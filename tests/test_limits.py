@@ -52,7 +52,7 @@ def test_the_smallest_limit_of_the_groups_around_a_process_holds(tmp_path: Path)
         ("0::/\n", {"cpu.max": "max 100000\n", "memory.max": "max\n"}),
         ("4:memory:/docker/0815\n3:cpu:/docker/0815\n0::/\n", {"memory/docker/0815/memory.limit_in_bytes": "1048576"}),
         ("4:memory:/docker/0815\n", {"unified/cgroup.controllers": "hugetlb\n"}),
-        ("0::/../../elsewhere\n", {"elsewhere/memory.max": "1048576\n", "cpu.max": "max 100000\n"}),
+        ("0::/../../elsewhere\n", {"../memory.max": "1048576\n", "cpu.max": "max 100000\n"}),
         ("0::/\n", {"cpu.max": "\n", "memory.max": "many\n"}),
         ("", {"cpu.max": "max"}),
     ],

@@ -14,6 +14,9 @@ from auth_service.api.problems import MalformedJson, UnsupportedMediaType
 from auth_service.errors import InvalidInput
 from auth_service.services.hashing import departure
 
+# Refused at the door when no password could be hashed in time: to read and parse a flood first would double its cost.
+HASHING = frozenset({"/auth/login", "/auth/register", "/auth/me/password"})
+
 
 class StrictJsonRoute(APIRoute):
     """A route whose body is checked before FastAPI looks at it."""
@@ -24,6 +27,8 @@ class StrictJsonRoute(APIRoute):
             return handle
 
         async def check_and_handle(request: Request) -> Response:
+            if self.path in HASHING:
+                request.app.state.services.lane.ensure_room()
             _require_json(request)
             strict = _StrictRequest(request.scope, request.receive)
             strict.document = parse(await strict.body())

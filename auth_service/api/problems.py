@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, Match
 from auth_service.api import cookies
 from auth_service.api.problem_table import PROBLEMS, Problem
 from auth_service.errors import (
+    HashingOverloaded,
     InsufficientRole,
     InvalidAccessToken,
     InvalidInput,
@@ -121,7 +122,9 @@ def install(  # three small handlers, one for each family
         if not isinstance(error, Refused):
             raise error
         if isinstance(error, Unavailable):
-            log.warning("request.unavailable", code=error.code, caused_by=causes_of(error))
+            # A flood is counted (/metrics), not told line by line: that would cost a quarter of refusing it.
+            tell = log.debug if isinstance(error, HashingOverloaded) else log.warning
+            tell("request.unavailable", code=error.code, caused_by=causes_of(error))
         return answer(error, base_url, cookies.on_refusal(error, request))
 
     async def invalid(_request: Request, error: Exception) -> Response:

@@ -3,7 +3,6 @@
 import asyncio
 import math
 import os
-import statistics
 import sys
 import threading
 import time
@@ -12,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 from auth_service.errors import HashingOverloaded
@@ -19,7 +19,7 @@ from auth_service.settings import HashingSettings
 
 Result = TypeVar("Result")
 
-REMEMBERED = 16  # hashes; one that stood still together with the machine does not move their median
+REMEMBERED = 16  # hashes, of which the longest is left out of the mean: it may have stood still with the machine
 POLITENESS = 10  # added to the niceness of the threads: whoever answers requests comes first
 LONGEST_RETRY_AFTER = 60  # seconds
 
@@ -94,7 +94,7 @@ class HashingLane:
         try:
             async with asyncio.timeout(self._deadline) as limit:
                 if watch:
-                    watch.add_done_callback(lambda _: limit.reschedule(0))
+                    watch.add_done_callback(partial(_cut_short, limit))
                 yield
         except TimeoutError:
             if watch and watch.done():
@@ -110,7 +110,8 @@ class HashingLane:
         self.seconds += seconds
         self._left_at = asyncio.get_running_loop().time()
         self._recent.append(self._left_at - since)
-        self._duration = statistics.median(self._recent)
+        counted = sorted(self._recent)[: max(1, len(self._recent) - 1)]
+        self._duration = sum(counted) / len(counted)
         self._slots.release()
 
     def _overloaded(self) -> HashingOverloaded:
@@ -122,6 +123,13 @@ class HashingLane:
     def close(self) -> None:
         """Let the threads end; what still waits is dropped."""
         self._executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _cut_short(wait: asyncio.Timeout, departed: "asyncio.Task[NoReturn]") -> None:
+    """End a wait when its caller has gone; if it is over already, nobody asks what became of the caller."""
+    if not departed.cancelled() and departed.exception():
+        with suppress(RuntimeError):
+            wait.reschedule(0)
 
 
 def _be_polite() -> None:

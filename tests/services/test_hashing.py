@@ -5,7 +5,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
@@ -146,6 +146,27 @@ async def test_who_is_not_there_to_be_answered_any_more_leaves_their_place_to_ot
         lane.ensure_room()
         work.end.set()
         await running
+
+
+async def test_who_waited_for_their_turn_leaves_nothing_behind() -> None:
+    """No task that still watches the caller, and no complaint of one."""
+    work, complaints = Work(), list[dict[str, Any]]()
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, complaint: complaints.append(complaint))
+
+    async def stay() -> NoReturn:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    with opened(work, deadline=FOR_EVER) as lane:
+        running = await work.occupy(lane)
+        departure.set(stay)
+        waiter = asyncio.create_task(lane.run(work))
+        await eventually(has_waiting, lane, 1)
+        work.end.set()
+        assert {await running, await waiter} == {"hashed"}
+        await asyncio.sleep(0)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert complaints == []
 
 
 async def test_a_caller_who_goes_away_while_the_thread_works_leaves_it_busy() -> None:

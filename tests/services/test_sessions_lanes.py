@@ -14,11 +14,15 @@ from tests.support.client import PASSWORD, Client
 from tests.support.gate import gate
 from tests.support.polling import eventually
 from tests.support.processes import events
+from tests.support.raw_http import exchange
 from tests.support.server import Server
 from tests.support.sql import run_sql
 
 SLOW_HASH = {"AUTH_PASSWORD__ARGON2_MEMORY_KIB": "19456", "AUTH_PASSWORD__ARGON2_TIME_COST": "100"}
 INTERNAL = "internal-token-of-the-tests"
+LOGIN_WITHOUT_ITS_BODY = (
+    b"POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n"
+)
 OURS = "SELECT state FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'auth_service'"
 on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
@@ -95,6 +99,8 @@ async def test_a_flood_is_refused_before_it_costs_the_database_anything(
         hashing = asyncio.create_task(client.login())
         await eventually(has_reserved_the_attempt, database_url)
         await locked.close("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
+        unread = await asyncio.to_thread(exchange, client.base_url.port or 80, LOGIN_WITHOUT_ITS_BODY)
+        assert (unread.status, unread.json()["code"]) == (503, "overloaded"), "nor is it read"
         refused = [
             await client.login(),
             await client.register("grace@example.com"),
