@@ -72,6 +72,6 @@ class RefreshLoad:
         except httpx.HTTPError as error:
             return type(error).__name__
         if answer.status_code != httpx.codes.OK:
-            return f"{answer.status_code} {answer.text}"
+            return f"{answer.status_code} {answer.json()['code']}"
         self._tokens[number] = answer.json()["refresh_token"]
         return None
