@@ -114,7 +114,7 @@ class Service:
             tokens.refresh_absolute_lifetime,
             settings.sessions.max_per_user,
         )
-        policy = PasswordPolicy(settings.password)
+        policy = PasswordPolicy(settings.password, settings.base_url)
         passwords = Passwords(settings.password)
         self._lane_size = lane_size(settings, read_limits())
         self._database = database = Database(settings.database)

@@ -8,6 +8,8 @@ from auth_service.api.openapi import problems
 from auth_service.api.schemas import Account, ChangePasswordBody, RegisterBody
 from auth_service.models import User
 
+PASSWORD = ("password-too-short", "password-too-long", "password-blocklisted")
+
 router = APIRouter(prefix="/auth", tags=["accounts"], route_class=StrictJsonRoute)
 
 
@@ -16,13 +18,7 @@ router = APIRouter(prefix="/auth", tags=["accounts"], route_class=StrictJsonRout
     status_code=status.HTTP_201_CREATED,
     response_model=Account,
     responses=problems(
-        "account-exists",
-        "password-too-short",
-        "password-too-long",
-        "too-many-attempts",
-        "database-unavailable",
-        "overloaded",
-        body=True,
+        "account-exists", *PASSWORD, "too-many-attempts", "database-unavailable", "overloaded", body=True
     ),
 )
 async def register(body: RegisterBody, device: DeviceDep, services: ServicesDep) -> User:
@@ -43,15 +39,7 @@ async def me(bearer: BearerDep, services: ServicesDep) -> User:
 @router.post(
     "/me/password",
     status_code=status.HTTP_204_NO_CONTENT,
-    responses=problems(
-        *BEARER,
-        "invalid-credentials",
-        "password-too-short",
-        "password-too-long",
-        "too-many-attempts",
-        "overloaded",
-        body=True,
-    ),
+    responses=problems(*BEARER, *PASSWORD, "invalid-credentials", "too-many-attempts", "overloaded", body=True),
 )
 async def change_password(body: ChangePasswordBody, bearer: BearerDep, services: ServicesDep) -> None:
     """Set a new password. Every other session of the account ends; this one stays."""

@@ -114,6 +114,12 @@ PROBLEMS: dict[str, Problem] = {
         "Password too long",
         "Choose a shorter password; nothing is ever cut off silently.",
     ),
+    "password-blocklisted": Problem(
+        422,
+        "Password easily guessed",
+        "The password is common or has leaked somewhere, or is hardly more than a name, a repetition or a row of keys. "
+        "Choose another; no kind of character is asked for.",
+    ),
     "too-many-attempts": Problem(
         429,
         "Too many attempts",

@@ -45,7 +45,7 @@ class Accounts:
             "username": username.strip() if username is not None else None,
             "username_canonical": canonical_username(username) if username is not None else None,
         }
-        secret = self._policy.accept("password", password)
+        secret = self._policy.accept("password", password, (email, username))
         await self._throttle.registration(address)
         hashed = await self._lane.run(lambda: self._passwords.hash(secret))
         user = await self._add({**values, "hashed_password": hashed})

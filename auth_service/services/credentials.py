@@ -47,12 +47,13 @@ class Credentials:
             InvalidAccessToken: the bearer's session has ended in the meantime.
             TooManyAttempts: the current one was wrong too often.
         """
-        accepted, given = self._policy.accept("new_password", new), canonical_password(current)
+        given = canonical_password(current)
         self._lane.ensure_room()
         async with self._database.statement() as tx:
             user = await tx.users.find_by_session(bearer.user_id, bearer.session_id)
         if user is None:
             raise InvalidAccessToken
+        accepted = self._policy.accept("new_password", new, (user.email, user.username))
         async with self._throttle.password(user.id) as attempt:
             right, _ = await self._lane.run(lambda: self._passwords.verify(given, user.hashed_password))
             if not right:

@@ -1,10 +1,12 @@
 """The groups: a field of group `tokens` is named `AUTH_TOKENS__FIELD`."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from auth_service.blocklist import is_table
 from auth_service.settings.values import ZERO, Duration, Group, NetworkList, OriginList
 
 MAX_ACCESS_LIFETIME = timedelta(minutes=10)
@@ -27,6 +29,17 @@ class PasswordSettings(Group):
     argon2_memory_kib: int = Field(19456, ge=64, le=4 * 1024 * 1024)
     argon2_time_cost: int = Field(2, ge=1, le=100)
     argon2_parallelism: int = Field(1, ge=1, le=64)
+    blocklist: Path | None = None
+
+    @field_validator("blocklist")
+    @classmethod
+    def _can_be_read(cls, path: Path | None) -> Path | None:
+        try:
+            if path is not None:
+                is_table(path)
+        except OSError as error:
+            raise ValueError(f"must be a file that can be read ({error.strerror})") from None
+        return path
 
 
 class HashingSettings(Group):

@@ -21,7 +21,10 @@ async def test_fewer_than_15_code_points_are_too_short(client: Client, password:
     assert answer.json()["errors"] == [{"field": "password", "reason": "password-too-short"}]
 
 
-@pytest.mark.parametrize("password", ["x" * 257, "\U0001f511" * 257, "e\u0301" * 257])
+ALPHABET = "the quick brown fox jumps over the lazy dog, "  # 45 code points
+
+
+@pytest.mark.parametrize("password", [(ALPHABET * 6)[:257], "\U0001f511" * 257, "e\u0301" * 257])
 async def test_more_than_256_code_points_are_too_long(client: Client, password: str) -> None:
     answer = await client.register("ada@example.com", password)
     assert_problem(answer, 422, "password-too-long")
@@ -31,11 +34,11 @@ async def test_more_than_256_code_points_are_too_long(client: Client, password: 
 @pytest.mark.parametrize(
     "password",
     [
-        "x" * 15,
+        ALPHABET[:15],
         "\U0001f511" * 15,
-        "x" * 256,
+        (ALPHABET * 6)[:256],
         "\U0001f511" * 256,
-        "e\u0301" * 256,
+        "e\u0301\u00e8" * 128,
         " " * 15 + "x",
         "'; DROP TABLE users; --",
         '"><script>alert(1)</script>',
@@ -76,7 +79,7 @@ async def test_the_policy_follows_its_settings(make_client: MakeClient) -> None:
     client = await make_client(password={"min_length": 8, "max_length": 64})
     assert_problem(await client.register("ada@example.com", "x" * 7), 422, "password-too-short")
     assert_problem(await client.register("ada@example.com", "x" * 65), 422, "password-too-long")
-    assert (await client.register("ada@example.com", "x" * 8)).status_code == 201
+    assert (await client.register("ada@example.com", "hijack42")).status_code == 201
 
 
 async def test_the_default_hash_is_argon2id_as_owasp_asks_with_a_salt_of_its_own(
