@@ -52,6 +52,7 @@ from auth_service.services.sessions import Sessions
 from auth_service.services.signing_keys import SigningKeys
 from auth_service.services.throttle import Throttle
 from auth_service.services.tokens import Tokens
+from auth_service.services.verification import Verifier
 from auth_service.settings import Settings, read_limits, read_settings
 
 log = structlog.get_logger()
@@ -138,8 +139,7 @@ class Service:
             tokens=RefreshTokens(secrets),
             keys=keys,
             revocations=revocations,
-            passwords=passwords,
-            lane=lane,
+            verifier=Verifier(passwords, lane),
             rules=rules,
             throttle=throttle,
         )

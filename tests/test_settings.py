@@ -66,6 +66,8 @@ WRONG: list[tuple[str, dict[str, str]]] = [
     ("AUTH_TOKENS", {"AUTH_TOKENS": "hunter2hunter2"}),
     ("AUTH_PASSWORD__MIN_LENGTH", {"AUTH_PASSWORD__MIN_LENGTH": "7"}),
     ("AUTH_PASSWORD__BLOCKLIST", {"AUTH_PASSWORD__BLOCKLIST": "/nowhere/hunter2hunter2"}),
+    ("AUTH_REGISTRATION__EXISTING", {"AUTH_REGISTRATION__EXISTING": "conceal"}),
+    ("AUTH_REGISTRATION__EXISTING", {"AUTH_REGISTRATION__EXISTING": "hunter2hunter2"}),
     ("AUTH_PROXY__TRUSTED", {"AUTH_PROXY__TRUSTED": "10.0.0.0/8,hunter2hunter2"}),
     ("AUTH_PROXY__TRUSTED", {"AUTH_PROXY__TRUSTED": "*"}),
     *(("AUTH_CORS__ORIGINS", {"AUTH_CORS__ORIGINS": origins}) for origins in WRONG_ORIGINS),

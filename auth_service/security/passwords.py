@@ -1,5 +1,6 @@
 """Password hashing: Argon2id for what we make, and the formats of the systems that people come from."""
 
+import re
 import secrets
 from typing import Any
 
@@ -20,6 +21,8 @@ LEGACY_SCHEMES = [
     "django_pbkdf2_sha256",
     "django_pbkdf2_sha1",
 ]
+# `m=19456,t=2,p=1`, or the rounds alone: a field of a hash that is neither its scheme, nor its salt, nor its digest.
+_PARAMETERS = re.compile(r"\d+|[a-z]+=\w+(,[a-z]+=\w+)*")
 
 
 class Passwords:
@@ -40,6 +43,12 @@ class Passwords:
         """Return a hash in PHC string format, with a random salt."""
         hashed: str = self._context.hash(password)
         return hashed
+
+    def recipe(self, hashed: str | None) -> str:
+        """Return the scheme and the parameters of a stored hash, which are what verifying it costs."""
+        stored = hashed or self._decoy
+        parameters = filter(_PARAMETERS.fullmatch, stored.split("$"))
+        return "$".join([self._context.identify(stored) or "unreadable", *parameters])
 
     def verify(self, password: str, hashed: str | None) -> tuple[bool, str | None]:
         """Return whether the password is right, and a new hash if the stored one is outdated.

@@ -13,13 +13,12 @@ from auth_service.identifiers import canonical_email, canonical_password, canoni
 from auth_service.models import EndReason, Session, SessionRules, User, Verdict, judge
 from auth_service.repositories.database import Database, retried
 from auth_service.repositories.faults import TransactionConflict
-from auth_service.security.passwords import Passwords
 from auth_service.security.refresh_tokens import PresentedToken, RefreshTokens, hash_secret, new_secret
 from auth_service.services.attempts import Attempt
-from auth_service.services.hashing import HashingLane
 from auth_service.services.revocations import Revocations
 from auth_service.services.signing_keys import SigningKeys
 from auth_service.services.throttle import Throttle
+from auth_service.services.verification import Verifier
 
 log = structlog.get_logger()
 
@@ -50,8 +49,7 @@ class Sessions:
         tokens: RefreshTokens,
         keys: SigningKeys,
         revocations: Revocations,
-        passwords: Passwords,
-        lane: HashingLane,
+        verifier: Verifier,
         rules: SessionRules,
         throttle: Throttle,
     ) -> None:
@@ -59,8 +57,7 @@ class Sessions:
         self._tokens = tokens
         self._keys = keys
         self._revocations = revocations
-        self._passwords = passwords
-        self._lane = lane
+        self._verifier = verifier
         self._rules = rules
         self._throttle = throttle
         self.outcomes: Counter[Verdict] = Counter()
@@ -69,17 +66,16 @@ class Sessions:
         """Open a session for whoever knows the password; exactly one of `email` and `username` is given.
 
         Raises:
-            InvalidCredentials: unknown account, wrong password and disabled account alike, after the same work.
+            InvalidCredentials: unknown account, wrong password and disabled account alike, after the same time.
             HashingOverloaded: there is no room in the lane; nothing was looked up.
             TooManyAttempts: before that work, for known and unknown accounts alike.
         """
-        self._lane.ensure_room()
+        self._verifier.ensure_room()
         user, name = await self._find_user(email, username)
         async with self._throttle.login(user.id if user else None, name, device.ip) as attempt:
-            secret = canonical_password(password)
-            stored = user.hashed_password if user else None
-            right, replacement = await self._lane.run(lambda: self._passwords.verify(secret, stored))
-            if user is None or not right or not user.is_active:
+            stored = user.hashed_password if user and user.is_active else None
+            right, replacement = await self._verifier.verify(canonical_password(password), stored)
+            if user is None or not right:
                 log.info("login.failed", user_id=str(user.id) if user else None)
                 raise InvalidCredentials
             await self._keys.signer()  # no session is opened that could not be answered

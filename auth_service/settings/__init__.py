@@ -21,6 +21,7 @@ from auth_service.settings.groups import (
     LogSettings,
     PasswordSettings,
     ProxySettings,
+    RegistrationSettings,
     RevocationSettings,
     SessionSettings,
     ThrottleSettings,
@@ -43,6 +44,7 @@ __all__ = [
     "LogSettings",
     "PasswordSettings",
     "ProxySettings",
+    "RegistrationSettings",
     "RevocationSettings",
     "SessionSettings",
     "Settings",
@@ -74,6 +76,7 @@ class Settings(BaseSettings):
     password: PasswordSettings = PasswordSettings()
     hashing: HashingSettings = HashingSettings()
     throttle: ThrottleSettings = ThrottleSettings()
+    registration: RegistrationSettings = RegistrationSettings()
     sessions: SessionSettings = SessionSettings()
     cleanup: CleanupSettings = CleanupSettings()
     keys: KeySettings = KeySettings()

@@ -42,6 +42,19 @@ class PasswordSettings(Group):
         return path
 
 
+class RegistrationSettings(Group):
+    """Whether registering tells that an address is taken: `reveal` with a 409, `conceal` in a mail to its owner."""
+
+    existing: Literal["reveal", "conceal"] = "reveal"
+
+    @field_validator("existing")
+    @classmethod
+    def _mail_is_needed(cls, value: str) -> str:
+        if value == "conceal":
+            raise ValueError("must be 'reveal': 'conceal' needs mail, which this version does not send")
+        return value
+
+
 class HashingSettings(Group):
     """The lane that password hashing has to itself. `threads` follow the container's limits unless set."""
 
