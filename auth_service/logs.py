@@ -85,10 +85,10 @@ def _foreign_message(_logger: WrappedLogger, _method: str, event: EventDict) -> 
 
 def _one_line(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Escape what could end a line or colour a terminal; an attacker's header must not write log lines of its own."""
-    return {key: _escaped(value) for key, value in event.items()}
+    return {key: escaped(value) for key, value in event.items()}
 
 
-def _escaped(value: Any) -> Any:
+def escaped(value: Any) -> Any:
     if isinstance(value, str) and not value.isprintable():
         return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in value)
     return value

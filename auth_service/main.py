@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from auth_service import __version__, logs
 from auth_service.api import (
@@ -24,7 +24,7 @@ from auth_service.api import (
     well_known,
 )
 from auth_service.api.cors import Cors
-from auth_service.api.dependencies import Services
+from auth_service.api.dependencies import Services, note_origin
 from auth_service.api.middleware import LastNet, Limits, RequestContext
 from auth_service.embedded_secret import with_secret
 from auth_service.errors import DatabaseUnavailable, Refused
@@ -38,6 +38,7 @@ from auth_service.security.keys import SecretKeys
 from auth_service.security.passwords import Passwords
 from auth_service.security.refresh_tokens import RefreshTokens
 from auth_service.services.accounts import Accounts
+from auth_service.services.audit import Audit
 from auth_service.services.bearers import Bearers
 from auth_service.services.cleanup import Cleanup
 from auth_service.services.credentials import Credentials
@@ -86,7 +87,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.services = service.services
     routers = [module.router for module in (accounts, sessions, own_sessions, well_known, health, inside, metrics)]
     for router in routers:
-        app.include_router(router)
+        app.include_router(router, dependencies=[Depends(note_origin)])
     openapi.install(app, serve=settings.serves_docs, more_paths=verify.describe())
     problems.install(app, settings.base_url, [route for router in routers for route in router.routes])
     app.add_middleware(Limits, base_url=settings.base_url)
@@ -131,7 +132,8 @@ class Service:
         self._health = Health(Probe(settings.database, database))
         self._jobs: set[asyncio.Task[None]] = set()
         self._lifecycle = KeyLifecycle(database, secrets, settings.keys.rotation_interval)
-        self._cleanup = Cleanup(database)
+        self._cleanup = Cleanup(database, settings.audit.retention)
+        audit = Audit(database)
         bearers = Bearers(database, keys, revocations)
         own_sessions = OwnSessions(database, revocations, rules)
         sessions = Sessions(
@@ -142,14 +144,20 @@ class Service:
             verifier=Verifier(passwords, lane),
             rules=rules,
             throttle=throttle,
+            audit=audit,
         )
         self.services = Services(
             settings=settings,
             accounts=Accounts(database=database, passwords=passwords, lane=lane, policy=policy, throttle=throttle),
             bearers=bearers,
             credentials=Credentials(
-                database=database, revocations=revocations, passwords=passwords, lane=lane, policy=policy,
+                database=database,
+                revocations=revocations,
+                passwords=passwords,
+                lane=lane,
+                policy=policy,
                 throttle=throttle,
+                audit=audit,
             ),
             own_sessions=own_sessions,
             revocations=revocations,

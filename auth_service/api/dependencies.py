@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
+import structlog
 from fastapi import Depends, Header
 from fastapi.security import HTTPBearer
 from starlette.requests import Request
 
 from auth_service.errors import InvalidInput, MissingAccessToken
+from auth_service.models import ORIGIN, Origin
 from auth_service.repositories.database import Database
 from auth_service.services.accounts import Accounts
 from auth_service.services.bearers import Bearer, Bearers
@@ -104,6 +106,12 @@ async def get_device(request: Request, services: "ServicesDep") -> Device:
     """Where the request comes from, as far as it can be believed."""
     agent = "".join(c for c in request.headers.get("user-agent", "") if c.isprintable())[:MAX_USER_AGENT]
     return Device(agent or None, _client_address(request, services.settings))
+
+
+async def note_origin(device: "DeviceDep") -> None:
+    """Let whatever this request writes to the security trail say where it came from."""
+    request_id = structlog.contextvars.get_contextvars().get("request_id")
+    ORIGIN.set(Origin(request_id, device.ip, device.user_agent))
 
 
 def _client_address(request: Request, settings: Settings) -> str | None:

@@ -9,6 +9,7 @@ import click
 import uvicorn
 
 from auth_service import __version__, logs
+from auth_service.cli.audit import audit
 from auth_service.cli.common import run_with_database, settings_or_exit
 from auth_service.cli.doctor import doctor
 from auth_service.cli.keys import keys
@@ -66,6 +67,7 @@ def serve(host: str, port: int, workers: int) -> None:
         sys.exit(1 if end.code else 0)
 
 
+main.add_command(audit)
 main.add_command(doctor)
 main.add_command(keys)
 main.add_command(users)
@@ -90,8 +92,8 @@ def cleanup(batch_size: int | None, time_budget: timedelta | None, dry_run: bool
     """Delete expired sessions. Runs at the same time are harmless: one works, the others stop."""
     size = batch_size or settings_or_exit().cleanup.batch_size
 
-    async def run(database: Database, _settings: Settings) -> CleanupReport:
-        job = Cleanup(database)
+    async def run(database: Database, settings: Settings) -> CleanupReport:
+        job = Cleanup(database, settings.audit.retention)
         if dry_run:
             return await job.survey()
         hidden = as_json or not sys.stderr.isatty()

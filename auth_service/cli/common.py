@@ -1,6 +1,8 @@
 """What every command does: read the settings, open the database, and tell in one line what went wrong."""
 
 import asyncio
+import getpass
+import os
 import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -10,6 +12,7 @@ import click
 from auth_service import logs
 from auth_service.embedded_secret import with_secret
 from auth_service.errors import InvalidInput, Refused
+from auth_service.models import ORIGIN, Origin
 from auth_service.repositories.database import Database
 from auth_service.settings import Settings, WrongSettingError, read_settings
 
@@ -40,6 +43,7 @@ def run_with_database(
     logs.configure(settings.log if tell else quiet, sys.stderr)  # the answer is on stdout
 
     async def run() -> Result:
+        ORIGIN.set(Origin(actor=f"cli:{_operator()}"))
         database = Database(settings.database)
         try:
             return await work(database, settings)
@@ -53,3 +57,11 @@ def run_with_database(
     except Refused as error:
         causes = logs.causes_of(error)  # "does not answer" may be a wrong password or a missing GRANT
         raise click.ClickException(" ".join([error.detail, *(f"({cause})" for cause in causes[-1:])])) from None
+
+
+def _operator() -> str:
+    """The name of the operating system's user; a container may have only its number."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # KeyError until Python 3.13
+        return str(os.getuid())

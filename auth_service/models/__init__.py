@@ -1,5 +1,6 @@
 """The tables, and the pure rules about them. A rule never reads a clock: it is told the time."""
 
+from auth_service.models.audit import AUDIT_FLOOR, ORIGIN, Origin, SecurityEvent
 from auth_service.models.keys import PUBLISHED_FIRST, RETIRED_FOR, KeyStep, due_steps
 from auth_service.models.sessions import (
     FAST_FORWARD_LIMIT,
@@ -13,11 +14,13 @@ from auth_service.models.sessions import (
     judge,
 )
 from auth_service.models.tables import (
+    AUDIT_EVENTS,
     DELETED_SESSIONS,
     REFRESH_TOKENS,
     SIGNING_KEYS,
     THROTTLES,
     USERS,
+    AuditEvent,
     DeletedSession,
     KeyState,
     RefreshToken,
@@ -40,6 +43,8 @@ from auth_service.models.types import UtcDateTime
 
 __all__ = [
     "ADDRESS_WINDOW",
+    "AUDIT_EVENTS",
+    "AUDIT_FLOOR",
     "DELETED_SESSIONS",
     "FAILURES_KEPT",
     "FAST_FORWARD_LIMIT",
@@ -47,6 +52,7 @@ __all__ = [
     "IDEMPOTENCY_WINDOW",
     "KNOWN_FOR",
     "MOST_IN_A_ROW",
+    "ORIGIN",
     "PUBLISHED_FIRST",
     "REFRESH_TOKENS",
     "RETIRED_FOR",
@@ -55,12 +61,15 @@ __all__ = [
     "THROTTLES",
     "USERS",
     "Allowance",
+    "AuditEvent",
     "DeletedSession",
     "EndReason",
     "KeyState",
     "KeyStep",
+    "Origin",
     "OwnSession",
     "RefreshToken",
+    "SecurityEvent",
     "Session",
     "SessionRules",
     "SigningKey",

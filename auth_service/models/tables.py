@@ -144,8 +144,32 @@ class Throttle(SQLModel, table=True):
     expires_at: datetime = Field(sa_type=UtcDateTime, index=True)
 
 
+class AuditEvent(SQLModel, table=True):
+    """One line of the security trail, which only grows: triggers refuse every change, and whole months are dropped.
+
+    No foreign key: the trail outlives the account.
+    """
+
+    __tablename__ = "audit_events"
+    __table_args__: ClassVar[Any] = (
+        Index("ix_audit_events_user_id_at", "user_id", "at"),
+        {"postgresql_partition_by": "RANGE (at)"},
+    )
+
+    at: datetime = Field(primary_key=True, sa_type=UtcDateTime)
+    id: UUID = Field(primary_key=True)
+    event: str = Field(sa_type=String(64))
+    user_id: UUID | None = None
+    session_id: UUID | None = None
+    ip: str | None = Field(default=None, sa_type=String(45))
+    user_agent: str | None = Field(default=None, sa_type=String(256))
+    request_id: str | None = Field(default=None, sa_type=String(128))
+    details: dict[str, str | int] = Field(sa_type=JSON)
+
+
 USERS = SQLModel.metadata.tables["users"]
 REFRESH_TOKENS = SQLModel.metadata.tables["refresh_tokens"]
 DELETED_SESSIONS = SQLModel.metadata.tables["deleted_sessions"]
 SIGNING_KEYS = SQLModel.metadata.tables["signing_keys"]
 THROTTLES = SQLModel.metadata.tables["throttles"]
+AUDIT_EVENTS = SQLModel.metadata.tables["audit_events"]

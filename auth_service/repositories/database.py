@@ -12,6 +12,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncTransaction
 
 from auth_service.errors import DatabaseUnavailable
+from auth_service.repositories.audit_events import AuditEvents
+from auth_service.repositories.audit_trail import AuditTrail
 from auth_service.repositories.clock import time_of
 from auth_service.repositories.ended_sessions import EndedSessions
 from auth_service.repositories.engine import make_engine
@@ -43,13 +45,15 @@ class Transaction:
 
     def __init__(self, connection: AsyncConnection) -> None:
         self.connection = connection
-        self.users = Users(connection)
-        self.refresh_tokens = RefreshTokens(connection)
-        self.user_sessions = UserSessions(connection)
+        self.audit = AuditEvents(connection)
+        self.audit_trail = AuditTrail(connection)
+        self.users = Users(connection, self.audit)
+        self.refresh_tokens = RefreshTokens(connection, self.audit)
+        self.user_sessions = UserSessions(connection, self.audit)
         self.ended_sessions = EndedSessions(connection)
         self.expired_sessions = ExpiredSessions(connection)
-        self.signing_keys = SigningKeys(connection)
         self.throttles = Throttles(connection)
+        self.signing_keys = SigningKeys(connection, self.audit)
 
     async def become_only_cleaner(self, budget: timedelta) -> bool:
         """Try to be the one clean-up at work until this transaction ends (a lock of the transaction survives a pooler).
@@ -103,7 +107,9 @@ class Database:
             DatabaseUnavailable: no connection, no answer within the budget, or a lost connection.
         """
         async with self._open(self._explicit, budget) as connection, connection.begin():
-            yield Transaction(connection)
+            tx = Transaction(connection)
+            yield tx
+        tx.audit.tell()
 
     @asynccontextmanager
     async def statement(self) -> AsyncIterator[Transaction]:
@@ -115,8 +121,10 @@ class Database:
             DatabaseUnavailable: as in `transaction()`.
         """
         async with self._open(self._single, None) as connection:
-            yield Transaction(connection)
+            tx = Transaction(connection)
+            yield tx
             await connection.commit()
+        tx.audit.tell()
 
     @asynccontextmanager
     async def _open(self, engine: AsyncEngine, budget: timedelta | None) -> AsyncIterator[AsyncConnection]:

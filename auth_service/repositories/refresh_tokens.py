@@ -27,10 +27,12 @@ from auth_service.models import (
     ROTATIONS_KEPT,
     USERS,
     EndReason,
+    SecurityEvent,
     Session,
     User,
     UtcDateTime,
 )
+from auth_service.repositories.audit_events import AuditEvents
 from auth_service.repositories.clock import time_of
 
 T = REFRESH_TOKENS.c
@@ -80,8 +82,9 @@ _ROTATE_ON = {
 
 
 class RefreshTokens:
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: AsyncConnection, audit: AuditEvents) -> None:
         self._connection = connection
+        self._audit = audit
         self._dialect = connection.dialect.name
 
     async def open(
@@ -106,8 +109,9 @@ class RefreshTokens:
             .with_for_update(read=True)
         )
         statement = insert(REFRESH_TOKENS).from_select(list(values), still_so)
-        row = (await self._connection.execute(statement.returning(*_RETURNED))).one_or_none()
-        return _alive(row, user.role) if row else None
+        opening = statement.returning(*_RETURNED)
+        rows = await self._audit.execute(opening, SecurityEvent.LOGIN_SUCCEEDED, user="user_id", session="id")
+        return _alive(rows[0], user.role) if rows else None
 
     async def rotate(
         self, secret_hash: bytes, generation: int, idempotency_hash: bytes | None, idle: timedelta
@@ -126,8 +130,8 @@ class RefreshTokens:
         row = (await self._connection.execute(self._session().where(T.secret_hash == secret_hash))).one_or_none()
         return Session(**row._mapping) if row else None  # noqa: SLF001  # a row as a mapping
 
-    async def revoke(self, secret_hash: bytes, reason: EndReason) -> tuple[UUID, UUID] | None:
-        """End a session and keep the reason; return its id and its user's.
+    async def revoke(self, secret_hash: bytes, reason: EndReason, **details: int) -> UUID | None:
+        """End a session and keep the reason; return its id.
 
         None if it is unknown, or had ended before: the reason of that stays.
         """
@@ -137,8 +141,9 @@ class RefreshTokens:
             .where(T.secret_hash == secret_hash, T.revoked_at.is_(None))
             .returning(T.id, T.user_id)
         )
-        row = (await self._connection.execute(statement)).one_or_none()
-        return (row.id, row.user_id) if row else None
+        event = SecurityEvent.SESSION_ENDED
+        rows = await self._audit.execute(statement, event, user="user_id", session="id", reason=reason, **details)
+        return rows[0].id if rows else None
 
     def _session(self) -> Select[Any]:
         current = and_(USERS.c.is_active, USERS.c.credential_epoch == T.credential_epoch)

@@ -8,15 +8,17 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from auth_service.models import SIGNING_KEYS, KeyState, SigningKey
+from auth_service.models import SIGNING_KEYS, KeyState, SecurityEvent, SigningKey
+from auth_service.repositories.audit_events import AuditEvents
 from auth_service.repositories.clock import time_of
 
 KEYS_LOCK = 4_711_003  # beside the locks of the migrators and of the clean-up
 
 
 class SigningKeys:
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: AsyncConnection, audit: AuditEvents) -> None:
         self._connection = connection
+        self._audit = audit
 
     async def list_all(self) -> Sequence[SigningKey]:
         """Every key that will sign, signs or still verifies, oldest first."""
@@ -35,23 +37,30 @@ class SigningKeys:
         now = time_of(self._connection)
         into = postgresql.insert if self._connection.dialect.name == "postgresql" else sqlite.insert
         statement = into(SIGNING_KEYS).values(**values, state=KeyState.ACTIVE, created_at=now, activated_at=now)
-        await self._connection.execute(statement.on_conflict_do_nothing())
+        first = statement.on_conflict_do_nothing().returning(SIGNING_KEYS.c.kid)
+        await self._audit.execute(first, SecurityEvent.KEY_ACTIVATED, kid=values["kid"])
 
     async def add_pending(self, values: dict[str, Any]) -> None:
         now = time_of(self._connection)
-        await self._connection.execute(insert(SIGNING_KEYS).values(**values, state=KeyState.PENDING, created_at=now))
+        statement = insert(SIGNING_KEYS).values(**values, state=KeyState.PENDING, created_at=now)
+        await self._audit.execute(
+            statement.returning(SIGNING_KEYS.c.kid), SecurityEvent.KEY_PUBLISHED, kid=values["kid"]
+        )
 
     async def retire(self, kid: str) -> None:
-        await self._set(kid, state=KeyState.RETIRED, retired_at=time_of(self._connection))
+        await self._set(kid, SecurityEvent.KEY_RETIRED, state=KeyState.RETIRED, retired_at=time_of(self._connection))
 
     async def activate(self, kid: str) -> None:
-        await self._set(kid, state=KeyState.ACTIVE, activated_at=time_of(self._connection))
+        await self._set(kid, SecurityEvent.KEY_ACTIVATED, state=KeyState.ACTIVE, activated_at=time_of(self._connection))
 
-    async def remove(self, kid: str) -> None:
-        await self._connection.execute(delete(SIGNING_KEYS).where(SIGNING_KEYS.c.kid == kid))
+    async def remove(self, kid: str, event: SecurityEvent) -> None:
+        """Delete a key; the event says whether it had had its time or was revoked."""
+        statement = delete(SIGNING_KEYS).where(SIGNING_KEYS.c.kid == kid)
+        await self._audit.execute(statement.returning(SIGNING_KEYS.c.kid), event, kid=kid)
 
     async def reseal(self, kid: str, private_key: bytes, secret_id: str) -> None:
-        await self._set(kid, private_key=private_key, secret_id=secret_id)
+        await self._set(kid, SecurityEvent.KEY_REWRAPPED, private_key=private_key, secret_id=secret_id)
 
-    async def _set(self, kid: str, **values: Any) -> None:
-        await self._connection.execute(update(SIGNING_KEYS).values(**values).where(SIGNING_KEYS.c.kid == kid))
+    async def _set(self, kid: str, event: SecurityEvent, **values: Any) -> None:
+        statement = update(SIGNING_KEYS).values(**values).where(SIGNING_KEYS.c.kid == kid)
+        await self._audit.execute(statement.returning(SIGNING_KEYS.c.kid), event, kid=kid)

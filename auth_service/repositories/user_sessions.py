@@ -8,15 +8,17 @@ from uuid import UUID
 from sqlalchemy import Select, and_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from auth_service.models import REFRESH_TOKENS, USERS, EndReason, OwnSession
+from auth_service.models import REFRESH_TOKENS, USERS, EndReason, OwnSession, SecurityEvent
+from auth_service.repositories.audit_events import AuditEvents
 from auth_service.repositories.clock import time_of
 
 T = REFRESH_TOKENS.c
 
 
 class UserSessions:
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: AsyncConnection, audit: AuditEvents) -> None:
         self._connection = connection
+        self._audit = audit
 
     async def revoke_of_user(
         self, user_id: UUID, reason: EndReason, *, only: UUID | None = None, keep: UUID | None = None
@@ -47,10 +49,11 @@ class UserSessions:
             update(REFRESH_TOKENS)
             .values(revoked_at=time_of(self._connection), revoked_reason=reason)
             .where(T.id.in_(in_order), T.revoked_at.is_(None))
-            .returning(T.id)
+            .returning(T.id, T.user_id)
         )
-        ended: Sequence[UUID] = (await self._connection.execute(statement)).scalars().all()
-        return ended
+        event = SecurityEvent.SESSION_ENDED
+        rows = await self._audit.execute(statement, event, user="user_id", session="id", reason=reason)
+        return [row.id for row in rows]
 
     async def belongs_to(self, session_id: UUID, user_id: UUID) -> bool:
         found = select(T.id).where(T.id == session_id, T.user_id == user_id)

@@ -6,20 +6,23 @@ from uuid import UUID
 from sqlalchemy import Row, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from auth_service.models import REFRESH_TOKENS, USERS, User
+from auth_service.models import REFRESH_TOKENS, USERS, SecurityEvent, User
+from auth_service.repositories.audit_events import AuditEvents
 from auth_service.repositories.clock import time_of
 
 
 class Users:
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: AsyncConnection, audit: AuditEvents) -> None:
         self._connection = connection
+        self._audit = audit
 
     async def add(self, values: dict[str, Any]) -> User:
         """Insert a user with these columns; raises `AccountExists`, which only the unique indexes decide."""
         now = time_of(self._connection)
         draft = User(**values).model_dump(exclude={"created_at", "updated_at"})
         statement = insert(USERS).values(**draft, created_at=now, updated_at=now).returning(USERS)
-        return _user((await self._connection.execute(statement)).one())
+        (row,) = await self._audit.execute(statement, SecurityEvent.ACCOUNT_REGISTERED, user="id")
+        return _user(row)
 
     async def find_by_email(self, email_canonical: str) -> User | None:
         return await self._find(USERS.c.email_canonical == email_canonical)
@@ -53,10 +56,10 @@ class Users:
             )
             .where(USERS.c.id == user.id, USERS.c.is_active)
             .where(USERS.c.credential_epoch == user.credential_epoch)
-            .returning(USERS.c.credential_epoch)
+            .returning(USERS.c.id, USERS.c.credential_epoch)
         )
-        epoch: int | None = (await self._connection.execute(statement)).scalar_one_or_none()
-        return epoch
+        rows = await self._audit.execute(statement, SecurityEvent.PASSWORD_CHANGED, user="id")
+        return rows[0].credential_epoch if rows else None
 
     async def set_active(self, email_canonical: str, *, active: bool) -> UUID | None:
         """Enable or disable an account and raise its credential epoch; None if that changes nothing, or nobody."""
@@ -70,8 +73,9 @@ class Users:
             .where(USERS.c.email_canonical == email_canonical, USERS.c.is_active.is_not(active))
             .returning(USERS.c.id)
         )
-        user_id: UUID | None = (await self._connection.execute(statement)).scalar_one_or_none()
-        return user_id
+        event = SecurityEvent.ACCOUNT_ENABLED if active else SecurityEvent.ACCOUNT_DISABLED
+        rows = await self._audit.execute(statement, event, user="id")
+        return rows[0].id if rows else None
 
     async def record_login(self, user: User, replacement_hash: str | None) -> None:
         """Note the time of a login and the password's new hash, if it got one.

@@ -3,14 +3,10 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-import structlog
-
 from auth_service.errors import NoSuchUser
 from auth_service.identifiers import canonical_email
 from auth_service.models import EndReason
 from auth_service.repositories.database import Database, retried
-
-log = structlog.get_logger()
 
 
 class AccountStates:
@@ -23,23 +19,15 @@ class AccountStates:
         Raises:
             NoSuchUser: nobody has this address.
         """
-        user_id, ended = await self._set_active(canonical_email(email), active=active)
-        if active:
-            log.info("account.enabled", user_id=str(user_id))
-        else:
-            log.info("account.disabled", user_id=str(user_id))
-        for session_id in ended:
-            log.info("session.ended", sid=str(session_id), user_id=str(user_id), reason=EndReason.USER_DISABLED)
-        return len(ended)
+        return len(await self._set_active(canonical_email(email), active=active))
 
     @retried
-    async def _set_active(self, email_canonical: str, *, active: bool) -> tuple[UUID, Sequence[UUID]]:
+    async def _set_active(self, email_canonical: str, *, active: bool) -> Sequence[UUID]:
         """The epoch rises both ways, so that no session from before ever comes back."""
         async with self._database.transaction() as tx:
             user_id = await tx.users.set_active(email_canonical, active=active)
             if user_id is None:
-                user = await tx.users.find_by_email(email_canonical)
-                if user is None:
+                if await tx.users.find_by_email(email_canonical) is None:
                     raise NoSuchUser
-                return user.id, ()  # it is so already, and whoever is signed in stays
-            return user_id, await tx.user_sessions.revoke_of_user(user_id, EndReason.USER_DISABLED)
+                return ()  # it is so already, and whoever is signed in stays
+            return await tx.user_sessions.revoke_of_user(user_id, EndReason.USER_DISABLED)

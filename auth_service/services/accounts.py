@@ -1,7 +1,5 @@
 """Accounts: who a person is."""
 
-import structlog
-
 from auth_service.errors import InvalidAccessToken
 from auth_service.identifiers import canonical_email, canonical_username
 from auth_service.models import User
@@ -11,8 +9,6 @@ from auth_service.services.bearers import Bearer
 from auth_service.services.hashing import HashingLane
 from auth_service.services.password_policy import PasswordPolicy
 from auth_service.services.throttle import Throttle
-
-log = structlog.get_logger()
 
 
 class Accounts:
@@ -48,9 +44,7 @@ class Accounts:
         secret = self._policy.accept("password", password, (email, username))
         await self._throttle.registration(address)
         hashed = await self._lane.run(lambda: self._passwords.hash(secret))
-        user = await self._add({**values, "hashed_password": hashed})
-        log.info("account.registered", user_id=str(user.id))
-        return user
+        return await self._add({**values, "hashed_password": hashed})
 
     async def show(self, bearer: Bearer) -> User:
         """Return the bearer's account; raises `InvalidAccessToken` if their session has ended in the meantime."""

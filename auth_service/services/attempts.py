@@ -11,8 +11,6 @@ from datetime import timedelta
 from uuid import UUID
 from weakref import WeakValueDictionary
 
-import structlog
-
 from auth_service.errors import (
     DatabaseUnavailable,
     HashingOverloaded,
@@ -21,11 +19,9 @@ from auth_service.errors import (
     TooManyAttempts,
     Unavailable,
 )
-from auth_service.models import Tally, Whom
+from auth_service.models import SecurityEvent, Tally, Whom
 from auth_service.repositories.database import Database, Transaction, retried
 from auth_service.repositories.throttles import Block
-
-log = structlog.get_logger()
 
 LEASE_MARGIN = timedelta(seconds=10)  # beyond two turns in the hashing lane: who is not back then has died
 STATEMENTS_AT_ONCE = 3
@@ -73,7 +69,7 @@ class Attempts:
                 yield attempt
             except InvalidCredentials:
                 attempt.decided = True  # if it cannot be written now, it counts when its lease ends
-                _tell(what, user_id, await self._fail(attempt.tallies))
+                await self._fail(what, user_id, attempt.tallies)
                 raise
             finally:
                 if not attempt.decided:
@@ -81,7 +77,9 @@ class Attempts:
 
     async def spend(self, what: str, *tallies: Tally) -> None:
         """Count an attempt whatever comes of it; raises `TooManyAttempts`."""
-        _tell(what, None, await self._spend(tallies))
+        blocks = await self._spend(what, tallies)
+        if blocks is not None:
+            raise _refusal(blocks)
 
     @asynccontextmanager
     async def statement(self) -> AsyncIterator[Transaction]:
@@ -124,18 +122,19 @@ class Attempts:
         return taken
 
     @retried
-    async def _spend(self, tallies: Sequence[Tally]) -> list[Block]:
+    async def _spend(self, what: str, tallies: Sequence[Tally]) -> list[Block] | None:
+        """Return what stands in the way; None if the attempt was let in."""
         async with self.statement() as tx:
             closed = await tx.throttles.spend(tallies)
-            blocks = await tx.throttles.blocks(tallies) if closed is None else []
-        if closed is None:
-            raise _refusal(blocks)
-        return closed
+            if closed is None:
+                return await tx.throttles.blocks(tallies)
+            await _note(tx, what, None, closed)
+            return None
 
     @retried
-    async def _fail(self, tallies: Sequence[Tally]) -> list[Block]:
+    async def _fail(self, what: str, user_id: UUID | None, tallies: Sequence[Tally]) -> None:
         async with self.statement() as tx:
-            return await tx.throttles.fail(tallies)
+            await _note(tx, what, user_id, await tx.throttles.fail(tallies))
 
     def _take_back(self, attempt: Attempt) -> None:
         """Not waited for: the answer is a failure of the machinery already, which may take as long again."""
@@ -167,14 +166,14 @@ def _refusal(blocks: Sequence[Block]) -> TooManyAttempts:
     return TooManyAttempts(max((block.length.total_seconds() for block in blocks), default=1))
 
 
-def _tell(what: str, user_id: UUID | None, closed: Sequence[Block]) -> None:
-    """Tell once of each tally that an attempt has closed, and not of whoever is refused then."""
+async def _note(tx: Transaction, what: str, user_id: UUID | None, closed: Sequence[Block]) -> None:
+    """Write down once each tally that an attempt has closed, and not who is refused then."""
     for block in closed:
-        log.warning(
-            "throttle.blocked",
+        await tx.audit.add(
+            SecurityEvent.THROTTLE_BLOCKED,
+            user_id,
             what=what,
             by=block.tally.allowance.by,
-            user_id=str(user_id) if user_id else None,
             failures=block.failures,
             seconds=round(block.length.total_seconds()),
         )

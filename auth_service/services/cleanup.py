@@ -12,9 +12,11 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from auth_service.repositories.audit_trail import Upkeep
 from auth_service.repositories.database import Database
 from auth_service.repositories.expired_sessions import Batch
-from auth_service.settings import MAX_ACCESS_LIFETIME
+from auth_service.repositories.faults import TransactionConflict
+from auth_service.settings import DEFAULT_AUDIT_RETENTION, MAX_ACCESS_LIFETIME
 
 log = structlog.get_logger()
 
@@ -34,13 +36,18 @@ class CleanupReport:
     """Another run was at work, so this one stopped."""
     throttles_deleted: int = 0
     """Expired rows of attempts."""
+    audit_made: int = 0
+    """Months of the audit trail that were made ahead; on SQLite none."""
+    audit_dropped: int = 0
+    """Months whose retention is over; on SQLite rows."""
 
 
 class Cleanup:
     """One method for cron, for a Kubernetes CronJob and for the built-in schedule."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, audit_retention: timedelta = DEFAULT_AUDIT_RETENTION) -> None:
         self._database = database
+        self._audit_retention = audit_retention
         self.deleted = 0
         """By all runs of this process."""
 
@@ -76,7 +83,8 @@ class Cleanup:
         await self._forget_deleted_sessions()
         throttles = await self._forget_attempts(batch_size, deadline)
         found = await self._report(deleted, batches, time.monotonic() - started, skipped=batch is None)
-        report = replace(found, throttles_deleted=throttles)
+        trail = await self._keep_trail()
+        report = replace(found, throttles_deleted=throttles, audit_made=trail.made, audit_dropped=trail.dropped)
         log.info("cleanup.finished", **vars(report))
         return report
 
@@ -110,6 +118,16 @@ class Cleanup:
     async def _delete_attempts(self, size: int) -> int:
         async with self._database.transaction(BATCH_BUDGET) as tx:
             return await tx.throttles.delete_expired(size) if await tx.become_only_cleaner(BATCH_BUDGET) else 0
+
+    async def _keep_trail(self) -> Upkeep:
+        """Keep the audit trail, if nobody else is at it. Dropping a month waits half a second for those who read."""
+        try:
+            async with self._database.transaction(BATCH_BUDGET) as tx:
+                if await tx.become_only_cleaner(BATCH_BUDGET):
+                    return await tx.audit_trail.keep(self._audit_retention)
+        except TransactionConflict:
+            log.warning("audit.not_kept", hint="somebody reads the table for long; the next run tries again")
+        return Upkeep(0, 0)
 
     async def _report(self, deleted: int, batches: int, seconds: float, *, skipped: bool) -> CleanupReport:
         async with self._database.transaction(BATCH_BUDGET) as tx:

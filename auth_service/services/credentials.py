@@ -3,21 +3,18 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-import structlog
-
 from auth_service.errors import InvalidAccessToken, InvalidCredentials
 from auth_service.identifiers import canonical_password
-from auth_service.models import EndReason, User
+from auth_service.models import EndReason, SecurityEvent, User
 from auth_service.repositories.database import Database, retried
 from auth_service.security.passwords import Passwords
 from auth_service.services.attempts import Attempt
+from auth_service.services.audit import Audit
 from auth_service.services.bearers import Bearer
 from auth_service.services.hashing import HashingLane
 from auth_service.services.password_policy import PasswordPolicy
 from auth_service.services.revocations import Revocations
 from auth_service.services.throttle import Throttle
-
-log = structlog.get_logger()
 
 
 class Credentials:
@@ -30,6 +27,7 @@ class Credentials:
         lane: HashingLane,
         policy: PasswordPolicy,
         throttle: Throttle,
+        audit: Audit,
     ) -> None:
         self._database = database
         self._revocations = revocations
@@ -37,6 +35,7 @@ class Credentials:
         self._lane = lane
         self._policy = policy
         self._throttle = throttle
+        self._audit = audit
 
     async def change_password(self, bearer: Bearer, current: str, new: str) -> None:
         """Set a new password; every session of the user but the bearer's ends with it.
@@ -57,14 +56,13 @@ class Credentials:
         async with self._throttle.password(user.id) as attempt:
             right, _ = await self._lane.run(lambda: self._passwords.verify(given, user.hashed_password))
             if not right:
-                log.info("password.change_refused", user_id=str(user.id))
+                await self._audit.note(SecurityEvent.PASSWORD_CHANGE_REFUSED, user.id)
                 raise InvalidCredentials
             hashed = await self._lane.run(lambda: self._passwords.hash(accepted))
             ended = await self._replace(user, hashed, bearer.session_id, attempt)
             if ended is None:
                 raise InvalidCredentials
-        log.info("password.changed", user_id=str(user.id))
-        self._revocations.note(ended, user.id, EndReason.PASSWORD_CHANGED)
+        self._revocations.note(ended)
 
     @retried
     async def _replace(self, user: User, hashed: str, keep: UUID, attempt: Attempt) -> Sequence[UUID] | None:

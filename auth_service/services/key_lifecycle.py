@@ -4,10 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import timedelta
 
-import structlog
-
 from auth_service.errors import InvalidInput, Refused
-from auth_service.models import KeyState, KeyStep, SigningKey, due_steps
+from auth_service.models import KeyState, KeyStep, SecurityEvent, SigningKey, due_steps
 from auth_service.repositories.database import Database, Transaction, retried
 from auth_service.security.keys import (
     SealedKey,
@@ -18,8 +16,6 @@ from auth_service.security.keys import (
     read_signing_key,
     reseal,
 )
-
-log = structlog.get_logger()
 
 
 class NoSuchKey(Refused):
@@ -59,8 +55,6 @@ class KeyLifecycle:
             steps = due_steps(await tx.signing_keys.list_all(), now, self._rotation_interval)
             for step, kid in steps:
                 await self._take(tx, step, kid)
-        for step, kid in steps:
-            log.info("signing_key.stepped", step=step, kid=kid)
         return steps
 
     @retried
@@ -101,10 +95,9 @@ class KeyLifecycle:
             found = next((key for key in keys if key.kid == kid), None)
             if found is None:
                 raise NoSuchKey
-            await tx.signing_keys.remove(kid)
+            await tx.signing_keys.remove(kid, SecurityEvent.KEY_REVOKED)
             if found.state == KeyState.ACTIVE:
                 await self._replace_active(tx, keys)
-        log.warning("signing_key.revoked", kid=kid)
 
     @retried
     async def rewrap(self) -> int:
@@ -120,7 +113,6 @@ class KeyLifecycle:
             for key in old:
                 sealed = self._reseal(key)
                 await tx.signing_keys.reseal(key.kid, sealed.private_key, sealed.secret_id)
-        log.info("signing_keys.rewrapped", keys=len(old))
         return len(old)
 
     async def _add_pending(self, key: SealedKey) -> str:
@@ -132,7 +124,6 @@ class KeyLifecycle:
             if any(known.state == KeyState.PENDING for known in keys):
                 raise RotationUnderWay
             await tx.signing_keys.add_pending(asdict(key))
-        log.info("signing_key.published", kid=key.kid)
         return key.kid
 
     async def _take(self, tx: Transaction, step: KeyStep, kid: str) -> None:
@@ -143,7 +134,7 @@ class KeyLifecycle:
         elif step is KeyStep.ACTIVATE:
             await tx.signing_keys.activate(kid)
         else:
-            await tx.signing_keys.remove(kid)
+            await tx.signing_keys.remove(kid, SecurityEvent.KEY_REMOVED)
 
     async def _replace_active(self, tx: Transaction, keys: Sequence[SigningKey]) -> None:
         """Verifiers look a new `kid` up, so an emergency need not wait for it to be published first."""

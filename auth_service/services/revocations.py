@@ -11,7 +11,6 @@ from uuid import UUID
 import structlog
 
 from auth_service.errors import DatabaseUnavailable, Unavailable
-from auth_service.models import EndReason
 from auth_service.repositories.database import Database
 from auth_service.repositories.notifications import Notifications
 from auth_service.settings import RevocationSettings
@@ -80,12 +79,10 @@ class Revocations:
         """True when the last reading is too old to be trusted; whoever must know then asks the database."""
         return time.monotonic() - self._read_at > self._settings.stale_after.total_seconds()
 
-    def note(self, sessions: Iterable[UUID], user_id: UUID, reason: EndReason, **more: object) -> None:
-        """Remember sessions that this process has just ended and committed, and write one security event for each."""
+    def note(self, sessions: Iterable[UUID]) -> None:
+        """Remember sessions that this process has just ended and committed."""
         for session_id in sessions:
             self.remember(session_id)
-            tell = log.warning if reason is EndReason.REUSE else log.info
-            tell("session.ended", sid=str(session_id), user_id=str(user_id), reason=reason, **more)
 
     def remember(self, session_id: UUID) -> None:
         is_new = session_id not in self._ended

@@ -10,11 +10,12 @@ import structlog
 
 from auth_service.errors import DatabaseUnavailable, InvalidCredentials, InvalidRefreshToken
 from auth_service.identifiers import canonical_email, canonical_password, canonical_username
-from auth_service.models import EndReason, Session, SessionRules, User, Verdict, judge
+from auth_service.models import EndReason, SecurityEvent, Session, SessionRules, User, Verdict, judge
 from auth_service.repositories.database import Database, retried
 from auth_service.repositories.faults import TransactionConflict
 from auth_service.security.refresh_tokens import PresentedToken, RefreshTokens, hash_secret, new_secret
 from auth_service.services.attempts import Attempt
+from auth_service.services.audit import Audit
 from auth_service.services.revocations import Revocations
 from auth_service.services.signing_keys import SigningKeys
 from auth_service.services.throttle import Throttle
@@ -52,6 +53,7 @@ class Sessions:
         verifier: Verifier,
         rules: SessionRules,
         throttle: Throttle,
+        audit: Audit,
     ) -> None:
         self._database = database
         self._tokens = tokens
@@ -60,6 +62,7 @@ class Sessions:
         self._verifier = verifier
         self._rules = rules
         self._throttle = throttle
+        self._audit = audit
         self.outcomes: Counter[Verdict] = Counter()
 
     async def login(self, email: str | None, username: str | None, password: str, device: Device) -> TokenPair:
@@ -76,13 +79,12 @@ class Sessions:
             stored = user.hashed_password if user and user.is_active else None
             right, replacement = await self._verifier.verify(canonical_password(password), stored)
             if user is None or not right:
-                log.info("login.failed", user_id=str(user.id) if user else None)
+                await self._audit.note(SecurityEvent.LOGIN_FAILED, user.id if user else None)
                 raise InvalidCredentials
             await self._keys.signer()  # no session is opened that could not be answered
             session, token_secret = await self._open(user, device)
             signed_in = await self._pair(session, token_secret, generation=0)
             await self._settle(user, replacement, attempt)
-        log.info("login.succeeded", user_id=str(user.id), sid=str(signed_in.session_id))
         return signed_in
 
     async def refresh(self, refresh_token: str, idempotency_key: str | None) -> TokenPair:
@@ -102,7 +104,7 @@ class Sessions:
         self.outcomes[verdict] += 1
         if session is None:
             raise InvalidRefreshToken
-        self._tell(session, verdict, presented)
+        self._tell(session, verdict)
         if verdict not in {Verdict.ROTATED, Verdict.REPLAY}:
             raise InvalidRefreshToken
         return await self._pair(session, presented.secret, presented.generation + 1)
@@ -127,8 +129,7 @@ class Sessions:
         presented = self._tokens.read(refresh_token)
         ended = await self._end(presented.secret_hash) if presented else None
         if ended:
-            session_id, user_id = ended
-            self._revocations.note([session_id], user_id, EndReason.LOGOUT)
+            self._revocations.note([ended])
 
     async def _find_user(self, email: str | None, username: str | None) -> tuple[User | None, str]:
         """Return the user, and the name that was given in canonical form."""
@@ -154,7 +155,7 @@ class Sessions:
     async def _settle(self, user: User, replacement: str | None, attempt: Attempt) -> None:
         """Make room and note the login. The session exists already: what fails here must not fail the login."""
         try:
-            self._revocations.note(await self._evict(user.id), user.id, EndReason.EVICTED)
+            self._revocations.note(await self._evict(user.id))
             async with self._throttle.statement() as tx:
                 await attempt.succeed(tx)
                 await tx.users.record_login(user, replacement)
@@ -180,22 +181,25 @@ class Sessions:
             if session is None:
                 return None, Verdict.UNKNOWN
             verdict = judge(session, presented.generation, key_hash, self._rules)
-            if verdict is Verdict.REUSE and not await sessions.revoke(presented.secret_hash, EndReason.REUSE):
+            behind = session.generation - presented.generation
+            revoked = verdict is Verdict.REUSE and await sessions.revoke(
+                presented.secret_hash, EndReason.REUSE, behind=behind
+            )
+            if verdict is Verdict.REUSE and not revoked:
                 verdict = Verdict.ENDED  # somebody else ended it first
         if verdict is Verdict.RACE:
             raise TransactionConflict
         return session, verdict
 
-    def _tell(self, session: Session, verdict: Verdict, presented: PresentedToken) -> None:
+    def _tell(self, session: Session, verdict: Verdict) -> None:
         if verdict is Verdict.REUSE:
-            behind = session.generation - presented.generation
-            self._revocations.note([session.id], session.user_id, EndReason.REUSE, behind=behind)
+            self._revocations.note([session.id])
         skipped = session.rotations[1:].count(session.rotations[0]) if verdict is Verdict.ROTATED else 0
         if skipped:
             log.warning("refresh.fast_forwarded", sid=str(session.id), generations=skipped)
 
     @retried
-    async def _end(self, secret_hash: bytes) -> tuple[UUID, UUID] | None:
+    async def _end(self, secret_hash: bytes) -> UUID | None:
         async with self._database.statement() as tx:
             return await tx.refresh_tokens.revoke(secret_hash, EndReason.LOGOUT)
 

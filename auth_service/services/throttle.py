@@ -85,7 +85,7 @@ class Throttle:
         wait = self._refreshes.take(session) if self._attempts else 0
         if wait:
             if self._refreshes.is_news(session):
-                log.warning("throttle.blocked", what="refresh", by="session", user_id=None, seconds=round(wait))
+                log.warning("throttle.blocked", what="refresh", by="session", seconds=round(wait))
             raise TooManyAttempts(wait)
 
     def statement(self) -> AbstractAsyncContextManager[Transaction]:

@@ -11,7 +11,9 @@ from pydantic_settings.exceptions import SettingsError
 
 from auth_service.settings.database import DatabaseSettings
 from auth_service.settings.groups import (
+    DEFAULT_AUDIT_RETENTION,
     MAX_ACCESS_LIFETIME,
+    AuditSettings,
     CleanupSettings,
     CookieSettings,
     CorsSettings,
@@ -32,7 +34,9 @@ from auth_service.settings.strength import is_weak_secret, is_weak_token
 from auth_service.settings.values import SOURCES, Group, SecretList, origin_of
 
 __all__ = [
+    "DEFAULT_AUDIT_RETENTION",
     "MAX_ACCESS_LIFETIME",
+    "AuditSettings",
     "CleanupSettings",
     "CookieSettings",
     "CorsSettings",
@@ -79,6 +83,7 @@ class Settings(BaseSettings):
     registration: RegistrationSettings = RegistrationSettings()
     sessions: SessionSettings = SessionSettings()
     cleanup: CleanupSettings = CleanupSettings()
+    audit: AuditSettings = AuditSettings()
     keys: KeySettings = KeySettings()
     revocations: RevocationSettings = RevocationSettings()
     proxy: ProxySettings = ProxySettings()

@@ -10,6 +10,7 @@ from auth_service.blocklist import is_table
 from auth_service.settings.values import ZERO, Duration, Group, NetworkList, OriginList
 
 MAX_ACCESS_LIFETIME = timedelta(minutes=10)
+DEFAULT_AUDIT_RETENTION = timedelta(days=400)
 
 
 class TokenSettings(Group):
@@ -83,6 +84,12 @@ class SessionSettings(Group):
 class CleanupSettings(Group):
     interval: Duration = Field(timedelta(hours=1), ge=ZERO)
     batch_size: int = Field(5000, ge=1, le=5000)
+
+
+class AuditSettings(Group):
+    """How long the trail of security events is kept; the database itself refuses to drop what is younger than P30D."""
+
+    retention: Duration = Field(DEFAULT_AUDIT_RETENTION, ge=timedelta(days=30), le=timedelta(days=3650))
 
 
 class KeySettings(Group):

@@ -1,0 +1,46 @@
+"""The security events, and who asked for what one of them tells."""
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+AUDIT_FLOOR = timedelta(
+    days=30
+)  # younger rows cannot be deleted by anybody; the triggers of the migration say the same
+
+
+class SecurityEvent(StrEnum):
+    """What is told both in the log and in the table `audit_events`."""
+
+    ACCOUNT_REGISTERED = "account.registered"
+    ACCOUNT_DISABLED = "account.disabled"
+    ACCOUNT_ENABLED = "account.enabled"
+    LOGIN_SUCCEEDED = "login.succeeded"
+    LOGIN_FAILED = "login.failed"
+    THROTTLE_BLOCKED = "throttle.blocked"
+    PASSWORD_CHANGED = "password.changed"  # noqa: S105  # an event, not a password
+    PASSWORD_CHANGE_REFUSED = "password.change_refused"  # noqa: S105
+    SESSION_ENDED = "session.ended"
+    KEY_PUBLISHED = "signing_key.published"
+    KEY_ACTIVATED = "signing_key.activated"
+    KEY_RETIRED = "signing_key.retired"
+    KEY_REMOVED = "signing_key.removed"
+    KEY_REVOKED = "signing_key.revoked"
+    KEY_REWRAPPED = "signing_key.rewrapped"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Who asked, as far as it is known. `actor` is set where it is not the owner of the account: `cli:root`."""
+
+    request_id: str | None = None
+    ip: str | None = None
+    user_agent: str | None = None
+    actor: str | None = None
+
+
+THE_SERVICE = Origin(actor="service")
+
+# Beside the calls and not in them: what ends a session need not know of headers.
+ORIGIN: ContextVar[Origin] = ContextVar("origin", default=THE_SERVICE)
