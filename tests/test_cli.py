@@ -63,7 +63,8 @@ async def test_cleanup_json_is_one_document_with_the_whole_report(database_url: 
     report = json.loads(done.stdout)
     assert report.pop("seconds") > 0
     assert 3 * 3600 <= report.pop("oldest_expired_seconds") < 3 * 3600 + 60
-    assert report == {"deleted": 2, "batches": 1, "left": 3, "skipped": False, "throttles_deleted": 0}
+    others = {"throttles_deleted": 0, "audit_made": 0, "audit_dropped": 0}
+    assert report == {"deleted": 2, "batches": 1, "left": 3, "skipped": False, **others}
 
 
 async def test_cleanup_takes_its_batch_size_from_the_settings(sqlite_url: str, tmp_path: Path) -> None:
@@ -139,6 +140,10 @@ def test_every_command_explains_itself(word: str) -> None:
         "cleanup --time-budget 1e300",
         "cleanup --no-such-option",
         "cleanup everything",
+        "audit --event login.forged",
+        "audit --since yesterday",
+        "audit --until 0001-01-01T00:00+23:59",
+        "audit --limit 0",
         "serve --port 65536",
         "serve --workers 0",
         "no-such-word",

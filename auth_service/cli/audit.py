@@ -14,6 +14,8 @@ from auth_service.repositories.database import Database
 from auth_service.services.audit import Audit
 from auth_service.settings import Settings
 
+WORDS = [event.value for event in SecurityEvent]
+
 
 class Time(click.ParamType[datetime]):
     """A day or a time in ISO 8601, in UTC unless it says otherwise."""
@@ -30,7 +32,7 @@ class Time(click.ParamType[datetime]):
 
 @click.command()
 @click.option("--user", metavar="ID|EMAIL", help="Only what concerns this account, which may be gone (by its id).")
-@click.option("--event", "events", multiple=True, type=click.Choice([*SecurityEvent]), help="Only these; repeatable.")
+@click.option("--event", "events", multiple=True, type=click.Choice(WORDS), help="Only these; repeatable.")
 @click.option("--since", type=Time(), help="From this time on.")
 @click.option("--until", type=Time(), help="Before this time.")
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 10_000_000), help="At most so many.")

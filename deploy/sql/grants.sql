@@ -14,6 +14,8 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON refresh_tokens TO auth_app;
 GRANT SELECT, INSERT, DELETE ON deleted_sessions TO auth_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON signing_keys TO auth_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON throttles TO auth_app;
+GRANT SELECT, INSERT ON audit_events TO auth_app;
+GRANT EXECUTE ON FUNCTION keep_audit_months TO auth_app;
 
 -- The clean-up: what has expired, and nothing that says whose it was. PostgreSQL asks for UPDATE on some column of a
 -- row that is to be locked; the one of a session decides nothing. A trigger notes what is deleted in deleted_sessions.
@@ -21,6 +23,7 @@ GRANT SELECT ON alembic_version TO auth_cleanup;
 GRANT SELECT (ctid, id, expires_at), UPDATE (user_agent), DELETE ON refresh_tokens TO auth_cleanup;
 GRANT SELECT (deleted_at), INSERT, DELETE ON deleted_sessions TO auth_cleanup;
 GRANT SELECT (ctid, expires_at), UPDATE (pending), DELETE ON throttles TO auth_cleanup;
+GRANT EXECUTE ON FUNCTION keep_audit_months TO auth_cleanup;
 
 -- Tables of later migrations go here, each with its own lines for auth_app and auth_cleanup.
 COMMIT;
