@@ -1,7 +1,7 @@
 """Fixtures: the three databases that every journey runs on, and a client that talks to the real app."""
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,13 @@ import httpx
 import pytest
 
 from auth_service.main import create_app
-from auth_service.settings import DatabaseSettings, Settings
-from tests.support import roles
+from auth_service.settings import DatabaseSettings, LogSettings, Settings
+from tests.support import canaries, roles
 from tests.support.client import PASSWORD, Client
 from tests.support.polling import eventually
 from tests.support.postgres import Cluster, Postgres, external
 
-SECRET = "dGVzdHMgb25seTogMzIgYnl0ZXMgb3IgbW9yZSwgYXMgYXNrZWQ"
+SECRET = canaries.SECRET
 FAST_HASHING: dict[str, Any] = {"argon2_memory_kib": 64, "argon2_time_cost": 1}
 
 MakeClient = Callable[..., Awaitable[Client]]
@@ -41,6 +41,19 @@ def _bare_environment() -> Iterator[None]:
             patch.delenv(name)
     yield
     patch.undo()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail a test when what was logged or printed in this process meanwhile holds a secret of the suite."""
+    report = yield
+    told = "\n".join(text for _, text in report.sections)
+    ours = "\n".join(line for line in told.splitlines() if "httpx" not in line)  # the client's own log has its URLs
+    try:
+        canaries.assert_told_nothing(ours, "the log")
+    except AssertionError as error:
+        report.outcome, report.longrepr = "failed", str(error)
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -89,13 +102,14 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 def environment(url: str, **extra: str) -> dict[str, str]:
-    """The environment of a real process: its database, a secret, and hashing that does not slow the tests down.
+    """The environment of a real process: its database, a secret, quick hashing, and a log that tells all.
 
     It runs as `auth_app` where the database knows that role, unless the URL names another role of the service.
     """
     return {
         "DATABASE_URL": roles.as_role(url, "app"),
         "AUTH_SECRET_KEY": SECRET,
+        "AUTH_LOG__LEVEL": "debug",
         "AUTH_PASSWORD__ARGON2_MEMORY_KIB": "64",
         "AUTH_PASSWORD__ARGON2_TIME_COST": "1",
         **extra,
@@ -106,7 +120,9 @@ def make_settings(url: str, **groups: Any) -> Settings:
     """Settings for an app in this process; `database={...}` adds to the database's."""
     database = DatabaseSettings(DATABASE_URL=roles.as_role(url, "app"), _env_file=None, **groups.pop("database", {}))
     groups["password"] = {**FAST_HASHING, **groups.get("password", {})}
-    return Settings(database=database, _env_file=None, **{"secret_key": SECRET, **groups})
+    return Settings(
+        database=database, _env_file=None, **{"secret_key": SECRET, "log": LogSettings(level="debug"), **groups}
+    )
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ POSTGRESQL = (
     """
     CREATE FUNCTION attach_audit_partition(partition text, bounds text) RETURNS void LANGUAGE plpgsql AS $$
     BEGIN
-        IF to_regclass(partition) IS NULL THEN
+        IF to_regclass(format('%I.%I', current_schema(), partition)) IS NULL THEN
             EXECUTE format('CREATE TABLE %I (LIKE audit_events INCLUDING ALL)', partition);
             EXECUTE format('CREATE TRIGGER audit_events_remain BEFORE TRUNCATE ON %I FOR EACH STATEMENT '
                            'EXECUTE FUNCTION refuse_audit_change()', partition);

@@ -4,11 +4,19 @@ from typing import Any
 
 import httpx
 
-PASSWORD = "correct horse battery staple"
+from . import canaries
+
+PASSWORD = canaries.PASSWORD
 
 
 class Client(httpx.AsyncClient):
-    """An `httpx.AsyncClient` with one method for each route."""
+    """An `httpx.AsyncClient` with one method for each route. It fails when an answer repeats a secret of the suite."""
+
+    async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+        answer = await super().send(request, **options)
+        told = f"{answer.headers} {'' if options.get('stream') else answer.text}"
+        assert not canaries.leaks(told, (canaries.PASSWORD, canaries.SECRET)), f"{request.method} {request.url}"
+        return answer
 
     async def register(self, email: str, password: str = PASSWORD, username: str | None = None) -> httpx.Response:
         body = {"email": email, "password": password}

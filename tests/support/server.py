@@ -16,6 +16,8 @@ from typing import ClassVar, Self
 
 import psutil
 
+from . import canaries
+
 _INHERITED = ("PATH", "HOME", "LANG")
 _handed_out: set[int] = set()
 
@@ -53,9 +55,11 @@ def run_command(
 ) -> subprocess.CompletedProcess[str]:
     """Run `python -m auth_service ARGUMENTS` and return its exit code and output, whatever the code is.
 
+    Fails when that holds a secret of the suite.
+
     Takes the environment as Server does; raises subprocess.TimeoutExpired after `timeout` seconds.
     """
-    return subprocess.run(
+    done = subprocess.run(
         [*Server.program, *arguments],
         env=_environment(env),
         cwd=cwd,
@@ -65,6 +69,8 @@ def run_command(
         text=True,
         check=False,
     )
+    canaries.assert_told_nothing(done.stdout + done.stderr, f"`auth-service {arguments}`")
+    return done
 
 
 class Server:
@@ -157,11 +163,12 @@ class Server:
         wait_until(lambda: not _group_lives(self.pid), 10, lambda: f"process group {self.pid} survives SIGKILL")
 
     def close(self) -> None:
-        """End whatever still runs and delete the log file; `log()` keeps its text."""
+        """End whatever still runs and delete the log file; `log()` keeps its text. Fails if that holds a secret."""
         if self._final_log is None:
             self.kill()
             self._final_log = self.log()
             self._log_file.unlink()
+            canaries.assert_told_nothing(self._final_log, "the server's log")
 
     @staticmethod
     def _spawn(command: list[str], env: dict[str, str], cwd: Path, output: int) -> subprocess.Popen[bytes]:
