@@ -9,7 +9,7 @@ import pytest
 
 from auth_service.models import SecurityEvent
 from auth_service.repositories.audit_trail import AuditFilter
-from auth_service.repositories.database import Database
+from auth_service.repositories.database import CLEANUP_LOCK, Database
 from auth_service.services import audit
 from auth_service.services.cleanup import Cleanup
 from tests.conftest import MakeClient
@@ -127,6 +127,11 @@ async def test_the_clean_up_makes_the_coming_months_once_however_many_run(
     assert await partitions(database_url) == COMING, "the migration made them"
     for name in COMING[2:]:
         await run_sql(database_url, f"DROP TABLE {name}")
+    rival = await asyncpg.connect(database_url)
+    async with rival.transaction():
+        await rival.execute(f"SELECT pg_advisory_xact_lock({CLEANUP_LOCK})")
+        assert (await Cleanup(database).run(100)).audit_made == 0
+    await rival.close()
     reports = await asyncio.gather(*(Cleanup(database).run(100) for _ in range(3)))
     assert sum(report.audit_made for report in reports) == 2
     assert (await Cleanup(database).run(100)).audit_made == 0
