@@ -1,8 +1,8 @@
 """What every command does: read the settings, open the database, and tell in one line what went wrong."""
 
 import asyncio
-import getpass
 import os
+import pwd
 import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -60,8 +60,8 @@ def run_with_database(
 
 
 def _operator() -> str:
-    """The name of the operating system's user; a container may have only its number."""
+    """The name of the operating system's user, whatever the environment says; a container may have only its number."""
     try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # KeyError until Python 3.13
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
         return str(os.getuid())
