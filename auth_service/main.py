@@ -61,6 +61,7 @@ log = structlog.get_logger()
 KEYS_RELOAD = timedelta(seconds=2)  # an emergency is over when every process has seen it
 KEYS_ADVANCE = timedelta(seconds=30)
 REVOCATION_MARGIN = timedelta(seconds=10)
+LEEWAY_ELSEWHERE = timedelta(minutes=1)  # of those who verify by themselves; the most that our pages allow
 STOP_SECONDS = 3.0  # as long as a statement can take
 RETRY_FASTEST, RETRY_SLOWEST = 0.25, 5.0  # seconds
 
@@ -127,7 +128,7 @@ class Service:
             database,
             Notifications(settings.database),
             settings.revocations,
-            remember=tokens.access_lifetime + tokens.leeway + REVOCATION_MARGIN,
+            remember=tokens.access_lifetime + LEEWAY_ELSEWHERE + REVOCATION_MARGIN,
         )
         self._health = Health(Probe(settings.database, database))
         self._jobs: set[asyncio.Task[None]] = set()

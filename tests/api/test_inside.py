@@ -8,9 +8,11 @@ import pytest
 from tests.conftest import MakeClient
 from tests.support.client import Client
 from tests.support.problems import assert_problem
+from tests.support.sql import run_sql
 
 FEED = "/internal/revocations"
 FORM = "application/x-www-form-urlencoded"
+TOKEN = "a-token-for-the-inside"
 
 
 async def introspect(client: Client, token: str) -> dict[str, Any]:
@@ -25,6 +27,22 @@ async def test_the_set_names_every_session_that_has_ended_and_no_other(ada: Clie
     assert answer.json() == {"sids": [ended["session_id"]]}
     assert answer.headers["cache-control"] == "no-cache"
     assert kept["session_id"] not in answer.text
+
+
+async def test_an_end_stays_in_the_set_until_nobody_can_take_the_token_any_more(
+    make_client: MakeClient, postgres_url: str
+) -> None:
+    """300 seconds of life, 60 of leeway for those who verify by themselves, and 10 for the news to spread."""
+    first = await make_client(postgres_url, internal_token=TOKEN)
+    await first.register("ada@example.com")
+    recent, old = await first.sign_in(), await first.sign_in()
+    for tokens, age in ((recent, "365 seconds"), (old, "375 seconds")):
+        await first.logout(tokens["refresh_token"])
+        shift = "UPDATE refresh_tokens SET revoked_at = now() - $1::text::interval WHERE id = $2::text::uuid"
+        await run_sql(postgres_url, shift, age, tokens["session_id"])
+    second = await make_client(postgres_url, internal_token=TOKEN)
+    answer = await second.get(FEED, headers={"X-Internal-Token": TOKEN})
+    assert answer.json() == {"sids": [recent["session_id"]]}
 
 
 async def test_an_unchanged_set_is_a_304_and_a_changed_one_has_another_etag(ada: Client) -> None:
