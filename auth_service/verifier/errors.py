@@ -1,0 +1,76 @@
+"""Why a request is refused, as HTTP would say it, and what went wrong on the way to the auth service."""
+
+from typing import Any, ClassVar
+
+
+class Refused(Exception):  # noqa: N818  # the word of the service's own errors
+    """Somebody is not let in. The message is for the log, and never holds what was sent."""
+
+    status: ClassVar[int]
+    code: ClassVar[str]
+    title: ClassVar[str]
+    detail: ClassVar[str]
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers that belong to the answer."""
+        return {}
+
+    def problem(self, issuer: str) -> dict[str, Any]:
+        """The body of the answer (RFC 9457). `issuer` explains each code on a page of its own."""
+        return {
+            "type": f"{issuer}/problems/{self.code}",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            "code": self.code,
+        }
+
+
+class MissingToken(Refused):
+    """There is not exactly one Authorization header with a bearer token."""
+
+    status, code, title = 401, "missing-access-token", "Access token missing"
+    detail = "Send one Authorization header with a bearer token."
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"WWW-Authenticate": "Bearer"}
+
+
+class InvalidToken(Refused):
+    """The token is not good, for whatever reason: whoever sent it is not told which."""
+
+    status, code, title = 401, "invalid-access-token", "Invalid access token"
+    detail = "The access token is not valid or has expired."
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+
+
+class InsufficientRole(Refused):
+    """The token is good, and its bearer has none of the roles that are asked for."""
+
+    status, code, title = 403, "insufficient-role", "Insufficient role"
+    detail = "The bearer of the access token has none of the roles that this asks for."
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"WWW-Authenticate": 'Bearer error="insufficient_scope"'}
+
+
+class Unavailable(Refused):
+    """Nobody can say whether the token is good: the auth service has not been heard for too long."""
+
+    status, code, title = 503, "unavailable", "Unavailable"
+    detail = "Access tokens cannot be verified just now; try again."
+    retry_after = 1  # seconds
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": str(self.retry_after)}
+
+
+class ServiceError(Exception):
+    """The auth service did not answer, or not with what was asked for."""

@@ -1,0 +1,56 @@
+"""For FastAPI: `install(app, verifier)` once, and `Depends(requires(verifier))` wherever a bearer is needed."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+from fastapi.security import HTTPBearer
+
+from auth_service.verifier.bearer import token_of
+from auth_service.verifier.claims import Claims
+from auth_service.verifier.errors import Refused
+from auth_service.verifier.verifier import Verifier
+
+logger = logging.getLogger("auth_service.verifier")
+
+
+class _Requires(HTTPBearer):
+    """Shows in the OpenAPI document as the bearer scheme; without FastAPI's own reading of the header."""
+
+    def __init__(self, verifier: Verifier, roles: tuple[str, ...]) -> None:
+        super().__init__(bearerFormat="JWT", scheme_name="access_token")
+        self._verifier = verifier
+        self._roles = roles
+
+    async def __call__(self, request: Request) -> Claims:  # type: ignore[override]
+        return await self._verifier.verify(token_of(request.headers.getlist("authorization")), *self._roles)
+
+
+def requires(verifier: Verifier, *roles: str) -> _Requires:
+    """A dependency that returns the claims of a bearer who has one of the roles, if any are named."""
+    return _Requires(verifier, roles)
+
+
+def install(app: FastAPI, verifier: Verifier) -> None:
+    """Let the verifier live as long as the app, and answer refusals as `application/problem+json`."""
+
+    async def refused(_request: Request, error: Exception) -> Response:
+        if not isinstance(error, Refused):
+            raise error
+        logger.debug("not let in: %s %s", error.code, error)
+        return JSONResponse(
+            error.problem(verifier.issuer), error.status, error.headers, media_type="application/problem+json"
+        )
+
+    inner = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def lifespan(started: FastAPI) -> AsyncIterator[Any]:
+        async with verifier, inner(started) as state:
+            yield state
+
+    app.router.lifespan_context = lifespan
+    app.add_exception_handler(Refused, refused)

@@ -1,0 +1,127 @@
+"""Verifies access tokens in the process that needs to know, without a call to the auth service for each."""
+
+import asyncio
+import logging
+import sys
+from types import TracebackType
+from typing import Self
+
+from auth_service.verifier.claims import Claims
+from auth_service.verifier.errors import InsufficientRole, InvalidToken, ServiceError, Unavailable
+from auth_service.verifier.keys import Keys
+from auth_service.verifier.remembered import Remembered
+from auth_service.verifier.revocations import Revocations
+from auth_service.verifier.service import Service
+from auth_service.verifier.tokens import Tokens
+
+logger = logging.getLogger("auth_service.verifier")
+
+
+class Verifier:
+    """Knows the keys and the ended sessions of one auth service. Used as an async context manager.
+
+    Args:
+        issuer: the service's public URL, the `iss` of its tokens.
+        audience: their `aud`; the issuer unless the operator set another.
+        service: where the service is reached from here, best not through the public gateway; the issuer by default.
+        internal_token: the service's AUTH_INTERNAL_TOKEN, with which it says who has logged out.
+        follow_logouts: False to take each token until it expires, also after a logout.
+        leeway: seconds that clocks may differ, 60 at most.
+        fail_closed_after: seconds without news about logouts after which nobody is let in; None for never.
+        fail_closed_after_for_roles: the same for whatever asks for a role.
+        remember: how many verified tokens are remembered; about 1 kB each.
+    """
+
+    def __init__(
+        self,
+        issuer: str,
+        *,
+        audience: str | None = None,
+        service: str | None = None,
+        internal_token: str | None = None,
+        follow_logouts: bool = True,
+        leeway: float = 60.0,
+        fail_closed_after: float | None = None,
+        fail_closed_after_for_roles: float | None = 30.0,
+        remember: int = 10_000,
+    ) -> None:
+        if not 0 <= leeway <= 60:  # noqa: PLR2004  # the bound that the docstring names
+            raise ValueError("leeway must be from 0 to 60 seconds")
+        self.tokens = Tokens(issuer.rstrip("/"), audience or issuer.rstrip("/"), leeway)
+        self.service = Service(service or issuer, internal_token)
+        self.remembered = Remembered(remember, leeway)
+        self.keys = Keys(self.service, self.remembered.clear)
+        self.revocations = Revocations(self.service, leeway) if follow_logouts else None
+        self._limits = {False: fail_closed_after, True: fail_closed_after_for_roles}
+        self._following: list[asyncio.Task[None]] = []
+
+    @property
+    def issuer(self) -> str:
+        return self.tokens.issuer
+
+    @property
+    def news_age(self) -> float:
+        """Seconds since the service last said which sessions have ended; infinity when it never did."""
+        return self.revocations.age if self.revocations else float("inf")
+
+    @property
+    def is_stale(self) -> bool:
+        """True when the news is so old that logouts are not seen here; tokens are verified all the same."""
+        return self.revocations is not None and self.revocations.is_stale
+
+    async def verify(self, token: str, *roles: str) -> Claims:
+        """Return the claims of an access token whose bearer has one of these roles, if any are named.
+
+        Raises:
+            InvalidToken: for every defect of the token, and when its session has ended.
+            InsufficientRole: the token is good, and the bearer has none of the roles.
+            Unavailable: the service could not be asked what must be known.
+        """
+        claims = self.remembered.find(token)
+        if claims is None:
+            claims = self.tokens.check(token, await self.keys.get(self.tokens.key_id(token)))
+            self.remembered.add(token, claims)
+        if self.revocations is not None:
+            self._refuse_ended(claims, self.revocations, self._limits[bool(roles)])
+        if roles and not set(roles) & set(claims.roles):
+            raise InsufficientRole
+        return claims
+
+    def _refuse_ended(self, claims: Claims, revocations: Revocations, limit: float | None) -> None:
+        if claims.session_id in revocations:
+            raise InvalidToken("its session has ended")
+        if revocations.age > (sys.float_info.max if limit is None else limit):  # infinity: nothing was ever heard
+            raise Unavailable("it is not known which sessions have ended")
+
+    async def start(self) -> None:
+        """Read keys and ended sessions, and follow both in the background. Starts without the service, too."""
+        if self._following:
+            raise RuntimeError("the verifier has been started already")
+        self.service.open()
+        self.keys.looking = asyncio.Lock()
+        for part in self._parts():
+            try:
+                await part.read()
+            except ServiceError as error:
+                logger.warning("%s was not ready at the start: %s", self.service.url, error)
+        self._following = [asyncio.create_task(part.follow()) for part in self._parts()]
+
+    def _parts(self) -> list[Keys | Revocations]:
+        return [self.keys, self.revocations] if self.revocations else [self.keys]
+
+    async def close(self) -> None:
+        """Follow no more; what is known stays known."""
+        following, self._following = self._following, []
+        for task in following:
+            task.cancel()
+        await asyncio.gather(*following, return_exceptions=True)
+        await self.service.close()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()

@@ -1,0 +1,106 @@
+"""The middleware for any ASGI application: nobody gets past it without a token."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from auth_service.testing.kit import AuthKit
+from auth_service.verifier.asgi import Receive, Scope, Send, VerifierMiddleware
+from tests.support.stand_in import StandIn
+from tests.verifier.conftest import following
+
+
+class Inner:
+    """A bare application that says who the bearer is, and counts how often it was reached."""
+
+    def __init__(self) -> None:
+        self.reached: list[str] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.reached.append(scope["type"])
+        if scope["type"] == "lifespan":
+            while (await receive())["type"] != "lifespan.shutdown":
+                await send({"type": "lifespan.startup.complete"})
+            await send({"type": "lifespan.shutdown.complete"})
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.accept"})
+        else:
+            claims = scope.get("claims")
+            body = json.dumps({"user": str(claims.user_id) if claims else None}).encode()
+            headers = [(b"content-type", b"application/json")]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
+
+
+@pytest.fixture
+def inner() -> Inner:
+    return Inner()
+
+
+@pytest.fixture
+async def http(kit: AuthKit, inner: Inner) -> AsyncIterator[httpx.AsyncClient]:
+    app = VerifierMiddleware(inner, kit.verifier, roles=["admin"], public=["/health"])
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://orders.test") as client:
+        yield client
+
+
+async def test_the_application_finds_the_claims_in_the_scope(http: httpx.AsyncClient, kit: AuthKit) -> None:
+    user_id = uuid4()
+    answer = await http.get("/any/path", headers=kit.headers(user_id, roles=["admin"]))
+    assert answer.json() == {"user": str(user_id)}
+
+
+async def test_nobody_else_reaches_the_application(http: httpx.AsyncClient, kit: AuthKit, inner: Inner) -> None:
+    for path in ("/", "/health/", "//health", "/Health", "/health/../x", "/%68ealth/x"):
+        for headers, status in (({}, 401), ({"Authorization": f"Bearer {kit.revoked()}"}, 401), (kit.headers(), 403)):
+            answer = await http.request("POST", path, headers=headers)
+            assert answer.status_code == status
+            assert answer.headers["Content-Type"] == "application/problem+json"
+            assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+            assert answer.json()["status"] == status
+    assert inner.reached == []
+
+
+async def test_a_public_path_asks_for_nothing_and_gives_no_claims(http: httpx.AsyncClient, kit: AuthKit) -> None:
+    assert (await http.get("/health", headers=kit.headers())).json() == {"user": None}
+
+
+async def test_a_websocket_without_a_token_is_closed_before_it_is_accepted(kit: AuthKit, inner: Inner) -> None:
+    app = VerifierMiddleware(inner, kit.verifier)
+    good = kit.headers()["Authorization"].encode()
+    for headers, kind in (([], "websocket.close"), ([(b"authorization", good)], "websocket.accept")):
+        sent: list[Any] = []
+
+        async def send(message: Any, sent: list[Any] = sent) -> None:
+            sent.append(message["type"])
+
+        await app({"type": "websocket", "path": "/", "headers": headers}, _never, send)
+        assert sent == [kind]
+
+
+async def test_the_verifier_lives_as_long_as_the_application(kit: AuthKit, stand_in: StandIn, inner: Inner) -> None:
+    verifier = following(stand_in)
+    app = VerifierMiddleware(inner, verifier)
+    events = iter(["lifespan.startup", "lifespan.shutdown"])
+    sent: list[str] = []
+
+    async def receive() -> dict[str, Any]:
+        if sent:
+            await verifier.verify(kit.token())
+        return {"type": next(events)}
+
+    async def send(message: Any) -> None:
+        sent.append(message["type"])
+
+    await app({"type": "lifespan"}, receive, send)
+    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    with pytest.raises(RuntimeError, match="has not been started"):
+        await verifier.service.keys(None)
+
+
+async def _never() -> dict[str, Any]:
+    raise AssertionError("nothing is received")

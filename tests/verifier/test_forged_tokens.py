@@ -1,0 +1,208 @@
+"""Forged access tokens: what the service refuses, the verifier for services refuses too."""
+
+import asyncio
+import base64
+import json
+import time
+from contextlib import suppress
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from jwt.algorithms import ECAlgorithm
+
+from auth_service.testing.kit import AuthKit
+from auth_service.verifier import InvalidToken, Verifier
+from tests.security.forge import MISSING, b64, mirrored, part, sign, signed_with_text, unsigned
+from tests.security.test_forged_tokens import EXTRA_PARAMETERS, WRONG_ALGORITHMS, WRONG_KIDS
+
+LEEWAY = 60
+
+
+class Forger:
+    """Somebody with the service's own key, who makes what the service never would."""
+
+    def __init__(self, kit: AuthKit) -> None:
+        self.kit = kit
+        self.verifier = kit.verifier
+        self.good = kit.token()
+        self.header, self.claims = part(self.good, 0), part(self.good, 1)
+        self.key = kit._key
+
+    def made(self, header: Any = None, claims: Any = None, key: ec.EllipticCurvePrivateKey | None = None) -> str:
+        """A token like the good one but for these changes, signed by the service's key or another."""
+        content = unsigned(_changed(self.header, header), _changed(self.claims, claims))
+        return f"{content}.{b64(sign(content, key or self.key))}"
+
+    async def refused(self, token: str) -> None:
+        with pytest.raises(InvalidToken):
+            await self.verifier.verify(token)
+
+
+def _changed(values: dict[str, Any], changes: Any) -> Any:
+    if changes is not None and not isinstance(changes, dict):
+        return changes
+    return {name: value for name, value in {**values, **(changes or {})}.items() if value is not MISSING}
+
+
+@pytest.fixture
+def forger(kit: AuthKit) -> Forger:
+    return Forger(kit)
+
+
+async def test_the_token_that_the_forgeries_begin_with_is_good(forger: Forger) -> None:
+    await forger.verifier.verify(forger.good)
+    claims = await forger.verifier.verify(forger.made())
+    assert str(claims.session_id) == forger.claims["sid"]
+
+
+@pytest.mark.parametrize("algorithm", WRONG_ALGORITHMS)
+async def test_a_token_with_another_algorithm_is_refused(forger: Forger, algorithm: object) -> None:
+    content = unsigned({**forger.header, "alg": algorithm}, forger.claims)
+    for signature in ("", b64(b"\x00" * 64), b64(sign(content, forger.key))):
+        await forger.refused(f"{content}.{signature}")
+
+
+async def test_a_token_with_alg_hs256_keyed_with_the_public_key_is_refused(forger: Forger) -> None:
+    pem = forger.key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    for algorithm in ("HS256", "ES256"):
+        content = unsigned({**forger.header, "alg": algorithm}, forger.claims)
+        for text in (pem, pem.strip(), json.dumps(forger.kit.jwks["keys"][0]).encode(), b""):
+            await forger.refused(signed_with_text(content, text))
+
+
+@pytest.mark.parametrize("typ", ["JWT", "jwt", "AT+JWT", "application/at+jwt", "", None, 1, MISSING])
+async def test_a_token_of_another_type_is_refused(forger: Forger, typ: object) -> None:
+    await forger.refused(forger.made(header={"typ": typ}))
+
+
+@pytest.mark.parametrize("kid", [*WRONG_KIDS, MISSING])
+async def test_a_token_with_an_unknown_key_id_is_refused(forger: Forger, kid: object) -> None:
+    await forger.refused(forger.made(header={"kid": kid}))
+
+
+@pytest.mark.parametrize("extra", EXTRA_PARAMETERS, ids=str)
+async def test_a_token_with_another_header_parameter_is_refused(forger: Forger, extra: dict[str, Any]) -> None:
+    await forger.refused(forger.made(header=extra))
+
+
+async def test_a_token_that_brings_its_own_key_is_refused(forger: Forger) -> None:
+    own = ec.generate_private_key(ec.SECP256R1())
+    jwk = {**ECAlgorithm.to_jwk(own.public_key(), as_dict=True), "kid": "own"}
+    for header in ({"jwk": jwk}, {"jwk": jwk, "kid": "own"}, {"kid": "own"}, {"kid": jwk}, {}):
+        await forger.refused(forger.made(header=header, key=own))
+
+
+async def test_a_token_with_a_changed_claim_under_the_old_signature_is_refused(forger: Forger) -> None:
+    content = unsigned(forger.header, {**forger.claims, "roles": ["admin"]})
+    await forger.refused(f"{content}.{forger.good.rpartition('.')[2]}")
+
+
+@pytest.mark.parametrize("claim", ["exp", "iat", "sub", "sid", "iss", "aud", "jti", "client_id"])
+@pytest.mark.parametrize("value", [MISSING, None, True, "x", 1.5, [], {}], ids=lambda value: type(value).__name__)
+async def test_a_token_without_a_claim_or_with_one_of_another_type_is_refused(
+    forger: Forger, claim: str, value: object
+) -> None:
+    if claim not in {"jti", "client_id"} or value != "x":  # these may be any text
+        await forger.refused(forger.made(claims={claim: value}))
+
+
+@pytest.mark.parametrize("roles", [None, "admin", {"admin": 1}, [1], [["admin"]]], ids=str)
+async def test_a_token_whose_roles_are_no_list_of_words_is_refused(forger: Forger, roles: object) -> None:
+    await forger.refused(forger.made(claims={"roles": roles}))
+
+
+async def test_a_token_for_or_from_somebody_else_is_refused(forger: Forger) -> None:
+    other = "https://another.test"
+    for claims in ({"aud": other}, {"aud": [forger.kit.audience, other]}, {"iss": other}, {"iss": [forger.kit.issuer]}):
+        await forger.refused(forger.made(claims=claims))
+
+
+async def test_a_token_is_taken_within_the_leeway_and_not_beyond(forger: Forger) -> None:
+    now = int(time.time())
+    await forger.verifier.verify(forger.made(claims={"exp": now - LEEWAY + 20}))
+    await forger.verifier.verify(forger.made(claims={"iat": now + LEEWAY - 20}))
+    await forger.refused(forger.made(claims={"exp": now - LEEWAY - 1}))
+    await forger.refused(forger.made(claims={"iat": now + LEEWAY + 20}))
+
+
+async def test_a_remembered_token_is_refused_when_it_has_expired(kit: AuthKit) -> None:
+    verifier = Verifier(kit.issuer, leeway=0)
+    kit.wire(verifier)
+    expires_at = int(time.time()) + 1
+    token = kit.token(exp=expires_at)
+    while time.time() < expires_at:
+        with suppress(InvalidToken):  # on a machine so slow that it has expired by now
+            await verifier.verify(token)
+        await asyncio.sleep(0.01)
+    with pytest.raises(InvalidToken):
+        await verifier.verify(token)
+
+
+@pytest.mark.parametrize("junk", [[], "x", 1, None, {}, [["alg", "ES256"]]], ids=str)
+async def test_a_token_whose_header_or_claims_are_no_fitting_object_is_refused(forger: Forger, junk: object) -> None:
+    for content in (unsigned(junk, forger.claims), unsigned(forger.header, junk)):
+        await forger.refused(f"{content}.{b64(sign(content, forger.key))}")
+
+
+async def test_a_token_that_is_no_json_or_nested_too_deeply_is_refused(forger: Forger) -> None:
+    header, claims = unsigned(forger.header, forger.claims).split(".")
+    for junk in (b"{", b"\xff\xfe", b"[" * 2_000, b'{"a":' * 400 + b"1" + b"}" * 400, b"", b"\x00"):
+        for content in (f"{b64(junk)}.{claims}", f"{header}.{b64(junk)}"):
+            await forger.refused(f"{content}.{b64(sign(content, forger.key))}")
+
+
+@pytest.mark.parametrize(
+    "form", ["", "x", "x.y", "..", "a.b.c", "a.b.c.d", "....", "~.~.~", "-" * 4_000, "\ud800", "ä"]
+)
+async def test_a_text_that_is_no_token_is_refused(forger: Forger, form: str) -> None:
+    await forger.refused(form)
+
+
+async def test_a_token_has_no_other_spelling_that_is_taken(forger: Forger) -> None:
+    head, _, signature = forger.good.rpartition(".")
+    last = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".index(signature[-1])
+    sibling = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"[last + 1]  # the same 64 bytes
+    assert base64.urlsafe_b64decode(signature[:-1] + sibling + "==") == base64.urlsafe_b64decode(signature + "==")
+    forms = [
+        f"{signature}=",
+        f"{signature}==",
+        f"{signature}A",
+        f"{signature}\n",
+        f" {signature}",
+        signature[:-1] + sibling,
+    ]
+    for form in [
+        *(f"{head}.{form}" for form in forms),
+        f"{head}.",
+        f".{forger.good}",
+        f"{forger.good}.",
+        f"{head}!.{signature}",
+    ]:
+        await forger.refused(form)
+
+
+async def test_an_oversized_token_is_refused(forger: Forger) -> None:
+    await forger.refused(forger.made(claims={"padding": "x" * 4_000}))
+    await forger.refused(forger.made(header={"kid": "x" * 10_000}))
+
+
+async def test_a_logged_out_token_with_its_other_valid_signature_is_refused(forger: Forger) -> None:
+    token = forger.kit.revoked()
+    await forger.refused(token)
+    await forger.refused(mirrored(token))
+
+
+async def test_a_key_of_another_kind_in_the_key_set_verifies_nothing(kit: AuthKit) -> None:
+    (good,) = kit.jwks["keys"]
+    secret = {"kty": "oct", "k": b64(b"x" * 32), "kid": "shared", "alg": "HS256", "use": "sig"}
+    strange = [None, 1, {}, {**good, "kid": None}, {**good, "kid": "e", "use": "enc"}, {**good, "kid": "x", "x": "AA"}]
+    verifier = kit.verifier
+    verifier.keys.take({"keys": [*strange, secret, good]})
+    assert len(verifier.keys) == 1
+    await verifier.verify(kit.token())
+    token = jwt.encode(part(kit.token(), 1), b"x" * 32, "HS256", {"typ": "at+jwt", "kid": "shared"})
+    with pytest.raises(InvalidToken):
+        await verifier.verify(token)

@@ -1,0 +1,74 @@
+"""The test kit, as somebody meets it who has installed the package and writes a test."""
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from auth_service.testing.kit import AuthKit
+from auth_service.verifier import Verifier
+from tests.support.markdown import ROOT, block
+
+EXAMPLES = 8
+UNUSED = """
+import sys
+
+def test_the_plugin_imports_nothing_that_is_not_used():
+    assert "auth_service.testing" in sys.modules
+    assert not {"auth_service.testing.kit", "auth_service.verifier", "jwt", "httpx2", "fastapi"} & set(sys.modules)
+"""
+
+
+def run_pytest(folder: Path, **files: str) -> subprocess.CompletedProcess[str]:
+    """Run these files in a pytest that finds our plugin by the entry point that pyproject.toml declares."""
+    for name, content in files.items():
+        (folder / f"{name}.py").write_text(content)
+    points = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["pytest11"]
+    installed = folder / "installed" / "kit-1.dist-info"
+    installed.mkdir(parents=True)
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: kit\nVersion: 1\n")
+    (installed / "entry_points.txt").write_text("\n".join(["[pytest11]", *(f"{k} = {v}" for k, v in points.items())]))
+    env = {
+        **{name: value for name, value in os.environ.items() if name in {"PATH", "HOME"} or name.startswith("COV")},
+        "PYTHONPATH": os.pathsep.join([str(installed.parent), str(ROOT)]),
+        "AUTH_PUBLIC_URL": "https://auth.example.com",
+        "INTERNAL_AUTH_URL": "http://auth.invalid",
+        "AUTH_INTERNAL_TOKEN": "not used by any test",
+    }
+    unneeded = [
+        f"-pno:{name}" for name in ("asyncio", "hypothesispytest", "schemathesis", "xdist", "pytest_cov", "anyio")
+    ]
+    command = [sys.executable, "-m", "pytest", "-q", "-W", "error", *unneeded, *(f"{name}.py" for name in files)]
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_the_example_of_the_page_passes(tmp_path: Path) -> None:
+    page = {name: block("docs/verifying.md", f"run: {name}") for name in ("orders", "test_orders")}
+    done = run_pytest(tmp_path, **page)
+    assert f"{EXAMPLES} passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_the_plugin_costs_nobody_anything_who_does_not_use_it(tmp_path: Path) -> None:
+    done = run_pytest(tmp_path, test_unused=UNUSED)
+    assert "1 passed" in done.stdout, done.stdout + done.stderr
+
+
+async def test_a_kit_is_one_service(kit: AuthKit) -> None:
+    await kit.verifier.verify(kit.token())
+    with pytest.raises(ValueError, match="second AuthKit"):
+        kit.wire(Verifier("https://other.test"))
+
+
+async def test_a_wired_verifier_needs_no_start_and_no_network_and_is_given_back(kit: AuthKit) -> None:
+    mine = Verifier("https://auth.example.com", audience="orders", internal_token="x" * 16)
+    kit.wire(mine)
+    token = kit.token(roles=["admin"])
+    async with mine:
+        await mine.verify(token, "admin")
+    await mine.verify(token, "admin")
+    kit.unwire()
+    with pytest.raises(RuntimeError, match="has not been started"):
+        await mine.verify(token)
