@@ -1,0 +1,72 @@
+"""Node, and the two packages that package.json names, in a folder of the test's own."""
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+
+# Continuous integration has it, or fails.
+HAS_NODE = bool(os.environ.get("CI") or (shutil.which("node") and shutil.which("npm")))
+needs_node = pytest.mark.skipif(
+    not HAS_NODE,
+    reason="needs node and npm, which this machine does not have",
+)
+
+
+def install(folder: Path) -> Path:
+    """Install what package-lock.json pins by hash, and put our programs beside it; no script of a package is run."""
+    for name in ("package.json", "package-lock.json", "tokens.mjs", "metadata.mjs"):
+        shutil.copy(HERE / name, folder)
+    quiet = ("--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
+    done = subprocess.run(["npm", "ci", *quiet], cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+async def run(folder: Path, program: str, *arguments: str) -> Any:
+    """Run a program to its end and return what it printed as JSON."""
+    node = await asyncio.create_subprocess_exec(
+        "node", program, *arguments, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    said, complaints = await asyncio.wait_for(node.communicate(), 60)
+    assert node.returncode == 0, complaints.decode()
+    return json.loads(said)
+
+
+class Reader:
+    """A Node process that reads tokens, one after the other."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    async def read(self, token: str) -> dict[str, Any]:
+        """Return the claims, or `{"refused": why}`."""
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(f"{token}\n".encode())
+        line = await asyncio.wait_for(self._process.stdout.readline(), 60)
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+
+@asynccontextmanager
+async def reader(folder: Path, env: Mapping[str, str]) -> AsyncIterator[Reader]:
+    """Start `tokens.mjs` with these variables, for the length of the block."""
+    process = await asyncio.create_subprocess_exec(
+        "node", "tokens.mjs", cwd=folder, env={"PATH": os.environ["PATH"], **env},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        yield Reader(process)
+    finally:
+        process.kill()
+        await process.wait()
