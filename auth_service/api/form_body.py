@@ -21,6 +21,8 @@ BODY: dict[str, Any] = {
                 "schema": {
                     "type": "object",
                     "required": ["token"],
+                    "maxProperties": MAX_FIELDS,
+                    "additionalProperties": {"type": "string"},
                     "properties": {
                         "token": {"type": "string", "minLength": 1},
                         "token_type_hint": {
