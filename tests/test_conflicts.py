@@ -20,7 +20,7 @@ LOCK_TIMED_OUT = "canceling statement due to lock timeout"
 # A sequence counts attempts, for it is not rolled back with them.
 LOSING = """
 CREATE SEQUENCE attempts;
-CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
     IF nextval('attempts') <= {losses} THEN RAISE EXCEPTION USING ERRCODE = '{sqlstate}'; END IF;
     RETURN NEW;
 END $$;

@@ -37,12 +37,14 @@ def raising(sqlstate: str) -> str:
     return f"DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '{sqlstate}'; END $$"
 
 
+# Who may not even look into the schema is told that there is no such table.
+WITHOUT_RIGHTS = ("GRANT USAGE ON SCHEMA public TO pg_monitor", "SET LOCAL ROLE pg_monitor")
 BECOMES: list[tuple[str, type[Exception], tuple[str, ...]]] = [
     ("statement time-out", DatabaseUnavailable, ("SELECT pg_sleep(5)",)),
     ("no such table", SchemaNotReady, ("SELECT 1 FROM no_such_table",)),
     ("no such column", SchemaNotReady, ("SELECT no_such_column FROM users",)),
     ("no such schema", SchemaNotReady, ("CREATE TABLE no_such_schema.t (id int)",)),
-    ("no permission", DatabaseUnavailable, ("SET LOCAL ROLE pg_monitor", "SELECT 1 FROM users")),
+    ("no permission", DatabaseUnavailable, (*WITHOUT_RIGHTS, "SELECT 1 FROM users")),
     ("read-only", WrongServer, ("SET TRANSACTION READ ONLY", "DELETE FROM users")),
     ("killed by an operator", DatabaseUnavailable, ("SELECT pg_terminate_backend(pg_backend_pid())", "SELECT 1")),
     ("disk full", DatabaseUnavailable, (raising("53100"),)),

@@ -156,5 +156,6 @@ async def test_a_count_that_takes_longer_than_a_request_may_is_not_cut(postgres_
     await run_sql(postgres_url, "ALTER TABLE refresh_tokens RENAME TO stored")
     slow = "CREATE VIEW refresh_tokens AS SELECT stored.* FROM stored, LATERAL pg_sleep(0.05 + 0 * generation)"
     await run_sql(postgres_url, slow)
+    await run_sql(postgres_url, "GRANT SELECT ON refresh_tokens TO PUBLIC")
     report = await run("--dry-run", DB_STATEMENT_TIMEOUT="0.5")
     assert report["left"] == 20
