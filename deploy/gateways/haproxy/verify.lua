@@ -1,0 +1,53 @@
+-- Asks auth-service whether a request may pass: `http-request lua.verify /internal/verify?role=admin`.
+--
+-- Debian's HAProxy 2.6 has no directive for this, and no agent of its own for SPOE. It goes through the section `listen
+-- verify`, which keeps connections, knows the servers and adds the token.
+
+local socket = os.getenv("GATEWAY_VERIFY")
+local identity = {
+    "x-auth-user",
+    "x-auth-session",
+    "x-auth-role",
+}
+
+local function ask(txn, target)
+    local given = txn.http:req_get_headers()
+    local headers = {["host"] = {"auth"}}
+    for _, name in ipairs({"authorization", "x-request-id"}) do
+        if given[name] then
+            headers[name] = {given[name][0]}
+        end
+    end
+    return core.httpclient():get{
+        url = "http://auth" .. target,
+        dst = socket,
+        headers = headers,
+        timeout = 6000,
+    }
+end
+
+local function refuse(txn, answer)
+    local reply = txn:reply{status = answer.status, body = answer.body}
+    reply:add_header("cache-control", "no-store")
+    for _, name in ipairs({"content-type", "www-authenticate", "x-request-id"}) do
+        if answer.headers[name] then
+            reply:add_header(name, answer.headers[name][0])
+        end
+    end
+    txn:done(reply)
+end
+
+-- What is neither granted nor refused here is a 503, by a rule of haproxy.cfg.
+local function verify(txn, target)
+    local answer = ask(txn, target)
+    if answer.status == 401 or answer.status == 403 then
+        refuse(txn, answer)
+    elseif answer.status == 200 then
+        for _, name in ipairs(identity) do
+            txn.http:req_set_header(name, answer.headers[name][0])
+        end
+        txn:set_var("txn.granted", true)
+    end
+end
+
+core.register_action("verify", {"http-req"}, verify, 1)

@@ -1,0 +1,112 @@
+"""What a client must not be able to say through a gateway: who it is, and where it comes from."""
+
+from contextlib import ExitStack
+
+import pytest
+
+from tests.support.client import PASSWORD
+from tests.support.gateways import Kind
+from tests.support.raw_http import exchange
+
+from .conftest import CLIENT_ADDRESS, INTERNAL_TOKEN, Fleet, Place, User
+
+EVIL = "6.6.6.6"
+IDENTITY = [
+    "X-Auth-User", "x-auth-user", "X_Auth_User", "X-Auth_User", "X_AUTH-USER", "X-Auth-Session", "X_Auth_Session",
+    "X-Auth-Role", "X_Auth_Role", "X-Auth-Email", "X-Auth-Request-User", "X-Forwarded-User", "X_Forwarded_User",
+    "X-Remote-User", "X_Remote_User", "Remote-User", "Remote_User", "X-Internal-Token", "X_Internal_Token",
+    "X-Original-URL", "X-Rewrite-URL",
+]  # fmt: skip
+ADDRESSES = [
+    "X-Forwarded-For", "x-forwarded-for", "X_Forwarded_For", "X-Forwarded_For", "Forwarded", "X-Real-IP",
+    "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port",
+]  # fmt: skip
+
+
+def assert_no_forged_identity_arrives(place: Place, ada: User, mark: str) -> None:
+    for number, name in enumerate(IDENTITY):
+        target = f"/app/{mark}-{number}-"
+        answer = place.client.get(target, headers={**ada.headers, name: EVIL})
+        if answer.status_code != 400:  # to refuse such a request is as good
+            (got,) = place.heard(target)
+            assert EVIL not in {value for _, value in got.headers}, name
+            assert got.values("X-Auth-User") == [ada.id], name
+            assert got.values("X-Auth-Role") == ["user"], name
+
+
+def test_no_forged_identity_header_arrives_in_any_spelling(place: Place, ada: User, mark: str) -> None:
+    assert_no_forged_identity_arrives(place, ada, mark)
+
+
+def test_the_suite_notices_a_gateway_that_forgets_to_strip_identity_headers(
+    kind: Kind, fleet: Fleet, ada: User, mark: str
+) -> None:
+    with ExitStack() as stack:
+        place = fleet.start(kind, stack, forgetful=True)
+        with pytest.raises(AssertionError):
+            assert_no_forged_identity_arrives(place, ada, mark)
+        assert place.client.get(f"/app/{mark}-red", headers={**ada.headers, "X-Auth-User": EVIL}).status_code == 200
+        (got,) = place.heard(f"{mark}-red")
+        assert EVIL in got.values("X-Auth-User")
+
+
+def test_identity_headers_alone_let_nobody_in(place: Place, mark: str) -> None:
+    answer = place.client.get(f"/app/{mark}", headers=dict.fromkeys(IDENTITY, "root"))
+    assert answer.status_code in {400, 401}
+    assert place.heard(mark) == []
+
+
+@pytest.mark.parametrize("line", [b"X-Auth-User : root", b" X-Auth-User: root", b"X-Auth-User\t: root"])
+def test_a_header_with_a_blank_in_its_name_is_refused_or_dropped(
+    place: Place, ada: User, mark: str, line: bytes
+) -> None:
+    token = ada.tokens["access_token"].encode()
+    request = b"GET /app/%s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n%s\r\nConnection: close\r\n\r\n"
+    answer = exchange(place.port, request % (mark.encode(), token, line))
+    assert answer.status in {200, 400, 401}
+    for got in place.heard(mark):
+        assert got.values("X-Auth-User") == [ada.id]
+        assert "root" not in str(got.headers)
+
+
+@pytest.mark.parametrize("name", ["X-Auth-User", "X-Auth-Role", "X-Forwarded-For"])
+def test_a_connection_header_cannot_take_away_what_the_gateway_says(
+    place: Place, ada: User, mark: str, name: str
+) -> None:
+    answer = place.client.get(f"/app/{mark}", headers={**ada.headers, "Connection": f"keep-alive, {name}"})
+    assert answer.status_code == 200
+    (got,) = place.heard(mark)
+    assert got.values("X-Auth-User") == [ada.id]
+    assert got.values("X-Auth-Role") == ["user"]
+    assert got.values("X-Forwarded-For") == [CLIENT_ADDRESS]
+    assert name.lower() not in ",".join(got.values("Connection")).lower()
+
+
+def test_forged_addresses_do_not_reach_the_application(place: Place, ada: User, mark: str) -> None:
+    for number, name in enumerate(ADDRESSES):
+        target = f"/app/{mark}-{number}-"
+        assert place.client.get(target, headers={**ada.headers, name: EVIL}).status_code in {200, 400}
+        for got in place.heard(target):
+            assert EVIL not in str(got.headers), name
+            assert got.values("X-Forwarded-For") == [CLIENT_ADDRESS]
+            assert got.values("X-Forwarded-Proto") == ["http"]
+
+
+def test_the_list_of_sessions_shows_the_real_address_whatever_is_forged(place: Place, ada: User) -> None:
+    for name in (*ADDRESSES, "Connection"):
+        body = {"email": "ada@example.com", "password": PASSWORD}
+        forged = {name: "X-Forwarded-For" if name == "Connection" else EVIL}
+        login = place.client.post("/auth/login", json=body, headers=forged)
+        if login.status_code != 400:
+            bearer = {"Authorization": f"Bearer {login.json()['access_token']}"}
+            sessions = place.client.get("/auth/sessions", headers=bearer).json()["items"]
+            assert [item["ip"] for item in sessions if item["current"]] == [CLIENT_ADDRESS], name
+
+
+def test_a_gateway_with_a_wrong_internal_token_lets_nobody_in(kind: Kind, fleet: Fleet, ada: User, mark: str) -> None:
+    with ExitStack() as stack:
+        place = fleet.start(kind, stack, token="not-the-token-of-the-tests")
+        for forged in ({}, {"X-Internal-Token": INTERNAL_TOKEN}):
+            answer = place.client.get(f"/app/{mark}", headers={**ada.headers, **forged})
+            assert answer.status_code in {401, 503}
+        assert place.heard(mark) == []

@@ -1,0 +1,195 @@
+"""Each gateway, started for real from the configuration that is shipped in deploy/gateways."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from .markdown import ROOT
+from .server import free_port, wait_until
+
+CONFIGURATIONS = ROOT / "deploy" / "gateways"
+PACKAGED = {
+    "nginx": "nginx-light libnginx-mod-http-headers-more-filter",
+    "caddy": "caddy",
+    "haproxy": "haproxy",
+}
+_MODULES = Path("/etc/nginx/modules-enabled")
+
+
+@dataclass(frozen=True)
+class Site:
+    """What a gateway is told about the place where it stands: two ports of 127.0.0.1, and the internal token."""
+
+    auth_port: int
+    app_port: int
+    token: str
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A gateway program: its name, the lines that clear or set X-Auth-User by file, and whether it has a cache."""
+
+    name: str
+    guards: Mapping[str, tuple[str, ...]]
+    caches: bool = False
+
+    @property
+    def program(self) -> str | None:
+        return shutil.which(self.name, path=os.environ.get("PATH", "") + ":/usr/sbin")
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether it can be started here; nginx needs its module headers-more too."""
+        return self.program is not None and (self.name != "nginx" or any(_MODULES.glob("*headers-more*")))
+
+    @property
+    def hint(self) -> str:
+        """How to install it, for whoever reads why a test was skipped."""
+        packages = PACKAGED.get(self.name)
+        return f" (on Debian: apt-get install {packages})" if packages else " (Debian has no package of it)"
+
+    def version(self) -> str:
+        """What the program says of itself, in one line."""
+        option = {"nginx": "-v", "haproxy": "-v"}.get(self.name, "version")
+        done = subprocess.run([str(self.program), option], capture_output=True, text=True, timeout=10, check=True)
+        return (done.stdout + done.stderr).splitlines()[0]
+
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind(
+            "nginx",
+            {"nginx.conf": (r'more_clear_input_headers "X-Auth-\*";', "proxy_set_header X-Auth-User .*")},
+            caches=True,
+        ),
+        Kind("caddy", {"Caddyfile": (r"request_header -X-Auth\*", "request_header X-Auth-User .*")}),
+        Kind(
+            "haproxy",
+            {"haproxy.cfg": (r"http-request del-header \^x\[\^a-z0-9\]auth.*",), "verify.lua": ('"x-auth-user",',)},
+            caches=True,
+        ),
+        Kind("traefik", {}),
+        Kind("envoy", {}),
+    )
+}
+
+
+class Gateway:
+    """A running gateway on `port` of 127.0.0.1."""
+
+    def __init__(self, kind: Kind, port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+        self.kind = kind
+        self.port = port
+        self.base_url = f"http://127.0.0.1:{port}"
+        self._process = process
+        self._log = log
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def log(self) -> str:
+        return self._log.read_text(encoding="utf-8", errors="replace")
+
+    def listens(self) -> bool:
+        """Whether it takes connections; raises RuntimeError with its log if it has ended."""
+        if self._process.poll() is not None:
+            raise RuntimeError(f"{self.kind.name} ended; its log:\n{self.log()}")
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=2).close()
+        except OSError:
+            return False
+        return True
+
+
+@contextmanager
+def started(kind: Kind, site: Site, folder: Path, *, forgetful: bool = False) -> Iterator[Gateway]:
+    """Start a gateway before the service and the application of a site.
+
+    The configuration is a copy of the shipped one, byte for byte; what a place has to say is said as docs/gateways.md
+    tells. A `forgetful` one lacks every line that clears or sets X-Auth-User.
+
+    Raises RuntimeError with the gateway's log when it ends, TimeoutError when it does not listen.
+    """
+    shutil.copytree(CONFIGURATIONS / kind.name, folder, dirs_exist_ok=True)
+    if forgetful:
+        _forget(kind, folder)
+    port = free_port()
+    command, settings = _COMMANDS[kind.name](port, site, folder)
+    environment = {"PATH": os.environ.get("PATH", ""), "HOME": str(folder), **settings}
+    log = folder / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [str(kind.program), *command],
+            env=environment,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        gateway = Gateway(kind, port, process, log)
+        wait_until(gateway.listens, 15, lambda: f"{kind.name} does not listen; its log:\n{gateway.log()}")
+        yield gateway
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(10)
+
+
+def _forget(kind: Kind, folder: Path) -> None:
+    for name, lines in kind.guards.items():
+        for line in lines:
+            kept, count = re.subn(rf"^\s*{line}$", "", (folder / name).read_text("utf-8"), flags=re.MULTILINE)
+            assert count, f"{name} has no line {line}"
+            (folder / name).write_text(kept, "utf-8")
+
+
+def _nginx(port: int, site: Site, folder: Path) -> tuple[list[str], Mapping[str, str]]:
+    (folder / "listen.conf").write_text(f"listen 127.0.0.1:{port};\n", "utf-8")
+    kept = (folder / "site.conf").read_text("utf-8")
+    kept = kept.replace("127.0.0.1:8000", f"127.0.0.1:{site.auth_port}")
+    kept = kept.replace("127.0.0.1:3000", f"127.0.0.1:{site.app_port}")
+    kept = kept.replace("replace-this-by-the-internal-token", site.token)
+    kept = kept.replace("/var/cache/nginx/auth", f"{folder}/cache").replace("/var/log/nginx/access.log", "off")
+    temporary = "".join(
+        f"{name}_temp_path {folder}/{name};\n" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    (folder / "site.conf").write_text(kept + temporary, "utf-8")
+    main = f"daemon off; pid {folder}/pid; error_log stderr warn; {'user root;' if os.geteuid() == 0 else ''}"
+    return ["-e", "stderr", "-c", str(folder / "nginx.conf"), "-g", main], {}
+
+
+def _caddy(port: int, site: Site, folder: Path) -> tuple[list[str], Mapping[str, str]]:
+    settings = {
+        "GATEWAY_ADDRESS": f"http://:{port}",
+        "AUTH_ADDRESS": f"127.0.0.1:{site.auth_port}",
+        "APP_ADDRESS": f"127.0.0.1:{site.app_port}",
+        "AUTH_INTERNAL_TOKEN": site.token,
+    }
+    return ["run", "--adapter", "caddyfile", "--config", str(folder / "Caddyfile")], settings
+
+
+def _haproxy(port: int, site: Site, folder: Path) -> tuple[list[str], Mapping[str, str]]:
+    settings = {
+        "GATEWAY_BIND": f"127.0.0.1:{port}",
+        "GATEWAY_VERIFY": f"abns@auth-verify-{port}",
+        "AUTH_ADDRESS": f"127.0.0.1:{site.auth_port}",
+        "APP_ADDRESS": f"127.0.0.1:{site.app_port}",
+        "AUTH_INTERNAL_TOKEN": site.token,
+    }
+    return ["-db", "-f", str(folder / "haproxy.cfg")], settings
+
+
+_COMMANDS = {"nginx": _nginx, "caddy": _caddy, "haproxy": _haproxy}
