@@ -1,7 +1,7 @@
 """Fixtures for the gateways: each started for real, once, before the real service and an application that echoes."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,14 +99,14 @@ class Fleet:
         kind: Kind,
         stack: ExitStack,
         *,
-        forgetful: bool = False,
+        edit: Callable[[str, str], str] | None = None,
         token: str = INTERNAL_TOKEN,
         auth_port: int | None = None,
     ) -> Place:
         """Start one more, which ends with the stack; another server may stand where the service should be."""
         site = Site(auth_port or self._service.port, self._upstream.port, token)
         folder = self._folder / uuid4().hex
-        place = Place(stack.enter_context(started(kind, site, folder, forgetful=forgetful)), self._upstream)
+        place = Place(stack.enter_context(started(kind, site, folder, edit=edit)), self._upstream)
         stack.callback(place.client.close)
         return place
 

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests.support.client import PASSWORD
-from tests.support.gateways import Kind
+from tests.support.gateways import Kind, forgetful
 from tests.support.raw_http import exchange
 
 from .conftest import CLIENT_ADDRESS, INTERNAL_TOKEN, Fleet, Place, User
@@ -42,7 +42,7 @@ def test_the_suite_notices_a_gateway_that_forgets_to_strip_identity_headers(
     kind: Kind, fleet: Fleet, ada: User, mark: str
 ) -> None:
     with ExitStack() as stack:
-        place = fleet.start(kind, stack, forgetful=True)
+        place = fleet.start(kind, stack, edit=forgetful(kind))
         with pytest.raises(AssertionError):
             assert_no_forged_identity_arrives(place, ada, mark)
         assert place.client.get(f"/app/{mark}-red", headers={**ada.headers, "X-Auth-User": EVIL}).status_code == 200

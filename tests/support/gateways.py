@@ -5,7 +5,7 @@ import re
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +58,8 @@ class Kind:
         """What the program says of itself, in one line."""
         option = {"nginx": "-v", "haproxy": "-v"}.get(self.name, "version")
         done = subprocess.run([str(self.program), option], capture_output=True, text=True, timeout=10, check=True)
-        return (done.stdout + done.stderr).splitlines()[0]
+        line = (done.stdout + done.stderr).splitlines()[0]
+        return line if self.name in line.lower() else f"{self.name} {line}"
 
 
 KINDS = {
@@ -79,6 +80,18 @@ KINDS = {
         Kind("envoy", {}),
     )
 }
+
+
+def forgetful(kind: Kind) -> Callable[[str, str], str]:
+    """An edit that takes every line out of a configuration that clears or sets X-Auth-User."""
+
+    def edit(name: str, text: str) -> str:
+        for line in kind.guards.get(name, ()):
+            text, count = re.subn(rf"^\s*{line}$", "", text, flags=re.MULTILINE)
+            assert count, f"{name} has no line {line}"
+        return text
+
+    return edit
 
 
 class Gateway:
@@ -110,17 +123,20 @@ class Gateway:
 
 
 @contextmanager
-def started(kind: Kind, site: Site, folder: Path, *, forgetful: bool = False) -> Iterator[Gateway]:
+def started(
+    kind: Kind, site: Site, folder: Path, *, edit: Callable[[str, str], str] | None = None
+) -> Iterator[Gateway]:
     """Start a gateway before the service and the application of a site.
 
     The configuration is a copy of the shipped one, byte for byte; what a place has to say is said as docs/gateways.md
-    tells. A `forgetful` one lacks every line that clears or sets X-Auth-User.
+    tells. `edit` gets the name and the text of each file and returns the text that is used instead.
 
     Raises RuntimeError with the gateway's log when it ends, TimeoutError when it does not listen.
     """
     shutil.copytree(CONFIGURATIONS / kind.name, folder, dirs_exist_ok=True)
-    if forgetful:
-        _forget(kind, folder)
+    if edit:
+        for file in folder.iterdir():
+            file.write_bytes(edit(file.name, file.read_bytes().decode()).encode())
     port = free_port()
     command, settings = _COMMANDS[kind.name](port, site, folder)
     environment = {"PATH": os.environ.get("PATH", ""), "HOME": str(folder), **settings}
@@ -146,14 +162,6 @@ def started(kind: Kind, site: Site, folder: Path, *, forgetful: bool = False) ->
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(10)
-
-
-def _forget(kind: Kind, folder: Path) -> None:
-    for name, lines in kind.guards.items():
-        for line in lines:
-            kept, count = re.subn(rf"^\s*{line}$", "", (folder / name).read_text("utf-8"), flags=re.MULTILINE)
-            assert count, f"{name} has no line {line}"
-            (folder / name).write_text(kept, "utf-8")
 
 
 def _nginx(port: int, site: Site, folder: Path) -> tuple[list[str], Mapping[str, str]]:
