@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
@@ -33,11 +34,17 @@ class Site:
 
 @dataclass(frozen=True)
 class Kind:
-    """A gateway program: its name, the lines that clear or set X-Auth-User by file, and whether it has a cache."""
+    """A gateway program.
+
+    Its name, the lines that clear or set X-Auth-User by file, whether it has a cache, what it answers when it does not
+    reach the service, and whether it knows verify's own answers from those of any other server.
+    """
 
     name: str
     guards: Mapping[str, tuple[str, ...]]
     caches: bool = False
+    without_service: frozenset[int] = frozenset({503})
+    is_strict: bool = True
 
     @property
     def program(self) -> str | None:
@@ -76,8 +83,17 @@ KINDS = {
             {"haproxy.cfg": (r"http-request del-header \^x\[\^a-z0-9\]auth.*",), "verify.lua": ('"x-auth-user",',)},
             caches=True,
         ),
-        Kind("traefik", {}),
-        Kind("envoy", {}),
+        Kind(
+            "traefik",
+            {"dynamic.yml": ("X[-_]Auth[-_]User: .*", "authResponseHeadersRegex: .*")},
+            without_service=frozenset({500, 502, 503, 504}),
+            is_strict=False,
+        ),
+        Kind(
+            "envoy",
+            {"envoy.yaml": (r"headers:remove\(name\)", r"patterns: \[\{exact: x-auth-user\}.*")},
+            is_strict=False,
+        ),
     )
 }
 
@@ -156,25 +172,25 @@ def started(
         wait_until(gateway.listens, 15, lambda: f"{kind.name} does not listen; its log:\n{gateway.log()}")
         yield gateway
     finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(10)
+        os.killpg(process.pid, signal.SIGKILL)  # its workers too; it keeps nothing that an orderly end would save
+        process.wait(10)
 
 
 def _nginx(port: int, site: Site, folder: Path) -> tuple[list[str], Mapping[str, str]]:
     (folder / "listen.conf").write_text(f"listen 127.0.0.1:{port};\n", "utf-8")
-    kept = (folder / "site.conf").read_text("utf-8")
-    kept = kept.replace("127.0.0.1:8000", f"127.0.0.1:{site.auth_port}")
-    kept = kept.replace("127.0.0.1:3000", f"127.0.0.1:{site.app_port}")
-    kept = kept.replace("replace-this-by-the-internal-token", site.token)
-    kept = kept.replace("/var/cache/nginx/auth", f"{folder}/cache").replace("/var/log/nginx/access.log", "off")
+    changes = {
+        "127.0.0.1:8000": f"127.0.0.1:{site.auth_port}",
+        "127.0.0.1:3000": f"127.0.0.1:{site.app_port}",
+        "replace-this-by-the-internal-token": site.token,
+        "/var/cache/nginx/auth": f"{folder}/cache",
+        "/var/log/nginx/access.log": "off",
+    }
+    _replace(folder / "site.conf", changes)
     temporary = "".join(
         f"{name}_temp_path {folder}/{name};\n" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
-    (folder / "site.conf").write_text(kept + temporary, "utf-8")
+    with (folder / "site.conf").open("a", encoding="utf-8") as file:
+        file.write(temporary)  # in the build's own folders only root may write
     main = f"daemon off; pid {folder}/pid; error_log stderr warn; {'user root;' if os.geteuid() == 0 else ''}"
     return ["-e", "stderr", "-c", str(folder / "nginx.conf"), "-g", main], {}
 
@@ -182,8 +198,8 @@ def _nginx(port: int, site: Site, folder: Path) -> tuple[list[str], Mapping[str,
 def _caddy(port: int, site: Site, folder: Path) -> tuple[list[str], Mapping[str, str]]:
     settings = {
         "GATEWAY_ADDRESS": f"http://:{port}",
-        "AUTH_ADDRESS": f"127.0.0.1:{site.auth_port}",
-        "APP_ADDRESS": f"127.0.0.1:{site.app_port}",
+        "GATEWAY_AUTH": f"127.0.0.1:{site.auth_port}",
+        "GATEWAY_APP": f"127.0.0.1:{site.app_port}",
         "AUTH_INTERNAL_TOKEN": site.token,
     }
     return ["run", "--adapter", "caddyfile", "--config", str(folder / "Caddyfile")], settings
@@ -193,11 +209,36 @@ def _haproxy(port: int, site: Site, folder: Path) -> tuple[list[str], Mapping[st
     settings = {
         "GATEWAY_BIND": f"127.0.0.1:{port}",
         "GATEWAY_VERIFY": f"abns@auth-verify-{port}",
-        "AUTH_ADDRESS": f"127.0.0.1:{site.auth_port}",
-        "APP_ADDRESS": f"127.0.0.1:{site.app_port}",
+        "GATEWAY_AUTH": f"127.0.0.1:{site.auth_port}",
+        "GATEWAY_APP": f"127.0.0.1:{site.app_port}",
         "AUTH_INTERNAL_TOKEN": site.token,
     }
     return ["-db", "-f", str(folder / "haproxy.cfg")], settings
 
 
-_COMMANDS = {"nginx": _nginx, "caddy": _caddy, "haproxy": _haproxy}
+def _traefik(port: int, site: Site, folder: Path) -> tuple[list[str], Mapping[str, str]]:
+    _replace(folder / "traefik.yml", {'":8080"': f'"127.0.0.1:{port}"'})
+    settings = {
+        "GATEWAY_AUTH": f"127.0.0.1:{site.auth_port}",
+        "GATEWAY_APP": f"127.0.0.1:{site.app_port}",
+        "AUTH_INTERNAL_TOKEN": site.token,
+    }
+    return ["--configFile=traefik.yml"], settings
+
+
+def _envoy(port: int, site: Site, folder: Path) -> tuple[list[str], Mapping[str, str]]:
+    ports = {8080: port, 8091: free_port(), 8000: site.auth_port, 3000: site.app_port}
+    _replace(folder / "envoy.yaml", {f"port_value: {old}}}": f"port_value: {new}}}" for old, new in ports.items()})
+    return ["--config-path", "envoy.yaml", "--disable-hot-restart"], {"AUTH_INTERNAL_TOKEN": site.token}
+
+
+def _replace(file: Path, changes: Mapping[str, str]) -> None:
+    """Say in a file what its user would say there: an address, the token."""
+    text = file.read_text("utf-8")
+    for old, new in changes.items():
+        assert old in text, f"{file.name} has no {old}"
+        text = text.replace(old, new)
+    file.write_text(text, "utf-8")
+
+
+_COMMANDS = {"nginx": _nginx, "caddy": _caddy, "haproxy": _haproxy, "traefik": _traefik, "envoy": _envoy}
