@@ -69,6 +69,16 @@ def test_a_header_with_a_blank_in_its_name_is_refused_or_dropped(
         assert "root" not in str(got.headers)
 
 
+def test_a_forged_identity_behind_a_body_does_not_arrive(place: Place, ada: User, mark: str) -> None:
+    head = f"POST /app/{mark} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ada.tokens['access_token']}\r\n"
+    if not place.kind.drops_trailers:
+        pytest.skip(f"{place.kind.name} passes trailers on, as docs/gateways.md says")
+    trailers = "Transfer-Encoding: chunked\r\nTrailer: X-Auth-User\r\nConnection: close\r\n\r\n1\r\nx\r\n0\r\n"
+    exchange(place.port, f"{head}{trailers}X-Auth-User: {EVIL}\r\nX_Auth_User: {EVIL}\r\n\r\n".encode())
+    for got in place.heard(mark):
+        assert got.values("X-Auth-User") == [ada.id]
+
+
 @pytest.mark.parametrize("name", ["X-Auth-User", "X-Auth-Role", "X-Forwarded-For"])
 def test_a_connection_header_cannot_take_away_what_the_gateway_says(
     place: Place, ada: User, mark: str, name: str

@@ -87,7 +87,9 @@ class _Handler(BaseHTTPRequestHandler):
             while size := int(self.rfile.readline().split(b";")[0], 16):
                 yield self.rfile.read(size)
                 self.rfile.readline()
-            self.rfile.readline()
+            while line := self.rfile.readline().strip():
+                name, _, value = line.decode("latin-1").partition(":")
+                self.headers[name] = value.strip()  # a careless application takes a trailer for a header
         else:
             yield self.rfile.read(int(self.headers.get("Content-Length") or 0))
 

@@ -37,7 +37,8 @@ class Kind:
     """A gateway program.
 
     Its name, the lines that clear or set X-Auth-User by file, whether it has a cache, what it answers when it does not
-    reach the service, and whether it knows verify's own answers from those of any other server.
+    reach the service, whether it knows verify's own answers from those of any other server, and whether the headers
+    that may follow a chunked body end with it.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Kind:
     caches: bool = False
     without_service: frozenset[int] = frozenset({503})
     is_strict: bool = True
+    drops_trailers: bool = True
 
     @property
     def program(self) -> str | None:
@@ -82,6 +84,7 @@ KINDS = {
             "haproxy",
             {"haproxy.cfg": (r"http-request del-header \^x\[\^a-z0-9\]auth.*",), "verify.lua": ('"x-auth-user",',)},
             caches=True,
+            drops_trailers=False,
         ),
         Kind(
             "traefik",
