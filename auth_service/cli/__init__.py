@@ -118,7 +118,8 @@ def _sentence(report: CleanupReport) -> str:
         return f"another clean-up is at work; deleted {report.deleted} before it"
     age = report.oldest_expired_seconds
     oldest = f", the oldest for {timedelta(seconds=round(age))}" if age is not None else ""
+    attempts = f" and {report.throttles_deleted} counts of attempts" if report.throttles_deleted else ""
     return (
-        f"deleted {report.deleted} expired sessions in {report.batches} batches and {report.seconds} s; "
-        f"{report.left} left{oldest}; {report.throttles_deleted} expired counts of attempts"
+        f"deleted {report.deleted} expired sessions{attempts} in {report.batches} batches and {report.seconds} s; "
+        f"{report.left} left{oldest}"
     )

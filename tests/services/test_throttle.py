@@ -25,7 +25,7 @@ PATIENCE: dict[str, Any] = {
 @pytest.fixture
 async def client(make_client: MakeClient) -> Client:
     """A client that comes from any address it likes."""
-    return await make_client(proxy=GATEWAY)
+    return await make_client(proxy=GATEWAY, **PATIENCE)
 
 
 @pytest.fixture
