@@ -16,6 +16,7 @@ NASTY_JSON = (
     '"\u0000"', '"\u0007"', '"\u2028\u202e\ufeff"', '"\ufdd0\U0010ffff"', '"\u212aelvin@example.com"',
     '"a@\uff45.example"', '"a@example.com\\r\\nBcc: b@example.com"', '"a@[::1]"', '"a@' + "b." * 150 + 'example"',
     '"@"', '"a@b@c"', '"art_"', '"' + "x" * 1_025 + '"', '"' + "\U0001f9d9" * 1_025 + '"', '"' + "e\u0301" * 200 + '"',
+    r'"\u0000 correct horse battery staple"', r'"\udfff correct horse battery staple"',
     "[" * DEEP + "]" * DEEP, "[" * DEEP, '{"":' * DEEP + "1" + "}" * DEEP,
 )  # fmt: skip
 MEDIA_TYPES = (

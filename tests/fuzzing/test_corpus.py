@@ -1,5 +1,6 @@
 """Bodies, headers, paths, queries and tokens that nobody would write, to every route: each answer is documented."""
 
+import itertools
 import json
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.fuzzing.routes import LABELS, REFRESH_TOKEN, good_fields, guarded_by, parameters, path
-from tests.fuzzing.strategies import HEADERS, bodies, header_values, media_types, tokens, url_texts
+from tests.fuzzing.strategies import HEADERS, NASTY_JSON, bodies, header_values, media_types, tokens, url_texts
 from tests.fuzzing.target import INTERNAL_TOKEN, Target, fuzzed
 
 REFUSED = {400, 401, 431}
@@ -27,6 +28,16 @@ def test_no_body_gets_an_answer_that_is_not_documented(label: str, target: Targe
         target.send(label, headers, body.replace(REFRESH_TOKEN.encode(), token.encode()), path(label))
 
     send()
+
+
+@pytest.mark.parametrize("label", [label for label in LABELS if good_fields(label)])
+def test_no_nasty_value_in_any_field_gets_an_answer_that_is_not_documented(label: str, target: Target) -> None:
+    good = good_fields(label)
+    for name, value in itertools.product(good, NASTY_JSON):
+        headers = raw({**target.credentials(), "Content-Type": "application/json"})
+        fields = {**good, name: value, **({"email": "null"} if name == "username" and "login" in label else {})}
+        document = ",".join(f'"{field}":{text}' for field, text in fields.items())
+        target.send(label, headers, document.encode(), path(label))
 
 
 @pytest.mark.parametrize("label", LABELS)
