@@ -18,7 +18,8 @@ from bench import machine
 from bench.bare import Bare, serve_bare
 from bench.stream import Sample, drive
 from tests.support.client import Client
-from tests.support.gateways import KINDS, Gateway, Site, started
+from tests.support.gateway_commands import Site
+from tests.support.gateways import KINDS, Gateway, started
 from tests.support.postgres import Cluster
 from tests.support.processes import Pair
 from tests.support.server import run_command
@@ -34,6 +35,7 @@ SESSIONS = 40  # access tokens that take turns
 @click.option("--logouts", default=100, show_default=True, help="Logouts through each gateway.")
 def main(rounds: int, seconds: float, logouts: int) -> None:
     """Measure, and print medians."""
+    where = machine.describe()  # before the start: what else runs
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         pair = stack.enter_context(_pair(Path(folder)))
         requests = asyncio.run(_requests(pair))
@@ -52,7 +54,7 @@ def main(rounds: int, seconds: float, logouts: int) -> None:
                 f"p99 {p99 * 1000:.1f} ms, longest {max(gaps) * 1000:.1f} ms over {len(gaps)}"
             )
         print(", ".join(kind.version() for kind in kinds))
-    print(", ".join(f"{name} {value}" for name, value in machine.describe().items()))
+    print(", ".join(f"{name} {value}" for name, value in where.items()))
 
 
 @contextmanager

@@ -14,7 +14,8 @@ import pytest
 from tests.conftest import environment
 from tests.support.client import PASSWORD
 from tests.support.echo_upstream import EchoUpstream, Received
-from tests.support.gateways import KINDS, PACKAGED, Gateway, Kind, Site, started
+from tests.support.gateway_commands import Site
+from tests.support.gateways import KINDS, PACKAGED, Gateway, Kind, started
 from tests.support.postgres import Postgres
 from tests.support.server import Server
 
