@@ -26,16 +26,12 @@ async def test_each_option_narrows_the_answer(ada: Client, database_url: str, tm
     failed, login, grace, registered, _ = newest_first
     user_id = registered["user_id"]
     asked = {
-        ("--user", "ADA@example.com"): [failed, login, registered],
-        ("--user", user_id): [failed, login, registered],
-        ("--user", user_id, "--limit", "2"): [failed, login],
-        ("--event", "login.failed", "--event", "login.succeeded"): [failed, login],
-        ("--since", login["at"]): [failed, login],
+        ("--user", "ADA@example.com", "--limit", "2"): [failed, login],
+        ("--user", user_id, "--event", "login.failed", "--event", "account.registered"): [failed, registered],
         ("--since", grace["at"], "--until", login["at"]): [grace],
-        ("--until", "2020-01-01"): [],
     }
-    found = await asyncio.gather(*(read_audit(database_url, tmp_path, *options) for options in asked))
-    assert found == list(asked.values())
+    for options, expected in asked.items():
+        assert await read_audit(database_url, tmp_path, *options) == expected
 
 
 @on_a_lasting_database

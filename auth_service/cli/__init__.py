@@ -110,7 +110,9 @@ def openapi() -> None:
     """Print the OpenAPI document."""
     from auth_service.main import create_app  # noqa: PLC0415  # the web's parts are not needed by any other word
 
-    click.echo(json.dumps(create_app(settings_or_exit()).openapi(), indent=2))
+    settings = settings_or_exit()
+    quiet = settings.model_copy(update={"log": settings.log.model_copy(update={"level": "warning"})})
+    click.echo(json.dumps(create_app(quiet).openapi(), indent=2))
 
 
 def _sentence(report: CleanupReport) -> str:
