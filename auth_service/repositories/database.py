@@ -140,14 +140,18 @@ class Database:
     @asynccontextmanager
     async def _watched(self, connection: AsyncConnection, deadline: float) -> AsyncIterator[None]:
         """Give the connection back at the end, and hang up at the deadline: whoever waits on it then gets an error."""
-        watch: asyncio.TimerHandle | None = None
+        loop, watch = asyncio.get_running_loop(), None
         try:
             if self.is_postgresql:
                 driver_connection: Any = (await connection.get_raw_connection()).driver_connection
-                watch = asyncio.get_running_loop().call_at(deadline, driver_connection.terminate)
+                watch = loop.call_at(deadline, driver_connection.terminate)
             yield
         except WrongServer:
             await connection.invalidate()
+            raise
+        except AttributeError as error:  # what asyncpg raises if we hang up while it prepares a statement
+            if watch and loop.time() >= deadline:
+                raise DatabaseUnavailable from error
             raise
         finally:
             await connection.close()

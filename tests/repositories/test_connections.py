@@ -1,6 +1,7 @@
 """A line to the server that breaks, goes silent or is not there, and a pool that is empty."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -93,4 +94,21 @@ async def test_an_empty_pool_is_unavailable_within_a_second(make_database: MakeD
         with pytest.raises(DatabaseUnavailable):
             await database.check()
         assert loop.time() - started < 1.5
+    await database.check()
+
+
+async def test_a_connection_hung_up_in_the_middle_of_preparing_is_unavailable_and_no_fault_of_ours(
+    make_database: MakeDatabase, postgres_url: str
+) -> None:
+    database = make_database(postgres_url, statement_timeout=0.1)  # hung up after 0.6 seconds
+
+    async def stand_still() -> None:
+        async with database.statement() as tx:
+            preparing = asyncio.create_task(query(tx, "SELECT ARRAY[clock_timestamp()]"))  # a type to be looked up
+            await asyncio.sleep(0)  # it is on its way
+            time.sleep(1)  # noqa: ASYNC251  # the process stands still: the answer and the deadline come together
+            await preparing
+
+    with pytest.raises(DatabaseUnavailable):
+        await stand_still()
     await database.check()
