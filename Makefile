@@ -40,10 +40,10 @@ check: .venv/.dev ## Lint, formatting, types, import walls and the locks
 	@! grep -nE '^(ecdsa|pyasn1|rsa)==|://' requirements*.lock
 
 audit: .venv/.dev ## Look every pin of the locks up among the known vulnerabilities
-	.venv/bin/python -m supply.audit $(ARGS)
+	.venv/bin/python -m deploy.supply.audit $(ARGS)
 
 sbom: .venv/.dev ## Write sbom.json, the image's bill of materials; DPKG_STATUS=FILE adds the Debian packages of the image
-	.venv/bin/python -m supply.sbom $(if $(DPKG_STATUS),--dpkg-status $(DPKG_STATUS)) > sbom.json
+	.venv/bin/python -m deploy.supply.sbom $(if $(DPKG_STATUS),--dpkg-status $(DPKG_STATUS)) > sbom.json
 
 lock: .venv/.dev ## Recompile the locks; `make lock UPGRADE=--upgrade` moves the pins to today's versions
 	.venv/bin/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \

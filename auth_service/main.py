@@ -47,13 +47,13 @@ from auth_service.services.health import Health
 from auth_service.services.key_lifecycle import KeyLifecycle
 from auth_service.services.lane_size import lane_size
 from auth_service.services.own_sessions import OwnSessions
+from auth_service.services.password_check import PasswordCheck
 from auth_service.services.password_policy import PasswordPolicy
 from auth_service.services.revocations import Revocations
 from auth_service.services.sessions import Sessions
 from auth_service.services.signing_keys import SigningKeys
 from auth_service.services.throttle import Throttle
 from auth_service.services.tokens import Tokens
-from auth_service.services.verification import Verifier
 from auth_service.settings import Settings, read_limits, read_settings
 
 log = structlog.get_logger()
@@ -142,7 +142,7 @@ class Service:
             tokens=RefreshTokens(secrets),
             keys=keys,
             revocations=revocations,
-            verifier=Verifier(passwords, lane),
+            password_check=PasswordCheck(passwords, lane),
             rules=rules,
             throttle=throttle,
             audit=audit,

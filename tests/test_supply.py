@@ -72,7 +72,7 @@ def audit(folder: Path, service: str, pins: str, exception: str = "") -> subproc
     (folder / "lock").write_text(pins)
     (folder / "exceptions.toml").write_text(exception)
     options = ("--lock", folder / "lock", "--exceptions", folder / "exceptions.toml", "-s", "osv", "--osv-url", service)
-    return run("supply.audit", *options)
+    return run("deploy.supply.audit", *options)
 
 
 def run(module: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -156,7 +156,7 @@ def schema() -> Any:
 
 def test_the_bill_of_materials_is_valid_and_names_every_pin_with_its_hashes(tmp_path: Path) -> None:
     (tmp_path / "status").write_text(DPKG_STATUS)
-    written = run("supply.sbom", "--dpkg-status", tmp_path / "status")
+    written = run("deploy.supply.sbom", "--dpkg-status", tmp_path / "status")
     assert (written.returncode, written.stderr) == (0, "")
     bill = json.loads(written.stdout)
     assert [error.message for error in schema().iter_errors(bill)] == []

@@ -16,10 +16,10 @@ from auth_service.repositories.faults import TransactionConflict
 from auth_service.security.refresh_tokens import PresentedToken, RefreshTokens, hash_secret, new_secret
 from auth_service.services.attempts import Attempt
 from auth_service.services.audit import Audit
+from auth_service.services.password_check import PasswordCheck
 from auth_service.services.revocations import Revocations
 from auth_service.services.signing_keys import SigningKeys
 from auth_service.services.throttle import Throttle
-from auth_service.services.verification import Verifier
 
 log = structlog.get_logger()
 
@@ -50,7 +50,7 @@ class Sessions:
         tokens: RefreshTokens,
         keys: SigningKeys,
         revocations: Revocations,
-        verifier: Verifier,
+        password_check: PasswordCheck,
         rules: SessionRules,
         throttle: Throttle,
         audit: Audit,
@@ -59,7 +59,7 @@ class Sessions:
         self._tokens = tokens
         self._keys = keys
         self._revocations = revocations
-        self._verifier = verifier
+        self._password_check = password_check
         self._rules = rules
         self._throttle = throttle
         self._audit = audit
@@ -73,11 +73,11 @@ class Sessions:
             HashingOverloaded: there is no room in the lane; nothing was looked up.
             TooManyAttempts: before that work, for known and unknown accounts alike.
         """
-        self._verifier.ensure_room()
+        self._password_check.ensure_room()
         user, name = await self._find_user(email, username)
         async with self._throttle.login(user.id if user else None, name, device.ip) as attempt:
             stored = user.hashed_password if user and user.is_active else None
-            right, replacement = await self._verifier.verify(canonical_password(password), stored)
+            right, replacement = await self._password_check.verify(canonical_password(password), stored)
             if user is None or not right:
                 await self._audit.note(SecurityEvent.LOGIN_FAILED, user.id if user else None)
                 raise InvalidCredentials

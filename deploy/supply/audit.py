@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from supply import ROOT
+from deploy.supply import ROOT
 
 LOCKS = ("requirements.lock", "requirements-build.lock", "requirements-dev.lock")
-EXCEPTIONS = ROOT / "supply" / "exceptions.toml"
+EXCEPTIONS = ROOT / "deploy" / "supply" / "exceptions.toml"
 # How requests, and pip-audit after it, say that nobody answered as an advisory service does.
 UNREACHABLE = ("requests.exceptions.", "ServiceError", "Could not connect", "not redirecting properly")
 
@@ -75,7 +75,7 @@ def findings(report: dict[str, Any]) -> list[str]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m supply.audit", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m deploy.supply.audit", description=__doc__)
     parser.add_argument("--lock", type=Path, action="append", help="instead of the project's own")
     parser.add_argument("--exceptions", type=Path, default=EXCEPTIONS)
     given, options = parser.parse_known_args()

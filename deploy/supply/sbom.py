@@ -21,7 +21,7 @@ from cyclonedx.schema import OutputFormat, SchemaVersion
 from packageurl import PackageURL
 
 import auth_service
-from supply import ROOT
+from deploy.supply import ROOT
 
 _PIN = re.compile(r"^(?P<name>[\w.-]+)==(?P<version>[^\s;\\]+)(?P<rest>.*(?:\n[ ]+.*)*)", re.MULTILINE)
 _SHA256 = re.compile(r"--hash=sha256:([0-9a-f]{64})")
@@ -90,7 +90,7 @@ def bill_of_materials(dpkg_status: Path | None) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m supply.sbom", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m deploy.supply.sbom", description=__doc__)
     parser.add_argument("--dpkg-status", type=Path)
     sys.stdout.write(bill_of_materials(parser.parse_args().dpkg_status) + "\n")
 
