@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import psutil
 
 CONNECTIONS = 16
+_CLOSE = re.compile(rb"\r\n[Cc]onnection: *close")
 _LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: *(\d+)")
 
 
@@ -34,13 +35,17 @@ class Sample:
 
 
 class _Connection(asyncio.Protocol):
-    def __init__(self, requests: Sequence[bytes], start: int) -> None:
-        self._requests, self._next = requests, start
+    def __init__(self, port: int, requests: Sequence[bytes], start: int) -> None:
+        self._port, self._requests, self._next = port, requests, start
+        self._opening: asyncio.Task[None] | None = None
         self._data = b""
         self.answers = 0
         self.stopped = False
         self.error: str | None = None
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def open(self) -> None:
+        await asyncio.get_running_loop().create_connection(lambda: self, "127.0.0.1", self._port)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport: asyncio.Transport = transport  # type: ignore[assignment]  # as asyncio calls it
@@ -60,15 +65,17 @@ class _Connection(asyncio.Protocol):
         self.answers += 1
         if not head.startswith(b"HTTP/1.1 200"):
             self.error = head.splitlines()[0].decode()
-        if self.stopped or self.error:
+        if self.stopped or self.error or _CLOSE.search(head):
             self._transport.close()
         else:
             self._send()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if not self.stopped:
-            self.error = self.error or f"hung up: {exc}"
-        self.done.set_result(None)
+        if self.stopped or self.error or exc:
+            self.error = self.error or (str(exc) if exc else None)
+            self.done.set_result(None)
+        else:  # nginx closes a connection after its thousandth request
+            self._opening = asyncio.get_running_loop().create_task(self.open())
 
 
 def drive(port: int, requests: Sequence[bytes], seconds: float, watched: Sequence[int]) -> Sample:
@@ -82,13 +89,10 @@ def drive(port: int, requests: Sequence[bytes], seconds: float, watched: Sequenc
 
 
 async def _drive(port: int, requests: Sequence[bytes], seconds: float, processes: list[psutil.Process]) -> Sample:
-    loop = asyncio.get_running_loop()
     before, started = _cpu(processes), time.perf_counter()
-    opened = [
-        await loop.create_connection(lambda start=number: _Connection(requests, start), "127.0.0.1", port)  # type: ignore[misc]
-        for number in range(CONNECTIONS)
-    ]
-    connections = [connection for _, connection in opened]
+    connections = [_Connection(port, requests, number) for number in range(CONNECTIONS)]
+    for connection in connections:
+        await connection.open()
     await asyncio.sleep(seconds)
     for connection in connections:
         connection.stopped = True
