@@ -3,10 +3,12 @@
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from tests.conftest import environment
+from tests.support import roles
 from tests.support.postgres import Postgres
 from tests.support.server import Server, free_port, run_command
 
@@ -14,7 +16,7 @@ REAL_HASHES = {"AUTH_PASSWORD__ARGON2_MEMORY_KIB": "19456", "AUTH_PASSWORD__ARGO
 AN_HOUR_AHEAD = """
 CREATE FUNCTION public.clock_timestamp() RETURNS timestamptz
     AS 'SELECT pg_catalog.clock_timestamp() + interval ''1 hour''' LANGUAGE sql;
-ALTER DATABASE "{name}" SET search_path = public, pg_catalog;
+ALTER ROLE "{role}" IN DATABASE "{name}" SET search_path = public, pg_catalog;
 """
 
 
@@ -82,7 +84,8 @@ def test_a_signing_key_that_no_listed_secret_opens_fails(postgres_url: str, tmp_
 
 def test_a_database_whose_clock_is_an_hour_ahead_fails(postgres: Postgres, postgres_url: str, tmp_path: Path) -> None:
     name = postgres_url.rpartition("/")[2]
-    postgres.execute(AN_HOUR_AHEAD.format(name=name), database=name)
+    role = urlsplit(roles.as_role(postgres_url, "app")).username
+    postgres.execute(AN_HOUR_AHEAD.format(name=name, role=role), database=name)
     report = examined(tmp_path, environment(postgres_url, **REAL_HASHES), 1)
     assert report["failed"] == ["clock"]
     assert "+3600." in report["checks"]["clock"]["detail"] or "+3599." in report["checks"]["clock"]["detail"]

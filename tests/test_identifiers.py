@@ -188,7 +188,7 @@ async def _register_all(client: Client) -> list[int]:
 async def test_of_50_registrations_at_once_on_postgresql_exactly_one_wins(
     make_client: MakeClient, database_url: str
 ) -> None:
-    client = await make_client(database=PATIENT, hashing={"deadline": 30})
+    client = await make_client(database=PATIENT, hashing={"deadline": 30}, throttle={"enabled": False})
     holder, watcher = await asyncpg.connect(database_url), await asyncpg.connect(database_url)
     blocked = "SELECT count(*) = 50 FROM pg_stat_activity WHERE cardinality(pg_blocking_pids(pid)) > 0"
     try:
@@ -209,7 +209,7 @@ async def test_of_50_registrations_at_once_on_postgresql_exactly_one_wins(
 async def test_of_50_registrations_at_once_on_a_sqlite_file_exactly_one_wins(
     make_client: MakeClient, database_url: str
 ) -> None:
-    client = await make_client(database=PATIENT, hashing={"deadline": 30})
+    client = await make_client(database=PATIENT, hashing={"deadline": 30}, throttle={"enabled": False})
     path = database_url.partition("///")[2]
 
     async def all_wait() -> bool:

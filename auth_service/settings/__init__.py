@@ -78,9 +78,9 @@ class Settings(BaseSettings):
     migrate_on_start: bool | None = None
     tokens: TokenSettings = TokenSettings()
     password: PasswordSettings = PasswordSettings()
+    registration: RegistrationSettings = RegistrationSettings()
     hashing: HashingSettings = HashingSettings()
     throttle: ThrottleSettings = ThrottleSettings()
-    registration: RegistrationSettings = RegistrationSettings()
     sessions: SessionSettings = SessionSettings()
     cleanup: CleanupSettings = CleanupSettings()
     audit: AuditSettings = AuditSettings()

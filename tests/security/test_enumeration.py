@@ -16,6 +16,14 @@ WRONG = "not the password at all"
 DEAR = argon2.PasswordHasher(memory_cost=19456, time_cost=8, parallelism=1)  # a tenth of a second or more
 
 
+@pytest.fixture
+async def ada(make_client: MakeClient) -> Client:
+    """A client with the account ada@example.com, who may be refused as often as it takes to measure that."""
+    client = await make_client(throttle={"enabled": False})
+    (await client.register("ada@example.com")).raise_for_status()
+    return client
+
+
 async def disable(url: str) -> None:
     await run_sql(url, "UPDATE users SET is_active = false WHERE email_canonical = 'ada@example.com'")
 

@@ -13,6 +13,7 @@ from auth_service.repositories.database import CLEANUP_LOCK, Database
 from auth_service.services import audit
 from auth_service.services.cleanup import Cleanup
 from tests.conftest import MakeClient
+from tests.support import roles
 from tests.support.sessions import opened
 from tests.support.sql import run_sql
 
@@ -60,7 +61,8 @@ async def partitions(url: str) -> list[str]:
 async def attach(url: str, name: str, ends: timedelta) -> None:
     """Add a partition of one hour that ended so long ago."""
     last = datetime.now(UTC) - ends
-    await run_sql(url, f"SELECT attach_audit_partition('{name}', $$FOR VALUES FROM ('{last - HOUR}') TO ('{last}')$$)")
+    bounds = f"FOR VALUES FROM ('{last - HOUR}') TO ('{last}')"
+    await run_sql(roles.as_role(url, "owner"), f"SELECT attach_audit_partition('{name}', $${bounds}$$)")
 
 
 @on_sqlite

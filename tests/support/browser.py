@@ -1,5 +1,6 @@
 """A real headless Chromium, and the web sites that its pages come from."""
 
+import logging
 import shutil
 import threading
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
 PATIENCE = 30  # seconds
+logging.getLogger("selenium").setLevel(logging.INFO)  # it would log what tests type into forms
 NEEDED = "chromium and chromedriver are not installed (on Debian: apt-get install chromium chromium-driver)"
 # From a page: a POST in cookie mode, and what the page learns of the answer.
 POST = """
