@@ -1,0 +1,201 @@
+"""The parts of one process: made once, started and stopped with it, and its schedule."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from auth_service import __version__, logs
+from auth_service.api.dependencies import Services
+from auth_service.errors import DatabaseUnavailable, Refused
+from auth_service.models import SessionRules
+from auth_service.repositories import migrator
+from auth_service.repositories.database import Database
+from auth_service.repositories.notifications import Notifications
+from auth_service.repositories.probe import Probe
+from auth_service.security.access_tokens import AccessTokens
+from auth_service.security.keys import SecretKeys
+from auth_service.security.passwords import Passwords
+from auth_service.security.refresh_tokens import RefreshTokens
+from auth_service.services.accounts import Accounts
+from auth_service.services.audit import Audit
+from auth_service.services.bearers import Bearers
+from auth_service.services.cleanup import Cleanup
+from auth_service.services.credentials import Credentials
+from auth_service.services.hashing import HashingLane
+from auth_service.services.health import Health
+from auth_service.services.key_lifecycle import KeyLifecycle
+from auth_service.services.lane_size import lane_size
+from auth_service.services.own_sessions import OwnSessions
+from auth_service.services.password_check import PasswordCheck
+from auth_service.services.password_policy import PasswordPolicy
+from auth_service.services.revocations import Revocations
+from auth_service.services.sessions import Sessions
+from auth_service.services.signing_keys import SigningKeys
+from auth_service.services.throttle import Throttle
+from auth_service.services.tokens import Tokens
+from auth_service.settings import Settings, read_limits
+
+log = structlog.get_logger()
+
+KEYS_RELOAD = timedelta(seconds=2)  # an emergency is over when every process has seen it
+KEYS_ADVANCE = timedelta(seconds=30)
+REVOCATION_MARGIN = timedelta(seconds=10)
+LEEWAY_ELSEWHERE = timedelta(minutes=1)  # of those who verify by themselves; the most that our pages allow
+STOP_SECONDS = 3.0  # as long as a statement can take
+RETRY_FASTEST, RETRY_SLOWEST = 0.25, 5.0  # seconds
+
+
+class Service:
+    """The parts of one process, made once, started and stopped with it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        tokens = settings.tokens
+        secrets = SecretKeys([secret.get_secret_value() for secret in settings.secret_key])
+        access_tokens = AccessTokens(
+            settings.issuer, settings.audience, tokens.client_id, tokens.access_lifetime, tokens.leeway
+        )
+        rules = SessionRules(
+            tokens.refresh_grace,
+            tokens.refresh_idle_lifetime,
+            tokens.refresh_absolute_lifetime,
+            settings.sessions.max_per_user,
+        )
+        policy = PasswordPolicy(settings.password, settings.base_url)
+        passwords = Passwords(settings.password)
+        self._lane_size = lane_size(settings, read_limits())
+        self._database = database = Database(settings.database)
+        self._lane = lane = HashingLane(settings.hashing, self._lane_size.threads)
+        self._keys = keys = SigningKeys(database, secrets, access_tokens)
+        self._throttle = throttle = Throttle(database, secrets, settings.throttle, settings.hashing.deadline)
+        self._revocations = revocations = Revocations(
+            database,
+            Notifications(settings.database),
+            settings.revocations,
+            remember=tokens.access_lifetime + LEEWAY_ELSEWHERE + REVOCATION_MARGIN,
+        )
+        self._health = Health(Probe(settings.database, database))
+        self._jobs: set[asyncio.Task[None]] = set()
+        self._lifecycle = KeyLifecycle(database, secrets, settings.keys.rotation_interval)
+        self._cleanup = Cleanup(database, settings.audit.retention)
+        audit = Audit(database)
+        bearers = Bearers(database, keys, revocations)
+        own_sessions = OwnSessions(database, revocations, rules)
+        sessions = Sessions(
+            database=database,
+            tokens=RefreshTokens(secrets),
+            keys=keys,
+            revocations=revocations,
+            password_check=PasswordCheck(passwords, lane),
+            rules=rules,
+            throttle=throttle,
+            audit=audit,
+        )
+        self.services = Services(
+            settings=settings,
+            accounts=Accounts(database=database, passwords=passwords, lane=lane, policy=policy, throttle=throttle),
+            bearers=bearers,
+            credentials=Credentials(
+                database=database,
+                revocations=revocations,
+                passwords=passwords,
+                lane=lane,
+                policy=policy,
+                throttle=throttle,
+                audit=audit,
+            ),
+            own_sessions=own_sessions,
+            revocations=revocations,
+            sessions=sessions,
+            tokens=Tokens(bearers, sessions, own_sessions),
+            keys=keys,
+            health=self._health,
+            pool=database,
+            lane=lane,
+            cleanup=self._cleanup,
+        )  # fmt: skip
+
+    @asynccontextmanager
+    async def lifespan(self, _app: object) -> AsyncIterator[None]:
+        """Serve at once, also without a database: it may come later, and then we are ready by ourselves."""
+        preparing = None if await self._is_prepared() else asyncio.create_task(self._prepare())
+        following = asyncio.create_task(self._revocations.follow())
+        scheduler = self._schedule()
+        scheduler.start()
+        self._lane_size.tell(self._settings.hashing)
+        log.info("service.started", version=__version__)
+        try:
+            yield
+        finally:
+            scheduler.shutdown(wait=False)
+            self._revocations.stop()
+            if preparing:
+                preparing.cancel()
+            tasks = {following, *self._jobs} | ({preparing} if preparing else set())
+            _, late = await asyncio.wait(tasks, timeout=STOP_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+            await self._throttle.close()
+            await self._health.close()
+            self._lane.close()
+            await self._database.dispose()
+            log.info("service.stopped")
+
+    async def _prepare(self) -> None:
+        pause, ready = RETRY_FASTEST, False
+        while not ready:
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, RETRY_SLOWEST)
+            try:
+                ready = await self._is_prepared()
+            except Exception:
+                log.exception("service.not_prepared")  # to give up in silence would be worse
+
+    async def _is_prepared(self) -> bool:
+        """Check the database, migrate it if that is ours to do, and have a signing key; False without a database."""
+        try:
+            await self._database.check()
+            if self._settings.migrates_on_start:
+                await self._database.run_sync(migrator.upgrade, migrator.BUDGET)
+            await self._keys.published()
+            await self._revocations.read()
+        except DatabaseUnavailable as error:
+            log.warning("service.not_ready", code=error.code, detail=error.detail, caused_by=logs.causes_of(error))
+            return False
+        return True
+
+    def _schedule(self) -> AsyncIOScheduler:
+        defaults = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+        scheduler = AsyncIOScheduler(timezone="UTC", job_defaults=defaults)
+        scheduler.add_job(self._run, "interval", [self._keys.reload], seconds=KEYS_RELOAD.total_seconds())
+        scheduler.add_job(self._run, "interval", [self._advance_keys], seconds=KEYS_ADVANCE.total_seconds(), jitter=5)
+        interval = self._settings.cleanup.interval.total_seconds()
+        if interval:
+            # Spread, so that replicas that were started together do not all come at once.
+            scheduler.add_job(self._run, "interval", [self._clean_up], seconds=interval, jitter=interval / 10)
+        return scheduler
+
+    async def _run(self, job: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run a job so that the schedule's end does not cut it off in the middle of a statement."""
+        task = asyncio.create_task(job())
+        self._jobs.add(task)
+        task.add_done_callback(self._jobs.discard)
+        await asyncio.shield(task)
+
+    async def _advance_keys(self) -> None:
+        try:
+            await self._lifecycle.advance()
+        except Refused as error:
+            log.warning("signing_keys.not_advanced", code=error.code)
+
+    async def _clean_up(self) -> None:
+        try:
+            await self._cleanup.run(self._settings.cleanup.batch_size)
+        except Refused as error:
+            log.warning("cleanup.failed", code=error.code)
