@@ -67,8 +67,12 @@ async def test_logout_without_a_cookie_is_a_204_too(page: Page) -> None:
     assert (await page.logout()).status_code == 204
 
 
-async def test_a_browser_that_is_not_signed_in_is_told_so(page: Page) -> None:
-    assert_problem(await page.refresh(), 401, "invalid-refresh-token")
+async def test_a_browser_that_is_not_signed_in_is_told_so_and_loses_nothing_that_another_tab_has_got_meanwhile(
+    page: Page,
+) -> None:
+    answer = await page.refresh()
+    assert_problem(answer, 401, "invalid-refresh-token")
+    assert "set-cookie" not in answer.headers
 
 
 @pytest.mark.parametrize("rubbish", ["x", "art_x", '"art_x"'])

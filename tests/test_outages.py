@@ -104,7 +104,7 @@ async def test_requests_that_clients_cut_off_leave_no_connection_behind(scene: S
         chance = random.Random(20)
         requests = [request_of(client, token, email, number) for number in range(300)]
         await asyncio.gather(*(cut_off(scene.server.port, request, chance.random()) for request in requests))
-        await eventually(is_tidy, scene)
+        await eventually(is_tidy, scene, seconds=60)
         assert (await client.refresh(token)).status_code == 200
 
 

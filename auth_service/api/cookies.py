@@ -101,10 +101,17 @@ def clear(response: Response, *, cookie_mode: bool) -> None:
 
 
 def on_refusal(refused: Refused, request: Request) -> dict[str, str]:
-    """The headers that a refusal adds: a cookie whose session has ended is taken back. No other refusal says that."""
+    """The headers that a refusal adds: a cookie whose session has ended is taken back. No other refusal says that.
+
+    Nothing is taken from a page that sent none: another tab may have signed in meanwhile.
+    """
     enabled = request.app.state.services.settings.cookies.enabled
     ended = isinstance(refused, InvalidRefreshToken)
-    return CLEARED if ended and enabled and "x-auth-cookie" in request.headers else {}
+    return CLEARED if ended and enabled and "x-auth-cookie" in request.headers and _holds_cookie(request) else {}
+
+
+def _holds_cookie(request: Request) -> bool:
+    return any(COOKIE in line for line in request.headers.getlist("cookie"))
 
 
 def _sole_cookie(request: Request) -> str | None:

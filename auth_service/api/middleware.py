@@ -3,6 +3,7 @@
 import asyncio
 import re
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
@@ -99,6 +100,12 @@ def _summary(scope: Scope, status: int, started: float) -> dict[str, Any]:
     return {"method": scope["method"], "path": route or UNKNOWN_PATH, "status": status, "ms": milliseconds}
 
 
+def is_too_large(headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    """Whether a head has more bytes or more lines than we take."""
+    size = sum(len(name) + len(value) + 4 for name, value in headers)
+    return size > MAX_HEADER_BYTES or len(headers) > MAX_HEADER_LINES
+
+
 class Limits:
     """Refuses oversize headers and bodies before anyone parses them, and bodies that drip."""
 
@@ -110,9 +117,7 @@ class Limits:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = scope["headers"]
-        size = sum(len(name) + len(value) + 4 for name, value in headers)
-        if size > MAX_HEADER_BYTES or len(headers) > MAX_HEADER_LINES:
+        if is_too_large(scope["headers"]):
             await answer(HeadersTooLarge(), self._base_url)(scope, receive, send)
         elif _declared_length(scope) > MAX_BODY_BYTES:
             await answer(BodyTooLarge(), self._base_url)(scope, receive, send)

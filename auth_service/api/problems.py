@@ -92,6 +92,8 @@ def answer(refused: Refused, base_url: str, headers: Mapping[str, str] | None = 
         "code": refused.code,
         "request_id": structlog.contextvars.get_contextvars().get("request_id"),
     }
+    if isinstance(refused, InvalidRequest):
+        body["error"] = "invalid_request"  # for OAuth clients (RFC 6749, section 5.2)
     if isinstance(refused, InvalidInput):
         body["errors"] = [{"field": refused.field, "reason": refused.reason}]
     elif isinstance(refused, InvalidFields):

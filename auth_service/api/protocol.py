@@ -104,6 +104,9 @@ class Protocol(HttpToolsProtocol):
         app: Any = self.config.loaded_app
         app.state.services.revocations.release()  # who waits for news on this connection would hold up the end
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """Say nothing: what a client would like to speak instead is no news, and it could fill the log."""
+
     def send_400_response(self, msg: str) -> None:  # uvicorn's sentence for every defect
         self._refuse(BadRequest())
 

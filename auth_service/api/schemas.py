@@ -179,7 +179,7 @@ class FieldError(BaseModel):
 
 
 class ProblemDetails(BaseModel):
-    """RFC 9457. `code` is the stable word for programs."""
+    """RFC 9457. `code` is the stable word for programs; `error` the one of RFC 6749, for OAuth clients."""
 
     type: str
     title: str
@@ -188,3 +188,4 @@ class ProblemDetails(BaseModel):
     code: str
     request_id: str | None
     errors: list[FieldError] | None = None
+    error: str | None = None

@@ -7,16 +7,19 @@ long way.
 from typing import Any
 from urllib.parse import parse_qsl
 
+import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from auth_service.api.dependencies import Services, bearer_token
 from auth_service.api.headers import DEFAULTS
 from auth_service.api.internal import require_token
-from auth_service.api.middleware import RequestContext
+from auth_service.api.middleware import RequestContext, is_too_large
 from auth_service.api.openapi import problems
-from auth_service.api.problems import answer
+from auth_service.api.problems import HeadersTooLarge, InternalError, answer
 from auth_service.errors import InvalidInput, Refused
 from auth_service.security.access_tokens import Claims
+
+log = structlog.get_logger()
 
 PATH = "/internal/verify"
 
@@ -36,11 +39,16 @@ class Verify:
             claims = await self._verify(scope)
         except Refused as refused:
             await self._refuse(refused, scope, receive, send)
+        except Exception as error:  # the last net, as for every other route
+            log.exception("request.failed", exc_info=error)
+            await self._refuse(InternalError(), scope, receive, send)
         else:
             await send({"type": "http.response.start", "status": 200, "headers": _headers(claims)})
             await send({"type": "http.response.body", "body": b""})
 
     async def _verify(self, scope: Scope) -> Claims:
+        if is_too_large(scope["headers"]):
+            raise HeadersTooLarge
         authorization, internal = [], ""
         for name, value in scope["headers"]:
             if name == b"authorization":
@@ -92,7 +100,7 @@ def describe() -> dict[str, Any]:
     }
     refusals = problems(
         "missing-access-token", "invalid-access-token", "insufficient-role", "invalid-internal-token",
-        "validation-error", "unavailable", "database-unavailable",
+        "validation-error", "headers-too-large", "unavailable", "database-unavailable",
     )  # fmt: skip
     return {
         PATH: {

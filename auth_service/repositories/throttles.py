@@ -39,7 +39,8 @@ class Throttles:
         keys = frozenset((await self._run(statement, tallies, lease)).scalars())
         if keys in {_concerned(tallies, Whom.KNOWN), _concerned(tallies, Whom.STRANGER)}:
             return keys
-        await self.release(keys)  # another attempt was faster on one of them
+        if keys:
+            await self.release(keys)  # another attempt was faster on one of them
         return frozenset()
 
     async def spend(self, tallies: Sequence[Tally]) -> list[Block] | None:

@@ -92,7 +92,7 @@ class Attempts:
 
     async def close(self) -> None:
         """Wait for what is still being taken back."""
-        await asyncio.gather(*self._releasing)
+        await asyncio.gather(*self._releasing, return_exceptions=True)
 
     @asynccontextmanager
     async def _place(self, tally: Tally, deadline: float) -> AsyncIterator[None]:

@@ -157,8 +157,8 @@ class Sessions:
         try:
             self._revocations.note(await self._evict(user.id))
             async with self._throttle.statement() as tx:
-                await attempt.succeed(tx)
                 await tx.users.record_login(user, replacement)
+                await attempt.succeed(tx)  # last: what is rolled back with it would stay undecided
         except DatabaseUnavailable:
             log.warning("login.not_recorded", user_id=str(user.id))
 

@@ -99,6 +99,10 @@ class Settings(BaseSettings):
             raise ValueError(
                 "AUTH_TOKENS__REFRESH_IDLE_LIFETIME: must not exceed AUTH_TOKENS__REFRESH_ABSOLUTE_LIFETIME"
             )
+        try:
+            origin_of(self.public_url)
+        except ValueError:
+            raise ValueError("AUTH_PUBLIC_URL: must be a URL with a host, and a port up to 65535") from None
         if self.database.is_postgresql and not self.secret_key:
             raise ValueError("AUTH_SECRET_KEY: must be set with PostgreSQL (make one with 'openssl rand -base64 48')")
         self._secrets_are_strong()

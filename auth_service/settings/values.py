@@ -36,9 +36,12 @@ def _comma_separated(value: Any) -> Any:
 
 def _networks(value: Any) -> Any:
     try:
-        return tuple(ipaddress.ip_network(part) for part in _comma_separated(value))
+        found = tuple(ipaddress.ip_network(part) for part in _comma_separated(value))
     except ValueError:
         raise ValueError("must be networks, such as 10.0.0.0/8, separated by commas") from None
+    if any(network.prefixlen == 0 for network in found):
+        raise ValueError("must not be the whole internet: everybody could then forge an address")
+    return found
 
 
 def _origins(value: Any) -> Any:

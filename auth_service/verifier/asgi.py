@@ -22,7 +22,8 @@ POLICY_VIOLATION = 1008  # RFC 6455, section 7.4.1
 class VerifierMiddleware:
     """Asks every request for a token, but for the paths in `public`, and every bearer for one of the roles, if any.
 
-    The claims are in `scope["claims"]`. The verifier lives as long as the application, which must take lifespan events.
+    The claims are in `scope["claims"]`. The verifier lives as long as the application, which must take
+    lifespan events: without them nobody is let in.
     """
 
     def __init__(

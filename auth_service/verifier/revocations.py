@@ -29,6 +29,7 @@ class Revocations:
         self._etag: str | None = None
         self._heard_at = float("-inf")
         self._told_stale = False
+        self.paused = False  # nobody asks: what is known is no news
 
     def __contains__(self, session_id: UUID) -> bool:
         name = str(session_id)
@@ -37,7 +38,7 @@ class Revocations:
     @property
     def age(self) -> float:
         """Seconds since the service last said what has ended; infinity when it never did."""
-        return time.monotonic() - self._heard_at
+        return float("inf") if self.paused else time.monotonic() - self._heard_at
 
     @property
     def is_stale(self) -> bool:

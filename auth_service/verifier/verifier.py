@@ -98,6 +98,7 @@ class Verifier:
         if self._following:
             raise RuntimeError("the verifier has been started already")
         self.service.open()
+        self._pause(False)
         self.keys.looking = asyncio.Lock()
         for part in self._parts():
             try:
@@ -116,6 +117,11 @@ class Verifier:
             task.cancel()
         await asyncio.gather(*following, return_exceptions=True)
         await self.service.close()
+        self._pause(True)
+
+    def _pause(self, paused: bool) -> None:
+        if self.revocations:
+            self.revocations.paused = paused
 
     async def __aenter__(self) -> Self:
         await self.start()

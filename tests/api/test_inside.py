@@ -113,7 +113,9 @@ async def test_anything_else_is_inactive_and_nothing_more_is_said(client: Client
 @pytest.mark.parametrize("body", [b"", b"token=", b"token=a&token=b", b"tokens=a", b"token=%ff", b"\xff"])
 @pytest.mark.parametrize("path", ["/internal/introspect", "/auth/revoke"])
 async def test_a_form_without_exactly_one_token_is_a_400(client: Client, path: str, body: bytes) -> None:
-    assert_problem(await client.post(path, content=body, headers={"Content-Type": FORM}), 400, "invalid-request")
+    answer = await client.post(path, content=body, headers={"Content-Type": FORM})
+    assert_problem(answer, 400, "invalid-request")
+    assert answer.json()["error"] == "invalid_request"  # RFC 6749, section 5.2
 
 
 @pytest.mark.parametrize("path", ["/internal/introspect", "/auth/revoke"])

@@ -153,3 +153,9 @@ def test_the_memory_of_genuine_tokens_is_bounded_and_forgets_the_oldest() -> Non
         memory.remember(f"token {number}", claim)
     assert len(memory) == 2
     assert [memory.find(f"token {number}") for number in range(3)] == [None, *claims[1:]]
+
+
+async def test_a_head_that_is_too_large_is_a_431_here_too(ada: Client) -> None:
+    headers = bearer((await ada.sign_in())["access_token"])
+    for large in ({f"X-{number}": "x" for number in range(120)}, {"X-Large": "x" * 17_000}):
+        assert_problem(await ada.get("/internal/verify", headers={**headers, **large}), 431, "headers-too-large")

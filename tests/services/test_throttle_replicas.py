@@ -123,11 +123,13 @@ async def test_an_attempt_that_comes_too_late_on_one_count_is_taken_back_on_the_
 async def test_a_login_is_counted_with_one_statement_before_and_one_after(
     make_client: MakeClient, database_url: str, right: bool, more: int
 ) -> None:
+    database = {"pool_pre_ping": False, "pool_size": 1}
+    quiet: dict[str, Any] = {"database": database, "revocations": {"poll_interval": 5, "stale_after": 6}}
     with behind_proxy(database_url) as (proxy, url):
         costs: dict[bool, int] = {}
         for enabled in (False, True):
             throttle: dict[str, Any] = {"enabled": enabled, "account_failures": 20}
-            client = await make_client(url, database={"pool_pre_ping": False, "pool_size": 1}, throttle=throttle)
+            client = await make_client(url, throttle=throttle, **quiet)
             await client.register("ada@example.com")
             attempt = client.login if right else lambda door=client: guess(door)
             seen = []

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from auth_service.testing.kit import AuthKit
+from auth_service.verifier import Unavailable
 from auth_service.verifier.asgi import Receive, Scope, Send, VerifierMiddleware
 from tests.support.stand_in import StandIn
 from tests.verifier.conftest import following
@@ -100,6 +101,22 @@ async def test_the_verifier_lives_as_long_as_the_application(kit: AuthKit, stand
     assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
     with pytest.raises(RuntimeError, match="has not been started"):
         await verifier.service.keys(None)
+
+
+async def test_an_application_that_takes_no_lifespan_events_lets_nobody_in(kit: AuthKit, stand_in: StandIn) -> None:
+    verifier = following(stand_in)
+
+    async def deaf(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        """As many do: what is no request is no business of theirs."""
+
+    app = VerifierMiddleware(deaf, verifier)
+    await app({"type": "lifespan"}, _never, _send_nothing)
+    with pytest.raises(Unavailable):
+        await verifier.verify(kit.token())
+
+
+async def _send_nothing(_message: Any) -> None:
+    raise AssertionError("nothing is sent")
 
 
 async def _never() -> dict[str, Any]:
