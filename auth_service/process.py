@@ -72,7 +72,8 @@ class Service:
         self._database = database = Database(settings.database)
         self._lane = lane = HashingLane(settings.hashing, self._lane_size.threads)
         self._keys = keys = SigningKeys(database, secrets, access_tokens)
-        self._throttle = throttle = Throttle(database, secrets, settings.throttle, settings.hashing.deadline)
+        audit = Audit(database)
+        self._throttle = throttle = Throttle(database, audit, secrets, settings.throttle, settings.hashing.deadline)
         self._revocations = revocations = Revocations(
             database,
             Notifications(settings.database),
@@ -83,7 +84,6 @@ class Service:
         self._jobs: set[asyncio.Task[None]] = set()
         self._lifecycle = KeyLifecycle(database, secrets, settings.keys.rotation_interval)
         self._cleanup = Cleanup(database, settings.audit.retention)
-        audit = Audit(database)
         bearers = Bearers(database, keys, revocations)
         own_sessions = OwnSessions(database, revocations, rules)
         sessions = Sessions(

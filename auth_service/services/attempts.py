@@ -22,6 +22,7 @@ from auth_service.errors import (
 from auth_service.models import SecurityEvent, Tally, Whom
 from auth_service.repositories.database import Database, Transaction, retried
 from auth_service.repositories.throttles import Block
+from auth_service.services.audit import Audit
 
 LEASE_MARGIN = timedelta(seconds=10)  # beyond two turns in the hashing lane: who is not back then has died
 STATEMENTS_AT_ONCE = 3
@@ -46,8 +47,9 @@ class Attempt:
 class Attempts:
     """`patience` is how long an attempt waits for others, and for the database's attention."""
 
-    def __init__(self, database: Database, patience: timedelta) -> None:
+    def __init__(self, database: Database, audit: Audit, patience: timedelta) -> None:
         self._database = database
+        self._audit = audit
         self._patience = patience.total_seconds()
         self._lease = 2 * patience + LEASE_MARGIN
         self._places: WeakValueDictionary[bytes, asyncio.Semaphore] = WeakValueDictionary()
@@ -69,7 +71,7 @@ class Attempts:
                 yield attempt
             except InvalidCredentials:
                 attempt.decided = True  # if it cannot be written now, it counts when its lease ends
-                await self._fail(what, user_id, attempt.tallies)
+                await self._note(what, user_id, await self._fail(attempt.tallies))
                 raise
             finally:
                 if not attempt.decided:
@@ -77,9 +79,7 @@ class Attempts:
 
     async def spend(self, what: str, *tallies: Tally) -> None:
         """Count an attempt whatever comes of it; raises `TooManyAttempts`."""
-        blocks = await self._spend(what, tallies)
-        if blocks is not None:
-            raise _refusal(blocks)
+        await self._note(what, None, await self._spend(tallies))
 
     @asynccontextmanager
     async def statement(self) -> AsyncIterator[Transaction]:
@@ -122,19 +122,33 @@ class Attempts:
         return taken
 
     @retried
-    async def _spend(self, what: str, tallies: Sequence[Tally]) -> list[Block] | None:
-        """Return what stands in the way; None if the attempt was let in."""
+    async def _spend(self, tallies: Sequence[Tally]) -> list[Block]:
         async with self.statement() as tx:
             closed = await tx.throttles.spend(tallies)
-            if closed is None:
-                return await tx.throttles.blocks(tallies)
-            await _note(tx, what, None, closed)
-            return None
+            blocks = await tx.throttles.blocks(tallies) if closed is None else []
+        if closed is None:
+            raise _refusal(blocks)
+        return closed
 
     @retried
-    async def _fail(self, what: str, user_id: UUID | None, tallies: Sequence[Tally]) -> None:
+    async def _fail(self, tallies: Sequence[Tally]) -> list[Block]:
         async with self.statement() as tx:
-            await _note(tx, what, user_id, await tx.throttles.fail(tallies))
+            return await tx.throttles.fail(tallies)
+
+    async def _note(self, what: str, user_id: UUID | None, closed: Sequence[Block]) -> None:
+        """Write down once each tally that an attempt has closed, and not who is refused then.
+
+        After the count and apart from it: what cannot be written down must not be counted again.
+        """
+        for block in closed:
+            await self._audit.note(
+                SecurityEvent.THROTTLE_BLOCKED,
+                user_id,
+                what=what,
+                by=block.tally.allowance.by,
+                failures=block.failures,
+                seconds=round(block.length.total_seconds()),
+            )
 
     def _take_back(self, attempt: Attempt) -> None:
         """Not waited for: the answer is a failure of the machinery already, which may take as long again."""
@@ -164,16 +178,3 @@ async def _in_turn(places: asyncio.Semaphore, deadline: float, too_late: type[Un
 
 def _refusal(blocks: Sequence[Block]) -> TooManyAttempts:
     return TooManyAttempts(max((block.length.total_seconds() for block in blocks), default=1))
-
-
-async def _note(tx: Transaction, what: str, user_id: UUID | None, closed: Sequence[Block]) -> None:
-    """Write down once each tally that an attempt has closed, and not who is refused then."""
-    for block in closed:
-        await tx.audit.add(
-            SecurityEvent.THROTTLE_BLOCKED,
-            user_id,
-            what=what,
-            by=block.tally.allowance.by,
-            failures=block.failures,
-            seconds=round(block.length.total_seconds()),
-        )

@@ -22,6 +22,7 @@ from auth_service.repositories.database import Database, Transaction
 from auth_service.security.keys import SecretKeys
 from auth_service.security.throttle_keys import ThrottleKeys
 from auth_service.services.attempts import Attempt, Attempts
+from auth_service.services.audit import Audit
 from auth_service.services.pace import Pace
 from auth_service.settings import ThrottleSettings
 
@@ -32,11 +33,11 @@ class Throttle:
     """Who may try, and who has to wait. `patience` is how long an attempt waits for others that are not decided yet."""
 
     def __init__(
-        self, database: Database, secrets: SecretKeys, settings: ThrottleSettings, patience: timedelta
+        self, database: Database, audit: Audit, secrets: SecretKeys, settings: ThrottleSettings, patience: timedelta
     ) -> None:
         self._database = database
         self._keys = ThrottleKeys(secrets)
-        self._attempts = Attempts(database, patience) if settings.enabled else None
+        self._attempts = Attempts(database, audit, patience) if settings.enabled else None
         self._refreshes = Pace(settings.refreshes)
         free = settings.account_failures
         delays = growing_delays(free, settings.max_delay)
