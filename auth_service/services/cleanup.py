@@ -80,13 +80,18 @@ class Cleanup:
             if batch.deleted < batch_size or time.monotonic() > deadline:
                 break
             await asyncio.sleep(time.monotonic() - begun)
-        await self._forget_deleted_sessions()
-        throttles = await self._forget_attempts(batch_size, deadline)
-        found = await self._report(deleted, batches, time.monotonic() - started, skipped=batch is None)
-        trail = await self._keep_trail()
+        # Whoever gives way to another run does so in everything: each step takes the lock that the other one needs.
+        skipped = batch is None
+        throttles, trail = (0, Upkeep(0, 0)) if skipped else await self._tidy(batch_size, deadline)
+        found = await self._report(deleted, batches, time.monotonic() - started, skipped=skipped)
         report = replace(found, throttles_deleted=throttles, audit_made=trail.made, audit_dropped=trail.dropped)
         log.info("cleanup.finished", **vars(report))
         return report
+
+    async def _tidy(self, batch_size: int, deadline: float) -> tuple[int, Upkeep]:
+        """Do what comes after the sessions; return how many counts of attempts went, and what became of the trail."""
+        await self._forget_deleted_sessions()
+        return await self._forget_attempts(batch_size, deadline), await self._keep_trail()
 
     async def survey(self) -> CleanupReport:
         """Report what a run would find, and delete nothing."""

@@ -75,7 +75,8 @@ async def test_the_whole_journey_and_the_clean_up_work_on_two_server_connections
 
 async def assert_nothing_is_left(direct_url: str) -> None:
     """See that no transaction and no lock stays behind on a server connection."""
-    states = await run_sql(direct_url, "SELECT state FROM pg_stat_activity WHERE usename = 'auth_app'")
+    here = "usename = 'auth_app' AND datname = current_database()"
+    states = await run_sql(direct_url, f"SELECT state FROM pg_stat_activity WHERE {here}")
     assert set(states) == {("idle",)}
     assert len(states) <= SERVER_CONNECTIONS
     mine = "database = (SELECT oid FROM pg_database WHERE datname = current_database())"
