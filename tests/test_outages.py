@@ -1,14 +1,20 @@
 """Whatever happens to the database, a caller sees 200 or 503, in time, and nobody is logged out."""
 
 import asyncio
+import contextlib
+import random
+import socket
+import struct
 from collections.abc import Iterator
 from typing import Literal
 
 import pytest
 
 from tests.conftest import environment
+from tests.support.client import Client
 from tests.support.faults import OUTAGES, WRITE_OUTAGES, Fault, Scene
 from tests.support.load import OPERATIONS, Load
+from tests.support.polling import eventually
 
 IN_TIME = 3.5  # seconds: what is promised is 3, and the machine may be busy
 POOL = {"DB_POOL_SIZE": "4", "DB_MAX_OVERFLOW": "2"}
@@ -88,3 +94,47 @@ async def test_connections_that_an_operator_ends_cost_503_at_most(scene: Scene) 
             await asyncio.to_thread(scene.cluster.terminate_backends, "auth_service")
         await load.all_succeed(seconds=10)
         await everybody_is_still_signed_in(load)
+
+
+async def test_requests_that_clients_cut_off_leave_no_connection_behind(scene: Scene) -> None:
+    async with Client(base_url=scene.server.base_url, trust_env=False, timeout=10) as client:
+        email = "cut-off@example.com"
+        (await client.register(email)).raise_for_status()
+        token = (await client.sign_in(email))["refresh_token"]
+        chance = random.Random(20)
+        requests = [request_of(client, token, email, number) for number in range(300)]
+        await asyncio.gather(*(cut_off(scene.server.port, request, chance.random()) for request in requests))
+        await eventually(is_tidy, scene, seconds=30)
+        assert (await client.refresh(token)).status_code == 200
+
+
+def request_of(client: Client, token: str, email: str, number: int) -> bytes:
+    """The bytes of a refresh or a login."""
+    path, body = (
+        ("/auth/refresh", {"refresh_token": token}),
+        ("/auth/login", {"email": email, "password": "wrong password, but long"}),
+    )[number % 2]
+    built = client.build_request("POST", path, json=body)
+    lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in built.headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode() + built.content
+
+
+async def cut_off(port: int, request: bytes, when: float) -> None:
+    """Send a request, or the first part of it, and break the connection at some point of its way."""
+    await asyncio.sleep(when)
+    with contextlib.suppress(ConnectionError):
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(request if when < 0.8 else request[: int(len(request) * when)])
+        await writer.drain()
+        await asyncio.sleep(when * 0.05)
+        opened: socket.socket = writer.get_extra_info("socket")
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.close()
+        await writer.wait_closed()
+
+
+async def is_tidy(scene: Scene) -> bool:
+    """Tell whether the pool is back at its size, beside the listener's connection, and no transaction was left open."""
+    idle = await scene.sql(f"{CONNECTIONS} AND state = 'idle'")
+    every = await scene.sql(CONNECTIONS)
+    return idle == every and int(every) <= int(POOL["DB_POOL_SIZE"]) + 1
