@@ -25,14 +25,15 @@ DENIED_TO_EVERY_ROLE = [
     "COPY users FROM PROGRAM 'id'", "COPY (SELECT 1) TO PROGRAM 'id'", "COPY (SELECT 1) TO '/tmp/mine'",
     "SELECT pg_read_file('/etc/passwd')", "SELECT lo_import('/etc/passwd')", "SELECT pg_ls_dir('.')",
     "SELECT * FROM elsewhere.secrets", "SELECT * FROM public.unnamed", "SELECT rolpassword FROM pg_authid",
-    "SET session_replication_role = replica", "DELETE FROM users", "SELECT pg_reload_conf()",
+    "SET session_replication_role = replica", "SELECT pg_reload_conf()",
 ]  # fmt: skip
 DENIED_TO_THE_SERVICE = [
-    "UPDATE users SET role = 'admin'", "UPDATE users SET id = gen_random_uuid()", "UPDATE users SET email = 'x'",
+    "UPDATE users SET id = gen_random_uuid()", "UPDATE users SET created_at = now()", "DELETE FROM audit_events",
     "UPDATE deleted_sessions SET deleted_at = now()", "SELECT public.unnamed()",
 ]  # fmt: skip
 DENIED_TO_THE_CLEAN_UP = [
     "SELECT id FROM users", "SELECT hashed_password FROM users", "UPDATE users SET is_active = true",
+    "DELETE FROM users", "SELECT * FROM outgoing_mails", "SELECT token_hash FROM link_tokens",
     "INSERT INTO users (id) VALUES (gen_random_uuid())", "SELECT * FROM signing_keys", "DELETE FROM signing_keys",
     "SELECT secret_hash FROM refresh_tokens", "SELECT user_id FROM refresh_tokens", "SELECT ip FROM refresh_tokens",
     "UPDATE refresh_tokens SET expires_at = now() + interval '1 year'", "UPDATE refresh_tokens SET revoked_at = NULL",

@@ -2,6 +2,7 @@
 
 from auth_service.models.audit import AUDIT_FLOOR, ORIGIN, Origin, SecurityEvent
 from auth_service.models.keys import PUBLISHED_FIRST, RETIRED_FOR, KeyStep, due_steps
+from auth_service.models.mail import LINKS, LinkPurpose, MailKind
 from auth_service.models.sessions import (
     FAST_FORWARD_LIMIT,
     IDEMPOTENCY_WINDOW,
@@ -16,6 +17,8 @@ from auth_service.models.sessions import (
 from auth_service.models.tables import (
     AUDIT_EVENTS,
     DELETED_SESSIONS,
+    LINK_TOKENS,
+    OUTGOING_MAILS,
     REFRESH_TOKENS,
     SIGNING_KEYS,
     THROTTLES,
@@ -23,6 +26,8 @@ from auth_service.models.tables import (
     AuditEvent,
     DeletedSession,
     KeyState,
+    LinkToken,
+    OutgoingMail,
     RefreshToken,
     SigningKey,
     User,
@@ -51,8 +56,11 @@ __all__ = [
     "GLOBAL_WINDOW",
     "IDEMPOTENCY_WINDOW",
     "KNOWN_FOR",
+    "LINKS",
+    "LINK_TOKENS",
     "MOST_IN_A_ROW",
     "ORIGIN",
+    "OUTGOING_MAILS",
     "PUBLISHED_FIRST",
     "REFRESH_TOKENS",
     "RETIRED_FOR",
@@ -66,7 +74,11 @@ __all__ = [
     "EndReason",
     "KeyState",
     "KeyStep",
+    "LinkPurpose",
+    "LinkToken",
+    "MailKind",
     "Origin",
+    "OutgoingMail",
     "OwnSession",
     "RefreshToken",
     "SecurityEvent",

@@ -19,6 +19,7 @@ from auth_service.repositories.ended_sessions import EndedSessions
 from auth_service.repositories.engine import make_engine
 from auth_service.repositories.expired_sessions import ExpiredSessions
 from auth_service.repositories.faults import TransactionConflict, WrongServer, domain_errors
+from auth_service.repositories.outbox import Outbox
 from auth_service.repositories.refresh_tokens import RefreshTokens
 from auth_service.repositories.signing_keys import SigningKeys
 from auth_service.repositories.throttles import Throttles
@@ -52,6 +53,7 @@ class Transaction:
         self.user_sessions = UserSessions(connection, self.audit)
         self.ended_sessions = EndedSessions(connection)
         self.expired_sessions = ExpiredSessions(connection)
+        self.outbox = Outbox(connection)
         self.throttles = Throttles(connection)
         self.signing_keys = SigningKeys(connection, self.audit)
 

@@ -22,7 +22,7 @@ from tests.support.server import Server, run_command, wait_until
 from tests.support.sql import run_sql
 
 ROOT = Path(__file__).parent.parent.parent
-APPLIED, NOTHING = "applied: 0001, 0002, 0003\n", "the schema is at head already\n"
+APPLIED, NOTHING = "applied: 0001, 0002, 0003, 0004\n", "the schema is at head already\n"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -26,6 +26,12 @@ INDEXES = {
     "ix_throttles_expires_at",
     "pk_audit_events",
     "ix_audit_events_user_id_at",
+    "pk_outgoing_mails",
+    "ix_outgoing_mails_user_id",
+    "ix_outgoing_mails_due_at",
+    "pk_link_tokens",
+    "uq_link_tokens_token_hash",
+    "ix_link_tokens_expires_at",
     "alembic_version_pkc",
 }
 CHANGED_BY_A_REFRESH = {"generation", "rotations", "last_used_at", "idempotency_hash"}
@@ -63,7 +69,7 @@ async def test_every_time_has_a_time_zone(postgres_url: str) -> None:
         "SELECT column_name, udt_name FROM information_schema.columns WHERE table_schema = 'public' "
         "AND (column_name LIKE '%\\_at' OR column_name = 'rotations' OR table_name || column_name = 'audit_eventsat')",
     )
-    assert len(times) == 14
+    assert len(times) == 19
     assert {kind for _, kind in times} == {"timestamptz", "_timestamptz"}
     assert not await run_sql(
         postgres_url,

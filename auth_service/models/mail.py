@@ -1,0 +1,38 @@
+"""What the service writes to people, and the links in it."""
+
+from datetime import timedelta
+from enum import StrEnum
+
+
+class MailKind(StrEnum):
+    """One kind of mail. The first five carry a link."""
+
+    VERIFY_EMAIL = "verify-email"
+    RESET_PASSWORD = "reset-password"  # noqa: S105  # a kind of mail, not a password
+    INVITATION = "invitation"  # an account made by an administrator, whose owner chooses the password
+    APPROVE_EMAIL_CHANGE = "approve-email-change"  # to the address of before
+    CONFIRM_EMAIL_CHANGE = "confirm-email-change"  # to the new one
+    REGISTERED_AGAIN = "registered-again"  # somebody registered with an address that has an account
+    PASSWORD_CHANGED = "password-changed"  # noqa: S105
+    EMAIL_CHANGED = "email-changed"
+    REUSE_DETECTED = "reuse-detected"
+    NEW_DEVICE = "new-device"
+
+
+class LinkPurpose(StrEnum):
+    """What a link may be used for, and nothing else."""
+
+    VERIFY_EMAIL = "verify-email"
+    RESET_PASSWORD = "reset-password"  # noqa: S105
+    APPROVE_EMAIL_CHANGE = "approve-email-change"
+    CONFIRM_EMAIL_CHANGE = "confirm-email-change"
+
+
+LINKS = {
+    MailKind.VERIFY_EMAIL: (LinkPurpose.VERIFY_EMAIL, timedelta(hours=24)),
+    MailKind.RESET_PASSWORD: (LinkPurpose.RESET_PASSWORD, timedelta(minutes=15)),
+    MailKind.INVITATION: (LinkPurpose.RESET_PASSWORD, timedelta(hours=24)),
+    MailKind.APPROVE_EMAIL_CHANGE: (LinkPurpose.APPROVE_EMAIL_CHANGE, timedelta(hours=24)),
+    MailKind.CONFIRM_EMAIL_CHANGE: (LinkPurpose.CONFIRM_EMAIL_CHANGE, timedelta(hours=24)),
+}
+"""Which link a mail carries, and for how long that is good."""
