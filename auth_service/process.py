@@ -33,6 +33,7 @@ from auth_service.services.lane_size import lane_size
 from auth_service.services.own_sessions import OwnSessions
 from auth_service.services.password_check import PasswordCheck
 from auth_service.services.password_policy import PasswordPolicy
+from auth_service.services.password_proof import PasswordProof
 from auth_service.services.revocations import Revocations
 from auth_service.services.sessions import Sessions
 from auth_service.services.signing_keys import SigningKeys
@@ -85,6 +86,7 @@ class Service:
         self._lifecycle = KeyLifecycle(database, secrets, settings.keys.rotation_interval)
         self._cleanup = Cleanup(database, settings.audit.retention)
         bearers = Bearers(database, keys, revocations)
+        proof = PasswordProof(database=database, passwords=passwords, lane=lane, throttle=throttle, audit=audit)
         own_sessions = OwnSessions(database, revocations, rules)
         sessions = Sessions(
             database=database,
@@ -106,8 +108,7 @@ class Service:
                 passwords=passwords,
                 lane=lane,
                 policy=policy,
-                throttle=throttle,
-                audit=audit,
+                proof=proof,
             ),
             own_sessions=own_sessions,
             revocations=revocations,

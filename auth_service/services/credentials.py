@@ -4,17 +4,15 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from auth_service.errors import InvalidAccessToken, InvalidCredentials
-from auth_service.identifiers import canonical_password
 from auth_service.models import EndReason, SecurityEvent, User
 from auth_service.repositories.database import Database, retried
 from auth_service.security.passwords import Passwords
 from auth_service.services.attempts import Attempt
-from auth_service.services.audit import Audit
 from auth_service.services.bearers import Bearer
 from auth_service.services.hashing import HashingLane
 from auth_service.services.password_policy import PasswordPolicy
+from auth_service.services.password_proof import PasswordProof
 from auth_service.services.revocations import Revocations
-from auth_service.services.throttle import Throttle
 
 
 class Credentials:
@@ -26,16 +24,14 @@ class Credentials:
         passwords: Passwords,
         lane: HashingLane,
         policy: PasswordPolicy,
-        throttle: Throttle,
-        audit: Audit,
+        proof: PasswordProof,
     ) -> None:
         self._database = database
         self._revocations = revocations
         self._passwords = passwords
         self._lane = lane
         self._policy = policy
-        self._throttle = throttle
-        self._audit = audit
+        self._proof = proof
 
     async def change_password(self, bearer: Bearer, current: str, new: str) -> None:
         """Set a new password; every session of the user but the bearer's ends with it.
@@ -46,18 +42,9 @@ class Credentials:
             InvalidAccessToken: the bearer's session has ended in the meantime.
             TooManyAttempts: the current one was wrong too often.
         """
-        given = canonical_password(current)
-        self._lane.ensure_room()
-        async with self._database.statement() as tx:
-            user = await tx.users.find_by_session(bearer.user_id, bearer.session_id)
-        if user is None:
-            raise InvalidAccessToken
+        user = await self._proof.owner(bearer)
         accepted = self._policy.accept("new_password", new, (user.email, user.username))
-        async with self._throttle.password(user.id) as attempt:
-            right, _ = await self._lane.run(lambda: self._passwords.verify(given, user.hashed_password))
-            if not right:
-                await self._audit.note(SecurityEvent.PASSWORD_CHANGE_REFUSED, user.id)
-                raise InvalidCredentials
+        async with self._proof.given(user, current, SecurityEvent.PASSWORD_CHANGE_REFUSED) as attempt:
             hashed = await self._lane.run(lambda: self._passwords.hash(accepted))
             ended = await self._replace(user, hashed, bearer.session_id, attempt)
             if ended is None:
