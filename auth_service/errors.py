@@ -4,6 +4,7 @@
     ├── InvalidInput              a field that cannot be taken
     │   └── InvalidPassword       ... because the password policy says so
     ├── AccountExists
+    ├── LastAdmin
     ├── InvalidCredentials
     ├── InvalidRefreshToken
     ├── MissingAccessToken
@@ -64,6 +65,11 @@ class InvalidPassword(InvalidInput):
 class AccountExists(Refused):
     code = "account-exists"
     detail = "Email or username already registered"
+
+
+class LastAdmin(Refused):
+    code = "last-admin"
+    detail = "This is the last administrator who can sign in; make somebody else one first."
 
 
 class InvalidCredentials(Refused):

@@ -89,6 +89,11 @@ PROBLEMS: dict[str, Problem] = {
         "Account exists",
         "The e-mail address or the username belongs to an account already. Sign in, or choose another.",
     ),
+    "last-admin": Problem(
+        409,
+        "Last administrator",
+        "Nobody else could look after the accounts then. Make somebody else an administrator first.",
+    ),
     "body-too-large": Problem(
         413,
         "Body too large",

@@ -29,6 +29,7 @@ from auth_service.models.tables import (
     LinkToken,
     OutgoingMail,
     RefreshToken,
+    Role,
     SigningKey,
     User,
 )
@@ -81,6 +82,7 @@ __all__ = [
     "OutgoingMail",
     "OwnSession",
     "RefreshToken",
+    "Role",
     "SecurityEvent",
     "Session",
     "SessionRules",

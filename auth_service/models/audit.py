@@ -16,6 +16,8 @@ class SecurityEvent(StrEnum):
     ACCOUNT_REGISTERED = "account.registered"
     ACCOUNT_DISABLED = "account.disabled"
     ACCOUNT_ENABLED = "account.enabled"
+    ACCOUNT_ROLE_CHANGED = "account.role_changed"
+    ACCOUNT_DELETED = "account.deleted"
     LOGIN_SUCCEEDED = "login.succeeded"
     LOGIN_FAILED = "login.failed"
     THROTTLE_BLOCKED = "throttle.blocked"

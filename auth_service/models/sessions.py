@@ -18,6 +18,7 @@ class EndReason(StrEnum):
     REUSE = "reuse"
     PASSWORD_CHANGED = "password_changed"  # noqa: S105  # a reason, not a password
     USER_DISABLED = "user_disabled"
+    USER_DELETED = "user_deleted"
     EVICTED = "evicted"
     ADMIN = "admin"
 

@@ -23,6 +23,11 @@ SQLModel.metadata = MetaData(
 )
 
 
+class Role(StrEnum):
+    USER = "user"
+    ADMIN = "admin"  # looks after other people's accounts
+
+
 class User(SQLModel, table=True):
     """A person. Raising `credential_epoch` ends every session that was opened before."""
 
@@ -38,7 +43,7 @@ class User(SQLModel, table=True):
     username: str | None = Field(default=None, sa_type=String(64))
     username_canonical: str | None = Field(default=None, sa_type=String(192))
     hashed_password: str = Field(sa_type=String(512))
-    role: str = Field(default="user", sa_type=String(64))
+    role: str = Field(default=Role.USER, sa_type=String(64))
     is_active: bool = True
     is_verified: bool = False
     credential_epoch: int = 0

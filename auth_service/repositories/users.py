@@ -3,12 +3,21 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import ColumnElement, Row, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from auth_service.models import REFRESH_TOKENS, USERS, SecurityEvent, User
+from auth_service.models import REFRESH_TOKENS, USERS, Role, SecurityEvent, User
 from auth_service.repositories.audit_events import AuditEvents
 from auth_service.repositories.clock import time_of
+
+_A = USERS.alias("admins")
+_LOCKED = select(_A.c.id).where(_A.c.role == Role.ADMIN, _A.c.is_active).order_by(_A.c.id).with_for_update()
+_ADMINS = _LOCKED.subquery("locked")
+_OTHERS = select(func.count().filter(_ADMINS.c.id != USERS.c.id)).select_from(_ADMINS).correlate(USERS)
+
+# For the WHERE of whatever takes an administrator away. Only if the row is one, all of them are locked, in one order
+# everywhere, before they are counted: of two that remove each other, the second waits and finds itself the last.
+NOT_THE_LAST_ADMIN = or_(USERS.c.role != Role.ADMIN, USERS.c.is_active.is_(False), _OTHERS.scalar_subquery() > 0)
 
 
 class Users:
@@ -30,16 +39,12 @@ class Users:
     async def find_by_username(self, username_canonical: str) -> User | None:
         return await self._find(USERS.c.username_canonical == username_canonical)
 
+    async def find(self, user_id: UUID) -> User | None:
+        return await self._find(USERS.c.id == user_id)
+
     async def find_by_session(self, user_id: UUID, session_id: UUID) -> User | None:
         """The user, if this session of theirs is alive."""
-        session = REFRESH_TOKENS.c
-        alive = (
-            select(session.id)
-            .where(session.id == session_id, session.user_id == USERS.c.id, session.revoked_at.is_(None))
-            .where(session.credential_epoch == USERS.c.credential_epoch, session.expires_at > time_of(self._connection))
-            .exists()
-        )
-        return await self._find(USERS.c.id == user_id, USERS.c.is_active, alive)
+        return await self._find(USERS.c.id == user_id, USERS.c.is_active, self._alive(session_id))
 
     async def change_password(self, user: User, hashed_password: str) -> int | None:
         """Set a new hash and raise the credential epoch; return the new epoch.
@@ -61,8 +66,39 @@ class Users:
         rows = await self._audit.execute(statement, SecurityEvent.PASSWORD_CHANGED, user="id")
         return rows[0].credential_epoch if rows else None
 
+    async def set_role(self, user_id: UUID, role: Role) -> bool:
+        """Change what somebody may do; False if that changes nothing, or nobody, or takes the last administrator."""
+        statement = (
+            update(USERS)
+            .values(role=role, updated_at=time_of(self._connection))
+            .where(USERS.c.id == user_id, USERS.c.role != role)
+            .returning(USERS.c.id)
+        )
+        if role != Role.ADMIN:
+            statement = statement.where(NOT_THE_LAST_ADMIN)
+        return bool(await self._audit.execute(statement, SecurityEvent.ACCOUNT_ROLE_CHANGED, user="id", role=role))
+
+    async def lock_for_removal(self, user_id: UUID, credential_epoch: int | None = None) -> bool:
+        """Keep everybody from signing in to an account until the transaction ends; the first step of its removal.
+
+        False if it is gone, if its credentials are not those of this epoch any more, or if nobody would be left to
+        look after accounts.
+        """
+        statement = select(USERS.c.id).where(USERS.c.id == user_id, NOT_THE_LAST_ADMIN).with_for_update(of=USERS)
+        if credential_epoch is not None:
+            statement = statement.where(USERS.c.credential_epoch == credential_epoch, USERS.c.is_active)
+        return (await self._connection.execute(statement)).one_or_none() is not None
+
+    async def remove(self, user_id: UUID) -> None:
+        """Delete an account that is locked for it, and by cascade all that hangs on it. The trail stays."""
+        statement = delete(USERS).where(USERS.c.id == user_id).returning(USERS.c.id)
+        await self._audit.execute(statement, SecurityEvent.ACCOUNT_DELETED, user="id")
+
     async def set_active(self, email_canonical: str, *, active: bool) -> UUID | None:
-        """Enable or disable an account and raise its credential epoch; None if that changes nothing, or nobody."""
+        """Enable or disable an account and raise its credential epoch.
+
+        None if that changes nothing, or nobody, or takes the last administrator.
+        """
         statement = (
             update(USERS)
             .values(
@@ -73,6 +109,8 @@ class Users:
             .where(USERS.c.email_canonical == email_canonical, USERS.c.is_active.is_not(active))
             .returning(USERS.c.id)
         )
+        if not active:
+            statement = statement.where(NOT_THE_LAST_ADMIN)
         event = SecurityEvent.ACCOUNT_ENABLED if active else SecurityEvent.ACCOUNT_DISABLED
         rows = await self._audit.execute(statement, event, user="id")
         return rows[0].id if rows else None
@@ -92,6 +130,15 @@ class Users:
             .where(USERS.c.id.in_(unlocked), USERS.c.hashed_password == user.hashed_password)
         )
         await self._connection.execute(statement)
+
+    def _alive(self, session_id: UUID) -> ColumnElement[bool]:
+        session = REFRESH_TOKENS.c
+        return (
+            select(session.id)
+            .where(session.id == session_id, session.user_id == USERS.c.id, session.revoked_at.is_(None))
+            .where(session.credential_epoch == USERS.c.credential_epoch, session.expires_at > time_of(self._connection))
+            .exists()
+        )
 
     async def _find(self, *conditions: Any) -> User | None:
         row = (await self._connection.execute(select(USERS).where(*conditions))).one_or_none()
