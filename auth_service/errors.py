@@ -18,7 +18,8 @@
     └── Unavailable               the machinery failed or is full; the same request may work later
         ├── DatabaseUnavailable
         │   └── SchemaNotReady
-        └── HashingOverloaded
+        ├── HashingOverloaded
+        └── MailNotConfigured
 
 `api/problems.py` holds the one table that turns each word into a status code.
 """
@@ -154,3 +155,9 @@ class HashingOverloaded(Unavailable):
     def __init__(self, retry_after: int = 1) -> None:
         super().__init__()
         self.retry_after = retry_after
+
+
+class MailNotConfigured(Unavailable):
+    code = "mail-not-configured"
+    detail = "This service has no mail server to send mail through."
+    retry_after = 60

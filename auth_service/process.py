@@ -12,6 +12,9 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from auth_service import __version__, logs
 from auth_service.api.dependencies import Services
 from auth_service.errors import DatabaseUnavailable, Refused
+from auth_service.mail.letters import Letters
+from auth_service.mail.log import MailLog
+from auth_service.mail.smtp import SmtpServer
 from auth_service.models import SessionRules
 from auth_service.repositories import migrator
 from auth_service.repositories.database import Database
@@ -30,10 +33,13 @@ from auth_service.services.hashing import HashingLane
 from auth_service.services.health import Health
 from auth_service.services.key_lifecycle import KeyLifecycle
 from auth_service.services.lane_size import lane_size
+from auth_service.services.link_minting import LinkMinting
 from auth_service.services.own_sessions import OwnSessions
 from auth_service.services.password_check import PasswordCheck
 from auth_service.services.password_policy import PasswordPolicy
 from auth_service.services.password_proof import PasswordProof
+from auth_service.services.post import Post
+from auth_service.services.postman import Postman
 from auth_service.services.revocations import Revocations
 from auth_service.services.sessions import Sessions
 from auth_service.services.signing_keys import SigningKeys
@@ -82,6 +88,14 @@ class Service:
             remember=tokens.access_lifetime + LEEWAY_ELSEWHERE + REVOCATION_MARGIN,
         )
         self._health = Health(Probe(settings.database, database))
+        self._post = Post(is_configured=settings.sends_mail)
+        self._postman = Postman(
+            database,
+            SmtpServer(settings.mail, settings.base_url) if settings.mail.host else MailLog(),
+            Letters(settings.mail.templates, settings.mail_name),
+            LinkMinting(settings),
+            settings.mail,
+        )
         self._jobs: set[asyncio.Task[None]] = set()
         self._lifecycle = KeyLifecycle(database, secrets, settings.keys.rotation_interval)
         self._cleanup = Cleanup(database, settings.audit.retention)
@@ -100,7 +114,14 @@ class Service:
         )
         self.services = Services(
             settings=settings,
-            accounts=Accounts(database=database, passwords=passwords, lane=lane, policy=policy, throttle=throttle),
+            accounts=Accounts(
+                database=database,
+                passwords=passwords,
+                lane=lane,
+                policy=policy,
+                throttle=throttle,
+                post=self._post,
+            ),
             bearers=bearers,
             credentials=Credentials(
                 database=database,
@@ -119,13 +140,17 @@ class Service:
             pool=database,
             lane=lane,
             cleanup=self._cleanup,
+            post=self._post,
+            postman=self._postman,
         )  # fmt: skip
 
     @asynccontextmanager
     async def lifespan(self, _app: object) -> AsyncIterator[None]:
         """Serve at once, also without a database: it may come later, and then we are ready by ourselves."""
         preparing = None if await self._is_prepared() else asyncio.create_task(self._prepare())
-        following = asyncio.create_task(self._revocations.follow())
+        following = {asyncio.create_task(self._revocations.follow())}
+        if self._post.is_configured:
+            following.add(asyncio.create_task(self._postman.follow()))
         scheduler = self._schedule()
         scheduler.start()
         self._lane_size.tell(self._settings.hashing)
@@ -135,9 +160,10 @@ class Service:
         finally:
             scheduler.shutdown(wait=False)
             self._revocations.stop()
+            self._postman.stop()
             if preparing:
                 preparing.cancel()
-            tasks = {following, *self._jobs} | ({preparing} if preparing else set())
+            tasks = {*following, *self._jobs} | ({preparing} if preparing else set())
             _, late = await asyncio.wait(tasks, timeout=STOP_SECONDS)
             for task in late:
                 task.cancel()

@@ -24,6 +24,8 @@ from auth_service.services.credentials import Credentials
 from auth_service.services.hashing import HashingLane
 from auth_service.services.health import Health
 from auth_service.services.own_sessions import OwnSessions
+from auth_service.services.post import Post
+from auth_service.services.postman import Postman
 from auth_service.services.revocations import Revocations
 from auth_service.services.sessions import Device, Sessions
 from auth_service.services.signing_keys import SigningKeys
@@ -53,6 +55,8 @@ class Services:
     lane: HashingLane
     tokens: Tokens
     cleanup: Cleanup
+    post: Post
+    postman: Postman
 
 
 async def get_services(request: Request) -> Services:

@@ -161,4 +161,10 @@ PROBLEMS: dict[str, Problem] = {
         "Overloaded",
         "More passwords wait to be checked than can be answered in time. Try again after the seconds in Retry-After.",
     ),
+    "mail-not-configured": Problem(
+        503,
+        "Mail not configured",
+        "What was asked for needs a mail, and this service has no mail server: the operator sets AUTH_MAIL__HOST. "
+        "Nothing was done.",
+    ),
 }

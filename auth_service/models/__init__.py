@@ -2,7 +2,7 @@
 
 from auth_service.models.audit import AUDIT_FLOOR, ORIGIN, Origin, SecurityEvent
 from auth_service.models.keys import PUBLISHED_FIRST, RETIRED_FOR, KeyStep, due_steps
-from auth_service.models.mail import LINKS, LinkPurpose, MailKind
+from auth_service.models.mail import LINKS, DueMail, LinkPurpose, MailKind
 from auth_service.models.sessions import (
     FAST_FORWARD_LIMIT,
     IDEMPOTENCY_WINDOW,
@@ -72,6 +72,7 @@ __all__ = [
     "Allowance",
     "AuditEvent",
     "DeletedSession",
+    "DueMail",
     "EndReason",
     "KeyState",
     "KeyStep",

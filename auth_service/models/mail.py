@@ -1,7 +1,9 @@
 """What the service writes to people, and the links in it."""
 
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
+from uuid import UUID
 
 
 class MailKind(StrEnum):
@@ -36,3 +38,25 @@ LINKS = {
     MailKind.CONFIRM_EMAIL_CHANGE: (LinkPurpose.CONFIRM_EMAIL_CHANGE, timedelta(hours=24)),
 }
 """Which link a mail carries, and for how long that is good."""
+
+NOTICE_LIFE = timedelta(days=3)
+
+
+@dataclass(frozen=True)
+class DueMail:
+    """A mail that this process has claimed: the `attempts`-th try to send it. `now` is the database's clock."""
+
+    id: UUID
+    kind: str
+    user_id: UUID | None
+    recipient: str | None
+    details: dict[str, str | int]
+    created_at: datetime
+    attempts: int
+    now: datetime
+
+    @property
+    def is_too_old(self) -> bool:
+        """Whether it would come when nobody can use it any more."""
+        link = LINKS.get(MailKind(self.kind))
+        return self.now - self.created_at > (link[1] if link else NOTICE_LIFE)

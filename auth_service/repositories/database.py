@@ -19,6 +19,7 @@ from auth_service.repositories.ended_sessions import EndedSessions
 from auth_service.repositories.engine import make_engine
 from auth_service.repositories.expired_sessions import ExpiredSessions
 from auth_service.repositories.faults import TransactionConflict, WrongServer, domain_errors
+from auth_service.repositories.link_tokens import LinkTokens
 from auth_service.repositories.outbox import Outbox
 from auth_service.repositories.refresh_tokens import RefreshTokens
 from auth_service.repositories.signing_keys import SigningKeys
@@ -54,6 +55,7 @@ class Transaction:
         self.ended_sessions = EndedSessions(connection)
         self.expired_sessions = ExpiredSessions(connection)
         self.outbox = Outbox(connection)
+        self.link_tokens = LinkTokens(connection)
         self.throttles = Throttles(connection)
         self.signing_keys = SigningKeys(connection, self.audit)
 
@@ -91,6 +93,7 @@ class Database:
         self._budget = (settings.statement_timeout + MARGIN).total_seconds()
         self._time_outs = 0
         self._abandoned: set[asyncio.Task[None]] = set()
+        self.mail_was_written = asyncio.Event()
         if settings.is_postgresql and not settings.pgbouncer:
             self._explicit = self._engine.execution_options(isolation_level="READ COMMITTED")
             self._single = self._engine
@@ -111,7 +114,7 @@ class Database:
         async with self._open(self._explicit, budget) as connection, connection.begin():
             tx = Transaction(connection)
             yield tx
-        tx.audit.tell()
+        self._tell(tx)
 
     @asynccontextmanager
     async def statement(self) -> AsyncIterator[Transaction]:
@@ -126,7 +129,13 @@ class Database:
             tx = Transaction(connection)
             yield tx
             await connection.commit()
+        self._tell(tx)
+
+    def _tell(self, tx: Transaction) -> None:
+        """Tell what is committed: the security events to the log, and mail to whoever sends it."""
         tx.audit.tell()
+        if tx.outbox.was_written:
+            self.mail_was_written.set()
 
     @asynccontextmanager
     async def _open(self, engine: AsyncEngine, budget: timedelta | None) -> AsyncIterator[AsyncConnection]:

@@ -33,14 +33,14 @@ class Users:
         (row,) = await self._audit.execute(statement, SecurityEvent.ACCOUNT_REGISTERED, user="id")
         return _user(row)
 
+    async def find(self, user_id: UUID) -> User | None:
+        return await self._find(USERS.c.id == user_id)
+
     async def find_by_email(self, email_canonical: str) -> User | None:
         return await self._find(USERS.c.email_canonical == email_canonical)
 
     async def find_by_username(self, username_canonical: str) -> User | None:
         return await self._find(USERS.c.username_canonical == username_canonical)
-
-    async def find(self, user_id: UUID) -> User | None:
-        return await self._find(USERS.c.id == user_id)
 
     async def find_by_session(self, user_id: UUID, session_id: UUID) -> User | None:
         """The user, if this session of theirs is alive."""

@@ -2,12 +2,13 @@
 
 from auth_service.errors import InvalidAccessToken
 from auth_service.identifiers import canonical_email, canonical_username
-from auth_service.models import User
+from auth_service.models import MailKind, User
 from auth_service.repositories.database import Database, retried
 from auth_service.security.passwords import Passwords
 from auth_service.services.bearers import Bearer
 from auth_service.services.hashing import HashingLane
 from auth_service.services.password_policy import PasswordPolicy
+from auth_service.services.post import Post
 from auth_service.services.throttle import Throttle
 
 
@@ -20,12 +21,14 @@ class Accounts:
         lane: HashingLane,
         policy: PasswordPolicy,
         throttle: Throttle,
+        post: Post,
     ) -> None:
         self._database = database
         self._passwords = passwords
         self._lane = lane
         self._policy = policy
         self._throttle = throttle
+        self._post = post
 
     async def register(self, email: str, password: str, username: str | None, address: str | None) -> User:
         """Create an account for somebody at this address of the network.
@@ -56,5 +59,10 @@ class Accounts:
 
     @retried
     async def _add(self, values: dict[str, str | None]) -> User:
-        async with self._database.statement() as tx:
-            return await tx.users.add(values)
+        if not self._post.is_configured:
+            async with self._database.statement() as tx:
+                return await tx.users.add(values)
+        async with self._database.transaction() as tx:
+            user = await tx.users.add(values)
+            await tx.outbox.add(MailKind.VERIFY_EMAIL, user.id)
+        return user

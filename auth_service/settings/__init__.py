@@ -30,6 +30,7 @@ from auth_service.settings.groups import (
     TokenSettings,
 )
 from auth_service.settings.limits import Limits, read_limits
+from auth_service.settings.mail import MailSettings, address_of
 from auth_service.settings.strength import is_weak_secret, is_weak_token
 from auth_service.settings.values import SOURCES, Group, SecretList, origin_of
 
@@ -46,6 +47,7 @@ __all__ = [
     "KeySettings",
     "Limits",
     "LogSettings",
+    "MailSettings",
     "PasswordSettings",
     "ProxySettings",
     "RegistrationSettings",
@@ -55,6 +57,7 @@ __all__ = [
     "ThrottleSettings",
     "TokenSettings",
     "WrongSettingError",
+    "address_of",
     "environment_names",
     "read_limits",
     "read_settings",
@@ -79,6 +82,7 @@ class Settings(BaseSettings):
     tokens: TokenSettings = TokenSettings()
     password: PasswordSettings = PasswordSettings()
     registration: RegistrationSettings = RegistrationSettings()
+    mail: MailSettings = MailSettings()
     hashing: HashingSettings = HashingSettings()
     throttle: ThrottleSettings = ThrottleSettings()
     sessions: SessionSettings = SessionSettings()
@@ -106,6 +110,8 @@ class Settings(BaseSettings):
         if self.database.is_postgresql and not self.secret_key:
             raise ValueError("AUTH_SECRET_KEY: must be set with PostgreSQL (make one with 'openssl rand -base64 48')")
         self._secrets_are_strong()
+        if self.registration.existing == "conceal" and not self.sends_mail:
+            raise ValueError("AUTH_REGISTRATION__EXISTING: 'conceal' needs mail, so set AUTH_MAIL__HOST")
         if self.cookies.enabled and not _keeps_secure_cookies(self.public_url):
             raise ValueError("AUTH_COOKIES__ENABLED: needs an AUTH_PUBLIC_URL with https; browsers keep no cookie else")
         return self
@@ -134,6 +140,21 @@ class Settings(BaseSettings):
     @property
     def base_url(self) -> str:
         return self.public_url.rstrip("/")
+
+    @property
+    def sends_mail(self) -> bool:
+        """Through an SMTP server, or to the log of the embedded default."""
+        return self.mail.host is not None or not self.database.is_postgresql
+
+    @property
+    def mail_name(self) -> str:
+        """What mails call this service: the sender's name, or else its host."""
+        sender = address_of(self.mail.sender) if self.mail.sender else None
+        return (sender.display_name or sender.domain) if sender else str(urlsplit(self.public_url).hostname)
+
+    def page_url(self, name: str) -> str:
+        """The URL of a page of this service's own that a link of a mail may lead to."""
+        return f"{self.base_url}/auth/pages/{name}"
 
     @property
     def trusted_origins(self) -> frozenset[str]:

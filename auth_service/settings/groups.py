@@ -48,13 +48,6 @@ class RegistrationSettings(Group):
 
     existing: Literal["reveal", "conceal"] = "reveal"
 
-    @field_validator("existing")
-    @classmethod
-    def _mail_is_needed(cls, value: str) -> str:
-        if value == "conceal":
-            raise ValueError("must be 'reveal': 'conceal' needs mail, which this version does not send")
-        return value
-
 
 class HashingSettings(Group):
     """The lane that password hashing has to itself. `threads` follow the container's limits unless set."""

@@ -1,0 +1,94 @@
+"""What a mail says: made of two templates, the operator's or our own."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError, TemplateSyntaxError, select_autoescape
+
+from auth_service.models import LINKS, DueMail, MailKind
+
+OUR_FOLDER = Path(__file__).parent / "templates"
+SUBJECT = "Subject:"
+
+
+class WrongTemplateError(Exception):
+    """A template cannot be used; the message names it and what is wrong with it."""
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A mail as people read it. The text is as long as it is; the link, if any, is in it."""
+
+    id: UUID
+    kind: MailKind
+    recipient: str = field(repr=False)
+    created_at: datetime
+    subject: str
+    text: str = field(repr=False)
+    html: str = field(repr=False)
+    link: str | None = field(repr=False)
+
+
+class Letters:
+    """Templates, read once. `sender` is what the mails call this service."""
+
+    def __init__(self, folder: Path | None, sender: str) -> None:
+        folders = [folder, OUR_FOLDER] if folder else [OUR_FOLDER]
+        self._templates = Environment(
+            loader=FileSystemLoader(folders),
+            undefined=StrictUndefined,
+            autoescape=select_autoescape(["html"], default=False),
+            auto_reload=False,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._sender = sender
+
+    def compose(self, mail: DueMail, recipient: str, link: str | None) -> Letter:
+        """Fill in the templates of a mail's kind.
+
+        Raises:
+            WrongTemplateError: one of them cannot be filled in.
+        """
+        kind, details = MailKind(mail.kind), mail.details
+        values = {
+            "sender": self._sender,
+            "recipient": recipient,
+            "time": f"{mail.created_at:%Y-%m-%d %H:%M} UTC",
+            "link": link or "",
+            "lifetime": _in_words(LINKS[kind][1]) if kind in LINKS else "",
+            "new_email": details.get("new_email", ""),
+            "device": str(details.get("device", "") or "unknown")[:120],
+            "address": details.get("address", "") or "unknown",
+        }
+        first, _, text = self._fill_in(f"{kind}.txt", values).partition("\n")
+        if not first.startswith(SUBJECT):
+            raise WrongTemplateError(f"{kind}.txt: the first line must be '{SUBJECT} ...'")
+        html = self._fill_in(f"{kind}.html", values)
+        # One line, whatever the template and its values hold: a header must not end early.
+        subject = " ".join("".join(c if c.isprintable() else " " for c in first.removeprefix(SUBJECT)).split())
+        return Letter(mail.id, kind, recipient, mail.created_at, subject, text.strip() + "\n", html, link)
+
+    def check(self) -> None:
+        """Fill in every template once; raises `WrongTemplateError`."""
+        at = datetime(2000, 1, 1, tzinfo=UTC)
+        for kind in MailKind:
+            sample = DueMail(UUID(int=0), kind, None, None, {}, created_at=at, attempts=1, now=at)
+            self.compose(sample, "ada@example.com", "https://auth.example/#token=sample" if kind in LINKS else None)
+
+    def _fill_in(self, name: str, values: Mapping[str, str | int]) -> str:
+        try:
+            return self._templates.get_template(name).render(values)
+        except TemplateSyntaxError as error:
+            raise WrongTemplateError(f"{error.name}: line {error.lineno}: {error.message}") from None
+        except (TemplateError, UnicodeDecodeError, OSError, TypeError, ValueError) as error:
+            raise WrongTemplateError(f"{name}: {error}") from None
+
+
+def _in_words(life: timedelta) -> str:
+    """15 minutes, 24 hours."""
+    minutes = round(life.total_seconds() / 60)
+    return f"{minutes // 60} hours" if minutes % 60 == 0 else f"{minutes} minutes"

@@ -1,0 +1,210 @@
+"""The postman: sends the mail that is due, at least once each. No mail server can hold up a request or the pool."""
+
+import asyncio
+import random
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+
+from auth_service import logs
+from auth_service.errors import DatabaseUnavailable, InvalidInput
+from auth_service.identifiers import canonical_email
+from auth_service.mail.letters import Letter, Letters, WrongTemplateError
+from auth_service.mail.log import MailLog
+from auth_service.mail.smtp import NO_MAILBOX, NotDeliveredError, SmtpServer, UndeliverableError
+from auth_service.models import LINKS, DueMail, MailKind, User
+from auth_service.repositories.database import Database, Transaction, retried
+from auth_service.services.link_minting import LinkMinting
+from auth_service.settings import MailSettings
+
+log = structlog.get_logger()
+
+AT_A_TIME = 4
+LONGEST_PAUSE = timedelta(hours=1)
+LEASE_MARGIN = timedelta(seconds=20)  # beside the time with the server: for the statements around it
+COUNT_EVERY = 15.0  # seconds
+
+
+@dataclass
+class MailNumbers:
+    """What this process did with mail, and what it last saw waiting; `oldest` is in seconds."""
+
+    sent: int = 0
+    failed: int = 0
+    given_up: int = 0
+    waiting: int = 0
+    oldest: float = 0.0
+
+
+class Postman:
+    def __init__(
+        self,
+        database: Database,
+        carrier: SmtpServer | MailLog,
+        letters: Letters,
+        minting: LinkMinting,
+        settings: MailSettings,
+    ) -> None:
+        self._database = database
+        self._carrier = carrier
+        self._letters = letters
+        self._minting = minting
+        self._interval = settings.interval
+        self._lease = settings.timeout + LEASE_MARGIN
+        self._sending: set[asyncio.Task[None]] = set()
+        self._stopping = False
+        self._server_fails = False
+        self._counted_at = float("-inf")
+        self.numbers = MailNumbers()
+
+    async def follow(self) -> None:
+        """Send what is due, every few seconds and whenever a use case of this process wrote some, until `stop()`."""
+        try:
+            while not self._stopping:
+                self._database.mail_was_written.clear()
+                await self._look()
+                await self._rest()
+            await asyncio.gather(*self._sending)
+        finally:
+            for task in self._sending:
+                task.cancel()
+            await asyncio.gather(*self._sending, return_exceptions=True)
+
+    async def _look(self) -> None:
+        try:
+            await self._hand_out()
+            await self._count()
+        except DatabaseUnavailable:
+            log.debug("mail.not_read")
+        except Exception:
+            log.exception("mail.not_read")  # whatever it was: to send no more would be worse
+
+    def stop(self) -> None:
+        """Let `follow()` end after the mails that it is at; one that is cut off is sent again after its lease."""
+        self._stopping = True
+        self._database.mail_was_written.set()
+
+    async def _rest(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._interval.total_seconds()):
+                await self._database.mail_was_written.wait()
+
+    async def _hand_out(self) -> None:
+        """Claim as many mails as can be sent now, so that their leases begin when their sending does.
+
+        While the server fails, one at a time shows whether it still does.
+        """
+        free = (1 if self._server_fails else AT_A_TIME) - len(self._sending)
+        if free <= 0:
+            return
+        async with self._database.statement() as tx:
+            mails = await tx.outbox.claim(free, self._lease)
+        for mail in mails:
+            task = asyncio.create_task(self._send(mail))
+            self._sending.add(task)
+            task.add_done_callback(self._finished)
+
+    def _finished(self, task: "asyncio.Task[None]") -> None:
+        """There may be more mail for a hand that is free again; a server that fails is left alone for a while."""
+        self._sending.discard(task)
+        if not self._server_fails:
+            self._database.mail_was_written.set()
+
+    async def _count(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - self._counted_at < COUNT_EVERY:
+            return
+        async with self._database.statement() as tx:
+            self.numbers.waiting, oldest = await tx.outbox.survey()
+        self.numbers.oldest = oldest.total_seconds()
+        self._counted_at = now
+
+    async def _send(self, mail: DueMail) -> None:
+        """Do all that becomes of one mail now. What is interrupted is due again after its lease."""
+        try:
+            if mail.is_too_old:
+                await self._give_up(mail, "too old")
+            elif letter := await self._prepare(mail):
+                await self._carrier.deliver(letter)
+                await self._done(mail)
+            else:
+                await self._remove(mail)
+        except UndeliverableError as error:
+            self._server_fails = False
+            await self._give_up(mail, f"refused with {error.code}")
+        except NotDeliveredError as error:
+            self._server_fails = error.code is None
+            await self._postpone(mail, code=error.code, caused_by=logs.causes_of(error))
+        except WrongTemplateError as error:
+            await self._postpone(mail, template=str(error).partition(":")[0])
+        except DatabaseUnavailable:
+            log.warning("mail.interrupted", mail=str(mail.id), kind=mail.kind)
+        except Exception:
+            log.exception("mail.interrupted", mail=str(mail.id), kind=mail.kind)
+
+    async def _prepare(self, mail: DueMail) -> Letter | None:
+        """Write the mail, with a link that is committed before anybody is sent it; None if there is nobody to tell."""
+        found = await self._address(mail)
+        if found is None:
+            return None
+        recipient, token = found
+        link = self._minting.link(MailKind(mail.kind), token) if token else None
+        return self._letters.compose(mail, recipient, link)
+
+    @retried
+    async def _address(self, mail: DueMail) -> tuple[str, str | None] | None:
+        """Whom the mail goes to, and the token of its link."""
+        token = None
+        async with self._database.transaction() as tx:
+            user = await self._owner(tx, mail)
+            if user is None:
+                return None
+            if mail.kind in LINKS:
+                token = await self._minting.mint(tx, mail, user)
+                if token is None:
+                    return None
+        return deliverable((mail.user_id and mail.recipient) or user.email), token
+
+    async def _owner(self, tx: Transaction, mail: DueMail) -> User | None:
+        if mail.user_id is not None:
+            return await tx.users.find(mail.user_id)
+        return await tx.users.find_by_email(mail.recipient or "")
+
+    async def _done(self, mail: DueMail) -> None:
+        self._server_fails = False
+        self.numbers.sent += 1
+        await self._remove(mail)
+        log.info("mail.sent", mail=str(mail.id), kind=mail.kind, attempts=mail.attempts)
+
+    async def _give_up(self, mail: DueMail, reason: str) -> None:
+        self.numbers.given_up += 1
+        await self._remove(mail)
+        log.warning("mail.given_up", mail=str(mail.id), kind=mail.kind, attempts=mail.attempts, reason=reason)
+
+    async def _postpone(self, mail: DueMail, **why: object) -> None:
+        """Twice the pause of the time before, and a part of it by chance, so that not all come back at once."""
+        self.numbers.failed += 1
+        pause = min(self._interval * 2 ** min(mail.attempts - 1, 20), LONGEST_PAUSE) * random.uniform(0.5, 1)  # noqa: S311
+        log.warning("mail.not_sent", mail=str(mail.id), kind=mail.kind, attempts=mail.attempts, **why)
+        async with self._database.statement() as tx:
+            await tx.outbox.postpone(mail, pause)
+
+    @retried
+    async def _remove(self, mail: DueMail) -> None:
+        async with self._database.statement() as tx:
+            await tx.outbox.remove(mail)
+
+
+def deliverable(email: str) -> str:
+    """An address with the name as its owner writes it, and the domain as the DNS knows it.
+
+    Raises:
+        UndeliverableError: it is none (accounts may come from elsewhere).
+    """
+    try:
+        domain = canonical_email(email).rpartition("@")[2]
+    except InvalidInput:
+        raise UndeliverableError(NO_MAILBOX) from None
+    return f"{email.strip().rpartition('@')[0]}@{domain}"

@@ -1,0 +1,85 @@
+"""How mail is sent, and where the links in it lead: `AUTH_MAIL__*`."""
+
+import os
+import re
+from datetime import timedelta
+from email.errors import HeaderParseError
+from email.headerregistry import Address
+from email.policy import SMTP
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
+
+from auth_service.settings.values import ZERO, Duration, Group
+
+DEFAULT_PORTS = {"starttls": 587, "tls": 465, "none": 25}
+LINK_URL = r"^https?://[^\s/?#]+(/[^\s?#]*)?(\?[^\s#]*)?$"
+_HOST = r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?$|^[0-9A-Fa-f:.]{2,45}$"
+_DOMAIN = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
+
+
+def address_of(text: str) -> Address:
+    """Read one address with or without a name; raises ValueError."""
+    try:
+        addresses = SMTP.header_factory("To", text).addresses
+    except (ValueError, IndexError, HeaderParseError):
+        addresses = ()
+    is_one = text.isprintable() and len(addresses) == 1
+    if not is_one or not addresses[0].username or not _DOMAIN.fullmatch(addresses[0].domain):
+        raise ValueError("must be one address, such as 'Example <no-reply@example.com>'")
+    found: Address = addresses[0]
+    return found
+
+
+def _sender(text: str) -> str:
+    return str(address_of(text))
+
+
+LinkUrl = Annotated[str, Field(pattern=LINK_URL)]
+
+
+class MailSettings(Group):
+    """Without `host`, the embedded default writes mail to the log, and with PostgreSQL none is sent."""
+
+    host: str | None = Field(None, pattern=_HOST)
+    port: int | None = Field(None, ge=1, le=65535)
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    username: str | None = Field(None, min_length=1)
+    password: SecretStr | None = None
+    sender: Annotated[str, BeforeValidator(_sender)] | None = None
+    ca_file: Path | None = None
+    timeout: Duration = Field(timedelta(seconds=10), gt=ZERO, le=timedelta(minutes=2))
+    interval: Duration = Field(timedelta(seconds=5), gt=ZERO, le=timedelta(minutes=5))
+    templates: Path | None = None
+    verify_url: LinkUrl | None = None
+    reset_url: LinkUrl | None = None
+    email_change_url: LinkUrl | None = None
+
+    @field_validator("ca_file")
+    @classmethod
+    def _file_can_be_read(cls, path: Path | None) -> Path | None:
+        if path is not None and not (path.is_file() and os.access(path, os.R_OK)):
+            raise ValueError("must be a file that can be read")
+        return path
+
+    @field_validator("templates")
+    @classmethod
+    def _folder_can_be_read(cls, path: Path | None) -> Path | None:
+        if path is not None and not (path.is_dir() and os.access(path, os.R_OK | os.X_OK)):
+            raise ValueError("must be a folder that can be read")
+        return path
+
+    @model_validator(mode="after")
+    def _fields_agree(self) -> Self:
+        if (self.username is None) != (self.password is None):
+            raise ValueError("must have both a USERNAME and a PASSWORD, or neither")
+        if self.host and not self.sender:
+            raise ValueError("must have a SENDER, such as 'Example <no-reply@example.com>', beside its HOST")
+        if self.password and self.security == "none":
+            raise ValueError("must not send a PASSWORD without TLS: SECURITY is none")
+        return self
+
+    @property
+    def smtp_port(self) -> int:
+        return self.port or DEFAULT_PORTS[self.security]
