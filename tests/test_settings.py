@@ -44,6 +44,15 @@ WRONG: list[tuple[str, dict[str, str]]] = [
         {"DATABASE_URL": POSTGRESQL + "?sslmode=verify-full&sslrootcert=/hunter2", "AUTH_SECRET_KEY": SECRET},
     ),
     ("DATABASE_URL", {"DATABASE_URL": POSTGRESQL + "?sslcert=/etc", "AUTH_SECRET_KEY": SECRET}),
+    ("DATABASE_READ_REPLICA_URL", {"DATABASE_READ_REPLICA_URL": "postgresql://auth:hunter2@db/auth"}),
+    *[
+        (
+            "DATABASE_READ_REPLICA_URL",
+            {"DATABASE_URL": POSTGRESQL, "DATABASE_READ_REPLICA_URL": url, "AUTH_SECRET_KEY": SECRET},
+        )
+        for url in ("sqlite:///hunter2.db", "hunter2", POSTGRESQL + "?sslmode=hunter2", "postgresql://a:hunter2/3@db/a")
+    ],
+    ("DB_READ_REPLICA_MAX_LAG", {"DB_READ_REPLICA_MAX_LAG": "-1"}),
     ("AUTH_SECRET_KEY", {"DATABASE_URL": POSTGRESQL}),
     ("AUTH_SECRET_KEY", {"DATABASE_URL": POSTGRESQL, "AUTH_SECRET_KEY": ""}),
     ("AUTH_SECRET_KEY", {"AUTH_SECRET_KEY": "hunter2-abcdefgh-QWXYZ-01345896"}),  # one byte too short
@@ -190,7 +199,8 @@ def test_the_example_holds_the_defaults(tmp_path: Path) -> None:
     example = read_settings()
     assert example == defaults
     assert example.database == defaults.database
-    unset = {name for name, value in vars(example.database).items() if name not in example.database.model_fields_set}
+    unset = {name for name, value in vars(example.database).items() if value is not None}
+    unset -= example.database.model_fields_set
     assert unset == set(), "every default of the database stands in the example"
 
 

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from auth_service.api.dependencies import Services, ServicesDep
 from auth_service.api.internal import internal_only
 from auth_service.api.openapi import problems
+from auth_service.repositories.replica import Replica
 from auth_service.services.hashing import HashingLane
 
 router = APIRouter(tags=["operations"])
@@ -40,6 +41,18 @@ def _hashing(lane: HashingLane) -> Iterator[Metric]:
     )
 
 
+def _replica(replica: Replica) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "auth_database_replica_up", "1 while reads are sent to the read replica", int(replica.is_up)
+    )
+    yield CounterMetricFamily(
+        "auth_database_replica_fallbacks", "Reads that went to the primary for want of a replica", replica.fallbacks
+    )
+    if replica.lag is not None:
+        seconds = "How far the replica was behind at the last read, at the most"
+        yield GaugeMetricFamily("auth_database_replica_lag_seconds", seconds, replica.lag)
+
+
 class _Snapshot(Collector):
     """What the parts know about themselves right now."""
 
@@ -50,6 +63,8 @@ class _Snapshot(Collector):
         services = self._services
         for name, value in services.pool.numbers().items():
             yield GaugeMetricFamily(f"auth_db_pool_{name}", "Connections of the pool, or what was asked of it", value)
+        if services.pool.replica:
+            yield from _replica(services.pool.replica)
         yield from _hashing(services.lane)
         outcomes = CounterMetricFamily("auth_refreshes", "Refresh tokens presented, by outcome", labels=["outcome"])
         for outcome, count in services.sessions.outcomes.items():

@@ -16,9 +16,9 @@ APPLICATION_NAME = "auth_service"
 IDLE_IN_TRANSACTION = timedelta(seconds=10)
 
 
-def make_engine(settings: DatabaseSettings) -> AsyncEngine:
-    """Return an engine; nothing is connected yet."""
-    return _postgresql(settings) if settings.is_postgresql else _sqlite(settings)
+def make_engine(settings: DatabaseSettings, *, read_only: bool = False) -> AsyncEngine:
+    """Return an engine; nothing is connected yet. PostgreSQL can be told to refuse what writes."""
+    return _postgresql(settings, read_only) if settings.is_postgresql else _sqlite(settings)
 
 
 def make_probe_engine(settings: DatabaseSettings, patience: timedelta) -> AsyncEngine:
@@ -30,10 +30,13 @@ def make_probe_engine(settings: DatabaseSettings, patience: timedelta) -> AsyncE
     return create_async_engine("postgresql+asyncpg://", poolclass=NullPool, connect_args=arguments)
 
 
-def _postgresql(settings: DatabaseSettings) -> AsyncEngine:
+def _postgresql(settings: DatabaseSettings, read_only: bool) -> AsyncEngine:
+    arguments = connect_args(settings)
+    if read_only and not settings.pgbouncer:
+        arguments["server_settings"]["default_transaction_read_only"] = "on"
     return create_async_engine(
         "postgresql+asyncpg://",  # asyncpg reads the URLs itself: TLS modes as in libpq
-        connect_args=connect_args(settings),
+        connect_args=arguments,
         pool_size=settings.pool_size,
         max_overflow=settings.max_overflow,
         pool_timeout=settings.pool_timeout.total_seconds(),

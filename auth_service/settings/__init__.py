@@ -209,8 +209,8 @@ def _sentence(prefix: str, entry: Any) -> str:
 
 def environment_names() -> Iterator[str]:
     """Every variable that the service reads, in the order of the groups."""
-    yield "DATABASE_URL"
-    yield from (f"DB_{name.upper()}" for name in DatabaseSettings.model_fields if name != "url")
+    for name, field in DatabaseSettings.model_fields.items():
+        yield str(field.validation_alias or f"DB_{name.upper()}")
     for name, field in Settings.model_fields.items():
         group = field.annotation
         if name == "database":

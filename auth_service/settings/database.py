@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import timedelta
 from pathlib import Path
 from typing import Self
@@ -29,6 +29,8 @@ class DatabaseSettings(BaseSettings):
     model_config = SettingsConfigDict(**{**SOURCES, "env_prefix": "DB_"})
 
     url: SecretStr = Field(SecretStr("sqlite+aiosqlite:///auth-service.db"), validation_alias="DATABASE_URL")
+    read_replica_url: SecretStr | None = Field(None, validation_alias="DATABASE_READ_REPLICA_URL")
+    read_replica_max_lag: Duration = Field(timedelta(minutes=1), gt=ZERO, le=timedelta(days=1))
     pool_size: int = Field(10, ge=1, le=1000)
     max_overflow: int = Field(5, ge=0, le=1000)
     pool_timeout: Duration = Field(timedelta(seconds=0.5), gt=ZERO, le=timedelta(seconds=2))
@@ -40,21 +42,17 @@ class DatabaseSettings(BaseSettings):
     pgbouncer: bool = False
 
     @model_validator(mode="after")
-    def _scheme_is_known(self) -> Self:
-        try:
-            parts = urlsplit(self.url.get_secret_value())
-        except ValueError:
-            raise ValueError("DATABASE_URL: must be a URL") from None
-        if parts.scheme not in POSTGRESQL_SCHEMES | SQLITE_SCHEMES:
-            expected = "'postgres://', 'postgresql://', 'postgresql+asyncpg://' or 'sqlite+aiosqlite://'"
-            raise ValueError(f"DATABASE_URL: must start with {expected}")
-        if self.is_postgresql:
-            # As in libpq there may be several hosts, each with a port, and an IPv6 address stands in brackets.
-            hosts = parts.netloc.rpartition("@")[2].split(",")
-            if not all(_HOST_AND_PORT.fullmatch(host) for host in hosts):
-                raise ValueError("DATABASE_URL: a port must be a number, and ':/@' in a password percent-encoded")
-            if complaint := _complaint(parse_qs(parts.query)):
-                raise ValueError(f"DATABASE_URL: {complaint}")
+    def _urls_can_be_used(self) -> Self:
+        schemes = POSTGRESQL_SCHEMES | SQLITE_SCHEMES
+        expected = "'postgres://', 'postgresql://', 'postgresql+asyncpg://' or 'sqlite+aiosqlite://'"
+        if complaint := _complaint_about(self.url, schemes, expected):
+            raise ValueError(f"DATABASE_URL: {complaint}")
+        if self.read_replica_url is None:
+            return self
+        if not self.is_postgresql:
+            raise ValueError("DATABASE_READ_REPLICA_URL: needs a DATABASE_URL of PostgreSQL")
+        if complaint := _complaint_about(self.read_replica_url, POSTGRESQL_SCHEMES, "'postgresql://'"):
+            raise ValueError(f"DATABASE_READ_REPLICA_URL: {complaint}")
         return self
 
     @property
@@ -67,10 +65,32 @@ class DatabaseSettings(BaseSettings):
         return self.url.get_secret_value().partition(":")[2]
 
     @property
+    def of_read_replica(self) -> Self:
+        """The same settings for the connections to the replica, of which there must be one."""
+        return self.model_copy(update={"url": self.read_replica_url})
+
+    @property
     def sqlite_file(self) -> Path | None:
         """The SQLite file, or None for a database in memory or on a server."""
         path = self.location.partition("?")[0].removeprefix("///")
         return None if self.is_postgresql or path in {"", "//", ":memory:"} else Path(path)
+
+
+def _complaint_about(url: SecretStr, schemes: Set[str], expected: str) -> str | None:
+    """What is wrong with a URL, if anything."""
+    try:
+        parts = urlsplit(url.get_secret_value())
+    except ValueError:
+        return "must be a URL"
+    if parts.scheme not in schemes:
+        return f"must start with {expected}"
+    if parts.scheme in SQLITE_SCHEMES:
+        return None
+    # As in libpq there may be several hosts, each with a port, and an IPv6 address stands in brackets.
+    hosts = parts.netloc.rpartition("@")[2].split(",")
+    if not all(_HOST_AND_PORT.fullmatch(host) for host in hosts):
+        return "a port must be a number, and ':/@' in a password percent-encoded"
+    return _complaint(parse_qs(parts.query))
 
 
 def _complaint(options: Mapping[str, Sequence[str]]) -> str | None:

@@ -1,0 +1,135 @@
+"""A pool of connections. Every wait in here has an end, and every failure becomes a `DatabaseUnavailable`."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from auth_service.errors import DatabaseUnavailable
+from auth_service.repositories.engine import make_engine
+from auth_service.repositories.faults import WrongServer, domain_errors
+from auth_service.settings import DatabaseSettings
+
+# Beyond the statement time-out, which the server keeps, for a server that does not answer at all.
+MARGIN = timedelta(seconds=0.5)
+
+
+class Pool:
+    """Connections to PostgreSQL, or to the embedded SQLite."""
+
+    def __init__(self, settings: DatabaseSettings, *, read_only: bool = False) -> None:
+        self.is_postgresql = settings.is_postgresql
+        self._engine = make_engine(settings, read_only=read_only)
+        # One connection in memory serves everyone, one transaction at a time.
+        in_memory = not settings.is_postgresql and settings.sqlite_file is None
+        self._turn = asyncio.Lock() if in_memory else nullcontext()
+        self._budget = settings.statement_timeout + MARGIN
+        self._time_outs = 0
+        self._abandoned: set[asyncio.Task[None]] = set()
+        if settings.is_postgresql and not settings.pgbouncer:
+            self._explicit = self._engine.execution_options(isolation_level="READ COMMITTED")
+            self._single = self._engine
+        elif settings.is_postgresql:
+            # A pooler hands the steps of a lone statement to different servers; a transaction keeps them together.
+            self._explicit = self._single = self._engine
+        else:
+            self._explicit = self._engine
+            self._single = self._engine.execution_options(sqlite_begin="DEFERRED")
+
+    def explicit(self, budget: timedelta | None = None) -> AbstractAsyncContextManager[AsyncConnection]:
+        """A connection for a transaction that is begun and committed, for as long as the budget."""
+        return self._open(self._explicit, budget or self._budget)
+
+    def single(self, patience: timedelta | None = None) -> AbstractAsyncContextManager[AsyncConnection]:
+        """A connection whose statements are committed one by one, where that can be; got within `patience`."""
+        return self._open(self._single, self._budget, patience)
+
+    @asynccontextmanager
+    async def _open(
+        self, engine: AsyncEngine, budget: timedelta, patience: timedelta | None = None
+    ) -> AsyncIterator[AsyncConnection]:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + budget.total_seconds()
+        with domain_errors():
+            async with self._turn:
+                wait = patience.total_seconds() if patience else deadline - loop.time()
+                connection = await self._check_out(engine, wait)
+                async with self._watched(connection, deadline):
+                    with domain_errors():
+                        yield connection
+
+    @asynccontextmanager
+    async def _watched(self, connection: AsyncConnection, deadline: float) -> AsyncIterator[None]:
+        """Give the connection back at the end, and hang up at the deadline."""
+        try:
+            async with hanging_up(connection, deadline) if self.is_postgresql else nullcontext():
+                yield
+        except WrongServer:
+            await connection.invalidate()
+            raise
+        finally:
+            await connection.close()
+
+    async def _check_out(self, engine: AsyncEngine, patience: float) -> AsyncConnection:
+        """Wait for a connection no longer than `patience` seconds, whatever the driver is waiting for."""
+
+        async def connect() -> AsyncConnection:
+            return await engine.connect()
+
+        task = asyncio.create_task(connect())
+        try:
+            done, _ = await asyncio.wait({task}, timeout=patience)
+        except asyncio.CancelledError:
+            self._abandon(task)
+            raise
+        if not done:
+            self._abandon(task)
+            raise DatabaseUnavailable
+        if isinstance(task.exception(), PoolTimeoutError):
+            self._time_outs += 1
+        return task.result()
+
+    def _abandon(self, connecting: "asyncio.Task[AsyncConnection]") -> None:
+        """Give up a connection that may still come. The driver's polite good-bye to a silent server takes a while."""
+
+        async def close() -> None:
+            with suppress(Exception, asyncio.CancelledError):
+                await (await connecting).close()
+
+        connecting.cancel()
+        closing = asyncio.create_task(close())
+        self._abandoned.add(closing)
+        closing.add_done_callback(self._abandoned.discard)
+
+    def numbers(self) -> dict[str, int]:
+        """The pool's size, how many connections are out, beyond the size, and how often nobody got one in time."""
+        pool: Any = self._engine.pool
+        known = {"checked_out": "checkedout", "overflow": "overflow", "size": "size"}
+        found = {name: max(0, getattr(pool, method)()) for name, method in known.items() if hasattr(pool, method)}
+        return found | {"time_outs": self._time_outs}
+
+    async def dispose(self) -> None:
+        """Close every connection; those that are still being waited for are dropped."""
+        if self._abandoned:
+            await asyncio.wait(self._abandoned, timeout=1)
+        await self._engine.dispose()
+
+
+@asynccontextmanager
+async def hanging_up(connection: AsyncConnection, deadline: float) -> AsyncIterator[None]:
+    """Hang up on PostgreSQL at the deadline, a time of the loop: whoever waits on the connection then gets an error."""
+    loop = asyncio.get_running_loop()
+    driver_connection: Any = (await connection.get_raw_connection()).driver_connection
+    watch = loop.call_at(deadline, driver_connection.terminate)
+    try:
+        yield
+    except AttributeError as error:  # what asyncpg raises if we hang up while it prepares a statement
+        if loop.time() >= deadline:
+            raise DatabaseUnavailable from error
+        raise
+    finally:
+        watch.cancel()
