@@ -1,72 +1,112 @@
 """Password hashing: Argon2id for what we make, and the formats of the systems that people come from."""
 
-import re
 import secrets
 from typing import Any
 
 from passlib.context import CryptContext
 
+from auth_service.security.firebase_scrypt import FirebaseScrypt
+from auth_service.security.foreign_hashes import library_form
+from auth_service.security.hash_costs import recipe, refuse_too_dear
 from auth_service.settings import PasswordSettings
 
+UNUSABLE = "!"  # stored for an account without a password: no login opens it, until a reset sets one
+LONGEST = 512  # characters, as the column holds
 BCRYPT_BYTES = 72
-LEGACY_SCHEMES = [
-    "bcrypt",
-    "bcrypt_sha256",
-    "pbkdf2_sha256",
-    "pbkdf2_sha512",
-    "scrypt",
-    "django_argon2",
-    "django_bcrypt",
-    "django_bcrypt_sha256",
-    "django_pbkdf2_sha256",
-    "django_pbkdf2_sha1",
-]
-# `m=19456,t=2,p=1`, or the rounds alone: a field of a hash that is neither its scheme, nor its salt, nor its digest.
-_PARAMETERS = re.compile(r"\d+|[a-z]+=\w+(,[a-z]+=\w+)*")
+FOREIGN_SCHEMES = [
+    "bcrypt", "bcrypt_sha256", "django_bcrypt_sha256", "pbkdf2_sha1", "pbkdf2_sha256", "pbkdf2_sha512", "scrypt",
+]  # fmt: skip
+# The library takes some of what is malformed for a mistake of the program.
+_MALFORMED = (ValueError, TypeError, AssertionError, NotImplementedError)
 
 
 class Passwords:
-    """Hashes and verifies passwords in canonical form. Slow on purpose: to be called in the hashing lane."""
+    """Hashes and verifies passwords. Slow on purpose: to be called in the hashing lane."""
 
     def __init__(self, settings: PasswordSettings) -> None:
+        key = settings.firebase_signer_key
+        firebase = [FirebaseScrypt.with_key(key.get_secret_value())] if key else []
+        self._has_firebase = bool(firebase)
         self._context: Any = CryptContext(
-            schemes=["argon2", *LEGACY_SCHEMES],
+            schemes=["argon2", *FOREIGN_SCHEMES, *firebase],
             deprecated="auto",
             argon2__type="ID",
             argon2__memory_cost=settings.argon2_memory_kib,
             argon2__time_cost=settings.argon2_time_cost,
             argon2__parallelism=settings.argon2_parallelism,
         )
+        self._own_kib = settings.argon2_memory_kib
+        self._own_written_kib = settings.argon2_memory_kib * settings.argon2_time_cost
         self._decoy = self.hash(secrets.token_urlsafe())
 
     def hash(self, password: str) -> str:
-        """Return a hash in PHC string format, with a random salt."""
+        """Return a hash in PHC string format, with a random salt, of a password in canonical form."""
         hashed: str = self._context.hash(password)
         return hashed
 
+    def adopt(self, stored: str) -> str:
+        """Return what to store for an account that comes from another system with this hash, which costs no hashing.
+
+        A marker for "no password" (Django's, which starts with `!`) becomes `UNUSABLE`.
+
+        Raises:
+            ValueError: it could not be verified, or only at a price that nobody should be able to make us pay. The
+                message says what was expected and repeats nothing of it.
+        """
+        if stored.startswith(UNUSABLE):
+            return UNUSABLE
+        if len(stored) > LONGEST:
+            raise ValueError(f"The hash may have {LONGEST} characters at most.")
+        if stored.startswith(FirebaseScrypt.ident) and not self._has_firebase:
+            raise ValueError("A hash of Firebase needs the setting AUTH_PASSWORD__FIREBASE_SIGNER_KEY.")
+        _, parsed = self._read(stored)
+        refuse_too_dear(parsed, self._own_kib, self._own_written_kib)
+        return stored
+
     def recipe(self, hashed: str | None) -> str:
         """Return the scheme and the parameters of a stored hash, which are what verifying it costs."""
-        stored = hashed or self._decoy
-        parameters = filter(_PARAMETERS.fullmatch, stored.split("$"))
-        return "$".join([self._context.identify(stored) or "unreadable", *parameters])
+        return recipe(self._read(self._verifiable(hashed) or self._decoy)[1])
 
     def verify(self, password: str, hashed: str | None) -> tuple[bool, str | None]:
         """Return whether the password is right, and a new hash if the stored one is outdated.
 
-        Without a stored hash (no such account) a decoy of the current parameters is verified, so that the answer takes
-        as long. A stored hash that cannot be read is a wrong password.
+        Without a stored hash that can be read (no such account, or one without a password) a decoy of the current
+        parameters is verified, so that the answer takes as long.
         """
+        form = self._verifiable(hashed)
         try:
-            right, replacement = self._verify(password, hashed or self._decoy)
-        except ValueError:
+            right, replacement = self._verify(password, form or self._decoy)
+        except ValueError:  # a NUL in the password, for bcrypt
             return False, None
-        return right and hashed is not None, replacement
+        return right and form is not None, replacement
 
-    def _verify(self, password: str, hashed: str) -> tuple[bool, str | None]:
+    def _verifiable(self, hashed: str | None) -> str | None:
+        """Return a stored hash in the library's form, or None."""
+        try:
+            return self._read(hashed)[0] if hashed else None
+        except ValueError:
+            return None
+
+    def _read(self, stored: str) -> tuple[str, Any]:
+        """Return a stored hash in the library's form, and parsed.
+
+        Raises:
+            ValueError: it cannot be read.
+        """
+        form = library_form(stored)
+        try:
+            parsed = self._context.handler(self._context.identify(form, required=True)).from_string(form)
+        except _MALFORMED:
+            raise ValueError("The hash is not well-formed.") from None
+        if not parsed.checksum:
+            raise ValueError("The hash has no digest.")
+        return form, parsed
+
+    def _verify(self, password: str, form: str) -> tuple[bool, str | None]:
         secret = password.encode()
-        if len(secret) > BCRYPT_BYTES and self._context.identify(hashed) in {"bcrypt", "django_bcrypt"}:
+        if len(secret) > BCRYPT_BYTES and self._context.identify(form) == "bcrypt":
             # bcrypt looked at 72 bytes when this hash was made; its replacement covers the whole password.
-            right = self._context.verify(secret[:BCRYPT_BYTES], hashed)
+            right = self._context.verify(secret[:BCRYPT_BYTES], form)
             return right, self.hash(password) if right else None
-        right, replacement = self._context.verify_and_update(password, hashed)
+        right, replacement = self._context.verify_and_update(password, form)
         return right, replacement

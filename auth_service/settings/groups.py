@@ -1,16 +1,18 @@
 """The groups: a field of group `tokens` is named `AUTH_TOKENS__FIELD`."""
 
+from base64 import b64decode
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from auth_service.blocklist import is_table
 from auth_service.settings.values import ZERO, Duration, Group, NetworkList, OriginList
 
 MAX_ACCESS_LIFETIME = timedelta(minutes=10)
 DEFAULT_AUDIT_RETENTION = timedelta(days=400)
+FIREBASE_KEY_BYTES = 32
 
 
 class TokenSettings(Group):
@@ -31,6 +33,7 @@ class PasswordSettings(Group):
     argon2_time_cost: int = Field(2, ge=1, le=100)
     argon2_parallelism: int = Field(1, ge=1, le=64)
     blocklist: Path | None = None
+    firebase_signer_key: SecretStr | None = None
 
     @field_validator("blocklist")
     @classmethod
@@ -41,6 +44,17 @@ class PasswordSettings(Group):
         except OSError as error:
             raise ValueError(f"must be a file that can be read ({error.strerror})") from None
         return path
+
+    @field_validator("firebase_signer_key")
+    @classmethod
+    def _is_base64(cls, key: SecretStr | None) -> SecretStr | None:
+        try:
+            found = key and b64decode(key.get_secret_value(), validate=True)
+        except ValueError:
+            found = b""
+        if found is not None and len(found) < FIREBASE_KEY_BYTES:
+            raise ValueError("must be the base64_signer_key of the Firebase project")
+        return key
 
 
 class RegistrationSettings(Group):

@@ -1,0 +1,42 @@
+"""What verifying a hash costs, told from its parameters, and how much is too much.
+
+A bound of each kind, so that no stored hash keeps a thread of the lane for more than about two seconds (on a core of an
+AMD EPYC), or needs memory that several threads could not have at once.
+"""
+
+from typing import Any
+
+MOST_KIB = 256 * 1024
+MOST_WRITTEN_KIB = 1024 * 1024  # memory, as often as it is gone over
+MOST_ROUNDS = 3_000_000  # of PBKDF2
+MOST_BCRYPT = 14  # each one more doubles the time
+_SCRYPT_TOLL = 2  # it goes over its memory twice, once to write and once to read
+_NAMES = {"memory_cost": "m", "rounds": "rounds", "block_size": "r", "parallelism": "p"}
+
+
+def recipe(parsed: Any) -> str:
+    """Return the scheme and the parameters of a parsed hash: `argon2id m=19456,rounds=2,p=1`, `bcrypt rounds=12`."""
+    parameters = [f"{short}={getattr(parsed, name)}" for name, short in _NAMES.items() if hasattr(parsed, name)]
+    variant = parsed.type if parsed.name == "argon2" else ""
+    return f"{parsed.name}{variant} {','.join(parameters)}"
+
+
+def refuse_too_dear(parsed: Any, own_kib: int, own_written_kib: int) -> None:
+    """Raise ValueError, with the bound, for a hash that may not be taken in; our own settings are never too dear."""
+    if "bcrypt" in parsed.name:
+        _refuse_above(MOST_BCRYPT, parsed.rounds, "The cost of a bcrypt hash")
+    elif "pbkdf2" in parsed.name:
+        _refuse_above(MOST_ROUNDS, parsed.rounds, "The iterations of a PBKDF2 hash")
+    elif "scrypt" in parsed.name:
+        kib = (1 << parsed.rounds) * parsed.block_size // 8
+        _refuse_above(MOST_KIB, kib, "The memory of a scrypt hash, in KiB,")
+        _refuse_above(MOST_WRITTEN_KIB, _SCRYPT_TOLL * kib * parsed.parallelism, "N * r * p / 4 of a scrypt hash")
+    else:
+        written = parsed.memory_cost * parsed.rounds
+        _refuse_above(max(MOST_KIB, own_kib), parsed.memory_cost, "The memory of an Argon2 hash, in KiB,")
+        _refuse_above(max(MOST_WRITTEN_KIB, own_written_kib), written, "m * t of an Argon2 hash")
+
+
+def _refuse_above(most: int, found: int, what: str) -> None:
+    if found > most:
+        raise ValueError(f"{what} may be {most} at most.")
