@@ -1,5 +1,6 @@
 """Fixtures: the three databases that every journey runs on, and a client that talks to the real app."""
 
+import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextlib import AsyncExitStack, suppress
@@ -41,6 +42,14 @@ def _bare_environment() -> Iterator[None]:
             patch.delenv(name)
     yield
     patch.undo()
+
+
+@pytest.fixture(autouse=True)
+def _log_level_of_its_own() -> Iterator[None]:
+    """An app in this process sets the level of all logs; the next test expects that of the beginning."""
+    level = logging.getLogger().level
+    yield
+    logging.getLogger().setLevel(level)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -19,7 +19,10 @@ from tests.support.server import Server
 from tests.support.sql import run_sql
 
 NEWER = "bmV3ZXIsIGFsc28gMzIgYnl0ZXMgb3IgbW9yZSwgYXMgYXNrZWQ"
-TABLES = ("users", "refresh_tokens", "deleted_sessions", "signing_keys", "throttles", "audit_events", "alembic_version")
+TABLES = (
+    "users", "refresh_tokens", "deleted_sessions", "signing_keys", "throttles", "audit_events", "outgoing_mails",
+    "link_tokens", "alembic_version",
+)  # fmt: skip
 VISIBLE = re.compile(r"[!-~]+")
 
 on_a_lasting_database = pytest.mark.parametrize("database_url", ["sqlite-file", "postgresql"], indirect=True)
