@@ -43,6 +43,14 @@ def canonical_password(password: str) -> str:
     return unicodedata.normalize("NFC", password)
 
 
+def password_spellings(password: str) -> tuple[str, ...]:
+    """The forms to compare with a stored hash: the canonical one, and the one given where that is another.
+
+    Other systems hashed what the keyboard sent. Some keyboards send a letter and its accent apart, which is not NFC.
+    """
+    return tuple(dict.fromkeys((canonical_password(password), password)))
+
+
 def _canonical(text: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 

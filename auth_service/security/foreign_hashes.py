@@ -10,12 +10,12 @@ from collections.abc import Callable
 
 _PBKDF2 = {"sha1": ("pbkdf2", 20), "sha256": ("pbkdf2-sha256", 32), "sha512": ("pbkdf2-sha512", 64)}
 _SCRYPT_BYTES = 32
-_BASE64 = r"([A-Za-z0-9+/._-]+)={0,2}"
 _PARTS = {
     "DIGEST": "(" + "|".join(_PBKDF2) + ")",
     "N": r"([0-9]{1,10})",
     "TEXT": r"([^$]+)",  # a salt that is used as it is written
-    "BASE64": _BASE64,
+    "BASE64": r"([A-Za-z0-9+/._-]+)={0,2}",
+    "PLAIN": "([A-Za-z0-9+/]+)",
     "HEX": r"((?:[0-9a-f]{2})+)",
 }
 
@@ -91,7 +91,7 @@ def _scrypt_of_bytes(ln: str, r: str, p: str, salt: str, found: str) -> str:
     return _scrypt(1 << min(int(ln), 99), r, p, from_base64(salt), from_base64(found))
 
 
-def _itself(form: str) -> str:
+def _itself(form: str, *_parts: str) -> str:
     return form
 
 
@@ -104,7 +104,7 @@ _FORMS: list[tuple[re.Pattern[str], Callable[..., str]]] = [
     (_pattern(r"pbkdf2_DIGEST\$N\$TEXT\$BASE64"), _of_text),
     (_pattern(r"scrypt\$N\$TEXT\$N\$N\$BASE64"), _scrypt_of_django),
     (_pattern(r"(?:bcrypt\$)?(\$2[aby]?\$[!-~]+)"), _itself),
-    (_pattern(r"(?:argon2)?(\$argon2(?:i|d|id)\$[!-~]+)"), _itself),
+    (_pattern(r"(?:argon2)?(\$argon2(?:i|d|id)\$(?:v=19\$)?m=N,t=N,p=N\$PLAIN\$PLAIN)"), _itself),
     (_pattern(r"(bcrypt_sha256\$\$2[aby]\$[!-~]+)"), _itself),
     # Werkzeug
     (_pattern(r"pbkdf2:DIGEST:N\$TEXT\$HEX"), _of_werkzeug),

@@ -8,6 +8,7 @@ from typing import Any
 
 MOST_KIB = 256 * 1024
 MOST_WRITTEN_KIB = 1024 * 1024  # memory, as often as it is gone over
+MOST_THREADS = 64
 MOST_ROUNDS = 3_000_000  # of PBKDF2
 MOST_BCRYPT = 14  # each one more doubles the time
 _SCRYPT_TOLL = 2  # it goes over its memory twice, once to write and once to read
@@ -28,11 +29,12 @@ def refuse_too_dear(parsed: Any, own_kib: int, own_written_kib: int) -> None:
     elif "pbkdf2" in parsed.name:
         _refuse_above(MOST_ROUNDS, parsed.rounds, "The iterations of a PBKDF2 hash")
     elif "scrypt" in parsed.name:
-        kib = (1 << parsed.rounds) * parsed.block_size // 8
-        _refuse_above(MOST_KIB, kib, "The memory of a scrypt hash, in KiB,")
-        _refuse_above(MOST_WRITTEN_KIB, _SCRYPT_TOLL * kib * parsed.parallelism, "N * r * p / 4 of a scrypt hash")
+        n, r, p = 1 << parsed.rounds, parsed.block_size, parsed.parallelism
+        _refuse_above(MOST_KIB, (n + p) * r // 8, "The memory of a scrypt hash, in KiB,")
+        _refuse_above(MOST_WRITTEN_KIB, _SCRYPT_TOLL * n * r * p // 8, "N * r * p / 4 of a scrypt hash")
     else:
         written = parsed.memory_cost * parsed.rounds
+        _refuse_above(MOST_THREADS, parsed.parallelism, "The parallelism of an Argon2 hash")
         _refuse_above(max(MOST_KIB, own_kib), parsed.memory_cost, "The memory of an Argon2 hash, in KiB,")
         _refuse_above(max(MOST_WRITTEN_KIB, own_written_kib), written, "m * t of an Argon2 hash")
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from passlib.context import CryptContext
 
+from auth_service.identifiers import password_spellings
 from auth_service.security.firebase_scrypt import FirebaseScrypt
 from auth_service.security.foreign_hashes import library_form
 from auth_service.security.hash_costs import recipe, refuse_too_dear
@@ -68,17 +69,19 @@ class Passwords:
         return recipe(self._read(self._verifiable(hashed) or self._decoy)[1])
 
     def verify(self, password: str, hashed: str | None) -> tuple[bool, str | None]:
-        """Return whether the password is right, and a new hash if the stored one is outdated.
+        """Return whether a password, as it was given, is right, and a new hash if the stored one is outdated.
 
-        Without a stored hash that can be read (no such account, or one without a password) a decoy of the current
-        parameters is verified, so that the answer takes as long.
+        Each of its spellings is compared until one is right, whatever the hash. Without a stored hash that can be read
+        (no such account, or one without a password) a decoy of the current parameters is verified, so that the answer
+        takes as long.
         """
         form = self._verifiable(hashed)
-        try:
-            right, replacement = self._verify(password, form or self._decoy)
-        except ValueError:  # a NUL in the password, for bcrypt
+        canonical, *_ = spellings = password_spellings(password)
+        right = next((spelling for spelling in spellings if self._is_right(spelling, form or self._decoy)), None)
+        if right is None or form is None:
             return False, None
-        return right and form is not None, replacement
+        is_outdated = right != canonical or self._context.needs_update(form)
+        return True, self.hash(canonical) if is_outdated else None
 
     def _verifiable(self, hashed: str | None) -> str | None:
         """Return a stored hash in the library's form, or None."""
@@ -102,11 +105,13 @@ class Passwords:
             raise ValueError("The hash has no digest.")
         return form, parsed
 
-    def _verify(self, password: str, form: str) -> tuple[bool, str | None]:
+    def _is_right(self, password: str, form: str) -> bool:
         secret = password.encode()
-        if len(secret) > BCRYPT_BYTES and self._context.identify(form) == "bcrypt":
-            # bcrypt looked at 72 bytes when this hash was made; its replacement covers the whole password.
-            right = self._context.verify(secret[:BCRYPT_BYTES], form)
-            return right, self.hash(password) if right else None
-        right, replacement = self._context.verify_and_update(password, form)
-        return right, replacement
+        if self._context.identify(form) == "bcrypt":
+            secret = secret[
+                :BCRYPT_BYTES
+            ]  # it never looked at more; the hash that replaces it covers the whole password
+        try:
+            return bool(self._context.verify(secret, form))
+        except (ValueError, OverflowError):  # a NUL in the password, for bcrypt; parameters beyond all bounds
+            return False

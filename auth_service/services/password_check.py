@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections import deque
 
+from auth_service.identifiers import password_spellings
 from auth_service.security.passwords import Passwords
 from auth_service.services.hashing import HashingLane
 
@@ -34,11 +35,14 @@ class PasswordCheck:
             HashingOverloaded: the lane is full.
         """
         recipe = self._passwords.recipe(hashed)
+        spellings = len(password_spellings(password))
         right, replacement, seconds = await self._lane.run(lambda: self._timed(password, hashed))
-        if replacement is None:  # otherwise it was the time of two hashes
-            self._remember(recipe, seconds)
+        if not right or (
+            replacement is None and spellings == 1
+        ):  # otherwise nobody knows of how many hashes it is the time
+            self._remember(recipe, seconds / spellings)
         if not right:
-            await asyncio.sleep(min(LONGEST, self._dearest()) - seconds)
+            await asyncio.sleep(min(LONGEST, self._dearest()) * spellings - seconds)
         return right, replacement
 
     def _timed(self, password: str, hashed: str | None) -> tuple[bool, str | None, float]:

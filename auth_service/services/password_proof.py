@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from auth_service.errors import InvalidAccessToken, InvalidCredentials
-from auth_service.identifiers import canonical_password
 from auth_service.models import SecurityEvent, User
 from auth_service.repositories.database import Database
 from auth_service.security.passwords import Passwords
@@ -50,9 +49,8 @@ class PasswordProof:
             TooManyAttempts: it was wrong too often.
             HashingOverloaded: the lane is full.
         """
-        text = canonical_password(password)
         async with self._throttle.password(user.id) as attempt:
-            right, _ = await self._lane.run(lambda: self._passwords.verify(text, user.hashed_password))
+            right, _ = await self._lane.run(lambda: self._passwords.verify(password, user.hashed_password))
             if not right:
                 await self._audit.note(refused, user.id)
                 raise InvalidCredentials

@@ -9,7 +9,7 @@ from uuid import UUID
 import structlog
 
 from auth_service.errors import DatabaseUnavailable, InvalidCredentials, InvalidRefreshToken
-from auth_service.identifiers import canonical_email, canonical_password, canonical_username
+from auth_service.identifiers import canonical_email, canonical_username
 from auth_service.models import EndReason, SecurityEvent, Session, SessionRules, User, Verdict, judge
 from auth_service.repositories.database import Database, retried
 from auth_service.repositories.faults import TransactionConflict
@@ -77,7 +77,7 @@ class Sessions:
         user, name = await self._find_user(email, username)
         async with self._throttle.login(user.id if user else None, name, device.ip) as attempt:
             stored = user.hashed_password if user and user.is_active else None
-            right, replacement = await self._password_check.verify(canonical_password(password), stored)
+            right, replacement = await self._password_check.verify(password, stored)
             if user is None or not right:
                 await self._audit.note(SecurityEvent.LOGIN_FAILED, user.id if user else None)
                 raise InvalidCredentials
