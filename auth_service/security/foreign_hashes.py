@@ -9,6 +9,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable
 
 _PBKDF2 = {"sha1": ("pbkdf2", 20), "sha256": ("pbkdf2-sha256", 32), "sha512": ("pbkdf2-sha512", 64)}
+_BCRYPT_ALPHABET = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _SCRYPT_BYTES = 32
 _PARTS = {
     "DIGEST": "(" + "|".join(_PBKDF2) + ")",
@@ -16,6 +17,9 @@ _PARTS = {
     "TEXT": r"([^$]+)",  # a salt that is used as it is written
     "BASE64": r"([A-Za-z0-9+/._-]+)={0,2}",
     "PLAIN": "([A-Za-z0-9+/]+)",
+    "SALT": r"[./A-Za-z0-9]{21}",
+    "ANY": r"[./A-Za-z0-9]",
+    "SUM": r"[./A-Za-z0-9]{30}[.CGKOSWaeimquy26]",
     "HEX": r"((?:[0-9a-f]{2})+)",
 }
 
@@ -45,7 +49,10 @@ def from_base64(text: str) -> bytes:
         ValueError: not base64.
     """
     plain = text.rstrip("=").translate(str.maketrans("-_.", "+/+"))
-    return b64decode(plain + "=" * (-len(plain) % 4), validate=True)
+    try:
+        return b64decode(plain + "=" * (-len(plain) % 4), validate=True)
+    except ValueError:
+        raise ValueError("The salt and the digest must be base64.") from None
 
 
 def _pbkdf2(digest: str, rounds: str, salt: bytes, found: bytes) -> str:
@@ -91,6 +98,11 @@ def _scrypt_of_bytes(ln: str, r: str, p: str, salt: str, found: str) -> str:
     return _scrypt(1 << min(int(ln), 99), r, p, from_base64(salt), from_base64(found))
 
 
+def _bcrypt(start: str, last: str, checksum: str) -> str:
+    """Clear the bits of the salt's last character that mean nothing; some systems left what was there."""
+    return start + ".Oeu"[_BCRYPT_ALPHABET.index(last) >> 4] + checksum
+
+
 def _itself(form: str, *_parts: str) -> str:
     return form
 
@@ -103,9 +115,9 @@ _FORMS: list[tuple[re.Pattern[str], Callable[..., str]]] = [
     # Django's are named by their hasher; its bcrypt and Argon2 have only that name before the usual form.
     (_pattern(r"pbkdf2_DIGEST\$N\$TEXT\$BASE64"), _of_text),
     (_pattern(r"scrypt\$N\$TEXT\$N\$N\$BASE64"), _scrypt_of_django),
-    (_pattern(r"(?:bcrypt\$)?(\$2[aby]?\$[!-~]+)"), _itself),
+    (_pattern(r"(?:bcrypt\$)?(\$2[aby]?\$[0-9]{2}\$SALT)(ANY)(SUM)"), _bcrypt),
     (_pattern(r"(?:argon2)?(\$argon2(?:i|d|id)\$(?:v=19\$)?m=N,t=N,p=N\$PLAIN\$PLAIN)"), _itself),
-    (_pattern(r"(bcrypt_sha256\$\$2[aby]\$[!-~]+)"), _itself),
+    (_pattern(r"(bcrypt_sha256\$\$2[aby]\$[0-9]{2}\$SALT)(ANY)(SUM)"), _bcrypt),
     # Werkzeug
     (_pattern(r"pbkdf2:DIGEST:N\$TEXT\$HEX"), _of_werkzeug),
     (_pattern(r"scrypt:N:N:N\$TEXT\$HEX"), _scrypt_of_werkzeug),
@@ -113,6 +125,6 @@ _FORMS: list[tuple[re.Pattern[str], Callable[..., str]]] = [
     (_pattern(r"\$pbkdf2(?:-DIGEST)?\$(?:i=)?N(?:,l=[0-9]+)?\$BASE64\$BASE64"), _of_bytes),
     (_pattern(r"\$scrypt\$ln=N,r=N,p=N\$BASE64\$BASE64"), _scrypt_of_bytes),
     (_pattern(r"(\$7\$[!-~]+)"), _itself),
-    (_pattern(r"(\$bcrypt-sha256\$[!-~]+)"), _itself),
+    (_pattern(r"(\$bcrypt-sha256\$(?:v=2,t=2b,r=|2[ab],)[0-9]{1,2}\$SALT[.Oeu]\$SUM)"), _itself),
     (_pattern(r"(\$firebase-scrypt\$[!-~]+)"), _itself),
 ]

@@ -12,14 +12,20 @@ MOST_THREADS = 64
 MOST_ROUNDS = 3_000_000  # of PBKDF2
 MOST_BCRYPT = 14  # each one more doubles the time
 _SCRYPT_TOLL = 2  # it goes over its memory twice, once to write and once to read
-_NAMES = {"memory_cost": "m", "rounds": "rounds", "block_size": "r", "parallelism": "p"}
+_LETTERS = {"memory_cost": "m", "block_size": "r", "parallelism": "p"}
+_ROUNDS = {
+    "argon2": "t",
+    "scrypt": "ln",
+    "firebase_scrypt": "ln",
+}  # `rounds` for the others; bcrypt's are a logarithm too
 
 
 def recipe(parsed: Any) -> str:
-    """Return the scheme and the parameters of a parsed hash: `argon2id m=19456,rounds=2,p=1`, `bcrypt rounds=12`."""
-    parameters = [f"{short}={getattr(parsed, name)}" for name, short in _NAMES.items() if hasattr(parsed, name)]
-    variant = parsed.type if parsed.name == "argon2" else ""
-    return f"{parsed.name}{variant} {','.join(parameters)}"
+    """Return the scheme and the parameters of a parsed hash: `argon2id t=2,m=19456,p=1`, `bcrypt rounds=12`."""
+    scheme = parsed.name
+    letters = {"rounds": _ROUNDS.get(scheme, "rounds"), **_LETTERS}
+    parameters = [f"{letter}={getattr(parsed, name)}" for name, letter in letters.items() if hasattr(parsed, name)]
+    return f"{scheme}{parsed.type if scheme == 'argon2' else ''} {','.join(parameters)}"
 
 
 def refuse_too_dear(parsed: Any, own_kib: int, own_written_kib: int) -> None:
@@ -31,12 +37,12 @@ def refuse_too_dear(parsed: Any, own_kib: int, own_written_kib: int) -> None:
     elif "scrypt" in parsed.name:
         n, r, p = 1 << parsed.rounds, parsed.block_size, parsed.parallelism
         _refuse_above(MOST_KIB, (n + p) * r // 8, "The memory of a scrypt hash, in KiB,")
-        _refuse_above(MOST_WRITTEN_KIB, _SCRYPT_TOLL * n * r * p // 8, "N * r * p / 4 of a scrypt hash")
+        _refuse_above(MOST_WRITTEN_KIB, _SCRYPT_TOLL * n * r * p // 8, "The product N * r * p / 4 of a scrypt hash")
     else:
         written = parsed.memory_cost * parsed.rounds
         _refuse_above(MOST_THREADS, parsed.parallelism, "The parallelism of an Argon2 hash")
         _refuse_above(max(MOST_KIB, own_kib), parsed.memory_cost, "The memory of an Argon2 hash, in KiB,")
-        _refuse_above(max(MOST_WRITTEN_KIB, own_written_kib), written, "m * t of an Argon2 hash")
+        _refuse_above(max(MOST_WRITTEN_KIB, own_written_kib), written, "The product m * t of an Argon2 hash")
 
 
 def _refuse_above(most: int, found: int, what: str) -> None:

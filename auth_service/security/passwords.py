@@ -4,6 +4,7 @@ import secrets
 from typing import Any
 
 from passlib.context import CryptContext
+from passlib.hash import bcrypt
 
 from auth_service.identifiers import password_spellings
 from auth_service.security.firebase_scrypt import FirebaseScrypt
@@ -38,6 +39,7 @@ class Passwords:
         )
         self._own_kib = settings.argon2_memory_kib
         self._own_written_kib = settings.argon2_memory_kib * settings.argon2_time_cost
+        bcrypt.set_backend()  # not in the lane, where two threads could both be the first to need it
         self._decoy = self.hash(secrets.token_urlsafe())
 
     def hash(self, password: str) -> str:
@@ -107,10 +109,8 @@ class Passwords:
 
     def _is_right(self, password: str, form: str) -> bool:
         secret = password.encode()
-        if self._context.identify(form) == "bcrypt":
-            secret = secret[
-                :BCRYPT_BYTES
-            ]  # it never looked at more; the hash that replaces it covers the whole password
+        if self._context.identify(form) == "bcrypt":  # which never looked at more; the hash that replaces it covers all
+            secret = secret[:BCRYPT_BYTES]
         try:
             return bool(self._context.verify(secret, form))
         except (ValueError, OverflowError):  # a NUL in the password, for bcrypt; parameters beyond all bounds

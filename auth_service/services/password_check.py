@@ -37,9 +37,7 @@ class PasswordCheck:
         recipe = self._passwords.recipe(hashed)
         spellings = len(password_spellings(password))
         right, replacement, seconds = await self._lane.run(lambda: self._timed(password, hashed))
-        if not right or (
-            replacement is None and spellings == 1
-        ):  # otherwise nobody knows of how many hashes it is the time
+        if not right or (replacement is None and spellings == 1):  # otherwise it was the time of more hashes or fewer
             self._remember(recipe, seconds / spellings)
         if not right:
             await asyncio.sleep(min(LONGEST, self._dearest()) * spellings - seconds)

@@ -13,6 +13,7 @@ from tests.support.sql import run_sql
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite-file"], indirect=True)
 
 WRONG = "not the password at all"
+APART = "not the passwo\u0308rd at all"  # not NFC
 DEAR = argon2.PasswordHasher(memory_cost=19456, time_cost=8, parallelism=1)  # a tenth of a second or more
 
 
@@ -55,6 +56,7 @@ async def test_a_wrong_password_takes_as_long_as_for_the_account_with_the_deares
     await disable(database_url)
     for email in ("somebody@example.com", "ada@example.com"):
         assert await quickest(ada, email, WRONG) > dear / 2
+        assert await quickest(ada, email, APART) > dear, "each spelling costs a hash, whoever is asked for"
     await run_sql(database_url, "UPDATE users SET is_active = true")
     assert await quickest(ada, "ada@example.com", PASSWORD) < dear / 2, "who knows the password never waits"
 

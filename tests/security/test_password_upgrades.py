@@ -1,20 +1,22 @@
 """The hashes of other systems and of other days: they sign in once more and are then ours; the unreadable never do."""
 
 import asyncio
-import base64
-import hashlib
 import re
 import time
-from collections.abc import Callable
+import unicodedata
 
-import argon2
 import asyncpg
-import bcrypt
 import pytest
-from passlib.hash import pbkdf2_sha256, pbkdf2_sha512, scrypt
+from django.contrib.auth.hashers import make_password
+from passlib.hash import argon2
+from pydantic import SecretStr
 
-from tests.conftest import MakeClient
+from auth_service.security.hash_costs import refuse_too_dear
+from auth_service.security.passwords import UNUSABLE, Passwords
+from auth_service.settings import PasswordSettings
+from tests.conftest import FAST_HASHING, MakeClient
 from tests.support.client import PASSWORD, Client
+from tests.support.foreign_hashes import BY_SYSTEM, FIREBASE, SIGNER_KEY, bcrypt_hash
 from tests.support.problems import assert_problem
 from tests.support.sql import run_sql
 
@@ -24,46 +26,16 @@ on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect
 CURRENT = re.compile(
     r"\$argon2id\$v=19\$m=64,t=1,p=1\$([A-Za-z0-9+/]+)\$[A-Za-z0-9+/]+"
 )  # as tests/conftest.py sets it
-SALT = "seasaltseasaltseasalt1"
-
-
-def _django_pbkdf2(password: str) -> str:
-    digest = hashlib.pbkdf2_hmac("sha256", password.encode(), SALT.encode(), 1000)
-    return f"pbkdf2_sha256$1000${SALT}${base64.b64encode(digest).decode()}"
-
-
-def _django_bcrypt_sha256(password: str) -> str:
-    return "bcrypt_sha256$" + _bcrypt(hashlib.sha256(password.encode()).hexdigest())
-
-
-def _bcrypt(password: str) -> str:
-    return bcrypt.hashpw(password.encode()[:72], bcrypt.gensalt(4)).decode()
-
-
-def _argon2(password: str, memory: int = 128, time: int = 1, lanes: int = 1) -> str:
-    return argon2.PasswordHasher(memory_cost=memory, time_cost=time, parallelism=lanes).hash(password)
-
-
-LEGACY: dict[str, Callable[[str], str]] = {
-    "bcrypt": _bcrypt,
-    "bcrypt $2a$": lambda password: _bcrypt(password).replace("$2b$", "$2a$"),
-    "bcrypt $2y$ of PHP": lambda password: _bcrypt(password).replace("$2b$", "$2y$"),
-    "pbkdf2-sha256": pbkdf2_sha256.using(rounds=1000).hash,
-    "pbkdf2-sha512": pbkdf2_sha512.using(rounds=1000).hash,
-    "scrypt": scrypt.using(rounds=4).hash,
-    "argon2id, other parameters": _argon2,
-    "argon2id, stronger parameters": lambda password: _argon2(password, 1024, 3, 2),
-    "Django pbkdf2": _django_pbkdf2,
-    "Django argon2": lambda password: "argon2" + _argon2(password, lanes=8),
-    "Django bcrypt": lambda password: "bcrypt$" + _bcrypt(password),
-    "Django bcrypt-sha256": _django_bcrypt_sha256,
-}
 UNREADABLE = [
-    "", "!", "plain text", "x" * 512, "\u00e4\u20ac", "$argon2id$", "$argon2id$v=19$m=19456,t=2,p=1$$",
+    "", "plain text", "x" * 512, "\u00e4\u20ac", "$argon2id$", "$argon2id$v=19$m=19456,t=2,p=1$$",
     "$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA", "$argon2id$v=99$m=8,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNo",
     "$argon2id$v=19$m=4294967295,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$aGFzaGhhc2hoYXNoaGFzaGhhc2hoYXNoaGFzaGhhc2g",
     "$2b$12$short", "$2b$99$" + "." * 53, "$pbkdf2-sha256$0$c2FsdA$aGFzaA", "$pbkdf2-sha256$x$y$z",
     "$scrypt$ln=99,r=8,p=1$c2FsdA$aGFzaA", "pbkdf2_sha256$$$", "argon2$argon2id$", "bcrypt$$2b$12$x", "md5$x$y",
+    "$argon2id$v=19$m=64,t=1,p=1,data=YWJj$c2FsdHNhbHQ$" + "a" * 43, "$scrypt$x=1,y=2,z=3$c2FsdA$" + "a" * 43, "$7$x$y",
+    "$scrypt$ln=31,r=1073741823,p=1$c2FsdA$" + "a" * 43, "$firebase-scrypt$ln=14,r=8,ss=Bw$c2FsdA$aGFzaA",
+    "$2b$04$" + "a" * 22, "$2x$04$" + "." * 53, "scrypt:3:8:1$salt$" + "a" * 64, "scrypt$1024$salt$8$1$short",
+    "pbkdf2:md5:1000$salt$" + "a" * 32,
 ]  # fmt: skip
 
 
@@ -77,19 +49,70 @@ async def store_hash(url: str, hashed: str) -> None:
 
 
 @on_one_database
-@pytest.mark.parametrize("scheme", LEGACY)
+@pytest.mark.parametrize("system", BY_SYSTEM)
 async def test_a_hash_of_another_system_signs_in_once_and_is_then_ours(
-    ada: Client, database_url: str, scheme: str
+    make_client: MakeClient, database_url: str, system: str
 ) -> None:
-    await store_hash(database_url, LEGACY[scheme](PASSWORD))
-    assert (await ada.login(password=PASSWORD + "!")).status_code == 401
-    assert not CURRENT.fullmatch(await stored_hash(database_url))
-    assert (await ada.login()).status_code == 200
-    replaced = await stored_hash(database_url)
-    assert CURRENT.fullmatch(replaced)
-    assert (await ada.login()).status_code == 200
-    assert (await ada.login(password=PASSWORD + "!")).status_code == 401
-    assert await stored_hash(database_url) == replaced
+    client = await make_client(password={"firebase_signer_key": SIGNER_KEY})
+    await client.register("ada@example.com")
+    for kind, make in BY_SYSTEM[system].items():
+        theirs = make(PASSWORD)
+        await store_hash(database_url, theirs)
+        assert_problem(await client.login(password=PASSWORD + "!"), 401, "invalid-credentials")
+        assert await stored_hash(database_url) == theirs, kind
+        assert (await client.login()).status_code == 200, kind
+        ours = await stored_hash(database_url)
+        assert CURRENT.fullmatch(ours), kind
+        assert (await client.login()).status_code == 200, kind
+        assert (await client.login(password=PASSWORD + "!")).status_code == 401, kind
+        assert await stored_hash(database_url) == ours, kind
+
+
+@on_one_database
+async def test_the_published_hash_of_firebase_opens_to_its_password_alone_and_not_without_the_signer_key(
+    make_client: MakeClient, database_url: str
+) -> None:
+    keys = (SIGNER_KEY, SIGNER_KEY.replace("jx", "xj", 1), None)
+    client, *strangers = [
+        await make_client(password={"firebase_signer_key": key}, throttle={"enabled": False}) for key in keys
+    ]
+    await client.register("ada@example.com")
+    for password, theirs in FIREBASE.items():
+        await store_hash(database_url, theirs)
+        assert_problem(await client.login(password=password + "x"), 401, "invalid-credentials")
+        for stranger in strangers:
+            assert_problem(await stranger.login(password=password), 401, "invalid-credentials")
+        assert (await client.login(password=password)).status_code == 200
+        assert CURRENT.fullmatch(await stored_hash(database_url))
+
+
+@on_one_database
+async def test_a_short_password_of_another_system_signs_in_although_nobody_may_choose_it_here(
+    ada: Client, database_url: str
+) -> None:
+    await store_hash(database_url, bcrypt_hash("old"))
+    assert (await ada.login(password="old")).status_code == 200
+    assert CURRENT.fullmatch(await stored_hash(database_url))
+    assert (await ada.login(password="old")).status_code == 200
+    assert_problem(await ada.register("grace@example.com", "old"), 422, "password-too-short")
+
+
+DECOMPOSED, COMPOSED = "mo\u0323\u0302t ma\u0323\u0302t kha\u0302\u0309u", "m\u1ed9t m\u1eadt kh\u1ea9u"
+
+
+@on_one_database
+@pytest.mark.parametrize("theirs", [DECOMPOSED, COMPOSED, "mo\u0302\u0323t mat khau"])
+async def test_a_keyboard_that_sends_accents_apart_signs_in_with_the_hash_made_of_it_and_then_any_does(
+    ada: Client, database_url: str, theirs: str
+) -> None:
+    await store_hash(database_url, bcrypt_hash(theirs))
+    for other in (theirs + "\u0301", theirs.upper()):
+        assert (await ada.login(password=other)).status_code == 401
+    assert (await ada.login(password=theirs)).status_code == 200
+    for spelling in (theirs, unicodedata.normalize("NFC", theirs), unicodedata.normalize("NFD", theirs)):
+        assert (await ada.login(password=spelling)).status_code == 200
+    await store_hash(database_url, bcrypt_hash(DECOMPOSED))
+    assert (await ada.login(password=COMPOSED)).status_code == 401, "only what was given and its canonical form"
 
 
 @on_one_database
@@ -98,7 +121,7 @@ async def test_a_bcrypt_hash_of_a_long_password_signs_in_and_then_covers_all_of_
     ada: Client, database_url: str, scheme: str
 ) -> None:
     long = "a" * 72 + "the rest that bcrypt never saw"
-    await store_hash(database_url, LEGACY[scheme](long))
+    await store_hash(database_url, ("bcrypt$" if scheme == "Django bcrypt" else "") + bcrypt_hash(long))
     assert (await ada.login(password="a" * 71 + "b" + long[72:])).status_code == 401
     assert (await ada.login(password=long)).status_code == 200
     assert CURRENT.fullmatch(await stored_hash(database_url))
@@ -107,17 +130,19 @@ async def test_a_bcrypt_hash_of_a_long_password_signs_in_and_then_covers_all_of_
 
 
 @on_one_database
-@pytest.mark.parametrize("hashed", UNREADABLE, ids=range(len(UNREADABLE)))
-async def test_a_stored_hash_that_cannot_be_read_is_a_401(ada: Client, database_url: str, hashed: str) -> None:
-    await store_hash(database_url, hashed)
-    for password in (PASSWORD, "x" * 100, hashed or "x"):
-        assert_problem(await ada.login(password=password), 401, "invalid-credentials")
-    assert await stored_hash(database_url) == hashed
+async def test_a_stored_hash_that_cannot_be_read_is_a_401(make_client: MakeClient, database_url: str) -> None:
+    ada = await make_client(password={"firebase_signer_key": SIGNER_KEY}, throttle={"enabled": False})
+    await ada.register("ada@example.com")
+    for hashed in UNREADABLE:
+        await store_hash(database_url, hashed)
+        for password in ("x" * 100, hashed or "x"):
+            assert_problem(await ada.login(password=password), 401, "invalid-credentials")
+        assert await stored_hash(database_url) == hashed
 
 
 @on_postgresql
 async def test_ten_logins_at_once_move_on_from_an_outdated_hash(ada: Client, database_url: str) -> None:
-    await store_hash(database_url, _bcrypt(PASSWORD))
+    await store_hash(database_url, bcrypt_hash(PASSWORD))
     answers = await asyncio.gather(*(ada.login() for _ in range(10)))
     assert [answer.status_code for answer in answers] == [200] * 10
     assert CURRENT.fullmatch(await stored_hash(database_url))
@@ -130,7 +155,7 @@ async def test_a_row_that_is_locked_neither_fails_nor_delays_a_login_with_an_out
 ) -> None:
     ada = await make_client(database={"statement_timeout": 30})  # a login that waited would wait for 10 seconds
     await ada.register("ada@example.com")
-    outdated = _bcrypt(PASSWORD)
+    outdated = bcrypt_hash(PASSWORD)
     await store_hash(database_url, outdated)
     holder = await asyncpg.connect(database_url)
     try:
@@ -144,3 +169,60 @@ async def test_a_row_that_is_locked_neither_fails_nor_delays_a_login_with_an_out
         await holder.close()
     assert (await ada.login()).status_code == 200
     assert CURRENT.fullmatch(await stored_hash(database_url))
+
+
+@pytest.fixture(scope="module")
+def passwords() -> Passwords:
+    return Passwords(PasswordSettings(**FAST_HASHING, firebase_signer_key=SecretStr(SIGNER_KEY)))
+
+
+@pytest.mark.parametrize("system", BY_SYSTEM)
+def test_the_hashes_of_other_systems_are_adopted_as_they_are(passwords: Passwords, system: str) -> None:
+    for make in BY_SYSTEM[system].values():
+        theirs = make(PASSWORD)
+        assert passwords.adopt(theirs) == theirs
+
+
+SUM = "a" * 43
+TOO_DEAR = [
+    f"$argon2id$v=19$m=262145,t=1,p=1$c2FsdHNhbHQ${SUM}", f"$argon2id$v=19$m=262144,t=5,p=1$c2FsdHNhbHQ${SUM}",
+    f"$argon2id$v=19$m=65536,t=1,p=65$c2FsdHNhbHQ${SUM}", "$2b$15$" + "." * 53, "bcrypt_sha256$$2b$15$" + "." * 53,
+    f"pbkdf2_sha256$3000001$salt${SUM}=", f"$pbkdf2-sha512$3000001$c2FsdA${SUM}{SUM}", f"scrypt$524288$salt$8$1${SUM}=",
+    f"$scrypt$ln=31,r=8,p=1$c2FsdA${SUM}", f"$scrypt$ln=18,r=8,p=3$c2FsdA${SUM}",
+    f"$scrypt$ln=1,r=1,p=1073741823$c2FsdA${SUM}", f"$firebase-scrypt$ln=19,r=8,ss=Bw$c2FsdA==${SIGNER_KEY}",
+    "scrypt:524288:8:1$salt$" + "a" * 128,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("hashed", [*UNREADABLE, *TOO_DEAR, "x" * 513])
+def test_a_hash_that_would_never_verify_or_at_too_high_a_price_is_not_adopted(
+    passwords: Passwords, hashed: str
+) -> None:
+    with pytest.raises(ValueError, match=r"^[A-Z].*\.$") as refused:
+        passwords.adopt(hashed)
+    assert not hashed or hashed not in str(refused.value)
+    assert hashed in UNREADABLE or "at most" in str(refused.value)
+
+
+def test_what_our_own_settings_cost_is_never_too_dear() -> None:
+    dear = "$argon2id$v=19$m=524288,t=4,p=1$c2FsdHNhbHQ$" + SUM
+    with pytest.raises(ValueError, match="at most"):
+        refuse_too_dear(argon2.from_string(dear), own_kib=64, own_written_kib=64)
+    refuse_too_dear(argon2.from_string(dear), own_kib=524288, own_written_kib=4 * 524288)
+
+
+def test_a_hash_of_firebase_is_not_adopted_without_the_signer_key() -> None:
+    with pytest.raises(ValueError, match="AUTH_PASSWORD__FIREBASE_SIGNER_KEY"):
+        Passwords(PasswordSettings(**FAST_HASHING)).adopt(FIREBASE[PASSWORD])
+
+
+@on_one_database
+async def test_an_account_without_a_password_of_its_own_is_opened_by_none(
+    ada: Client, database_url: str, passwords: Passwords
+) -> None:
+    (theirs,) = {passwords.adopt(made) for made in ("!", make_password(None))}
+    assert theirs == UNUSABLE
+    assert passwords.recipe(theirs) == passwords.recipe(None), "it costs what an unknown account costs"
+    await store_hash(database_url, theirs)
+    for password in (UNUSABLE, "x" * 40, PASSWORD):
+        assert_problem(await ada.login(password=password), 401, "invalid-credentials")
