@@ -9,6 +9,7 @@ from auth_service.api import (
     inside,
     metrics,
     openapi,
+    own_account,
     own_sessions,
     problems,
     sessions,
@@ -43,7 +44,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.services = service.services
-    routers = [module.router for module in (accounts, sessions, own_sessions, well_known, health, inside, metrics)]
+    routers = [
+        module.router for module in (accounts, own_account, sessions, own_sessions, well_known, health, inside, metrics)
+    ]
     for router in routers:
         app.include_router(router, dependencies=[Depends(note_origin)])
     openapi.install(app, serve=settings.serves_docs, more_paths=verify.describe())

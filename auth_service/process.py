@@ -34,6 +34,7 @@ from auth_service.services.health import Health
 from auth_service.services.key_lifecycle import KeyLifecycle
 from auth_service.services.lane_size import lane_size
 from auth_service.services.link_minting import LinkMinting
+from auth_service.services.own_account import OwnAccount
 from auth_service.services.own_sessions import OwnSessions
 from auth_service.services.password_check import PasswordCheck
 from auth_service.services.password_policy import PasswordPolicy
@@ -131,6 +132,7 @@ class Service:
                 policy=policy,
                 proof=proof,
             ),
+            own_account=OwnAccount(database, revocations, proof, rules),
             own_sessions=own_sessions,
             revocations=revocations,
             sessions=sessions,

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from auth_service.api.problems import BadRequest, answer
 
-METHODS = ("GET", "POST", "DELETE")
+METHODS = ("GET", "POST", "PATCH", "DELETE")
 REQUEST_HEADERS = ("Authorization", "Content-Type", "Idempotency-Key", "X-Auth-Cookie", "X-Request-ID")
 EXPOSED_HEADERS = ("Retry-After", "X-Request-ID")
 VARY = (b"vary", b"Origin")

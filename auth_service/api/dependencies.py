@@ -23,6 +23,7 @@ from auth_service.services.cleanup import Cleanup
 from auth_service.services.credentials import Credentials
 from auth_service.services.hashing import HashingLane
 from auth_service.services.health import Health
+from auth_service.services.own_account import OwnAccount
 from auth_service.services.own_sessions import OwnSessions
 from auth_service.services.post import Post
 from auth_service.services.postman import Postman
@@ -47,6 +48,7 @@ class Services:
     bearers: Bearers
     credentials: Credentials
     sessions: Sessions
+    own_account: OwnAccount
     own_sessions: OwnSessions
     revocations: Revocations
     keys: SigningKeys

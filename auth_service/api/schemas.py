@@ -107,7 +107,7 @@ class BrowserTokens(BaseModel):
     session_id: UUID
 
 
-class SessionItem(BaseModel):
+class ExportedSession(BaseModel):
     """A signed-in device. `ended_at` and `ended_reason` are null while it is alive."""
 
     model_config = ConfigDict(from_attributes=True)
@@ -118,9 +118,14 @@ class SessionItem(BaseModel):
     expires_at: datetime
     user_agent: str | None
     ip: str | None
-    current: bool
     ended_at: datetime | None
     ended_reason: str | None
+
+
+class SessionItem(ExportedSession):
+    """The same with `current`: whether it is the session that asks."""
+
+    current: bool
 
 
 class SessionList(BaseModel):

@@ -66,6 +66,20 @@ class Users:
         rows = await self._audit.execute(statement, SecurityEvent.PASSWORD_CHANGED, user="id")
         return rows[0].credential_epoch if rows else None
 
+    async def rename(self, user_id: UUID, session_id: UUID, username: str | None, canonical: str | None) -> User | None:
+        """Give a user another name, or none; None if that session of theirs is not alive any more.
+
+        Raises `AccountExists`, which only the unique index decides.
+        """
+        statement = (
+            update(USERS)
+            .values(username=username, username_canonical=canonical, updated_at=time_of(self._connection))
+            .where(USERS.c.id == user_id, USERS.c.is_active, self._alive(session_id))
+            .returning(USERS)
+        )
+        rows = await self._audit.execute(statement, SecurityEvent.ACCOUNT_RENAMED, user="id")
+        return _user(rows[0]) if rows else None
+
     async def set_role(self, user_id: UUID, role: Role) -> bool:
         """Change what somebody may do; False if that changes nothing, or nobody, or takes the last administrator."""
         statement = (

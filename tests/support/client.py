@@ -61,6 +61,16 @@ class Client(httpx.AsyncClient):
         body = {"current_password": current, "new_password": new}
         return await self.post("/auth/me/password", json=body, headers=_bearer(access_token))
 
+    async def rename(self, access_token: str, username: str | None) -> httpx.Response:
+        return await self.patch("/auth/me", json={"username": username}, headers=_bearer(access_token))
+
+    async def delete_account(self, access_token: str, password: str = PASSWORD) -> httpx.Response:
+        body = {"current_password": password}
+        return await self.request("DELETE", "/auth/me", json=body, headers=_bearer(access_token))
+
+    async def export(self, access_token: str) -> httpx.Response:
+        return await self.get("/auth/me/export", headers=_bearer(access_token))
+
 
 def _bearer(access_token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {access_token}"}

@@ -50,6 +50,12 @@ async def by_disabling(pair: Pair, a: Client, email: str) -> Ended:
     return mine, await asyncio.to_thread(pair.command, "users", "disable", email)
 
 
+async def by_deletion(_pair: Pair, a: Client, email: str) -> Ended:
+    other, mine = await a.sign_in(email), await a.sign_in(email)
+    assert (await a.delete_account(mine["access_token"])).status_code == 204
+    return other, ""
+
+
 async def by_eviction(_pair: Pair, a: Client, email: str) -> Ended:
     oldest = await a.sign_in(email)
     for _ in range(2):
@@ -62,6 +68,7 @@ ENDINGS: dict[str, Callable[[Pair, Client, str], Awaitable[Ended]]] = {
     "reuse": by_reuse,
     "password_changed": by_password_change,
     "user_disabled": by_disabling,
+    "user_deleted": by_deletion,
     "evicted": by_eviction,
 }
 
