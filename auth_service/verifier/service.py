@@ -32,14 +32,17 @@ class Service:
         self.url = url.rstrip("/")
         self._internal = {"X-Internal-Token": internal_token} if internal_token else {}
         self._http: httpx2.AsyncClient | None = None
+        self._is_closed = False
 
     def open(self) -> None:
         # No proxy of the environment: this is a neighbour, and the token for the inside is meant for it alone.
         self._http = httpx2.AsyncClient(base_url=self.url, trust_env=False, follow_redirects=False)
+        self._is_closed = False
 
     async def close(self) -> None:
         if self._http:
             await self._http.aclose()
+            self._is_closed = True
         self._http = None
 
     async def keys(self, etag: str | None) -> Document:
@@ -52,6 +55,8 @@ class Service:
         return await self._get(REVOCATIONS + query, self._internal, etag, wait)
 
     async def _get(self, path: str, headers: dict[str, str], etag: str | None, wait: int = 0) -> Document:
+        if self._is_closed:
+            raise ServiceError(f"{path.partition('?')[0]}: not asked, the verifier is closed")
         if self._http is None:
             raise RuntimeError("the verifier has not been started: use it with 'async with'")
         known = {"If-None-Match": etag} if etag else {}

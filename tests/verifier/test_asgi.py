@@ -11,6 +11,7 @@ import pytest
 from auth_service.testing.kit import AuthKit
 from auth_service.verifier import Unavailable
 from auth_service.verifier.asgi import Receive, Scope, Send, VerifierMiddleware
+from auth_service.verifier.errors import ServiceError
 from tests.support.stand_in import StandIn
 from tests.verifier.conftest import following
 
@@ -99,7 +100,7 @@ async def test_the_verifier_lives_as_long_as_the_application(kit: AuthKit, stand
 
     await app({"type": "lifespan"}, receive, send)
     assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
-    with pytest.raises(RuntimeError, match="has not been started"):
+    with pytest.raises(ServiceError, match="is closed"):
         await verifier.service.keys(None)
 
 

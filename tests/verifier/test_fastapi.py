@@ -13,7 +13,14 @@ from fastapi import APIRouter, Depends, FastAPI
 from auth_service.api.problem_table import PROBLEMS
 from auth_service.testing.kit import AuthKit
 from auth_service.verifier import Claims, Verifier
-from auth_service.verifier.errors import InsufficientRole, InvalidToken, MissingToken, Refused, Unavailable
+from auth_service.verifier.errors import (
+    InsufficientRole,
+    InvalidToken,
+    MissingToken,
+    Refused,
+    ServiceError,
+    Unavailable,
+)
 from auth_service.verifier.fastapi import install, requires
 from tests.support.polling import eventually
 from tests.support.stand_in import StandIn
@@ -158,7 +165,7 @@ async def test_the_verifier_lives_as_long_as_the_app_and_so_does_the_apps_own_li
     async with app.router.lifespan_context(app) as state:
         assert state == {"mine": 1}
     assert seen == ["started", "ended"]
-    with pytest.raises(RuntimeError, match="has not been started"):
+    with pytest.raises(ServiceError, match="is closed"):
         await verifier.service.keys(None)
 
 

@@ -119,6 +119,16 @@ async def test_a_verifier_that_was_never_started_says_so(kit: AuthKit) -> None:
         await Verifier(kit.issuer).verify(kit.token())
 
 
+async def test_a_closed_verifier_that_meets_an_unknown_key_says_that_it_cannot_know(
+    kit: AuthKit, stand_in: StandIn
+) -> None:
+    verifier = following(stand_in)
+    async with verifier:
+        await verifier.verify(kit.token())
+    with pytest.raises(Unavailable):
+        await verifier.verify(AuthKit().token())
+
+
 async def test_a_verifier_is_started_once_and_may_start_again_after_its_end(kit: AuthKit, stand_in: StandIn) -> None:
     verifier = following(stand_in)
     for _ in range(2):

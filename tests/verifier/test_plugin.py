@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from auth_service.testing.kit import AuthKit
-from auth_service.verifier import Verifier
+from auth_service.verifier import Unavailable, Verifier
 from tests.support.markdown import ROOT, block
 
 EXAMPLES = 8
@@ -70,5 +70,5 @@ async def test_a_wired_verifier_needs_no_start_and_no_network_and_is_given_back(
         await mine.verify(token, "admin")
     await mine.verify(token, "admin")
     kit.unwire()
-    with pytest.raises(RuntimeError, match="has not been started"):
+    with pytest.raises(Unavailable, match="is closed"):
         await mine.verify(token)
