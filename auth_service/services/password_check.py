@@ -14,6 +14,7 @@ from auth_service.services.hashing import HashingLane
 
 RECIPES = 32  # kinds of hash to remember, those that were seen last
 SAMPLES = 64  # verifications of each
+SAMPLE_LIFE = 3600.0  # seconds; what a flood made slow must not be waited for until the kind is seen again
 TYPICAL = 0.95  # as long as nearly all of them took: what takes longer still would stand out otherwise
 LONGEST = 2.0  # seconds; a dearer hash than this is left to stand out
 
@@ -22,7 +23,7 @@ class PasswordCheck:
     def __init__(self, passwords: Passwords, lane: HashingLane) -> None:
         self._passwords = passwords
         self._lane = lane
-        self._seconds: dict[str, deque[float]] = {}
+        self._seconds: dict[str, deque[tuple[float, float]]] = {}
 
     def ensure_room(self) -> None:
         """As `HashingLane.ensure_room`."""
@@ -51,10 +52,13 @@ class PasswordCheck:
 
     def _remember(self, recipe: str, seconds: float) -> None:
         samples = self._seconds.pop(recipe, None) or deque(maxlen=SAMPLES)
-        samples.append(seconds)
+        samples.append((time.perf_counter(), seconds))
         self._seconds[recipe] = samples  # the last one in the dictionary is the one that was seen last
         if len(self._seconds) > RECIPES:
             del self._seconds[next(iter(self._seconds))]
 
     def _dearest(self) -> float:
-        return max((sorted(samples)[int(TYPICAL * len(samples))] for samples in self._seconds.values()), default=0.0)
+        """The first of a kind that was not seen for so long stands out, as the first one after the start does."""
+        since = time.perf_counter() - SAMPLE_LIFE
+        kinds = [sorted(seconds for at, seconds in samples if at > since) for samples in self._seconds.values()]
+        return max((kind[int(TYPICAL * len(kind))] for kind in kinds if kind), default=0.0)

@@ -61,6 +61,17 @@ async def test_a_wrong_password_takes_as_long_as_for_the_account_with_the_deares
     assert await quickest(ada, "ada@example.com", PASSWORD) < dear / 2, "who knows the password never waits"
 
 
+async def test_nobody_waits_for_a_dear_hash_that_was_seen_long_ago(
+    ada: Client, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await run_sql(database_url, "UPDATE users SET hashed_password = $1", DEAR.hash(PASSWORD))
+    dear = await quickest(ada, "ada@example.com", WRONG)
+    assert await quickest(ada, "nobody@example.com", WRONG) > dear / 2
+    clock = time.perf_counter
+    monkeypatch.setattr(time, "perf_counter", lambda: clock() + 3601)
+    assert await quickest(ada, "nobody@example.com", WRONG) < dear / 2
+
+
 async def quickest(client: Client, email: str, password: str) -> float:
     """Seconds of the quickest of three logins: what else the machine does can only make one slower."""
     seconds = []
