@@ -100,6 +100,7 @@ class Service:
         self._jobs: set[asyncio.Task[None]] = set()
         self._lifecycle = KeyLifecycle(database, secrets, settings.keys.rotation_interval)
         self._cleanup = Cleanup(database, settings.audit.retention)
+        conceal = settings.registration.existing == "conceal"
         bearers = Bearers(database, keys, revocations)
         proof = PasswordProof(database=database, passwords=passwords, lane=lane, throttle=throttle, audit=audit)
         own_sessions = OwnSessions(database, revocations, rules)
@@ -112,6 +113,8 @@ class Service:
             rules=rules,
             throttle=throttle,
             audit=audit,
+            post=self._post,
+            verified_only=conceal,
         )
         self.services = Services(
             settings=settings,
@@ -122,6 +125,7 @@ class Service:
                 policy=policy,
                 throttle=throttle,
                 post=self._post,
+                conceal=conceal,
             ),
             bearers=bearers,
             credentials=Credentials(
@@ -131,6 +135,7 @@ class Service:
                 lane=lane,
                 policy=policy,
                 proof=proof,
+                post=self._post,
             ),
             own_account=OwnAccount(database, revocations, proof, rules),
             own_sessions=own_sessions,

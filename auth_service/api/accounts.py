@@ -1,11 +1,12 @@
 """`/auth/register`, `/auth/me` and `/auth/me/password`."""
 
 from fastapi import APIRouter, status
+from starlette.responses import JSONResponse
 
 from auth_service.api.dependencies import BearerDep, DeviceDep, ServicesDep
 from auth_service.api.json_body import StrictJsonRoute
 from auth_service.api.openapi import problems
-from auth_service.api.schemas import Account, ChangePasswordBody, RegisterBody
+from auth_service.api.schemas import Accepted, Account, ChangePasswordBody, RegisterBody
 from auth_service.models import User
 
 PASSWORD = ("password-too-short", "password-too-long", "password-blocklisted")
@@ -19,12 +20,14 @@ router = APIRouter(prefix="/auth", tags=["accounts"], route_class=StrictJsonRout
     response_model=Account,
     responses=problems(
         "account-exists", *PASSWORD, "too-many-attempts", "database-unavailable", "overloaded", body=True
-    ),
+    )
+    | {202: {"model": Accepted, "description": "A mail says how it goes on (AUTH_REGISTRATION__EXISTING=conceal)"}},
 )
-async def register(body: RegisterBody, device: DeviceDep, services: ServicesDep) -> User:
+async def register(body: RegisterBody, device: DeviceDep, services: ServicesDep) -> User | JSONResponse:
     """Create an account. Passwords are as long as the policy asks; no kind of character is asked for."""
     password = body.password.get_secret_value()
-    return await services.accounts.register(body.email, password, body.username, device.ip)
+    user = await services.accounts.register(body.email, password, body.username, device.ip)
+    return user or JSONResponse(Accepted().model_dump(), status.HTTP_202_ACCEPTED)
 
 
 BEARER = ("missing-access-token", "invalid-access-token", "database-unavailable")

@@ -14,6 +14,7 @@ from auth_service.api.internal import internal_only
 from auth_service.api.openapi import problems
 from auth_service.repositories.replica import Replica
 from auth_service.services.hashing import HashingLane
+from auth_service.services.postman import MailNumbers
 
 router = APIRouter(tags=["operations"])
 
@@ -53,6 +54,16 @@ def _replica(replica: Replica) -> Iterator[Metric]:
         yield GaugeMetricFamily("auth_database_replica_lag_seconds", seconds, replica.lag)
 
 
+def _mail(numbers: MailNumbers) -> Iterator[Metric]:
+    yield GaugeMetricFamily("auth_mails_waiting", "Mails that are still to be sent, by anybody", numbers.waiting)
+    yield GaugeMetricFamily("auth_mails_oldest_seconds", "For how long the oldest of them has waited", numbers.oldest)
+    yield CounterMetricFamily("auth_mails_sent", "Mails sent by this process", numbers.sent)
+    yield CounterMetricFamily("auth_mails_failed", "Times that a mail was not taken and put off", numbers.failed)
+    yield CounterMetricFamily(
+        "auth_mails_given_up", "Mails refused for good, or too old to be of use", numbers.given_up
+    )
+
+
 class _Snapshot(Collector):
     """What the parts know about themselves right now."""
 
@@ -70,6 +81,7 @@ class _Snapshot(Collector):
         for outcome, count in services.sessions.outcomes.items():
             outcomes.add_metric([outcome], count)
         yield outcomes
+        yield from _mail(services.postman.numbers)
         news = services.revocations
         yield GaugeMetricFamily("auth_revocations_stale", "1 while ended sessions are asked for", int(news.is_stale))
         yield GaugeMetricFamily("auth_revocations_remembered", "Ended sessions in memory", news.remembered)

@@ -86,6 +86,12 @@ class Account(BaseModel):
     last_login_at: datetime | None
 
 
+class Accepted(BaseModel):
+    """What is answered when a mail says the rest."""
+
+    status: Literal["accepted"] = "accepted"
+
+
 class Tokens(BaseModel):
     """RFC 6749, section 5.1, and what a client wants to know besides. Lifetimes are in seconds."""
 

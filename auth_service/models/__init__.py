@@ -43,6 +43,7 @@ from auth_service.models.throttles import (
     Tally,
     Whom,
     growing_delays,
+    neighbourhood_of,
     network_of,
 )
 from auth_service.models.types import UtcDateTime
@@ -96,5 +97,6 @@ __all__ = [
     "due_steps",
     "growing_delays",
     "judge",
+    "neighbourhood_of",
     "network_of",
 ]

@@ -1,6 +1,8 @@
 """The two engines: pooled asyncpg for PostgreSQL, aiosqlite for the embedded default."""
 
+import ipaddress
 import json
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -89,6 +91,8 @@ def _sqlite(settings: DatabaseSettings) -> AsyncEngine:
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # the driver must not begin transactions of its own
     connection.create_function("prepend_times", 3, _prepend_times, deterministic=True)
+    connection.create_function("is_in_network", 2, _is_in_network, deterministic=True)
+    connection.create_function("regexp_replace", 4, _regexp_replace, deterministic=True)
     cursor = connection.cursor()
     for pragma in ("foreign_keys = ON", "journal_mode = WAL", "synchronous = NORMAL"):
         cursor.execute(f"PRAGMA {pragma}")
@@ -99,6 +103,15 @@ def _begin_sqlite(connection: Connection) -> None:
     """A writer takes the lock at once: taking it later, after a read, can fail for good (SQLITE_BUSY_SNAPSHOT)."""
     mode = connection.get_execution_options().get("sqlite_begin", "IMMEDIATE")
     connection.exec_driver_sql(f"BEGIN {mode}")
+
+
+def _is_in_network(address: str | None, network: str) -> bool:
+    """What <<= does on PostgreSQL."""
+    return address is not None and ipaddress.ip_address(address) in ipaddress.ip_network(network)
+
+
+def _regexp_replace(text: str | None, pattern: str, replacement: str, _all: str) -> str | None:
+    return None if text is None else re.sub(pattern, replacement, text)
 
 
 def _prepend_times(times: str, now: str, count: int) -> str:

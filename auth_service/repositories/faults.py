@@ -18,10 +18,12 @@ class WrongServer(DatabaseUnavailable):
     """The server at the other end cannot do what it should (a standby after a failover): the connection must go."""
 
 
-# Index name on PostgreSQL, column name on SQLite: which conflict a unique violation is.
+# Index name on PostgreSQL, column name on SQLite: which conflict a violated constraint is.
 CONFLICTS: dict[str, type[Refused]] = {
     "uq_users_email_canonical": AccountExists,
     "uq_users_username_canonical": AccountExists,
+    "fk_link_tokens_user_id_users": TransactionConflict,  # somebody deleted the user at the same moment
+    "fk_outgoing_mails_user_id_users": TransactionConflict,
     "users.email_canonical": AccountExists,
     "users.username_canonical": AccountExists,
 }

@@ -32,7 +32,11 @@ class Outbox:
         self, kind: MailKind, user_id: UUID, details: Mapping[str, str | int], condition: ColumnElement[bool]
     ) -> Insert:
         """A statement, or a part of one, that has a mail sent to a user if the condition holds."""
-        values = {name: literal(value, M[name].type) for name, value in self._row(kind, user_id, None, details).items()}
+        row = self._row(kind, user_id, None, details)
+        values = {
+            name: value if isinstance(value, ColumnElement) else literal(value, M[name].type)
+            for name, value in row.items()
+        }
         self.was_written = True
         return insert(OUTGOING_MAILS).from_select(list(values), select(*values.values()).where(condition))
 

@@ -3,7 +3,8 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Insert, Row, delete, func, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from auth_service.models import REFRESH_TOKENS, USERS, Role, SecurityEvent, User
@@ -27,11 +28,20 @@ class Users:
 
     async def add(self, values: dict[str, Any]) -> User:
         """Insert a user with these columns; raises `AccountExists`, which only the unique indexes decide."""
-        now = time_of(self._connection)
-        draft = User(**values).model_dump(exclude={"created_at", "updated_at"})
-        statement = insert(USERS).values(**draft, created_at=now, updated_at=now).returning(USERS)
+        statement = insert(USERS).values(**self._draft(values)).returning(USERS)
         (row,) = await self._audit.execute(statement, SecurityEvent.ACCOUNT_REGISTERED, user="id")
         return _user(row)
+
+    async def add_unless_taken(self, values: dict[str, Any]) -> User | None:
+        """As `add`, but None if the e-mail address or the username is somebody's already: the transaction goes on."""
+        insert_or_not: Any = postgresql.insert if self._connection.dialect.name == "postgresql" else sqlite.insert
+        statement = insert_or_not(USERS).values(**self._draft(values)).on_conflict_do_nothing().returning(USERS)
+        rows = await self._audit.execute(statement, SecurityEvent.ACCOUNT_REGISTERED, user="id")
+        return _user(rows[0]) if rows else None
+
+    def _draft(self, values: dict[str, Any]) -> dict[str, Any]:
+        now = time_of(self._connection)
+        return User(**values).model_dump(exclude={"created_at", "updated_at"}) | {"created_at": now, "updated_at": now}
 
     async def find(self, user_id: UUID) -> User | None:
         return await self._find(USERS.c.id == user_id)
@@ -129,8 +139,8 @@ class Users:
         rows = await self._audit.execute(statement, event, user="id")
         return rows[0].id if rows else None
 
-    async def record_login(self, user: User, replacement_hash: str | None) -> None:
-        """Note the time of a login and the password's new hash, if it got one.
+    async def record_login(self, user: User, replacement_hash: str | None, beside: Insert | None = None) -> None:
+        """Note the time of a login and the password's new hash, if it got one; with it goes another statement.
 
         Never waits: whoever holds the row is another login, which notes the same, or a change that matters more.
         """
@@ -143,6 +153,10 @@ class Users:
             .values(**values)
             .where(USERS.c.id.in_(unlocked), USERS.c.hashed_password == user.hashed_password)
         )
+        if beside is not None and self._connection.dialect.name == "postgresql":
+            statement = statement.add_cte(beside.cte("beside"))
+        elif beside is not None:
+            await self._connection.execute(beside)
         await self._connection.execute(statement)
 
     def _alive(self, session_id: UUID) -> ColumnElement[bool]:

@@ -1,6 +1,6 @@
 """Accounts: who a person is."""
 
-from auth_service.errors import InvalidAccessToken
+from auth_service.errors import InvalidAccessToken, InvalidInput
 from auth_service.identifiers import canonical_email, canonical_username
 from auth_service.models import MailKind, User
 from auth_service.repositories.database import Database, retried
@@ -22,6 +22,7 @@ class Accounts:
         policy: PasswordPolicy,
         throttle: Throttle,
         post: Post,
+        conceal: bool,
     ) -> None:
         self._database = database
         self._passwords = passwords
@@ -29,12 +30,14 @@ class Accounts:
         self._policy = policy
         self._throttle = throttle
         self._post = post
+        self._conceal = conceal
 
-    async def register(self, email: str, password: str, username: str | None, address: str | None) -> User:
-        """Create an account for somebody at this address of the network.
+    async def register(self, email: str, password: str, username: str | None, address: str | None) -> User | None:
+        """Create an account for somebody at this address of the network; None, always, if nobody is to be told.
 
         Raises:
-            InvalidInput: the e-mail address, the username or the password cannot be taken.
+            InvalidInput: the e-mail address, the username or the password cannot be taken. A username never can
+                if nobody is to be told: whether it is free again would tell what became of its first registration.
             AccountExists: the e-mail address or the username is somebody's already.
             TooManyAttempts: too many registrations, from this address or in all.
         """
@@ -44,10 +47,13 @@ class Accounts:
             "username": username.strip() if username is not None else None,
             "username_canonical": canonical_username(username) if username is not None else None,
         }
+        if self._conceal and username is not None:
+            raise InvalidInput("username", "Choose one after you have signed in for the first time.")
         secret = self._policy.accept("password", password, (email, username))
         await self._throttle.registration(address)
         hashed = await self._lane.run(lambda: self._passwords.hash(secret))
-        return await self._add({**values, "hashed_password": hashed})
+        values["hashed_password"] = hashed
+        return await (self._add_or_tell_owner(values) if self._conceal else self._add(values))
 
     async def show(self, bearer: Bearer) -> User:
         """Return the bearer's account; raises `InvalidAccessToken` if their session has ended in the meantime."""
@@ -66,3 +72,13 @@ class Accounts:
             user = await tx.users.add(values)
             await tx.outbox.add(MailKind.VERIFY_EMAIL, user.id)
         return user
+
+    @retried
+    async def _add_or_tell_owner(self, values: dict[str, str | None]) -> None:
+        """Two statements whether the address is free or not: the time of the answer says nothing about it."""
+        async with self._database.transaction() as tx:
+            user = await tx.users.add_unless_taken(values)
+            if user is not None:
+                await tx.outbox.add(MailKind.VERIFY_EMAIL, user.id)
+            else:
+                await tx.outbox.add(MailKind.REGISTERED_AGAIN, recipient=values["email_canonical"])

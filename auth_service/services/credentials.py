@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from auth_service.errors import InvalidAccessToken, InvalidCredentials
-from auth_service.models import EndReason, SecurityEvent, User
+from auth_service.models import EndReason, MailKind, SecurityEvent, User
 from auth_service.repositories.database import Database, retried
 from auth_service.security.passwords import Passwords
 from auth_service.services.attempts import Attempt
@@ -12,6 +12,7 @@ from auth_service.services.bearers import Bearer
 from auth_service.services.hashing import HashingLane
 from auth_service.services.password_policy import PasswordPolicy
 from auth_service.services.password_proof import PasswordProof
+from auth_service.services.post import Post
 from auth_service.services.revocations import Revocations
 
 
@@ -25,6 +26,7 @@ class Credentials:
         lane: HashingLane,
         policy: PasswordPolicy,
         proof: PasswordProof,
+        post: Post,
     ) -> None:
         self._database = database
         self._revocations = revocations
@@ -32,6 +34,7 @@ class Credentials:
         self._lane = lane
         self._policy = policy
         self._proof = proof
+        self._post = post
 
     async def change_password(self, bearer: Bearer, current: str, new: str) -> None:
         """Set a new password; every session of the user but the bearer's ends with it.
@@ -62,4 +65,5 @@ class Credentials:
             if not await tx.user_sessions.carry_over(keep, epoch):
                 raise InvalidAccessToken  # rolled back on purpose: who was signed out meanwhile changes nothing
             await attempt.succeed(tx)
+            await self._post.notify(tx, MailKind.PASSWORD_CHANGED, user.id)
             return ended

@@ -10,13 +10,14 @@ import structlog
 
 from auth_service.errors import DatabaseUnavailable, InvalidCredentials, InvalidRefreshToken
 from auth_service.identifiers import canonical_email, canonical_username
-from auth_service.models import EndReason, SecurityEvent, Session, SessionRules, User, Verdict, judge
+from auth_service.models import EndReason, MailKind, SecurityEvent, Session, SessionRules, User, Verdict, judge
 from auth_service.repositories.database import Database, retried
 from auth_service.repositories.faults import TransactionConflict
 from auth_service.security.refresh_tokens import PresentedToken, RefreshTokens, hash_secret, new_secret
 from auth_service.services.attempts import Attempt
 from auth_service.services.audit import Audit
 from auth_service.services.password_check import PasswordCheck
+from auth_service.services.post import Post, whence
 from auth_service.services.revocations import Revocations
 from auth_service.services.signing_keys import SigningKeys
 from auth_service.services.throttle import Throttle
@@ -54,6 +55,8 @@ class Sessions:
         rules: SessionRules,
         throttle: Throttle,
         audit: Audit,
+        post: Post,
+        verified_only: bool,
     ) -> None:
         self._database = database
         self._tokens = tokens
@@ -63,6 +66,8 @@ class Sessions:
         self._rules = rules
         self._throttle = throttle
         self._audit = audit
+        self._post = post
+        self._verified_only = verified_only
         self.outcomes: Counter[Verdict] = Counter()
 
     async def login(self, email: str | None, username: str | None, password: str, device: Device) -> TokenPair:
@@ -76,7 +81,8 @@ class Sessions:
         self._password_check.ensure_room()
         user, name = await self._find_user(email, username)
         async with self._throttle.login(user.id if user else None, name, device.ip) as attempt:
-            stored = user.hashed_password if user and user.is_active else None
+            may_sign_in = user and user.is_active and (user.is_verified or not self._verified_only)
+            stored = user.hashed_password if user and may_sign_in else None
             right, replacement = await self._password_check.verify(password, stored)
             if user is None or not right:
                 await self._audit.note(SecurityEvent.LOGIN_FAILED, user.id if user else None)
@@ -84,7 +90,7 @@ class Sessions:
             await self._keys.signer()  # no session is opened that could not be answered
             session, token_secret = await self._open(user, device)
             signed_in = await self._pair(session, token_secret, generation=0)
-            await self._settle(user, replacement, attempt)
+            await self._settle(user, session.id, device, replacement, attempt)
         return signed_in
 
     async def refresh(self, refresh_token: str, idempotency_key: str | None) -> TokenPair:
@@ -152,12 +158,20 @@ class Sessions:
             raise InvalidCredentials
         return session, secret
 
-    async def _settle(self, user: User, replacement: str | None, attempt: Attempt) -> None:
-        """Make room and note the login. The session exists already: what fails here must not fail the login."""
+    async def _settle(
+        self, user: User, session_id: UUID, device: Device, replacement: str | None, attempt: Attempt
+    ) -> None:
+        """Make room, note the login, and tell the owner of a new device. What fails here must not fail the login."""
         try:
             self._revocations.note(await self._evict(user.id))
             async with self._throttle.statement() as tx:
-                await tx.users.record_login(user, replacement)
+                notice = None
+                if self._post.is_configured:
+                    is_new = tx.user_sessions.has_others_and_none_like(
+                        session_id, user.id, device.user_agent, device.ip
+                    )
+                    notice = tx.outbox.adding(MailKind.NEW_DEVICE, user.id, whence(), is_new)
+                await tx.users.record_login(user, replacement, notice)
                 await attempt.succeed(tx)  # last: what is rolled back with it would stay undecided
         except DatabaseUnavailable:
             log.warning("login.not_recorded", user_id=str(user.id))
@@ -181,15 +195,21 @@ class Sessions:
             if session is None:
                 return None, Verdict.UNKNOWN
             verdict = judge(session, presented.generation, key_hash, self._rules)
-            behind = session.generation - presented.generation
-            revoked = verdict is Verdict.REUSE and await sessions.revoke(
-                presented.secret_hash, EndReason.REUSE, behind=behind
-            )
-            if verdict is Verdict.REUSE and not revoked:
-                verdict = Verdict.ENDED  # somebody else ended it first
         if verdict is Verdict.RACE:
             raise TransactionConflict
+        if verdict is Verdict.REUSE and not await self._end_reused(session, presented):
+            verdict = Verdict.ENDED  # somebody else ended it first
         return session, verdict
+
+    @retried
+    async def _end_reused(self, session: Session, presented: PresentedToken) -> bool:
+        """End a session that two parties hold, and tell its owner; False if it has ended in the meantime."""
+        behind = session.generation - presented.generation
+        async with self._database.transaction() as tx:
+            if not await tx.refresh_tokens.revoke(presented.secret_hash, EndReason.REUSE, behind=behind):
+                return False
+            await self._post.notify(tx, MailKind.REUSE_DETECTED, session.user_id)
+        return True
 
     def _tell(self, session: Session, verdict: Verdict) -> None:
         if verdict is Verdict.REUSE:
