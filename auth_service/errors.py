@@ -17,7 +17,9 @@
     ├── NoSuchUser
     └── Unavailable               the machinery failed or is full; the same request may work later
         ├── DatabaseUnavailable
-        │   └── SchemaNotReady
+        │   ├── SchemaNotReady
+        │   └── DatabaseReadOnly
+        ├── ShuttingDown
         ├── HashingOverloaded
         └── MailNotConfigured
 
@@ -146,6 +148,17 @@ class SchemaNotReady(DatabaseUnavailable):
     code = "schema-not-ready"
     detail = "The database schema is not at the version of this service: run 'auth-service migrate'."
     retry_after = 5
+
+
+class DatabaseReadOnly(DatabaseUnavailable):
+    code = "database-read-only"
+    detail = "The database takes no writes: DATABASE_URL leads to a standby, or to a server that was made read-only."
+    retry_after = 5
+
+
+class ShuttingDown(Unavailable):
+    code = "shutting-down"
+    detail = "This process is about to end; others serve on."
 
 
 class HashingOverloaded(Unavailable):

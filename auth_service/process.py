@@ -11,6 +11,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from auth_service import __version__, logs
 from auth_service.api.dependencies import Services
+from auth_service.drain import end_put_off
 from auth_service.errors import DatabaseUnavailable, Refused
 from auth_service.mail.letters import Letters
 from auth_service.mail.log import MailLog
@@ -163,7 +164,8 @@ class Service:
         self._lane_size.tell(self._settings.hashing)
         log.info("service.started", version=__version__)
         try:
-            yield
+            with end_put_off(self._settings.shutdown.drain, self._health.end_is_near):
+                yield
         finally:
             scheduler.shutdown(wait=False)
             self._revocations.stop()

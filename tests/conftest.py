@@ -111,7 +111,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 def environment(url: str, **extra: str) -> dict[str, str]:
-    """The environment of a real process: its database, a secret, quick hashing, and a log that tells all.
+    """The environment of a real process: its database, a secret, quick hashing, a prompt end, and a log that tells all.
 
     It runs as `auth_app` where the database knows that role, unless the URL names another role of the service.
     """
@@ -119,6 +119,7 @@ def environment(url: str, **extra: str) -> dict[str, str]:
         "DATABASE_URL": roles.as_role(url, "app"),
         "AUTH_SECRET_KEY": SECRET,
         "AUTH_LOG__LEVEL": "debug",
+        "AUTH_SHUTDOWN__DRAIN": "0",
         "AUTH_PASSWORD__ARGON2_MEMORY_KIB": "64",
         "AUTH_PASSWORD__ARGON2_TIME_COST": "1",
         **extra,

@@ -90,6 +90,17 @@ async def test_a_schema_that_is_not_at_head_is_the_reason_for_not_being_ready(
         await assert_health(client, 200)
 
 
+async def test_a_database_that_takes_no_writes_is_the_reason_for_not_being_ready(scene: Scene) -> None:
+    """As a standby that DATABASE_URL leads to."""
+    async with client_of(scene.server) as client:
+        await scene.sql(f"ALTER DATABASE {DATABASE} SET default_transaction_read_only = on")
+        await assert_health(client, 503, "database-read-only")
+        # In a session that begins like that, one has to say otherwise.
+        writable = "SET default_transaction_read_only = off"
+        await scene.sql(f"{writable}; ALTER DATABASE {DATABASE} RESET default_transaction_read_only")
+        await eventually(is_ready, client)
+
+
 async def test_an_exhausted_pool_is_no_reason_to_be_taken_out_of_service(scene: Scene) -> None:
     answers: list[int] = []
     enough = asyncio.Event()

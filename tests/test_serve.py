@@ -1,6 +1,8 @@
 """`auth-service serve` ends in time when it is asked to, whatever its clients do, and finishes what it has begun."""
 
 import asyncio
+import os
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -15,6 +17,7 @@ from tests.conftest import environment
 from tests.support.client import Client
 from tests.support.polling import eventually
 from tests.support.problems import assert_problem
+from tests.support.processes import events
 from tests.support.server import Server, free_port, run_command
 
 IN_TIME = 20  # seconds: ten for those who are being served, two to close, and some for a busy machine
@@ -55,6 +58,24 @@ async def test_whoever_waits_for_news_is_answered_and_holds_nothing_up(postgres_
             await asyncio.to_thread(server.terminate, IN_TIME)
             assert (await waiting).status_code == 304
         assert "timeout graceful shutdown exceeded" not in server.log()
+
+
+async def test_it_first_says_that_it_is_not_ready_and_serves_on(postgres_url: str, tmp_path: Path) -> None:
+    with Server(environment(postgres_url, AUTH_SHUTDOWN__DRAIN="60"), tmp_path) as server:
+        server.wait_ready(60)
+        os.kill(server.pid, signal.SIGTERM)
+        async with Client(base_url=server.base_url, trust_env=False, timeout=10) as client:
+            await eventually(is_not_ready, client)
+            assert_problem(await client.get("/health/ready"), 503, "shutting-down")
+            assert (await client.get("/health/live")).status_code == 200
+        async with Client(base_url=server.base_url, trust_env=False, timeout=10) as newcomer:
+            assert (await newcomer.register("ada@example.com")).status_code == 201
+        assert events(server.log(), "service.draining", seconds=60)
+        assert_ends_well(server)  # the second signal is obeyed at once
+
+
+async def is_not_ready(client: Client) -> bool:
+    return (await client.get("/health/ready")).status_code == 503
 
 
 def test_an_idle_connection_does_not_hold_it_up(server: Server) -> None:

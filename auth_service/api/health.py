@@ -8,7 +8,7 @@ from auth_service.api.schemas import Health, Readiness
 
 router = APIRouter(prefix="/health", tags=["health"])
 
-NOT_READY = problems("database-unavailable", "schema-not-ready")
+NOT_READY = problems("database-unavailable", "schema-not-ready", "database-read-only", "shutting-down")
 
 
 @router.get("/live", responses=problems())
@@ -19,7 +19,7 @@ async def live() -> Health:
 
 @router.get("/ready", responses=NOT_READY)
 async def ready(services: ServicesDep) -> Readiness:
-    """Requests can be served: the database answers and its schema is at head. Answers within a second.
+    """Requests can be served: the database takes writes, and its schema is at head. Answers within a second.
 
     `revocations` is `stale` while every access token is checked in the database, for want of news about ended sessions.
     """

@@ -156,6 +156,16 @@ PROBLEMS: dict[str, Problem] = {
         "Schema not ready",
         "The database schema is not at the version of this service. The operator runs 'auth-service migrate'.",
     ),
+    "database-read-only": Problem(
+        503,
+        "Database read-only",
+        "The database answers and takes no writes. The operator points DATABASE_URL at the server that does.",
+    ),
+    "shutting-down": Problem(
+        503,
+        "Shutting down",
+        "This process is about to end, and serves on until its gateway has seen this. Only health checks say so.",
+    ),
     "overloaded": Problem(
         503,
         "Overloaded",

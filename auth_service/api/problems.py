@@ -19,6 +19,7 @@ from auth_service.errors import (
     InvalidAccessToken,
     InvalidInput,
     Refused,
+    ShuttingDown,
     TooManyAttempts,
     Unavailable,
 )
@@ -125,7 +126,7 @@ def install(  # three small handlers, one for each family
             raise error
         if isinstance(error, Unavailable):
             # A flood is counted (/metrics), not told line by line: that would cost a quarter of refusing it.
-            tell = log.debug if isinstance(error, HashingOverloaded) else log.warning
+            tell = log.debug if isinstance(error, HashingOverloaded | ShuttingDown) else log.warning
             tell("request.unavailable", code=error.code, caused_by=causes_of(error))
         return answer(error, base_url, cookies.on_refusal(error, request))
 

@@ -3,8 +3,9 @@
 from datetime import timedelta
 
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from auth_service.errors import SchemaNotReady
+from auth_service.errors import DatabaseReadOnly, SchemaNotReady
 from auth_service.repositories import migrator
 from auth_service.repositories.database import Database
 from auth_service.repositories.engine import make_probe_engine
@@ -22,23 +23,30 @@ class Probe:
         self._engine = None if in_memory else make_probe_engine(settings, PATIENCE)
 
     async def check(self) -> None:
-        """Return if the database answers and its schema is at head.
+        """Return if the database answers, takes writes, and its schema is at head.
 
         Raises:
             DatabaseUnavailable: it does not answer.
             SchemaNotReady: it has another version, or none.
+            DatabaseReadOnly: it takes no writes, as a standby.
         """
-        query = text("SELECT version_num FROM alembic_version")
         if self._engine is None:
             async with self._database.statement() as tx:
-                found = (await tx.connection.execute(query)).scalars().all()
+                await _examine(tx.connection)
         else:
             with domain_errors():
                 async with self._engine.connect() as connection:
-                    found = (await connection.execute(query)).scalars().all()
-        if found != [migrator.head()]:
-            raise SchemaNotReady
+                    await _examine(connection)
 
     async def close(self) -> None:
         if self._engine is not None:
             await self._engine.dispose()
+
+
+async def _examine(connection: AsyncConnection) -> None:
+    if (await connection.execute(text("SELECT version_num FROM alembic_version"))).scalars().all() != [migrator.head()]:
+        raise SchemaNotReady
+    if connection.dialect.name == "postgresql":
+        read_only = (await connection.execute(text("SHOW transaction_read_only"))).scalar_one()
+        if read_only == "on":
+            raise DatabaseReadOnly

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from auth_service.errors import DatabaseUnavailable
+from auth_service.errors import DatabaseUnavailable, ShuttingDown
 from auth_service.repositories.probe import Probe
 
 PATIENCE = 0.8  # seconds, so that an answer is out within one
@@ -14,6 +14,11 @@ class Health:
     def __init__(self, probe: Probe) -> None:
         self._probe = probe
         self._running: asyncio.Task[None] | None = None
+        self._ends = False
+
+    def end_is_near(self) -> None:
+        """Have no more requests sent to this process."""
+        self._ends = True
 
     async def check(self) -> None:
         """Return if the service can work.
@@ -21,7 +26,11 @@ class Health:
         Raises:
             DatabaseUnavailable: no answer within 0.8 s.
             SchemaNotReady: the schema is not at head.
+            DatabaseReadOnly: it takes no writes.
+            ShuttingDown: the process is about to end.
         """
+        if self._ends:
+            raise ShuttingDown
         if self._running is None or self._running.done():  # however many ask, one connection is enough
             self._running = asyncio.create_task(self._probe.check())
             self._running.add_done_callback(lambda task: task.cancelled() or task.exception())

@@ -26,6 +26,7 @@ from auth_service.settings.groups import (
     RegistrationSettings,
     RevocationSettings,
     SessionSettings,
+    ShutdownSettings,
     ThrottleSettings,
     TokenSettings,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "RevocationSettings",
     "SessionSettings",
     "Settings",
+    "ShutdownSettings",
     "ThrottleSettings",
     "TokenSettings",
     "WrongSettingError",
@@ -93,6 +95,7 @@ class Settings(BaseSettings):
     proxy: ProxySettings = ProxySettings()
     cors: CorsSettings = CorsSettings()
     cookies: CookieSettings = CookieSettings()
+    shutdown: ShutdownSettings = ShutdownSettings()
     docs: DocsSettings = DocsSettings()
     log: LogSettings = LogSettings()
     database: DatabaseSettings = Field(default_factory=DatabaseSettings, exclude=True)

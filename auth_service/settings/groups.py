@@ -140,6 +140,12 @@ class CookieSettings(Group):
     enabled: bool = False
 
 
+class ShutdownSettings(Group):
+    """How long the service goes on after SIGTERM, saying that it is not ready."""
+
+    drain: Duration = Field(timedelta(seconds=3), ge=ZERO, le=timedelta(minutes=1))
+
+
 class DocsSettings(Group):
     enabled: bool | None = None
 
