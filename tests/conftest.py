@@ -21,6 +21,9 @@ from tests.support.postgres import Cluster, Postgres, external
 SECRET = canaries.SECRET
 FAST_HASHING: dict[str, Any] = {"argon2_memory_kib": 64, "argon2_time_cost": 1}
 
+# For a test of many requests, or of one that it cannot repeat: a machine that stands still for a while is no outage.
+PATIENT: dict[str, Any] = {"statement_timeout": 30, "connect_timeout": 30, "pool_timeout": 2}
+
 MakeClient = Callable[..., Awaitable[Client]]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import environment
+from tests.conftest import PATIENT, MakeClient, environment
 from tests.support.audit import command, read_audit
 from tests.support.client import Client
 from tests.support.server import run_command
@@ -36,15 +36,17 @@ async def test_each_option_narrows_the_answer(ada: Client, database_url: str, tm
 
 @on_a_lasting_database
 async def test_an_event_is_a_line_also_when_somebody_wrote_line_breaks_into_the_table(
-    ada: Client, database_url: str, tmp_path: Path
+    make_client: MakeClient, database_url: str, tmp_path: Path
 ) -> None:
+    client = await make_client(database=PATIENT, hashing={"deadline": 30})
+    (await client.register("ada@example.com")).raise_for_status()
     now = "datetime('now', '-1 hour')" if database_url.startswith("sqlite") else "now() - interval '1 hour'"
     new_id = "lower(hex(randomblob(16)))" if database_url.startswith("sqlite") else "gen_random_uuid()"
     forged = json.dumps({"note": "\x1b[2J\n2026-01-01T00:00:00  login.succeeded"}).replace("'", "''")
     row = f"({now}, {new_id}, 'login.failed', '127.0.0.1', '{forged}')"
     await run_sql(database_url, f"INSERT INTO audit_events (at, id, event, ip, details) VALUES {row}")
-    (await ada.login()).raise_for_status()
-    printed = await command(database_url, tmp_path, "audit")
+    (await client.login()).raise_for_status()
+    printed = await command(database_url, tmp_path, "audit", DB_STATEMENT_TIMEOUT="30", DB_CONNECT_TIMEOUT="30")
     lines = printed.splitlines()
     assert [line.split("  ")[1] for line in lines] == [
         "login.succeeded", "account.registered", "signing_key.activated", "login.failed",

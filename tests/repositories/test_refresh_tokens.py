@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from auth_service.models import REFRESH_TOKENS, USERS
 from auth_service.repositories.database import Database
-from tests.conftest import MakeClient
+from tests.conftest import PATIENT, MakeClient
 from tests.support.behind import behind_proxy
 from tests.support.client import Client
 from tests.support.polling import eventually
@@ -50,7 +50,7 @@ async def test_a_refresh_is_one_round_trip_beside_the_ping_of_the_pool(
 
 @on_postgresql
 async def test_a_thousand_refreshes_are_updated_in_place(make_client: MakeClient, database_url: str) -> None:
-    client = await make_client()
+    client = await make_client(database=PATIENT)
     (await client.register("ada@example.com")).raise_for_status()
     tokens = [(await client.sign_in())["refresh_token"] for _ in range(20)]
     await asyncio.gather(*(client.rotate(token, times=50) for token in tokens))
