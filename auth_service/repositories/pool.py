@@ -100,7 +100,10 @@ class Pool:
             with suppress(Exception, asyncio.CancelledError):
                 await (await connecting).close()
 
-        connecting.cancel()
+        if (
+            self.is_postgresql
+        ):  # aiosqlite would not wait for its thread, which then speaks to a loop that may be closed
+            connecting.cancel()
         closing = asyncio.create_task(close())
         self._abandoned.add(closing)
         closing.add_done_callback(self._abandoned.discard)

@@ -1,11 +1,15 @@
 """Transactions, savepoints and lone statements."""
 
 import asyncio
+import threading
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from sqlalchemy.exc import DBAPIError
 
 from auth_service.repositories.database import Database, Transaction
+from auth_service.settings import DatabaseSettings
 from tests.repositories.conftest import MakeDatabase, add_user, query
 from tests.support.postgres import Cluster
 from tests.support.tcp_proxy import TcpProxy
@@ -87,3 +91,23 @@ async def test_a_lone_statement_is_one_round_trip_and_a_transaction_has_two_more
         async with database.transaction() as tx:
             await query(tx, "SELECT 1")
         assert proxy.round_trips == 1 + 3
+
+
+def test_a_connection_to_sqlite_that_is_given_up_while_it_comes_is_closed_before_the_end(tmp_path: Path) -> None:
+    """Its thread would speak to a loop that is closed, which is an error here, as any in a thread."""
+
+    async def give_up(steps: int) -> None:
+        database = Database(DatabaseSettings(DATABASE_URL=f"sqlite+aiosqlite:///{tmp_path}/auth.db", _env_file=None))
+        coming = asyncio.create_task(database.check())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        coming.cancel()
+        with suppress(asyncio.CancelledError):
+            await coming
+        await database.dispose()
+
+    for steps in range(12):
+        asyncio.run(give_up(steps))
+    for thread in threading.enumerate():
+        if "_connection_worker_thread" in thread.name:
+            thread.join(10)
