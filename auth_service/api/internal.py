@@ -19,19 +19,19 @@ _internal_token = APIKeyHeader(name="X-Internal-Token", scheme_name="internal_to
 async def internal_only(
     request: Request, header: Annotated[str | None, Depends(_internal_token)], services: ServicesDep
 ) -> None:
-    """Let in whoever holds `AUTH_INTERNAL_TOKEN`, in X-Internal-Token or as a bearer token."""
+    """Let in whoever holds a token of `AUTH_INTERNAL_TOKEN`, in X-Internal-Token or as a bearer token."""
     bearer = _BEARER.fullmatch(request.headers.get("authorization", ""))
     require_token(header or (bearer[1] if bearer else ""), services.settings)
 
 
 def require_token(given: str, settings: Settings) -> None:
-    """Compare in constant time. Without a token in the settings, the embedded default is open and PostgreSQL closed.
+    """Compare in constant time with each token of the settings. Without any, only the embedded default is open.
 
     Raises:
         InvalidInternalToken: no token, or another one.
     """
-    expected = settings.internal_token
-    if expected is None and not settings.database.is_postgresql:
+    tokens = [token.get_secret_value().encode() for token in settings.internal_token]
+    if not tokens and not settings.database.is_postgresql:
         return
-    if expected is None or not hmac.compare_digest(given.encode(), expected.get_secret_value().encode()):
+    if not any([hmac.compare_digest(given.encode(), token) for token in tokens]):  # noqa: C419  # all of them, always
         raise InvalidInternalToken

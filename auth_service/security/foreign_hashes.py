@@ -14,7 +14,7 @@ _SCRYPT_BYTES = 32
 _PARTS = {
     "DIGEST": "(" + "|".join(_PBKDF2) + ")",
     "N": r"([0-9]{1,10})",
-    "TEXT": r"([^$]+)",  # a salt that is used as it is written
+    "TEXT": r"([^$\x00-\x1f\x7f\ud800-\udfff]+)",  # a salt that is used as it is written
     "BASE64": r"([A-Za-z0-9+/._-]+)={0,2}",
     "PLAIN": "([A-Za-z0-9+/]+)",
     "SALT": r"[./A-Za-z0-9]{21}",

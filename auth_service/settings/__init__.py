@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
 
@@ -79,7 +79,7 @@ class Settings(BaseSettings):
 
     public_url: str = Field("http://127.0.0.1:8000", pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$")
     secret_key: SecretList = ()
-    internal_token: SecretStr | None = None
+    internal_token: SecretList = ()
     migrate_on_start: bool | None = None
     tokens: TokenSettings = TokenSettings()
     password: PasswordSettings = PasswordSettings()
@@ -124,12 +124,12 @@ class Settings(BaseSettings):
         keys = {secret.get_secret_value() for secret in self.secret_key}
         if any(is_weak_secret(key) for key in keys):
             raise ValueError("AUTH_SECRET_KEY: must be 32 random bytes or more, and no sample value")
-        token = self.internal_token.get_secret_value() if self.internal_token else None
-        if token is not None and is_weak_token(token):
+        tokens = {secret.get_secret_value() for secret in self.internal_token}
+        if any(is_weak_token(token) for token in tokens):
             raise ValueError(
                 "AUTH_INTERNAL_TOKEN: must be 16 random visible ASCII characters or more, and no sample value"
             )
-        if token in keys:
+        if tokens & keys:
             raise ValueError("AUTH_INTERNAL_TOKEN: must be another secret than AUTH_SECRET_KEY")
 
     @property

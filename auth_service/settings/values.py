@@ -34,6 +34,13 @@ def _comma_separated(value: Any) -> Any:
     return value
 
 
+def _secrets(value: Any) -> Any:
+    found = _comma_separated(value)
+    if value and not found:
+        raise ValueError("must hold a secret, or several separated by commas")
+    return found
+
+
 def _networks(value: Any) -> Any:
     try:
         found = tuple(ipaddress.ip_network(part) for part in _comma_separated(value))
@@ -60,7 +67,7 @@ def origin_of(url: str) -> str:
 
 
 Duration = Annotated[timedelta, BeforeValidator(_seconds)]
-SecretList = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_comma_separated)]
+SecretList = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_secrets)]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 NetworkList = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)]
 OriginList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)]

@@ -145,3 +145,14 @@ async def test_the_inside_is_closed_on_postgresql_without_a_token(
 ) -> None:
     client = await make_client(postgres_url)
     assert_problem(await client.request(method, path), 401, "invalid-internal-token")
+
+
+@pytest.mark.parametrize("header", ["X-Internal-Token", "Authorization"])
+async def test_while_the_internal_token_is_replaced_the_new_one_and_the_old_one_open_the_inside(
+    make_client: MakeClient, header: str
+) -> None:
+    new, old = f"new-{TOKEN}", f"old-{TOKEN}"
+    client = await make_client("sqlite+aiosqlite://", internal_token=f"{new}, {old}")
+    for token, status in {new: 200, old: 200, TOKEN: 401, f"{new},{old}": 401, f"{new}, {old}": 401, "": 401}.items():
+        sent = f"Bearer {token}" if header == "Authorization" else token
+        assert (await client.get(FEED, headers={header: sent})).status_code == status, token
