@@ -10,10 +10,11 @@ import uvicorn
 
 from auth_service import __version__, logs
 from auth_service.cli.audit import audit
-from auth_service.cli.common import run_with_database, settings_or_exit
+from auth_service.cli.common import WrongSetting, run_with_database, settings_or_exit
 from auth_service.cli.doctor import doctor
 from auth_service.cli.keys import keys
 from auth_service.cli.users import users
+from auth_service.mail.letters import Letters, WrongTemplateError
 from auth_service.repositories import migrator
 from auth_service.repositories.database import Database
 from auth_service.services.cleanup import Cleanup, CleanupReport
@@ -44,6 +45,11 @@ def main() -> None:
 def serve(host: str, port: int, workers: int) -> None:
     """Serve the API."""
     settings = settings_or_exit(with_key=True)
+    try:
+        if settings.mail.templates:
+            Letters(settings.mail.templates, settings.mail_name).check()
+    except WrongTemplateError as error:
+        raise WrongSetting(f"AUTH_MAIL__TEMPLATES: {error}") from None
     logs.configure(settings.log)
     # uvicorn raises the signal again once it has shut down; being asked to end is no failure.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

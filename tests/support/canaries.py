@@ -10,9 +10,10 @@ from urllib.parse import quote, quote_plus
 PASSWORD = "the canary that this suite signs in with"
 SECRET = "dGVzdHMgb25seTogMzIgYnl0ZXMgb3IgbW9yZSwgYXMgYXNrZWQ"
 
-# A refresh token, an access token, a password's hash, a private key.
+# A refresh token, an access token, the token of a mail's link, a password's hash, a private key.
 KINDS = re.compile(
-    r"art_[\w-]{60,}|eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}|\$argon2id?\$v=|\$2[aby]\$\d\d\$|BEGIN [A-Z ]*PRIVATE KEY"
+    r"art_[\w-]{60,}|eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}|lnk_[\w-]{20,}|"
+    r"\$argon2id?\$v=|\$2[aby]\$\d\d\$|BEGIN [A-Z ]*PRIVATE KEY"
 )
 
 
@@ -38,5 +39,7 @@ def leaks(text: str, secrets: Iterable[str]) -> list[str]:
 
 def assert_told_nothing(text: str, where: str) -> None:
     """Fail if what a process of the suite wrote holds one of its secrets, or anything of their kind."""
+    # The embedded default has no mail server: the log is where its user finds a link, in this one event.
+    text = "\n".join(line for line in text.splitlines() if "mail.written" not in line)
     found = leaks(text, (PASSWORD, SECRET)) + [match[0][:12] for match in KINDS.finditer(text)]
     assert not found, f"{where} tells {found}"
