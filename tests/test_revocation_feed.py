@@ -107,7 +107,8 @@ async def test_every_end_is_one_security_event_with_its_reason(pair: Pair, a: Cl
     assert (await b.refresh(ended.refresh_token)).status_code == 401
     written = pair.a.log() + pair.b.log() + ended.said
     (event,) = events(written, "session.ended", sid=ended.session_id)
-    (owner,) = await run_sql(pair.url, "SELECT user_id::text FROM refresh_tokens WHERE id = $1", ended.session_id)
+    trail = "SELECT user_id::text FROM audit_events WHERE session_id = $1 AND event = 'session.ended'"
+    (owner,) = await run_sql(pair.url, trail, ended.session_id)
     assert event["user_id"] == owner[0]
     assert event["reason"] == reason
     assert event.get("behind") == (3 if reason == "reuse" else None)

@@ -12,6 +12,7 @@ from auth_service.api.form_body import BODY, TokenParameter
 from auth_service.api.internal import internal_only
 from auth_service.api.openapi import problems
 from auth_service.api.schemas import EndedSessionSet, Introspection
+from auth_service.services.ended_document import Document
 from auth_service.services.tokens import ActiveToken
 from auth_service.settings import Settings
 
@@ -37,11 +38,15 @@ async def revocations(request: Request, services: ServicesDep, wait: Wait = 0) -
     With `?wait=30` and the ETag of the last answer in If-None-Match, the answer comes as soon as the set changes.
     """
     news = services.revocations
-    response = conditional(request, news.as_json(), "no-cache")
+    response = _answer(request, await news.document())
     if wait and response.status_code == status.HTTP_304_NOT_MODIFIED:
         await news.wait_for_more(wait)
-        response = conditional(request, news.as_json(), "no-cache")
+        response = _answer(request, await news.document())
     return response
+
+
+def _answer(request: Request, document: Document) -> Response:
+    return conditional(request, document.body, "no-cache", document.digest)
 
 
 @router.post(

@@ -1,7 +1,6 @@
 """Which sessions have ended: each process remembers those that a valid access token could still name."""
 
 import asyncio
-import json
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -13,6 +12,7 @@ import structlog
 from auth_service.errors import DatabaseUnavailable, Unavailable
 from auth_service.repositories.database import Database
 from auth_service.repositories.notifications import Notifications
+from auth_service.services.ended_document import Document, EndedDocument
 from auth_service.settings import RevocationSettings
 
 log = structlog.get_logger()
@@ -42,7 +42,7 @@ class Revocations:
         self._told_stale = False
         self._stopping = asyncio.Event()
         self._more = asyncio.Event()
-        self._json: bytes | None = None
+        self._document = EndedDocument(self._ended)
 
     def is_ended(self, session_id: UUID) -> bool:
         return session_id in self._ended
@@ -51,20 +51,21 @@ class Revocations:
     def remembered(self) -> int:
         return len(self._ended)
 
-    def as_json(self) -> bytes:
-        """The whole set in order, made once for each change of it.
+    async def document(self) -> Document:
+        """Return the whole set in order; under many changes after a fifth of a second.
 
         Raises:
             NewsTooOld: there may be more that are not known here.
         """
+        document = await self._document.get()
         if self.is_stale:
             raise NewsTooOld
-        if self._json is None:
-            self._json = json.dumps({"sids": [str(session_id) for session_id in sorted(self._ended)]}).encode()
-        return self._json
+        return document
 
     async def wait_for_more(self, seconds: float) -> None:
-        """Return when a session has ended, after `seconds`, or when `release()` is called."""
+        """Return when a session has ended that is not in the document, after `seconds`, or on `release()`."""
+        if self._document.is_outdated:
+            return
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._more.wait()
@@ -88,7 +89,7 @@ class Revocations:
         is_new = session_id not in self._ended
         self._ended[session_id] = time.monotonic() + self._remember
         if is_new:
-            self._json = None
+            self._document.is_outdated = True
             self.release()
 
     async def read(self) -> None:
@@ -115,7 +116,7 @@ class Revocations:
         for session_id in over:
             del self._ended[session_id]
         if over:
-            self._json = None
+            self._document.is_outdated = True
 
     async def follow(self) -> None:
         """Read again and again, and listen beside it, until `stop()` is called."""

@@ -57,6 +57,24 @@ async def test_an_unchanged_set_is_a_304_and_a_changed_one_has_another_etag(ada:
     assert changed.headers["etag"] != etag
 
 
+async def test_very_many_ends_are_told_together_and_none_is_missing(ada: Client) -> None:
+    loop, sessions = asyncio.get_running_loop(), [await ada.sign_in() for _ in range(30)]
+    started, answers, etag = loop.time(), 0, (await ada.get(FEED)).headers["etag"]
+    ends = asyncio.create_task(log_out_all(ada, sessions))
+    known: set[str] = set()
+    while len(known) < len(sessions):
+        answer = await ada.get(f"{FEED}?wait=10", headers={"If-None-Match": etag})
+        known, etag, answers = set(answer.json()["sids"]), answer.headers["etag"], answers + 1
+    await ends
+    assert known == {tokens["session_id"] for tokens in sessions}
+    assert answers <= 2 + (loop.time() - started) / 0.2
+
+
+async def log_out_all(client: Client, sessions: list[dict[str, Any]]) -> None:
+    for tokens in sessions:
+        await client.logout(tokens["refresh_token"])
+
+
 async def test_a_long_poll_is_woken_by_the_revocation_itself(ada: Client) -> None:
     tokens, empty = await ada.sign_in(), await ada.get(FEED)
     known = {"If-None-Match": empty.headers["etag"]}

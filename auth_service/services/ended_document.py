@@ -1,0 +1,43 @@
+"""The set of ended sessions as a document. A large one takes a tenth of a second to write, so not for each change."""
+
+import asyncio
+import hashlib
+import json
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from uuid import UUID
+
+WRITE_EVERY = 0.2  # seconds; whoever asks for what has just changed waits so long at most, and is then told all of it
+
+
+@dataclass(frozen=True)
+class Document:
+    body: bytes
+    digest: str
+
+
+class EndedDocument:
+    """Written when somebody asks after a change, and for all who wait. `sessions` is the set as it is at any time."""
+
+    def __init__(self, sessions: Iterable[UUID]) -> None:
+        self._sessions = sessions
+        self._written_at = float("-inf")
+        self.is_outdated = True
+
+    async def get(self) -> Document:
+        """Return the document as it is now, or as it was written since this was called."""
+        came = time.monotonic()
+        while self.is_outdated and self._written_at < came:
+            pause = self._written_at + WRITE_EVERY - time.monotonic()
+            if pause > 0:
+                await asyncio.sleep(pause)
+            else:
+                self._write()
+        return self._document
+
+    def _write(self) -> None:
+        body = json.dumps({"sids": sorted(map(str, self._sessions))}).encode()
+        self._document = Document(body, hashlib.sha256(body).hexdigest()[:32])
+        self._written_at = time.monotonic()
+        self.is_outdated = False
