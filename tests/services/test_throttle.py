@@ -12,6 +12,7 @@ from tests.conftest import MakeClient
 from tests.support.client import PASSWORD, Client
 from tests.support.polling import eventually
 from tests.support.problems import assert_problem
+from tests.support.sql import run_sql
 from tests.support.stored_attempts import ATTACKER, GATEWAY, WRONG, StoredAttempts, enter, guess
 
 DAY = 24 * 3600
@@ -163,6 +164,15 @@ async def test_a_login_that_was_never_checked_is_not_counted(make_client: MakeCl
     await eventually(is_settled)
     for tally in (("login", "nobody@example.com"), ("logins from", ATTACKER), ("logins",)):
         assert await stored.failures(*tally) == seen[401]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite-file"], indirect=True)
+async def test_a_login_that_cannot_be_noted_does_not_stay_undecided(make_client: MakeClient, database_url: str) -> None:
+    """There the login's time and the attempt's success have one fate, as behind PgBouncer."""
+    client = await make_client(throttle={"account_failures": 1}, hashing={"deadline": 1})
+    (await client.register("ada@example.com")).raise_for_status()
+    await run_sql(database_url, "CREATE TRIGGER broken BEFORE UPDATE ON users BEGIN UPDATE missing SET x = 1; END")
+    assert [(await client.login()).status_code for _ in range(3)] == [200] * 3
 
 
 async def test_a_guess_whose_process_died_counts_as_a_failure(make_client: MakeClient) -> None:
