@@ -52,7 +52,7 @@ def varies(answer: httpx.Response) -> bool:
 @pytest.mark.parametrize("origin", [PAGE, OTHER])
 async def test_a_listed_page_may_send_what_it_needs(listed: Client, origin: str) -> None:
     wanted = "authorization,content-type,idempotency-key,x-auth-cookie,x-request-id"
-    for method in ("GET", "POST", "DELETE"):
+    for method in ("GET", "POST", "PATCH", "DELETE"):
         answer = await preflight(listed, origin, method, wanted)
         assert answer.status_code == 200
         assert answer.headers["access-control-allow-origin"] == origin
