@@ -1,7 +1,7 @@
 """A pool of connections. Every wait in here has an end, and every failure becomes a `DatabaseUnavailable`."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from datetime import timedelta
 from typing import Any
@@ -29,7 +29,7 @@ class Pool:
         self._turn = asyncio.Lock() if in_memory else nullcontext()
         self._budget = settings.statement_timeout + MARGIN
         self._time_outs = 0
-        self._abandoned: set[asyncio.Task[None]] = set()
+        self._closing: set[asyncio.Task[None]] = set()
         if settings.is_postgresql and not settings.pgbouncer:
             self._explicit = self._engine.execution_options(isolation_level="READ COMMITTED")
             self._single = self._engine
@@ -65,14 +65,15 @@ class Pool:
     @asynccontextmanager
     async def _watched(self, connection: AsyncConnection, deadline: float) -> AsyncIterator[None]:
         """Give the connection back at the end, and hang up at the deadline."""
-        try:
-            async with hanging_up(connection, deadline) if self.is_postgresql else nullcontext():
+        async with hanging_up(connection, deadline) if self.is_postgresql else nullcontext():
+            try:
                 yield
-        except WrongServer:
-            await connection.invalidate()
-            raise
-        finally:
-            await connection.close()
+            except WrongServer:
+                await connection.invalidate()
+                raise
+            finally:
+                # To the end, also for a request that is cancelled right now.
+                await asyncio.shield(self._in_background(connection.close()))
 
     async def _check_out(self, engine: AsyncEngine, patience: float) -> AsyncConnection:
         """Wait for a connection no longer than `patience` seconds, whatever the driver is waiting for."""
@@ -104,9 +105,13 @@ class Pool:
             self.is_postgresql
         ):  # aiosqlite would not wait for its thread, which then speaks to a loop that may be closed
             connecting.cancel()
-        closing = asyncio.create_task(close())
-        self._abandoned.add(closing)
-        closing.add_done_callback(self._abandoned.discard)
+        self._in_background(close())
+
+    def _in_background(self, closing: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        task = asyncio.create_task(closing)
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+        return task
 
     def numbers(self) -> dict[str, int]:
         """The pool's size, how many connections are out, beyond the size, and how often nobody got one in time."""
@@ -117,8 +122,8 @@ class Pool:
 
     async def dispose(self) -> None:
         """Close every connection; those that are still being waited for are dropped."""
-        if self._abandoned:
-            await asyncio.wait(self._abandoned, timeout=1)
+        if self._closing:
+            await asyncio.wait(self._closing, timeout=1)
         await self._engine.dispose()
 
 
