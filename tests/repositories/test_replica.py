@@ -10,9 +10,12 @@ from typing import Any, cast
 import pytest
 from structlog.testing import capture_logs
 
-from auth_service.errors import NoSuchUser
+from auth_service.errors import DatabaseReadOnly, NoSuchUser
+from auth_service.repositories import migrator
 from auth_service.repositories.database import Database, Transaction, retried
+from auth_service.repositories.probe import Probe
 from auth_service.repositories.replica import Replica
+from auth_service.settings import DatabaseSettings
 from tests.repositories.conftest import MakeDatabase, query
 from tests.support.polling import eventually
 from tests.support.postgres import Cluster
@@ -25,7 +28,10 @@ LATE = 5.0
 @pytest.fixture(scope="module")
 def primary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with Cluster.create() as running:
-        running.execute("CREATE TABLE users (name text)")
+        head = migrator.head()
+        running.execute(
+            f"CREATE TABLE users (name text); CREATE TABLE alembic_version AS SELECT '{head}' AS version_num"
+        )
         yield running
 
 
@@ -170,6 +176,16 @@ async def test_a_replica_that_is_too_far_behind_is_not_read(
 
 async def is_lost(database: Database) -> bool:
     return await asked(database) == "primary"
+
+
+async def test_a_standby_that_should_be_the_primary_is_not_ready_and_says_why(
+    standby: Cluster, make_database: MakeDatabase
+) -> None:
+    settings = DatabaseSettings(DATABASE_URL=standby.url("postgres"), _env_file=None)
+    probe = Probe(settings, make_database(standby.url("postgres")))
+    with pytest.raises(DatabaseReadOnly):
+        await probe.check()
+    await probe.close()
 
 
 async def test_without_a_replica_a_read_is_a_lone_statement(primary: Cluster, make_database: MakeDatabase) -> None:
