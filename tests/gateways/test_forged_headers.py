@@ -15,7 +15,8 @@ IDENTITY = [
     "X-Auth-User", "x-auth-user", "X_Auth_User", "X-Auth_User", "X_AUTH-USER", "X-Auth-Session", "X_Auth_Session",
     "X-Auth-Role", "X_Auth_Role", "X-Auth-Email", "X-Auth-Request-User", "X-Forwarded-User", "X_Forwarded_User",
     "X-Remote-User", "X_Remote_User", "Remote-User", "Remote_User", "X-Internal-Token", "X_Internal_Token",
-    "X-Original-URL", "X-Rewrite-URL",
+    "X-Original-URL", "X-Rewrite-URL", *(f"X{sign}Auth{sign}User" for sign in ".~!#$%&'*+^`|"),
+    "X.Auth-Role", "X-Auth.User", "X.Forwarded.User", "Remote.User",
 ]  # fmt: skip
 ADDRESSES = [
     "X-Forwarded-For", "x-forwarded-for", "X_Forwarded_For", "X-Forwarded_For", "Forwarded", "X-Real-IP",
