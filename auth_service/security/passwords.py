@@ -19,7 +19,7 @@ FOREIGN_SCHEMES = [
     "bcrypt", "bcrypt_sha256", "django_bcrypt_sha256", "pbkdf2_sha1", "pbkdf2_sha256", "pbkdf2_sha512", "scrypt",
 ]  # fmt: skip
 # The library takes some of what is malformed for a mistake of the program.
-_MALFORMED = (ValueError, TypeError, AssertionError, NotImplementedError)
+_MALFORMED = (ValueError, TypeError)
 
 
 class Passwords:
