@@ -73,6 +73,13 @@ def programs() -> Path:
     return copied
 
 
+def with_trigrams() -> Path | None:
+    """Return the programs of Debian's newest PostgreSQL that has pg_trgm, which that of `programs` has not, if any."""
+    found = Path("/usr/share/postgresql").glob("*/extension/pg_trgm.control")
+    folders = [Path("/usr/lib/postgresql") / control.parts[-3] / "bin" for control in found]
+    return max((folder for folder in folders if (folder / "postgres").exists()), key=_version, default=None)
+
+
 def external(url: str) -> "Postgres":
     """Return the running server that `url` names (as TEST_DATABASE_URL does); it cannot be stopped or frozen."""
     return Postgres(url)
@@ -131,24 +138,28 @@ class Cluster(Postgres):
 
     role_prefix = "auth_"
 
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, folder: Path, port: int, binaries: Path | None = None) -> None:
         super().__init__(f"postgresql://postgres@127.0.0.1:{port}/postgres")
         self.port = port
         self._folder = folder
+        self._binaries = binaries
         self._log_file = folder / "log"
         self._postmaster: subprocess.Popen[bytes] | None = None
 
     @classmethod
-    def create(cls, port: int | None = None) -> Self:
-        """Make a new, empty, stopped cluster on `port` (a free one by default); raise PostgresError on failure."""
+    def create(cls, port: int | None = None, binaries: Path | None = None) -> Self:
+        """Make a new, empty, stopped cluster on `port` (a free one by default); raise PostgresError on failure.
+
+        `binaries` is the folder of another PostgreSQL, such as `with_trigrams()`; of that one a standby cannot be made.
+        """
         chosen = port or free_port()
         folder = new_folder("postgres")
         try:
-            _initdb(folder, chosen)
+            _initdb(folder, chosen, binaries or programs())
         except BaseException:
             shutil.rmtree(folder)
             raise
-        return cls(folder, chosen)
+        return cls(folder, chosen, binaries)
 
     def standby(self, delay: float = 0) -> Self:
         """Make a new, stopped cluster that follows this running one as "standby", and shows it `delay` seconds late.
@@ -289,7 +300,7 @@ class Cluster(Postgres):
     def _spawn(self) -> subprocess.Popen[bytes]:
         with self._log_file.open("ab") as log:
             return subprocess.Popen(
-                [programs() / "postgres", "-D", self._folder / "data"],
+                [(self._binaries or programs()) / "postgres", "-D", self._folder / "data"],
                 env=_environment(),
                 cwd=self._folder,
                 stdin=subprocess.DEVNULL,
@@ -364,11 +375,14 @@ def _copy(installed: Path) -> Path:
     return target / package.name / installed.parent.name / installed.name
 
 
-def _initdb(folder: Path, port: int) -> None:
+def _initdb(folder: Path, port: int, binaries: Path) -> None:
     identity = ("-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C")
-    haste = ("--no-sync", "--no-instructions", "--no-data-checksums")
-    settings = [f"--set={setting}" for setting in (*_SETTINGS, f"port={port}", f"unix_socket_directories={folder}")]
-    _run("initdb", "-D", str(folder / "data"), *identity, *haste, *settings, cwd=folder, **unprivileged())
+    without_checksums = ("--no-data-checksums",) if _version(binaries) >= (18,) else ()
+    haste = ("--no-sync", "--no-instructions", *without_checksums)
+    _run(str(binaries / "initdb"), "-D", str(folder / "data"), *identity, *haste, cwd=folder, **unprivileged())
+    settings = (*_SETTINGS, f"port={port}", f"unix_socket_directories={folder}")
+    with (folder / "data" / "postgresql.conf").open("a", encoding="utf-8") as file:
+        file.write("\n".join("{}='{}'".format(*setting.split("=")) for setting in settings) + "\n")
 
 
 def _run(program: str, *arguments: str, cwd: Path, stdin: str = "", **popen: Any) -> str:
