@@ -38,6 +38,11 @@ def canonical_username(username: str) -> str:
     return _canonical(name)
 
 
+def canonical_fragment(text: str) -> str:
+    """Return the form in which a part of an address or a username stands in those: NFC, case-folded."""
+    return _canonical(text)
+
+
 def canonical_password(password: str) -> str:
     """NFC, and nothing else: no case folding, no trimming, no compatibility forms (NIST SP 800-63B-4, 3.1.1.2)."""
     return unicodedata.normalize("NFC", password)

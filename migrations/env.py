@@ -30,8 +30,12 @@ def configure(**where: Any) -> None:
 
 
 def is_ours(name: str | None, kind: str, _parents: Any) -> bool:
-    """Leave the partitions of the trail to the clean-up, which makes and drops them."""
-    return not (kind == "table" and (name or "").startswith("audit_events_"))
+    """Leave the partitions of the trail to the clean-up, and the indexes of pg_trgm to those who have it."""
+    name = name or ""
+    return not (
+        (kind == "table" and name.startswith("audit_events_"))
+        or (kind == "index" and name.startswith("ix_users_") and name.endswith("_trigrams"))
+    )
 
 
 def remember(*, step: Any, **_context: Any) -> None:

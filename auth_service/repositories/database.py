@@ -23,6 +23,7 @@ from auth_service.repositories.refresh_tokens import RefreshTokens
 from auth_service.repositories.replica import Replica
 from auth_service.repositories.signing_keys import SigningKeys
 from auth_service.repositories.throttles import Throttles
+from auth_service.repositories.user_search import UserSearch
 from auth_service.repositories.user_sessions import UserSessions
 from auth_service.repositories.users import Users
 from auth_service.settings import DatabaseSettings
@@ -47,6 +48,7 @@ class Transaction:
         self.audit_trail = AuditTrail(connection)
         self.users = Users(connection, self.audit)
         self.refresh_tokens = RefreshTokens(connection, self.audit)
+        self.user_search = UserSearch(connection)
         self.user_sessions = UserSessions(connection, self.audit)
         self.ended_sessions = EndedSessions(connection)
         self.expired_sessions = ExpiredSessions(connection)
@@ -85,6 +87,7 @@ class Reading:
 
     def __init__(self, connection: AsyncConnection) -> None:
         self.connection = connection
+        self.user_search = UserSearch(connection)
 
 
 class Database:
