@@ -5,6 +5,7 @@ from fastapi import Depends, FastAPI
 from auth_service import __version__, logs
 from auth_service.api import (
     accounts,
+    admin,
     health,
     inside,
     metrics,
@@ -44,9 +45,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.services = service.services
-    routers = [
-        module.router for module in (accounts, own_account, sessions, own_sessions, well_known, health, inside, metrics)
-    ]
+    public = (accounts, own_account, sessions, own_sessions, well_known)
+    routers = [module.router for module in (*public, health, inside, admin, metrics)]
     for router in routers:
         app.include_router(router, dependencies=[Depends(note_origin)])
     openapi.install(app, serve=settings.serves_docs, more_paths=verify.describe())

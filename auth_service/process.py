@@ -26,10 +26,12 @@ from auth_service.security.keys import SecretKeys
 from auth_service.security.passwords import Passwords
 from auth_service.security.refresh_tokens import RefreshTokens
 from auth_service.services.accounts import Accounts
+from auth_service.services.administration import Administration
 from auth_service.services.audit import Audit
 from auth_service.services.bearers import Bearers
 from auth_service.services.cleanup import Cleanup
 from auth_service.services.credentials import Credentials
+from auth_service.services.directory import Directory
 from auth_service.services.hashing import HashingLane
 from auth_service.services.health import Health
 from auth_service.services.key_lifecycle import KeyLifecycle
@@ -128,6 +130,7 @@ class Service:
                 post=self._post,
                 conceal=conceal,
             ),
+            administration=Administration(database, revocations, self._post),
             bearers=bearers,
             credentials=Credentials(
                 database=database,
@@ -139,6 +142,7 @@ class Service:
                 post=self._post,
             ),
             own_account=OwnAccount(database, revocations, proof, rules),
+            directory=Directory(database, rules),
             own_sessions=own_sessions,
             revocations=revocations,
             sessions=sessions,

@@ -18,9 +18,11 @@ from auth_service.errors import InvalidInput, MissingAccessToken
 from auth_service.models import ORIGIN, Origin
 from auth_service.repositories.database import Database
 from auth_service.services.accounts import Accounts
+from auth_service.services.administration import Administration
 from auth_service.services.bearers import Bearer, Bearers
 from auth_service.services.cleanup import Cleanup
 from auth_service.services.credentials import Credentials
+from auth_service.services.directory import Directory
 from auth_service.services.hashing import HashingLane
 from auth_service.services.health import Health
 from auth_service.services.own_account import OwnAccount
@@ -45,6 +47,8 @@ class Services:
 
     settings: Settings
     accounts: Accounts
+    administration: Administration
+    directory: Directory
     bearers: Bearers
     credentials: Credentials
     sessions: Sessions

@@ -12,19 +12,19 @@ MAX_EMAIL = 320
 MAX_USERNAME = 64
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     if "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text):
         raise ValueError("Must not hold NUL or half a surrogate pair.")
     return text
 
 
 def _clean_secret(secret: SecretStr) -> SecretStr:
-    _clean(secret.get_secret_value())
+    clean(secret.get_secret_value())
     return secret
 
 
-Email = Annotated[str, Field(min_length=3, max_length=MAX_EMAIL, examples=["ada@example.com"]), AfterValidator(_clean)]
-Username = Annotated[str, Field(min_length=1, max_length=MAX_USERNAME, examples=["ada"]), AfterValidator(_clean)]
+Email = Annotated[str, Field(min_length=3, max_length=MAX_EMAIL, examples=["ada@example.com"]), AfterValidator(clean)]
+Username = Annotated[str, Field(min_length=1, max_length=MAX_USERNAME, examples=["ada"]), AfterValidator(clean)]
 Password = Annotated[
     SecretStr,
     Field(min_length=1, max_length=MAX_PASSWORD, examples=["correct horse battery staple"]),

@@ -25,6 +25,7 @@ class SecurityEvent(StrEnum):
     LOGIN_FAILED = "login.failed"
     THROTTLE_BLOCKED = "throttle.blocked"
     PASSWORD_CHANGED = "password.changed"  # noqa: S105  # an event, not a password
+    PASSWORD_RESET_STARTED = "password.reset_started"  # noqa: S105
     PASSWORD_CHANGE_REFUSED = "password.change_refused"  # noqa: S105
     SESSION_ENDED = "session.ended"
     KEY_PUBLISHED = "signing_key.published"

@@ -43,14 +43,20 @@ class Users:
         now = time_of(self._connection)
         return User(**values).model_dump(exclude={"created_at", "updated_at"}) | {"created_at": now, "updated_at": now}
 
-    async def find(self, user_id: UUID) -> User | None:
-        return await self._find(USERS.c.id == user_id)
-
     async def find_by_email(self, email_canonical: str) -> User | None:
         return await self._find(USERS.c.email_canonical == email_canonical)
 
     async def find_by_username(self, username_canonical: str) -> User | None:
         return await self._find(USERS.c.username_canonical == username_canonical)
+
+    async def find(self, whose: UUID | str) -> User | None:
+        """The user of an id or of a canonical e-mail address."""
+        return await self._find(_is(whose))
+
+    async def hold(self, user_id: UUID) -> bool:
+        """Keep an account from being deleted until the transaction ends; False if it is gone."""
+        held = select(USERS.c.id).where(USERS.c.id == user_id).with_for_update(read=True, key_share=True)
+        return (await self._connection.execute(held)).one_or_none() is not None
 
     async def find_by_session(self, user_id: UUID, session_id: UUID) -> User | None:
         """The user, if this session of theirs is alive."""
@@ -91,10 +97,17 @@ class Users:
         return _user(rows[0]) if rows else None
 
     async def set_role(self, user_id: UUID, role: Role) -> bool:
-        """Change what somebody may do; False if that changes nothing, or nobody, or takes the last administrator."""
+        """Change what somebody may do, and raise the credential epoch: a login under way has read the old role.
+
+        False if that changes nothing, or nobody, or takes the last administrator.
+        """
         statement = (
             update(USERS)
-            .values(role=role, updated_at=time_of(self._connection))
+            .values(
+                role=role,
+                credential_epoch=USERS.c.credential_epoch + 1,
+                updated_at=time_of(self._connection),
+            )
             .where(USERS.c.id == user_id, USERS.c.role != role)
             .returning(USERS.c.id)
         )
@@ -118,8 +131,8 @@ class Users:
         statement = delete(USERS).where(USERS.c.id == user_id).returning(USERS.c.id)
         await self._audit.execute(statement, SecurityEvent.ACCOUNT_DELETED, user="id")
 
-    async def set_active(self, email_canonical: str, *, active: bool) -> UUID | None:
-        """Enable or disable an account and raise its credential epoch.
+    async def set_active(self, whose: UUID | str, *, active: bool) -> UUID | None:
+        """Enable or disable the account of an id or a canonical address, and raise its credential epoch.
 
         None if that changes nothing, or nobody, or takes the last administrator.
         """
@@ -130,7 +143,7 @@ class Users:
                 credential_epoch=USERS.c.credential_epoch + 1,
                 updated_at=time_of(self._connection),
             )
-            .where(USERS.c.email_canonical == email_canonical, USERS.c.is_active.is_not(active))
+            .where(_is(whose), USERS.c.is_active.is_not(active))
             .returning(USERS.c.id)
         )
         if not active:
@@ -171,6 +184,10 @@ class Users:
     async def _find(self, *conditions: Any) -> User | None:
         row = (await self._connection.execute(select(USERS).where(*conditions))).one_or_none()
         return _user(row) if row else None
+
+
+def _is(whose: UUID | str) -> ColumnElement[bool]:
+    return USERS.c.email_canonical == whose if isinstance(whose, str) else USERS.c.id == whose
 
 
 def _user(row: Row[Any]) -> User:

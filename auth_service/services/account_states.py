@@ -40,15 +40,18 @@ class AccountStates:
             NoSuchUser: nobody has this address.
             LastAdmin: nobody would be left to look after accounts.
         """
-        return len(await self._set_active(canonical_email(email), active=active))
+        return len(await self.set_active_of(canonical_email(email), active=active))
 
     @retried
-    async def _set_active(self, email_canonical: str, *, active: bool) -> Sequence[UUID]:
-        """The epoch rises both ways, so that no session from before ever comes back."""
+    async def set_active_of(self, whose: UUID | str, *, active: bool) -> Sequence[UUID]:
+        """The same for a user's id or a canonical address; return which sessions ended with it.
+
+        The epoch rises both ways, so that no session from before ever comes back.
+        """
         async with self._database.transaction() as tx:
-            user_id = await tx.users.set_active(email_canonical, active=active)
+            user_id = await tx.users.set_active(whose, active=active)
             if user_id is None:
-                user = await tx.users.find_by_email(email_canonical)
+                user = await tx.users.find(whose)
                 if user is None:
                     raise NoSuchUser
                 if user.is_active is not active:

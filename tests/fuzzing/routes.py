@@ -27,8 +27,8 @@ def parameters(label: str) -> list[str]:
 
 def path(label: str, text: str = "0") -> str:
     """A path of the operation, with this text for its parameter."""
-    template = label.partition(" ")[2]
-    return template.partition("{")[0] + text if "{" in template else template
+    before, parameter, rest = label.partition(" ")[2].partition("{")
+    return before + text + rest.partition("}")[2] if parameter else before
 
 
 def good_fields(label: str) -> dict[str, str]:
