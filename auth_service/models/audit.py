@@ -21,11 +21,14 @@ class SecurityEvent(StrEnum):
     ACCOUNT_EXPORTED = "account.exported"
     ACCOUNT_DELETED = "account.deleted"
     ACCOUNT_DELETE_REFUSED = "account.delete_refused"
+    ACCOUNTS_IMPORTED = "accounts.imported"
+    ACCOUNTS_EXPORTED = "accounts.exported"
     LOGIN_SUCCEEDED = "login.succeeded"
     LOGIN_FAILED = "login.failed"
     THROTTLE_BLOCKED = "throttle.blocked"
     PASSWORD_CHANGED = "password.changed"  # noqa: S105  # an event, not a password
     PASSWORD_RESET_STARTED = "password.reset_started"  # noqa: S105
+    PASSWORD_REHASHED = "password.rehashed"  # noqa: S105
     PASSWORD_CHANGE_REFUSED = "password.change_refused"  # noqa: S105
     SESSION_ENDED = "session.ended"
     KEY_PUBLISHED = "signing_key.published"

@@ -16,6 +16,7 @@ from auth_service.repositories.clock import time_of
 from auth_service.repositories.ended_sessions import EndedSessions
 from auth_service.repositories.expired_sessions import ExpiredSessions
 from auth_service.repositories.faults import TransactionConflict
+from auth_service.repositories.hash_census import HashCensus
 from auth_service.repositories.link_tokens import LinkTokens
 from auth_service.repositories.outbox import Outbox
 from auth_service.repositories.pool import Pool
@@ -23,6 +24,7 @@ from auth_service.repositories.refresh_tokens import RefreshTokens
 from auth_service.repositories.replica import Replica
 from auth_service.repositories.signing_keys import SigningKeys
 from auth_service.repositories.throttles import Throttles
+from auth_service.repositories.user_imports import UserImports
 from auth_service.repositories.user_search import UserSearch
 from auth_service.repositories.user_sessions import UserSessions
 from auth_service.repositories.users import Users
@@ -49,6 +51,8 @@ class Transaction:
         self.users = Users(connection, self.audit)
         self.refresh_tokens = RefreshTokens(connection, self.audit)
         self.user_search = UserSearch(connection)
+        self.hash_census = HashCensus(connection)
+        self.user_imports = UserImports(connection)
         self.user_sessions = UserSessions(connection, self.audit)
         self.ended_sessions = EndedSessions(connection)
         self.expired_sessions = ExpiredSessions(connection)

@@ -49,6 +49,9 @@ VERDICTS: dict[str, type[DatabaseUnavailable]] = {
     "XX": DatabaseUnavailable,  # the server's internal error, such as a corrupt page
 }
 
+# Data exceptions, constraints, check options of views, and what a trigger of the operator's own raises.
+ROW_FAULTS = ("22", "23", "44", "P0001")
+
 
 @contextmanager
 def domain_errors() -> Iterator[None]:
@@ -86,6 +89,15 @@ def _verdict_of(error: DBAPIError) -> DatabaseUnavailable | None:
     if type(error.orig) is sqlite3.DatabaseError or error.connection_invalidated or _is_client_side(error):
         return DatabaseUnavailable()
     return None
+
+
+def fault_of_row(error: DBAPIError) -> str | None:
+    """Return the name of an error that the values of a row are to blame for, and None if it is of any other kind."""
+    sqlstate = getattr(error.orig, "sqlstate", None)
+    if sqlstate:
+        return f"SQLSTATE {sqlstate}" if sqlstate.startswith(ROW_FAULTS) else None
+    cause = error.orig.__cause__ if error.orig and error.orig.__cause__ else error.orig
+    return str(cause.sqlite_errorname) if isinstance(cause, sqlite3.IntegrityError) else None
 
 
 def _is_client_side(error: DBAPIError) -> bool:

@@ -166,11 +166,14 @@ class Users:
             .values(**values)
             .where(USERS.c.id.in_(unlocked), USERS.c.hashed_password == user.hashed_password)
         )
-        if beside is not None and self._connection.dialect.name == "postgresql":
+        if beside is not None and self._connection.dialect.name == "postgresql" and not replacement_hash:
             statement = statement.add_cte(beside.cte("beside"))
         elif beside is not None:
             await self._connection.execute(beside)
-        await self._connection.execute(statement)
+        if replacement_hash:
+            await self._audit.execute(statement.returning(USERS.c.id), SecurityEvent.PASSWORD_REHASHED, user="id")
+        else:
+            await self._connection.execute(statement)
 
     def _alive(self, session_id: UUID) -> ColumnElement[bool]:
         session = REFRESH_TOKENS.c

@@ -1,0 +1,17 @@
+"""`auth-service users`: accounts, looked after by hand."""
+
+import click
+
+from auth_service.cli.users.accounts import create, delete, disable, enable, set_role
+from auth_service.cli.users.hashes import hashes
+from auth_service.cli.users.transfer import export_users, import_users
+from auth_service.cli.users.views import list_users, show
+
+
+@click.group()
+def users() -> None:
+    """Look after accounts."""
+
+
+for command in (create, list_users, show, disable, enable, delete, set_role, import_users, export_users, hashes):
+    users.add_command(command)

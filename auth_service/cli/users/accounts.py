@@ -1,0 +1,113 @@
+"""`auth-service users create`, `disable`, `enable`, `set-role` and `delete`: one account at a time."""
+
+import sys
+from collections.abc import Callable, Coroutine
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import click
+
+from auth_service.cli.common import run_with_database
+from auth_service.errors import InvalidPassword
+from auth_service.models import Role, User
+from auth_service.repositories.database import Database
+from auth_service.repositories.notifications import Notifications
+from auth_service.security.passwords import Passwords
+from auth_service.services.account_states import AccountStates
+from auth_service.services.administration import Administration
+from auth_service.services.operators import Operators, hash_chosen
+from auth_service.services.password_policy import PasswordPolicy
+from auth_service.services.post import Post
+from auth_service.services.revocations import Revocations
+from auth_service.settings import Settings
+
+Result = TypeVar("Result")
+
+whose = click.argument("account", metavar="EMAIL|USERNAME|ID")
+ROLES = click.Choice([role.value for role in Role])
+
+
+@click.command()
+@click.argument("email")
+@click.option("--username", help="A name to sign in with, beside the address.")
+@click.option("--role", type=ROLES, default=Role.USER.value, show_default=True, help="What the account may do.")
+@click.option("--verified", is_flag=True, help="The address is known to be its owner's.")
+@click.option("--password-stdin", "from_stdin", is_flag=True, help="Read the password from the first line of input.")
+@click.option("--no-password", is_flag=True, help="Nobody can sign in until the owner resets it by mail.")
+def create(email: str, username: str | None, role: str, *, verified: bool, from_stdin: bool, no_password: bool) -> None:
+    """Create an account for EMAIL, with a password that is asked for twice. The first administrator begins here."""
+    if no_password and from_stdin:
+        raise click.UsageError("--password-stdin and --no-password exclude each other.")
+    password = None if no_password else _password(from_stdin=from_stdin)
+
+    async def run(database: Database, settings: Settings) -> User:
+        policy = PasswordPolicy(settings.password, settings.base_url)
+        try:
+            hashed = await hash_chosen(password, (email, username), policy, Passwords(settings.password))
+        except InvalidPassword as refused:
+            raise click.ClickException(refused.detail) from None
+        return await Operators(database).create(email, username, hashed, Role(role), is_verified=verified)
+
+    click.echo(f"created: {run_with_database(run, tell=True).id}")
+
+
+@click.command()
+@whose
+def disable(account: str) -> None:
+    """Disable an account. Its sessions end for good, also if it is enabled again."""
+    click.echo(f"disabled; {_set_active(account, active=False)} sessions ended")
+
+
+@click.command()
+@whose
+def enable(account: str) -> None:
+    """Let the owner of a disabled account sign in again."""
+    _set_active(account, active=True)
+    click.echo("enabled")
+
+
+@click.command("set-role")
+@whose
+@click.argument("role", type=ROLES)
+def set_role(account: str, role: str) -> None:
+    """Make an account an administrator's, or nobody special's. Its sessions end, because tokens tell the role."""
+    _administer(account, lambda administration, user: administration.set_role(user.id, Role(role)))
+    click.echo(f"role: {role}")
+
+
+@click.command()
+@whose
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def delete(account: str, *, yes: bool) -> None:
+    """Delete an account for good, with its sessions. The trail of its security events stays."""
+    if not yes:
+        click.confirm(f"Delete {account} for good?", abort=True, err=True)
+    _administer(account, lambda administration, user: administration.delete(user.id))
+    click.echo("deleted")
+
+
+def _password(*, from_stdin: bool) -> str:
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\r\n")
+    if not sys.stdin.isatty():
+        raise click.UsageError("There is no terminal to ask for a password: --password-stdin or --no-password?")
+    password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    return password
+
+
+def _set_active(account: str, *, active: bool) -> int:
+    async def run(database: Database, _settings: Settings) -> int:
+        user = await Operators(database).find(account)
+        return len(await AccountStates(database).set_active_of(user.id, active=active))
+
+    return run_with_database(run, tell=True)
+
+
+def _administer(account: str, work: Callable[[Administration, User], Coroutine[Any, Any, Result]]) -> Result:
+    async def run(database: Database, settings: Settings) -> Result:
+        # What this process knows of ended sessions ends with it; those that serve hear of them from the database.
+        revocations = Revocations(database, Notifications(settings.database), settings.revocations, timedelta(0))
+        user = await Operators(database).find(account)
+        return await work(Administration(database, revocations, Post(is_configured=False)), user)
+
+    return run_with_database(run, tell=True)

@@ -1,0 +1,97 @@
+"""`auth-service users list` and `show`: accounts, looked at."""
+
+import json
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Any
+
+import click
+
+from auth_service.cli.common import run_with_database
+from auth_service.cli.users.accounts import whose
+from auth_service.logs import escaped
+from auth_service.models import RefreshToken, SessionRules, User
+from auth_service.repositories.database import Database
+from auth_service.repositories.user_search import UserFilter
+from auth_service.services.directory import Directory
+from auth_service.services.operators import Operators
+from auth_service.settings import Settings
+
+PAGE = 1000
+STATES: dict[str, dict[str, bool]] = {
+    "active": {"is_active": True}, "disabled": {"is_active": False},
+    "verified": {"is_verified": True}, "unverified": {"is_verified": False},
+}  # fmt: skip
+ACCOUNT = ("id", "email", "username", "role", "is_active", "is_verified", "created_at", "updated_at", "last_login_at")
+SESSION = ("id", "created_at", "last_used_at", "expires_at", "user_agent", "ip")
+
+
+@click.command("list")
+@click.option("--role", help="Only accounts with this role.")
+@click.option("--state", type=click.Choice(list(STATES)), help="Only those in this state.")
+@click.option("--search", "fragment", metavar="TEXT", help="Only those with this in their address or username.")
+@click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 10_000_000), help="At most so many.")
+@click.option("--json", "as_json", is_flag=True, help="Print each account as one line of JSON.")
+def list_users(role: str | None, state: str | None, fragment: str | None, limit: int, *, as_json: bool) -> None:
+    """Show accounts, the newest first."""
+    wanted = UserFilter(role=role, fragment=fragment, **STATES.get(state or "", {}))  # type: ignore[arg-type]
+
+    async def run(database: Database, settings: Settings) -> None:
+        async for user in _read(_directory(database, settings), wanted, limit):
+            told = _told(user, ACCOUNT)
+            click.echo(json.dumps(told) if as_json else escaped("  ".join(_cell(value) for value in told.values())))
+
+    run_with_database(run)
+
+
+@click.command()
+@whose
+@click.option("--json", "as_json", is_flag=True, help="Print the account as one JSON document.")
+def show(account: str, *, as_json: bool) -> None:
+    """Show an account and its live sessions."""
+
+    async def run(database: Database, settings: Settings) -> User:
+        user = await Operators(database).find(account)
+        return await _directory(database, settings).show(user.id, ended_too=False)
+
+    user = run_with_database(run)
+    sessions = [_told(session, SESSION) for session in user.sessions]
+    if as_json:
+        click.echo(json.dumps({**_told(user, ACCOUNT), "sessions": sessions}, indent=2))
+        return
+    for name, value in _told(user, ACCOUNT).items():
+        click.echo(escaped(f"{name}: {_cell(value)}"))
+    for session in sessions:
+        click.echo(escaped("session: " + "  ".join(_cell(value) for value in session.values())))
+
+
+def _directory(database: Database, settings: Settings) -> Directory:
+    tokens = settings.tokens
+    lives = (tokens.refresh_idle_lifetime, tokens.refresh_absolute_lifetime)
+    return Directory(database, SessionRules(tokens.refresh_grace, *lives, settings.sessions.max_per_user))
+
+
+async def _read(directory: Directory, wanted: UserFilter, limit: int) -> AsyncIterator[User]:
+    """Yield up to `limit` users; no connection is held between two pages of them."""
+    page = await directory.page(wanted, 1, min(limit, PAGE))
+    while True:
+        for user in page.users:
+            yield user
+        limit -= len(page.users)
+        if page.is_last or limit <= 0:
+            return
+        last = page.users[-1]
+        page = await directory.go_on(wanted, (last.created_at, last.id), min(limit, PAGE))
+
+
+def _told(row: User | RefreshToken, names: tuple[str, ...]) -> dict[str, Any]:
+    found = {name: getattr(row, name) for name in names}
+    return {name: value if isinstance(value, bool | None) else _text(value) for name, value in found.items()}
+
+
+def _text(value: Any) -> str:
+    return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else str(value)
+
+
+def _cell(value: str | bool | None) -> str:
+    return "-" if value is None else str(value).lower() if isinstance(value, bool) else value

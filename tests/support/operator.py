@@ -1,0 +1,42 @@
+"""The command line in this process, for the many tests of it that need no process of their own."""
+
+import logging
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from auth_service.cli import main
+from tests.conftest import environment
+from tests.support import canaries
+
+
+class Operator:
+    """Runs `auth-service WORDS` on one database, from a folder of its own."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self.url = url
+        self.folder = folder
+
+    def run(self, *words: str, code: int = 0, given: str | bytes | None = None) -> Result:
+        """Return what a command printed, with `given` on its standard input; fails if its exit code is another.
+
+        Nothing that it prints may hold a secret of the suite, unless it was asked for.
+        """
+        root = logging.getLogger()
+        before, level = root.handlers[:], root.level
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(self.folder)
+            done = CliRunner().invoke(main, words, input=given, env=environment(self.url))
+        root.handlers[:] = before
+        root.setLevel(level)
+        assert done.exit_code == code, done.output + repr(done.exception)
+        if "--with-hashes" not in words:
+            canaries.assert_told_nothing(done.output, f"`auth-service {words}`")
+        return done
+
+    def write(self, name: str, text: str | bytes) -> str:
+        """Write a file in the folder and return its path."""
+        path = self.folder / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return str(path)
