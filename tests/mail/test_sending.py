@@ -211,10 +211,19 @@ async def test_a_tarpit_holds_up_no_answer_no_connection_and_not_the_end_of_the_
         await client.sign_in("ada0@example.com")
 
 
+async def take_a_while_for_each_step(writer: asyncio.StreamWriter) -> None:
+    """Answer every command, each within the time, and all of them together not."""
+    for code in (220, 250, 250, 250, 354, 250):
+        await asyncio.sleep(0.3)
+        writer.write(b"%d go on\r\n" % code)
+        await writer.drain()
+
+
+@pytest.mark.parametrize("answer", [drip, take_a_while_for_each_step])
 @on_postgresql
-async def test_a_tarpit_is_left_after_the_time_that_a_mail_may_take(make_client: MakeClient) -> None:
-    async with tarpit(drip) as port:
-        client = await make_client(mail=PLAIN | {"port": port, "timeout": 0.3})
+async def test_a_tarpit_is_left_after_the_time_that_a_mail_may_take(answer: Any, make_client: MakeClient) -> None:
+    async with tarpit(answer) as port:
+        client = await make_client(mail=PLAIN | {"port": port, "timeout": 0.5})
         await client.register("ada@example.com")
         await eventually(was_tried, client, 2, seconds=20)
 
