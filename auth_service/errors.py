@@ -6,6 +6,7 @@
     ├── AccountExists
     ├── LastAdmin
     ├── InvalidCredentials
+    ├── InvalidLink
     ├── InvalidRefreshToken
     ├── MissingAccessToken
     ├── InvalidAccessToken
@@ -78,6 +79,11 @@ class LastAdmin(Refused):
 class InvalidCredentials(Refused):
     code = "invalid-credentials"
     detail = "The account or the password is wrong."
+
+
+class InvalidLink(Refused):
+    code = "invalid-link"
+    detail = "The link is not valid: it was used, has expired, or a newer one has taken its place."
 
 
 class InvalidRefreshToken(Refused):

@@ -10,17 +10,19 @@ from auth_service.errors import InvalidInput
 _USERNAME = re.compile(r"[^\W_][\w.\-]{0,63}")
 
 
-def canonical_email(email: str) -> str:
+def canonical_email(email: str, field: str = "email") -> str:
     """Return the form under which an e-mail address is unique: NFC, trimmed, case-folded, ASCII domain (IDNA).
+
+    `field` is the one of the request that a refusal names.
 
     Raises:
         InvalidInput: not an address, or one that could be mistaken for another person's (Unicode TR36, 2.1).
     """
-    _refuse_lookalikes("email", email)
+    _refuse_lookalikes(field, email)
     try:
         found = validate_email(email.strip(), check_deliverability=False, globally_deliverable=False)
     except (EmailNotValidError, ValueError):
-        raise InvalidInput("email", "Must be an e-mail address, such as name@host.example.") from None
+        raise InvalidInput(field, "Must be an e-mail address, such as name@host.example.") from None
     return f"{_canonical(found.local_part)}@{found.ascii_domain.lower()}"
 
 

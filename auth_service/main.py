@@ -8,10 +8,12 @@ from auth_service.api import (
     admin,
     health,
     inside,
+    links,
     metrics,
     openapi,
     own_account,
     own_sessions,
+    pages,
     problems,
     sessions,
     verify,
@@ -45,7 +47,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.services = service.services
-    public = (accounts, own_account, sessions, own_sessions, well_known)
+    public = (accounts, links, pages, own_account, sessions, own_sessions, well_known)
     routers = [module.router for module in (*public, health, inside, admin, metrics)]
     for router in routers:
         app.include_router(router, dependencies=[Depends(note_origin)])

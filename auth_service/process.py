@@ -32,11 +32,13 @@ from auth_service.services.bearers import Bearers
 from auth_service.services.cleanup import Cleanup
 from auth_service.services.credentials import Credentials
 from auth_service.services.directory import Directory
+from auth_service.services.email_change import EmailChange
 from auth_service.services.hashing import HashingLane
 from auth_service.services.health import Health
 from auth_service.services.key_lifecycle import KeyLifecycle
 from auth_service.services.lane_size import lane_size
 from auth_service.services.link_minting import LinkMinting
+from auth_service.services.links import Links
 from auth_service.services.own_account import OwnAccount
 from auth_service.services.own_sessions import OwnSessions
 from auth_service.services.password_check import PasswordCheck
@@ -143,6 +145,22 @@ class Service:
             ),
             own_account=OwnAccount(database, revocations, proof, rules),
             directory=Directory(database, rules),
+            email_change=EmailChange(
+                database=database,
+                proof=proof,
+                throttle=throttle,
+                post=self._post,
+                conceals=conceal,
+            ),
+            links=Links(
+                database=database,
+                revocations=revocations,
+                passwords=passwords,
+                lane=lane,
+                policy=policy,
+                throttle=throttle,
+                post=self._post,
+            ),
             own_sessions=own_sessions,
             revocations=revocations,
             sessions=sessions,

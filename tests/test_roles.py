@@ -34,6 +34,7 @@ DENIED_TO_THE_SERVICE = [
 DENIED_TO_THE_CLEAN_UP = [
     "SELECT id FROM users", "SELECT hashed_password FROM users", "UPDATE users SET is_active = true",
     "DELETE FROM users", "SELECT * FROM outgoing_mails", "SELECT token_hash FROM link_tokens",
+    "UPDATE link_tokens SET expires_at = now() + interval '1 year'", "UPDATE link_tokens SET used_at = NULL",
     "INSERT INTO users (id) VALUES (gen_random_uuid())", "SELECT * FROM signing_keys", "DELETE FROM signing_keys",
     "SELECT secret_hash FROM refresh_tokens", "SELECT user_id FROM refresh_tokens", "SELECT ip FROM refresh_tokens",
     "UPDATE refresh_tokens SET expires_at = now() + interval '1 year'", "UPDATE refresh_tokens SET revoked_at = NULL",

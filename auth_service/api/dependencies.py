@@ -23,8 +23,10 @@ from auth_service.services.bearers import Bearer, Bearers
 from auth_service.services.cleanup import Cleanup
 from auth_service.services.credentials import Credentials
 from auth_service.services.directory import Directory
+from auth_service.services.email_change import EmailChange
 from auth_service.services.hashing import HashingLane
 from auth_service.services.health import Health
+from auth_service.services.links import Links
 from auth_service.services.own_account import OwnAccount
 from auth_service.services.own_sessions import OwnSessions
 from auth_service.services.post import Post
@@ -51,6 +53,8 @@ class Services:
     directory: Directory
     bearers: Bearers
     credentials: Credentials
+    email_change: EmailChange
+    links: Links
     sessions: Sessions
     own_account: OwnAccount
     own_sessions: OwnSessions

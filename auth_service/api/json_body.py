@@ -15,7 +15,7 @@ from auth_service.errors import InvalidInput
 from auth_service.services.hashing import departure
 
 # Refused at the door when no password could be hashed in time: to read and parse a flood first would double its cost.
-HASHING = frozenset({"/auth/login", "/auth/register", "/auth/me/password"})
+HASHING = frozenset({"/auth/login", "/auth/register", "/auth/me/password", "/auth/me/email", "/auth/reset-password"})
 
 
 class StrictJsonRoute(APIRoute):

@@ -28,6 +28,12 @@ PROBLEMS: dict[str, Problem] = {
         "Bad request",
         "The request breaks the rules of HTTP. Nothing was done.",
     ),
+    "invalid-link": Problem(
+        400,
+        "Invalid link",
+        "The link of the mail was used already, has expired or was replaced by a newer one, or the password or the "
+        "address has changed since. Ask for another mail.",
+    ),
     "invalid-credentials": Problem(
         401,
         "Invalid credentials",

@@ -32,6 +32,10 @@ Password = Annotated[
 ]
 Token = Annotated[SecretStr, Field(min_length=1, examples=["art_..."]), AfterValidator(_clean_secret)]
 
+LinkToken = Annotated[
+    SecretStr, Field(min_length=1, max_length=256, examples=["lnk_..."]), AfterValidator(_clean_secret)
+]
+
 
 class Body(BaseModel):
     """A body from outside: exact types, no unknown fields, and no value in any error."""
@@ -70,6 +74,30 @@ class RefreshTokenBody(Body):
 class ChangePasswordBody(Body):
     current_password: Password
     new_password: Password
+
+
+class AddressBody(Body):
+    email: Email
+
+
+class LinkBody(Body):
+    token: LinkToken
+
+
+class ResetPasswordBody(Body):
+    token: LinkToken
+    new_password: Password
+
+
+class ChangeEmailBody(Body):
+    new_email: Email
+    current_password: Password
+
+
+class EmailChangeState(BaseModel):
+    """`waiting` for the link at the other address, or `changed`."""
+
+    status: Literal["waiting", "changed"]
 
 
 class Account(BaseModel):

@@ -30,6 +30,12 @@ class SecurityEvent(StrEnum):
     PASSWORD_RESET_STARTED = "password.reset_started"  # noqa: S105
     PASSWORD_REHASHED = "password.rehashed"  # noqa: S105
     PASSWORD_CHANGE_REFUSED = "password.change_refused"  # noqa: S105
+    PASSWORD_RESET = "password.reset"  # noqa: S105
+    EMAIL_VERIFIED = "email.verified"
+    EMAIL_CHANGED = "email.changed"
+    EMAIL_CHANGE_REFUSED = "email.change_refused"
+    LINK_REQUESTED = "link.requested"
+    LINK_USED = "link.used"
     SESSION_ENDED = "session.ended"
     KEY_PUBLISHED = "signing_key.published"
     KEY_ACTIVATED = "signing_key.activated"

@@ -18,6 +18,7 @@ from auth_service.repositories.expired_sessions import ExpiredSessions
 from auth_service.repositories.faults import TransactionConflict
 from auth_service.repositories.hash_census import HashCensus
 from auth_service.repositories.link_tokens import LinkTokens
+from auth_service.repositories.link_uses import LinkUses
 from auth_service.repositories.outbox import Outbox
 from auth_service.repositories.pool import Pool
 from auth_service.repositories.refresh_tokens import RefreshTokens
@@ -58,6 +59,7 @@ class Transaction:
         self.expired_sessions = ExpiredSessions(connection)
         self.outbox = Outbox(connection)
         self.link_tokens = LinkTokens(connection)
+        self.link_uses = LinkUses(connection, self.audit)
         self.throttles = Throttles(connection)
         self.signing_keys = SigningKeys(connection, self.audit)
 

@@ -63,6 +63,11 @@ class Throttles:
         several = (*tallies, known) if known and known not in tallies else tuple(tallies)
         await self._run(statements_for(self._dialect, several).succeed, several)
 
+    async def forgive(self, keys: Sequence[bytes]) -> None:
+        """Wipe out failures and the block that they led to; attempts under way are not decided by that."""
+        wiped = update(THROTTLES).values(failures=0, blocked_until=time_of(self._connection))
+        await self._connection.execute(wiped.where(in_order(keys)))
+
     async def release(self, keys: Iterable[bytes]) -> None:
         """Take back an attempt that was never decided."""
         statement = update(THROTTLES).values(pending=T.pending - 1).where(in_order(list(keys)), T.pending > 0)

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Insert, Row, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Insert, Row, delete, func, insert, or_, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -62,16 +62,17 @@ class Users:
         """The user, if this session of theirs is alive."""
         return await self._find(USERS.c.id == user_id, USERS.c.is_active, self._alive(session_id))
 
-    async def change_password(self, user: User, hashed_password: str) -> int | None:
+    async def change_password(self, user: User, hashed_password: str, *, by_link: bool = False) -> int | None:
         """Set a new hash and raise the credential epoch; return the new epoch.
 
         None if somebody was faster: the epoch is no longer the one that was verified. The hash may be another one: a
-        login that renews an outdated hash changes nothing else.
+        login that renews an outdated hash changes nothing else. Whoever came by the link of a mail has the mailbox too.
         """
         statement = (
             update(USERS)
             .values(
                 hashed_password=hashed_password,
+                is_verified=true() if by_link else USERS.c.is_verified,
                 credential_epoch=USERS.c.credential_epoch + 1,
                 updated_at=time_of(self._connection),
             )
@@ -79,7 +80,8 @@ class Users:
             .where(USERS.c.credential_epoch == user.credential_epoch)
             .returning(USERS.c.id, USERS.c.credential_epoch)
         )
-        rows = await self._audit.execute(statement, SecurityEvent.PASSWORD_CHANGED, user="id")
+        event = SecurityEvent.PASSWORD_RESET if by_link else SecurityEvent.PASSWORD_CHANGED
+        rows = await self._audit.execute(statement, event, user="id")
         return rows[0].credential_epoch if rows else None
 
     async def rename(self, user_id: UUID, session_id: UUID, username: str | None, canonical: str | None) -> User | None:

@@ -1,4 +1,4 @@
-"""The clean-up job: deletes sessions whose absolute life is over, and counts of attempts that nobody needs any more.
+"""The clean-up job: deletes sessions whose absolute life is over, and counts of attempts and links that have expired.
 
 Revoked sessions stay until then, as tripwires.
 """
@@ -6,9 +6,10 @@ Revoked sessions stay until then, as tripwires.
 import asyncio
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 
@@ -36,6 +37,8 @@ class CleanupReport:
     """Another run was at work, so this one stopped."""
     throttles_deleted: int = 0
     """Expired rows of attempts."""
+    links_deleted: int = 0
+    """Links of mails whose time is over."""
     audit_made: int = 0
     """Months of the audit trail that were made ahead; on SQLite none."""
     audit_dropped: int = 0
@@ -82,16 +85,24 @@ class Cleanup:
             await asyncio.sleep(time.monotonic() - begun)
         # Whoever gives way to another run does so in everything: each step takes the lock that the other one needs.
         skipped = batch is None
-        throttles, trail = (0, Upkeep(0, 0)) if skipped else await self._tidy(batch_size, deadline)
+        throttles, links, trail = (0, 0, Upkeep(0, 0)) if skipped else await self._tidy(batch_size, deadline)
         found = await self._report(deleted, batches, time.monotonic() - started, skipped=skipped)
-        report = replace(found, throttles_deleted=throttles, audit_made=trail.made, audit_dropped=trail.dropped)
+        report = replace(
+            found,
+            throttles_deleted=throttles,
+            links_deleted=links,
+            audit_made=trail.made,
+            audit_dropped=trail.dropped,
+        )
         log.info("cleanup.finished", **vars(report))
         return report
 
-    async def _tidy(self, batch_size: int, deadline: float) -> tuple[int, Upkeep]:
-        """Do what comes after the sessions; return how many counts of attempts went, and what became of the trail."""
+    async def _tidy(self, batch_size: int, deadline: float) -> tuple[int, int, Upkeep]:
+        """Do what comes after the sessions; return how many counts and links went, and what became of the trail."""
         await self._forget_deleted_sessions()
-        return await self._forget_attempts(batch_size, deadline), await self._keep_trail()
+        throttles = await self._delete_all(self._delete_attempts, batch_size, deadline)
+        links = await self._delete_all(self._delete_links, batch_size, deadline)
+        return throttles, links, await self._keep_trail()
 
     async def survey(self) -> CleanupReport:
         """Report what a run would find, and delete nothing."""
@@ -109,12 +120,14 @@ class Cleanup:
             await tx.allow_slow_statements(BATCH_BUDGET)
             await tx.ended_sessions.forget(after=MAX_ACCESS_LIFETIME * 2)
 
-    async def _forget_attempts(self, batch_size: int, deadline: float) -> int:
-        """Delete expired counts of attempts, batch by batch until none is left or the time is up; return how many."""
+    async def _delete_all(
+        self, delete: Callable[[int], Coroutine[Any, Any, int]], batch_size: int, deadline: float
+    ) -> int:
+        """Delete what has expired, batch by batch until none is left or the time is up; return how much."""
         deleted = 0
         while True:
             begun = time.monotonic()
-            gone = await self._delete_attempts(batch_size)
+            gone = await delete(batch_size)
             deleted += gone
             if gone < batch_size or time.monotonic() > deadline:
                 return deleted
@@ -123,6 +136,10 @@ class Cleanup:
     async def _delete_attempts(self, size: int) -> int:
         async with self._database.transaction(BATCH_BUDGET) as tx:
             return await tx.throttles.delete_expired(size) if await tx.become_only_cleaner(BATCH_BUDGET) else 0
+
+    async def _delete_links(self, size: int) -> int:
+        async with self._database.transaction(BATCH_BUDGET) as tx:
+            return await tx.link_uses.delete_expired(size) if await tx.become_only_cleaner(BATCH_BUDGET) else 0
 
     async def _keep_trail(self) -> Upkeep:
         """Keep the audit trail, if nobody else is at it. Dropping a month waits half a second for those who read."""

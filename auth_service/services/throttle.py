@@ -47,6 +47,9 @@ class Throttle:
         self._everybody = Allowance("everybody", settings.global_failures, GLOBAL_WINDOW)
         self._registrations = Allowance("address", settings.registrations, ADDRESS_WINDOW)
         self._all_registrations = Allowance("everybody", settings.global_registrations, GLOBAL_WINDOW)
+        self._links = Allowance("account", settings.links, ADDRESS_WINDOW)
+        self._address_links = Allowance("address", settings.address_links, ADDRESS_WINDOW)
+        self._all_links = Allowance("everybody", settings.global_links, GLOBAL_WINDOW)
 
     def login(self, user_id: UUID | None, name: str, address: str | None) -> AbstractAsyncContextManager[Attempt]:
         """Reserve a sign-in. The block raises `InvalidCredentials` for a failure, and succeeds by `Attempt.succeed()`.
@@ -80,6 +83,26 @@ class Throttle:
                 Tally(self._keys.of("registrations from", network_of(address)), self._registrations),
                 Tally(self._keys.of("registrations"), self._all_registrations),
             )
+
+    async def link_request(self, what: str, name: str, address: str | None) -> None:
+        """Count a mail with a link that is asked for, by the name alone, whether or not anybody has that.
+
+        Raises:
+            TooManyAttempts: for this name, from this address of the network, or altogether.
+        """
+        if self._attempts:
+            await self._attempts.spend(
+                what,
+                Tally(self._keys.of("links", what, name), self._links),
+                Tally(self._keys.of("links from", network_of(address)), self._address_links),
+                Tally(self._keys.of("links"), self._all_links),
+            )
+
+    async def forgive(self, tx: Transaction, user_id: UUID, address: str | None) -> None:
+        """Wipe out what was counted against an account: of strangers, of this network, and of its current password."""
+        account, network = str(user_id), network_of(address)
+        about = (("login", account), ("login", account, network), ("password", account))
+        await tx.throttles.forgive([self._keys.of(*parts) for parts in about])
 
     def refresh(self, session: bytes) -> None:
         """Count a refresh of a session, in this process alone; raises `TooManyAttempts`."""

@@ -81,6 +81,9 @@ class ThrottleSettings(Group):
     global_failures: int = Field(1000, ge=1, le=1_000_000)
     registrations: int = Field(100, ge=2, le=1_000_000)
     global_registrations: int = Field(1000, ge=2, le=1_000_000)
+    links: int = Field(5, ge=2, le=1_000_000)
+    address_links: int = Field(30, ge=2, le=1_000_000)
+    global_links: int = Field(300, ge=2, le=1_000_000)
     refreshes: int = Field(300, ge=1, le=1_000_000)
 
 

@@ -25,7 +25,7 @@ GRANT SELECT ON alembic_version TO auth_cleanup;
 GRANT SELECT (ctid, id, expires_at), UPDATE (user_agent), DELETE ON refresh_tokens TO auth_cleanup;
 GRANT SELECT (deleted_at), INSERT, DELETE ON deleted_sessions TO auth_cleanup;
 GRANT SELECT (ctid, expires_at), UPDATE (pending), DELETE ON throttles TO auth_cleanup;
-GRANT SELECT (ctid, expires_at), DELETE ON link_tokens TO auth_cleanup;
+GRANT SELECT (ctid, expires_at), UPDATE (created_at), DELETE ON link_tokens TO auth_cleanup;
 GRANT EXECUTE ON FUNCTION keep_audit_months TO auth_cleanup;
 
 -- Tables of later migrations go here, each with its own lines for auth_app and auth_cleanup.

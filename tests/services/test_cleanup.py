@@ -4,10 +4,12 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
+from auth_service.models import LINK_TOKENS
 from auth_service.repositories.database import Database
 from auth_service.services.cleanup import Cleanup
-from tests.support.sessions import HOUR, add_sessions, opened, session_ids
+from tests.support.sessions import HOUR, add_links, add_sessions, opened, session_ids
 
 MOMENT = timedelta(microseconds=1)
 
@@ -98,3 +100,12 @@ async def test_with_nothing_to_delete_a_run_says_so(database: Database) -> None:
     await add_sessions(database, HOUR)
     report = await Cleanup(database).run(100)
     assert (report.deleted, report.batches, report.left, report.oldest_expired_seconds) == (0, 0, 0, None)
+
+
+async def test_links_whose_time_is_over_are_deleted_in_batches_and_no_others(database: Database) -> None:
+    kept = await add_links(database, *[HOUR] * 2)
+    await add_links(database, *[-HOUR] * 5)
+    assert (await Cleanup(database).run(2)).links_deleted == 5
+    async with database.statement() as tx:
+        assert set((await tx.connection.execute(select(LINK_TOKENS.c.user_id))).scalars()) == set(kept)
+    assert (await Cleanup(database).run(2)).links_deleted == 0

@@ -71,6 +71,25 @@ class Client(httpx.AsyncClient):
     async def export(self, access_token: str) -> httpx.Response:
         return await self.get("/auth/me/export", headers=_bearer(access_token))
 
+    async def forgot_password(self, email: str = "ada@example.com", **more: Any) -> httpx.Response:
+        return await self.post("/auth/forgot-password", json={"email": email}, **more)
+
+    async def resend_verification(self, email: str = "ada@example.com", **more: Any) -> httpx.Response:
+        return await self.post("/auth/verify-email/resend", json={"email": email}, **more)
+
+    async def reset_password(self, token: str, new: str) -> httpx.Response:
+        return await self.post("/auth/reset-password", json={"token": token, "new_password": new})
+
+    async def verify_email(self, token: str) -> httpx.Response:
+        return await self.post("/auth/verify-email", json={"token": token})
+
+    async def change_email(self, access_token: str, new: str, current: str = PASSWORD) -> httpx.Response:
+        body = {"new_email": new, "current_password": current}
+        return await self.post("/auth/me/email", json=body, headers=_bearer(access_token))
+
+    async def confirm_email(self, token: str) -> httpx.Response:
+        return await self.post("/auth/confirm-email", json={"token": token})
+
 
 def _bearer(access_token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {access_token}"}

@@ -3,11 +3,12 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import insert, select
 
-from auth_service.models import REFRESH_TOKENS, USERS
+from auth_service.models import LINK_TOKENS, REFRESH_TOKENS, USERS
 from auth_service.repositories import migrator
 from auth_service.repositories.database import Database
 from auth_service.settings import DatabaseSettings
@@ -36,13 +37,7 @@ async def opened(url: str) -> AsyncIterator[Database]:
 
 async def add_sessions(database: Database, *lives: timedelta, revoked: bool = False) -> list[UUID]:
     """Add a user with a session for each of these absolute lives from now on; return the ids of the sessions."""
-    now = datetime.now(UTC)
-    user_id, ids = uuid4(), [uuid4() for _ in lives]
-    email = f"{user_id}@example.com"
-    user = {
-        "id": user_id, "email": email, "email_canonical": email, "hashed_password": "none", "role": "user",
-        "is_active": True, "is_verified": False, "credential_epoch": 0, "created_at": now, "updated_at": now,
-    }  # fmt: skip
+    now, user_id, ids = datetime.now(UTC), uuid4(), [uuid4() for _ in lives]
     common = {
         "user_id": user_id, "credential_epoch": 0, "generation": 0, "rotations": [], "created_at": now,
         "last_used_at": now, "revoked_at": now if revoked else None, "revoked_reason": "logout" if revoked else None,
@@ -52,9 +47,31 @@ async def add_sessions(database: Database, *lives: timedelta, revoked: bool = Fa
         for session_id, life in zip(ids, lives, strict=True)
     ]
     async with database.transaction() as tx:
-        await tx.connection.execute(insert(USERS), user)
+        await tx.connection.execute(insert(USERS), _user(user_id, now))
         await tx.connection.execute(insert(REFRESH_TOKENS), sessions)
     return ids
+
+
+async def add_links(database: Database, *lives: timedelta) -> list[UUID]:
+    """Add for each of these lives from now on a user with a link of a mail; return the ids of the users."""
+    now, ids = datetime.now(UTC), [uuid4() for _ in lives]
+    common = {"purpose": "verify-email", "email_canonical": "", "credential_epoch": 0, "created_at": now}
+    links = [
+        {"user_id": user_id, "token_hash": user_id.bytes, "expires_at": now + life, **common}
+        for user_id, life in zip(ids, lives, strict=True)
+    ]
+    async with database.transaction() as tx:
+        await tx.connection.execute(insert(USERS), [_user(user_id, now) for user_id in ids])
+        await tx.connection.execute(insert(LINK_TOKENS), links)
+    return ids
+
+
+def _user(user_id: UUID, now: datetime) -> dict[str, Any]:
+    email = f"{user_id}@example.com"
+    return {
+        "id": user_id, "email": email, "email_canonical": email, "hashed_password": "none", "role": "user",
+        "is_active": True, "is_verified": False, "credential_epoch": 0, "created_at": now, "updated_at": now,
+    }  # fmt: skip
 
 
 async def add_many_sessions(url: str, *, expired: int, live: int = 0) -> None:

@@ -1,0 +1,52 @@
+"use strict";
+// The token of the link stands behind the #, which no browser sends to a server. It leaves the address bar and the
+// history before anything else happens, and nothing is sent until the person presses the button.
+const token = new URLSearchParams(location.hash.slice(1)).get("token");
+history.replaceState(null, "", location.pathname);
+
+const form = document.querySelector("form");
+const button = form.querySelector("button");
+const problem = document.querySelector("#problem");
+
+// Of the sentences that the page has, show the one for this word; false if it has none.
+function show(word) {
+  const sentence = document.querySelector(`[data-on="${word}"]`);
+  if (sentence) {
+    form.hidden = true;
+    problem.hidden = true;
+    sentence.hidden = false;
+  }
+  return sentence !== null;
+}
+
+function complain(text) {
+  problem.textContent = text;
+  problem.hidden = false;
+  button.disabled = false;
+}
+
+async function send() {
+  const fields = Object.fromEntries(new FormData(form));
+  const answer = await fetch(form.dataset.post, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ token, ...fields }),
+  });
+  const told = answer.status === 204 ? {} : await answer.json();
+  const word = answer.ok ? told.status || "done" : told.code;
+  if (!show(word)) {
+    complain(told.detail);
+  }
+}
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  button.disabled = true;
+  send().catch(() => complain("The service could not be reached. Please try again."));
+});
+
+if (token) {
+  form.hidden = false;
+} else {
+  show("invalid-link");
+}

@@ -1,0 +1,116 @@
+"""The pages that links lead to: what they may do, and that they work in a real headless Chromium."""
+
+import asyncio
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.conftest import environment
+from tests.support import browser as chromium
+from tests.support.browser import Browser
+from tests.support.client import PASSWORD, Client
+from tests.support.headers import API_POLICY, assert_security_headers
+from tests.support.link_mails import LinkMails
+from tests.support.processes import client_of
+from tests.support.server import Server, free_port
+
+PAGES = ("verify-email", "reset-password", "confirm-email")
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+ADA, ELSEWHERE = "ada@example.com", "ada@example.org"
+NEW = "another horse, another battery"
+
+
+@pytest.fixture
+def database_url() -> str:
+    return "sqlite+aiosqlite://"
+
+
+async def test_the_pages_may_load_their_own_script_and_style_and_nothing_else_may(client: Client) -> None:
+    for name in (*PAGES, "page.js", "page.css"):
+        for method in ("GET", "HEAD"):
+            answer = await client.request(method, f"/auth/pages/{name}")
+            assert answer.status_code == 200
+            assert_security_headers(answer.headers, POLICY)
+            assert "set-cookie" not in answer.headers
+    for name in PAGES:
+        page = (await client.get(f"/auth/pages/{name}")).text
+        assert "<noscript>" in page
+        assert "://" not in page, "nothing is loaded from elsewhere"
+        assert page.count("<script") == page.count('<script src="page.js" defer></script>') == 1, "nor is any inline"
+    for name in ("nothing", "..", "page.html", "pages.py"):
+        missing = await client.get(f"/auth/pages/{name}")
+        assert missing.status_code == 404
+        assert_security_headers(missing.headers, API_POLICY)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if not chromium.available() and not os.environ.get("CI"):
+        pytest.skip(chromium.NEEDED)
+    patch = pytest.MonkeyPatch()
+    patch.setenv("SE_OFFLINE", "true")
+    patch.setenv("NO_PROXY", "localhost,127.0.0.1")
+    with Browser.start() as running:
+        yield running
+    patch.undo()
+
+
+async def test_the_pages_work_in_a_browser_under_their_policy_and_hide_the_token(
+    browser: Browser, mails: LinkMails, tmp_path: Path
+) -> None:
+    port = free_port()
+    env = environment(f"sqlite+aiosqlite:///{tmp_path}/auth.db", AUTH_PUBLIC_URL=f"http://127.0.0.1:{port}")
+    env |= {f"AUTH_MAIL__{name.upper()}": str(value) for name, value in mails.settings["mail"].items()}
+    with Server(env, tmp_path, port=port) as server:
+        await asyncio.to_thread(server.wait_ready)
+        async with client_of(server) as client:
+            await client.register(ADA)
+            await follow_every_link(browser, client, mails)
+        for link in mails.links(ADA) + mails.links(ELSEWHERE):
+            assert urlsplit(link).fragment.removeprefix("token=") not in server.log()
+
+
+async def follow_every_link(browser: Browser, client: Client, mails: LinkMails) -> None:
+    browser.complaints()
+    await press(browser, await mails.link(ADA, "verify-email"), "Your e-mail address is verified.")
+    tokens = await client.sign_in()
+    assert (await client.me(tokens["access_token"])).json()["is_verified"] is True
+    await client.change_email(tokens["access_token"], ELSEWHERE)
+    approval, confirmation = await mails.link(ADA, "confirm-email"), await mails.link(ELSEWHERE, "confirm-email")
+    await press(browser, confirmation, "The address changes when the link")
+    await press(browser, approval, "Your e-mail address is changed.")
+    await client.forgot_password(ELSEWHERE)
+    reset = await mails.link(ELSEWHERE, "reset-password")
+    await press(browser, reset, "at least 15 characters", {"new_password": "too short"})
+    await asyncio.to_thread(send, browser, "Your new password is set", {"new_password": NEW})
+    assert [line for line in browser.complaints() if "favicon" not in line and "422" not in line] == []
+    assert (await client.login(ELSEWHERE, NEW)).status_code == 200
+    assert (await client.login(ELSEWHERE, PASSWORD)).status_code == 401
+    await press(browser, reset, "This link is not valid any more", {"new_password": PASSWORD})
+    await asyncio.to_thread(browser.open, reset.partition("#")[0])
+    await asyncio.to_thread(browser.wait_for_text, "body", "This link is not valid any more")
+
+
+async def press(browser: Browser, link: str, told: str, fields: dict[str, str] | None = None) -> None:
+    """Open a link, which must then be out of the address bar, press the button, and wait for what the page says."""
+
+    def act() -> None:
+        browser.open("about:blank")
+        browser.open(link)
+        assert browser.driver.current_url == link.partition("#")[0]
+        send(browser, told, fields or {})
+
+    await asyncio.to_thread(act)
+
+
+def send(browser: Browser, told: str, fields: dict[str, str]) -> None:
+    for name, text in fields.items():
+        browser.type(name, text)
+    browser.click("button")
+    browser.wait_for_text("body", told)
