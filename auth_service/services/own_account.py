@@ -79,6 +79,7 @@ class OwnAccount:
                 raise InvalidAccessToken
             sessions = await tx.user_sessions.list_of_user(user.id, self._rules.idle_lifetime, ended_too=True)
             await tx.audit.add(SecurityEvent.ACCOUNT_EXPORTED, user.id)
+        async with self._database.statement() as tx:
             newest = await tx.audit_trail.find(wanted, PAGE)
         return Export(user, sessions, self._pages(wanted, newest), newest[0].at)
 
