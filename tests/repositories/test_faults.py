@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from auth_service.errors import AccountExists, DatabaseUnavailable, SchemaNotReady
 from auth_service.repositories.database import Database
 from auth_service.repositories.faults import TransactionConflict, WrongServer
+from tests.conftest import PATIENT
 from tests.repositories.conftest import MakeDatabase, add_user, query
 from tests.support.polling import eventually
 
@@ -18,7 +19,7 @@ from tests.support.polling import eventually
 @pytest.fixture
 async def served(make_database: MakeDatabase, postgres_url: str) -> Database:
     """A database on PostgreSQL with one connection in its pool."""
-    return make_database(postgres_url, pool_size=1, max_overflow=0, statement_timeout=0.6)
+    return make_database(postgres_url, pool_size=1, max_overflow=0, **PATIENT)
 
 
 async def provoke(database: Database, *statements: str) -> BaseException:
@@ -40,7 +41,7 @@ def raising(sqlstate: str) -> str:
 # Who may not even look into the schema is told that there is no such table.
 WITHOUT_RIGHTS = ("GRANT USAGE ON SCHEMA public TO pg_monitor", "SET LOCAL ROLE pg_monitor")
 BECOMES: list[tuple[str, type[Exception], tuple[str, ...]]] = [
-    ("statement time-out", DatabaseUnavailable, ("SELECT pg_sleep(5)",)),
+    ("statement time-out", DatabaseUnavailable, ("SET LOCAL statement_timeout = 100", "SELECT pg_sleep(5)")),
     ("no such table", SchemaNotReady, ("SELECT 1 FROM no_such_table",)),
     ("no such column", SchemaNotReady, ("SELECT no_such_column FROM users",)),
     ("no such schema", SchemaNotReady, ("CREATE TABLE no_such_schema.t (id int)",)),
@@ -81,7 +82,7 @@ async def test_an_idle_transaction_that_the_server_ended_is_unavailable(served: 
 async def test_a_lock_that_is_not_given_in_time_is_a_conflict(served: Database, rival: Any) -> None:
     async with rival.transaction():
         await rival.execute("LOCK TABLE users")
-        assert type(await provoke(served, "DELETE FROM users")) is TransactionConflict
+        assert type(await provoke(served, "SET LOCAL lock_timeout = 100", "DELETE FROM users")) is TransactionConflict
     await served.check()
 
 
