@@ -1,18 +1,16 @@
-"""The parts of one process: made once, started and stopped with it, and its schedule."""
+"""The parts of one process: made once, started and stopped with it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any
 
 import structlog
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from auth_service import __version__, logs
 from auth_service.api.dependencies import Services
 from auth_service.drain import end_put_off
-from auth_service.errors import DatabaseUnavailable, Refused
+from auth_service.errors import DatabaseUnavailable
 from auth_service.mail.letters import Letters
 from auth_service.mail.log import MailLog
 from auth_service.mail.smtp import SmtpServer
@@ -21,6 +19,7 @@ from auth_service.repositories import migrator
 from auth_service.repositories.database import Database
 from auth_service.repositories.notifications import Notifications
 from auth_service.repositories.probe import Probe
+from auth_service.schedule import Schedule
 from auth_service.security.access_tokens import AccessTokens
 from auth_service.security.keys import SecretKeys
 from auth_service.security.passwords import Passwords
@@ -55,8 +54,6 @@ from auth_service.settings import Settings, read_limits
 
 log = structlog.get_logger()
 
-KEYS_RELOAD = timedelta(seconds=2)  # an emergency is over when every process has seen it
-KEYS_ADVANCE = timedelta(seconds=30)
 REVOCATION_MARGIN = timedelta(seconds=10)
 LEEWAY_ELSEWHERE = timedelta(minutes=1)  # of those who verify by themselves; the most that our pages allow
 STOP_SECONDS = 3.0  # as long as a statement can take
@@ -102,9 +99,9 @@ class Service:
             LinkMinting(settings),
             settings.mail,
         )
-        self._jobs: set[asyncio.Task[None]] = set()
-        self._lifecycle = KeyLifecycle(database, secrets, settings.keys.rotation_interval)
-        self._cleanup = Cleanup(database, settings.audit.retention)
+        cleanup = Cleanup(database, settings.audit.retention)
+        lifecycle = KeyLifecycle(database, secrets, settings.keys.rotation_interval)
+        self._schedule = Schedule(keys, lifecycle, cleanup, settings.cleanup)
         conceal = settings.registration.existing == "conceal"
         bearers = Bearers(database, keys, revocations)
         proof = PasswordProof(database=database, passwords=passwords, lane=lane, throttle=throttle, audit=audit)
@@ -169,7 +166,7 @@ class Service:
             health=self._health,
             pool=database,
             lane=lane,
-            cleanup=self._cleanup,
+            cleanup=cleanup,
             post=self._post,
             postman=self._postman,
         )  # fmt: skip
@@ -181,20 +178,19 @@ class Service:
         following = {asyncio.create_task(self._revocations.follow())}
         if self._post.is_configured:
             following.add(asyncio.create_task(self._postman.follow()))
-        scheduler = self._schedule()
-        scheduler.start()
+        self._schedule.start()
         self._lane_size.tell(self._settings.hashing)
         log.info("service.started", version=__version__)
         try:
             with end_put_off(self._settings.shutdown.drain, self._health.end_is_near):
                 yield
         finally:
-            scheduler.shutdown(wait=False)
+            self._schedule.stop()
             self._revocations.stop()
             self._postman.stop()
             if preparing:
                 preparing.cancel()
-            tasks = {*following, *self._jobs} | ({preparing} if preparing else set())
+            tasks = {*following, *self._schedule.running} | ({preparing} if preparing else set())
             _, late = await asyncio.wait(tasks, timeout=STOP_SECONDS)
             for task in late:
                 task.cancel()
@@ -227,33 +223,3 @@ class Service:
             log.warning("service.not_ready", code=error.code, detail=error.detail, caused_by=logs.causes_of(error))
             return False
         return True
-
-    def _schedule(self) -> AsyncIOScheduler:
-        defaults = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
-        scheduler = AsyncIOScheduler(timezone="UTC", job_defaults=defaults)
-        scheduler.add_job(self._run, "interval", [self._keys.reload], seconds=KEYS_RELOAD.total_seconds())
-        scheduler.add_job(self._run, "interval", [self._advance_keys], seconds=KEYS_ADVANCE.total_seconds(), jitter=5)
-        interval = self._settings.cleanup.interval.total_seconds()
-        if interval:
-            # Spread, so that replicas that were started together do not all come at once.
-            scheduler.add_job(self._run, "interval", [self._clean_up], seconds=interval, jitter=interval / 10)
-        return scheduler
-
-    async def _run(self, job: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run a job so that the schedule's end does not cut it off in the middle of a statement."""
-        task = asyncio.create_task(job())
-        self._jobs.add(task)
-        task.add_done_callback(self._jobs.discard)
-        await asyncio.shield(task)
-
-    async def _advance_keys(self) -> None:
-        try:
-            await self._lifecycle.advance()
-        except Refused as error:
-            log.warning("signing_keys.not_advanced", code=error.code)
-
-    async def _clean_up(self) -> None:
-        try:
-            await self._cleanup.run(self._settings.cleanup.batch_size)
-        except Refused as error:
-            log.warning("cleanup.failed", code=error.code)

@@ -1,0 +1,67 @@
+"""What a process does by itself: it follows the signing keys, advances them, and cleans up."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from auth_service.errors import Refused
+from auth_service.services.cleanup import Cleanup
+from auth_service.services.key_lifecycle import KeyLifecycle
+from auth_service.services.signing_keys import SigningKeys
+from auth_service.settings import CleanupSettings
+
+log = structlog.get_logger()
+
+KEYS_RELOAD = timedelta(seconds=2)  # an emergency is over when every process has seen it
+KEYS_ADVANCE = timedelta(seconds=30)
+
+
+class Schedule:
+    def __init__(self, keys: SigningKeys, lifecycle: KeyLifecycle, cleanup: Cleanup, settings: CleanupSettings) -> None:
+        self._keys = keys
+        self._lifecycle = lifecycle
+        self._cleanup = cleanup
+        self._settings = settings
+        self._scheduler: AsyncIOScheduler | None = None
+        self.running: set[asyncio.Task[None]] = set()
+        """The jobs that are at work; they go on after `stop()`."""
+
+    def start(self) -> None:
+        """Run the jobs from now on, in the loop of the caller."""
+        defaults = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+        self._scheduler = scheduler = AsyncIOScheduler(timezone="UTC", job_defaults=defaults)
+        scheduler.add_job(self._run, "interval", [self._keys.reload], seconds=KEYS_RELOAD.total_seconds())
+        scheduler.add_job(self._run, "interval", [self._advance_keys], seconds=KEYS_ADVANCE.total_seconds(), jitter=5)
+        interval = self._settings.interval.total_seconds()
+        if interval:
+            # Spread, so that replicas that were started together do not all come at once.
+            scheduler.add_job(self._run, "interval", [self._clean_up], seconds=interval, jitter=interval / 10)
+        scheduler.start()
+
+    def stop(self) -> None:
+        """Begin no job any more."""
+        if self._scheduler:
+            self._scheduler.shutdown(wait=False)
+
+    async def _run(self, job: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run a job so that the schedule's end does not cut it off in the middle of a statement."""
+        task = asyncio.create_task(job())
+        self.running.add(task)
+        task.add_done_callback(self.running.discard)
+        await asyncio.shield(task)
+
+    async def _advance_keys(self) -> None:
+        try:
+            await self._lifecycle.advance()
+        except Refused as error:
+            log.warning("signing_keys.not_advanced", code=error.code)
+
+    async def _clean_up(self) -> None:
+        try:
+            await self._cleanup.run(self._settings.batch_size)
+        except Refused as error:
+            log.warning("cleanup.failed", code=error.code)
