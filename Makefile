@@ -1,7 +1,7 @@
 # One word per job; `make` alone lists them. Needs Python 3.11 or newer, and nothing else.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test fuzz torture check audit sbom lock image clean
+.PHONY: help run test fuzz torture bench check audit sbom lock image clean
 
 # The first Python that runs (a pyenv shim may stand on the PATH and not run), is new enough and can make a virtualenv.
 usable := -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))'
@@ -28,6 +28,9 @@ fuzz: .venv/.dev ## Fuzz every route with other requests than `make test` does, 
 
 torture: .venv/.dev ## Break everything for SECONDS=600 with SEED=1 and check that no session ended by accident or outlived its end
 	.venv/bin/python -m torture run --seconds $(or $(SECONDS),600) --seed $(or $(SEED),1) $(ARGS)
+
+bench: .venv/.dev ## Measure this service beside bare floors and its peers, into docs/performance.md; QUICK=1 only tries it
+	.venv/bin/python -m bench.compare $(if $(QUICK),--quick,--publish) $(ARGS)
 
 check: .venv/.dev ## Lint, formatting, types, import walls and the locks
 	.venv/bin/ruff check

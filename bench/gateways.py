@@ -12,7 +12,6 @@ from pathlib import Path
 
 import click
 import httpx
-import psutil
 
 from bench import machine
 from bench.bare import Bare, serve_bare
@@ -111,7 +110,7 @@ def _report_nginx(
 ) -> None:
     found = _by_turns(
         rounds,
-        *((each.port, requests["app"], seconds, _tree(each.pid)) for each in (gateway, alone)),
+        *((each.port, requests["app"], seconds, [each.pid]) for each in (gateway, alone)),
     )
     asked, unasked = (statistics.median(sample.per_second for sample in samples) for samples in found)
     cost, free = (statistics.median(1e6 / sample.per_cpu_second for sample in samples) for samples in found)
@@ -131,10 +130,6 @@ def _nginx_alone(site: Site, folder: Path) -> Iterator[Gateway]:
 
     with started(KINDS["nginx"], site, folder / "alone", edit=ask_nobody) as gateway:
         yield gateway
-
-
-def _tree(pid: int) -> list[int]:
-    return [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
 
 
 async def _logouts(pair: Pair, gateways: list[Gateway], rounds: int) -> dict[str, list[float]]:

@@ -2,12 +2,22 @@
 
 import os
 import platform
+import re
+import shutil
+import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
 import psutil
 
+from bench.installed import PEERS
+
 LIBRARIES = ("fastapi", "starlette", "uvicorn", "uvloop", "sqlalchemy", "sqlmodel", "asyncpg")
+PEER_LIBRARIES = {
+    "fastapi_users/requirements.txt": ("fastapi-users", "argon2-cffi-bindings"),
+    "simplejwt/requirements.txt": ("django", "djangorestframework-simplejwt", "gunicorn"),
+    "better_auth/package.json": ("better-auth", "@node-rs/argon2"),
+}
 
 
 def describe() -> dict[str, str]:
@@ -21,6 +31,19 @@ def describe() -> dict[str, str]:
         "python": platform.python_version(),
         **{name: version(name) for name in LIBRARIES},
     }
+
+
+def peers() -> dict[str, str]:
+    """What the peers of the comparison are made of, from their locks, and Node's version."""
+    found: dict[str, str] = {}
+    for lock, names in PEER_LIBRARIES.items():
+        text = (PEERS / lock).read_text(encoding="utf-8")
+        found |= {
+            name: match[1] for name in names if (match := re.search(rf"^\W*{name}\W+(\d[\d.]*)", text, re.MULTILINE))
+        }
+    if node := shutil.which("node"):
+        found["node"] = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    return found
 
 
 def _model() -> str:

@@ -3,107 +3,155 @@
 import asyncio
 import re
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
-import psutil
+import uvloop
+
+from bench.cpu import cpu_seconds
 
 CONNECTIONS = 16
+PATIENCE = 60.0  # seconds beyond the stretch, until every answer is there
 _CLOSE = re.compile(rb"\r\n[Cc]onnection: *close")
 _LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: *(\d+)")
+_CHUNKED = re.compile(rb"\r\n[Tt]ransfer-[Ee]ncoding: *chunked")
+# Takes a request's place in the list, itself and its answer; returns what to send in its place, None for nothing more.
+Then = Callable[[int, bytes, bytes], bytes | None]
 
 
 class NotGrantedError(RuntimeError):
-    """An answer was not a 200; the text is its first line."""
+    """An answer was not a 2xx, or did not come; the text is its first line, or what happened."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What one stretch of load saw: answers, seconds, and the CPU seconds of the processes that were watched."""
+    """What one stretch of load saw: the seconds of each answer and of all, and the CPU seconds of who was watched."""
 
-    answers: int
+    latencies: list[float]
     seconds: float
     cpu: float
 
     @property
     def per_second(self) -> float:
-        return self.answers / self.seconds
+        return len(self.latencies) / self.seconds
 
     @property
     def per_cpu_second(self) -> float:
-        return self.answers / self.cpu
+        return len(self.latencies) / self.cpu
+
+
+@dataclass
+class _Run:
+    port: int
+    idle: deque[tuple[int, bytes]]
+    then: Then
+    latencies: list[float] = field(default_factory=list)
+    stopped: bool = False
+    error: str | None = None
 
 
 class _Connection(asyncio.Protocol):
-    def __init__(self, port: int, requests: Sequence[bytes], start: int) -> None:
-        self._port, self._requests, self._next = port, requests, start
+    """One connection, opened again when the server closes it. A request is out once at a time."""
+
+    def __init__(self, run: _Run) -> None:
+        self._run = run
         self._opening: asyncio.Task[None] | None = None
         self._data = b""
-        self.answers = 0
-        self.stopped = False
-        self.error: str | None = None
+        self._out: tuple[int, bytes] | None = None
+        self._sent = 0.0
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def open(self) -> None:
-        await asyncio.get_running_loop().create_connection(lambda: self, "127.0.0.1", self._port)
+        await asyncio.get_running_loop().create_connection(lambda: self, "127.0.0.1", self._run.port)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport: asyncio.Transport = transport  # type: ignore[assignment]  # as asyncio calls it
         self._send()
 
     def _send(self) -> None:
-        self._transport.write(self._requests[self._next % len(self._requests)])
-        self._next += 1
+        if self._is_over():
+            self._transport.close()
+            return
+        self._out = self._run.idle.popleft()
+        self._sent = time.perf_counter()
+        self._transport.write(self._out[1])
+
+    def _is_over(self) -> bool:
+        return self._run.stopped or self._run.error is not None or not self._run.idle
 
     def data_received(self, data: bytes) -> None:
         self._data += data
         head, found, body = self._data.partition(b"\r\n\r\n")
-        length = _LENGTH.search(head)
-        if not found or len(body) < int(length[1] if length else 0):
+        if not found or not _is_whole(head, body):
             return
+        self._take(self._data)
         self._data = b""
-        self.answers += 1
-        if not head.startswith(b"HTTP/1.1 200"):
-            self.error = head.splitlines()[0].decode()
-        if self.stopped or self.error or _CLOSE.search(head):
+        if _CLOSE.search(head):
             self._transport.close()
         else:
             self._send()
 
+    def _take(self, answer: bytes) -> None:
+        assert self._out
+        (number, request), self._out = self._out, None
+        self._run.latencies.append(time.perf_counter() - self._sent)
+        if not answer.startswith(b"HTTP/1.1 2"):
+            self._run.error = answer.splitlines()[0].decode()
+            return
+        try:
+            following = self._run.then(number, request, answer)
+        except NotGrantedError as error:
+            self._run.error = str(error)
+            return
+        if following is not None:
+            self._run.idle.append((number, following))
+
     def connection_lost(self, exc: Exception | None) -> None:
-        if self.stopped or self.error or exc:
-            self.error = self.error or (str(exc) if exc else None)
+        if self._out:
+            self._run.error = self._run.error or f"the connection was lost: {exc}"
+        if self._is_over():
             self.done.set_result(None)
         else:  # nginx closes a connection after its thousandth request
             self._opening = asyncio.get_running_loop().create_task(self.open())
 
 
-def drive(port: int, requests: Sequence[bytes], seconds: float, watched: Sequence[int]) -> Sample:
-    """Send the requests in turn, on 16 connections, for so long; `watched` are process ids.
+def drive(
+    port: int,
+    requests: Sequence[bytes],
+    seconds: float,
+    watched: Sequence[int],
+    *,
+    connections: int = CONNECTIONS,
+    then: Then = lambda _number, request, _answer: request,
+) -> Sample:
+    """Send the requests in turn for so long, or until `then` has nothing more to send.
+
+    `watched` are process ids; their descendants count too.
 
     Raises:
-        NotGrantedError: an answer was not a 200.
+        NotGrantedError: an answer was not a 2xx, or a connection was lost.
     """
-    processes = [psutil.Process(pid) for pid in watched]
-    return asyncio.run(_drive(port, requests, seconds, processes))
+    run = _Run(port, deque(enumerate(requests)), then)
+    return uvloop.run(_drive(run, seconds, watched, min(connections, len(requests))))
 
 
-async def _drive(port: int, requests: Sequence[bytes], seconds: float, processes: list[psutil.Process]) -> Sample:
-    before, started = _cpu(processes), time.perf_counter()
-    connections = [_Connection(port, requests, number) for number in range(CONNECTIONS)]
-    for connection in connections:
+async def _drive(run: _Run, seconds: float, watched: Sequence[int], connections: int) -> Sample:
+    opened = [_Connection(run) for _ in range(connections)]
+    before, started = cpu_seconds(watched), time.perf_counter()
+    for connection in opened:
         await connection.open()
-    await asyncio.sleep(seconds)
-    for connection in connections:
-        connection.stopped = True
-    await asyncio.gather(*(connection.done for connection in connections))
-    elapsed, cpu = time.perf_counter() - started, _cpu(processes) - before
-    for connection in connections:
-        if connection.error:
-            raise NotGrantedError(connection.error)
-    return Sample(sum(connection.answers for connection in connections), elapsed, cpu)
+    done = asyncio.gather(*(connection.done for connection in opened))
+    await asyncio.wait([done], timeout=seconds)
+    run.stopped = True
+    await asyncio.wait_for(done, PATIENCE)
+    elapsed, cpu = time.perf_counter() - started, cpu_seconds(watched) - before
+    if run.error:
+        raise NotGrantedError(run.error)
+    return Sample(run.latencies, elapsed, cpu)
 
 
-def _cpu(processes: list[psutil.Process]) -> float:
-    """CPU seconds so far, of the processes and of their children that live."""
-    return sum(sum(process.cpu_times()[:2]) for process in processes)
+def _is_whole(head: bytes, body: bytes) -> bool:
+    if length := _LENGTH.search(head):
+        return len(body) >= int(length[1])
+    return not _CHUNKED.search(head) or body.endswith(b"0\r\n\r\n")

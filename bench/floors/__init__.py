@@ -1,0 +1,3 @@
+"""What the machine allows: the same work with nothing around it."""
+
+HASHING, PGBENCH = "hashing threads", "pgbench"

@@ -1,0 +1,84 @@
+"""Bare Starlette: a route that says hello, and a refresh of one raw statement and one ES256 signature.
+
+Nothing is checked that the statement does not check, nothing is logged, and no answer but a 200 is thought of.
+"""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+from cryptography.hazmat.primitives.asymmetric import ec
+from jose import jws
+from jose.backends.cryptography_backend import CryptographyECKey
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from bench.floors.rotation import PREPARED, token
+
+KEY = CryptographyECKey(ec.generate_private_key(ec.SECP256R1()), "ES256")
+IDLE = timedelta(days=14)
+
+
+async def _no_reset(_connection: object) -> None:
+    """asyncpg's pool would send a second statement at each release."""
+
+
+@asynccontextmanager
+async def lifespan(app: Starlette) -> AsyncIterator[None]:
+    size = int(os.environ["POOL_SIZE"])
+    async with asyncpg.create_pool(os.environ["DATABASE_URL"], min_size=1, max_size=size, reset=_no_reset) as pool:
+        app.state.pool = pool
+        yield
+
+
+async def hello(_request: Request) -> Response:
+    return Response(b"hello", media_type="text/plain")
+
+
+async def refresh(request: Request) -> Response:
+    secret, generation = json.loads(await request.body())["refresh_token"].split(".")
+    digest = hashlib.sha256(bytes.fromhex(secret)).digest()
+    async with request.app.state.pool.acquire() as connection:
+        row = await connection.fetchrow(PREPARED, int(generation), digest, IDLE)
+    return JSONResponse(
+        {
+            "access_token": _access_token(row),
+            "token_type": "Bearer",
+            "expires_in": 300,
+            "refresh_token": token(int(secret, 16), row["generation"]),
+            "refresh_expires_in": 1_209_600,
+            "session_id": str(row["id"]),
+        }
+    )
+
+
+def _access_token(row: Any) -> str:
+    now = int(time.time())
+    claims = {
+        "iss": "http://127.0.0.1:8000",
+        "aud": "http://127.0.0.1:8000",
+        "sub": str(row["user_id"]),
+        "client_id": "first-party",
+        "sid": str(row["id"]),
+        "jti": str(uuid4()),
+        "iat": now,
+        "exp": now + 300,
+        "roles": [row["role"]],
+    }
+    signed: str = jws.sign(claims, KEY, headers={"typ": "at+jwt", "kid": "floor"}, algorithm="ES256")
+    return signed
+
+
+app = Starlette(
+    routes=[Route("/hello", hello), Route("/refresh", refresh, methods=["POST"])],
+    lifespan=lifespan,
+)

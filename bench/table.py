@@ -1,0 +1,77 @@
+"""A run as a page of Markdown."""
+
+from collections.abc import Iterable
+
+from bench.contestants import FLOOR
+from bench.results import HEADLINE, SETTINGS, Results, Series
+from bench.targets import TARGETS
+
+OPERATIONS = {
+    "login": "Login (one Argon2id verification)",
+    "refresh": "Refresh (rotating)",
+    "me": "Me (who is the bearer)",
+    "verify": "Verify (a gateway's question), and a bare route",
+}
+
+
+def page(results: Results) -> str:
+    """Everything, in the order in which one reads."""
+    parts = [_verdicts(results), *(_figures(results, operation) for operation in OPERATIONS), _starts(results)]
+    parts += [_generator(results), *(f"Left out: {why}." for why in results.skipped), _machine(results)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _verdicts(results: Results) -> str:
+    rows = ((one.text, one.bound, one.reached(results), one.verdict(results)) for one in TARGETS)
+    return _table(("ratio of requests per CPU-second, unless said", "target", "reached", "met"), rows)
+
+
+def _figures(results: Results, operation: str) -> str:
+    found = [
+        one for setting in SETTINGS for one in results.series if (one.operation, one.setting) == (operation, setting)
+    ]
+    head = ("", "setting", "per CPU-second", "per second", "p50 ms", "p95 ms", "p99 ms")
+    return f"### {OPERATIONS[operation]}\n\n" + _table(head, map(_row, found))
+
+
+def _row(series: Series) -> tuple[str, ...]:
+    times = (series.median(lambda one: one.p50), series.median(lambda one: one.p95), series.median(lambda one: one.p99))
+    rates = (series.per_cpu_second, series.median(lambda one: one.per_second))
+    return (series.name, str(series.setting), *(f"{rate:,.0f}" for rate in rates), *(f"{time:.2f}" for time in times))
+
+
+def _starts(results: Results) -> str:
+    head = ("", "start to the first answer, s", "PSS of one worker, MiB: idle", "after load")
+    rows = (
+        (name, *(f"{_middle(values):.2f}" if values else "-" for values in (one.seconds, one.idle, one.loaded)))
+        for name, one in results.starts.items()
+    )
+    return "### Start and memory\n\n" + _table(head, rows)
+
+
+def _generator(results: Results) -> str:
+    """Whether the load generator could have been what was measured."""
+    shares = [stretch.generator_share for one in results.series for stretch in one.stretches]
+    hello = results.find("verify", FLOOR, HEADLINE)
+    reached = (
+        f" and reached {hello.median(lambda one: one.per_second):,.0f} a second from the bare route" if hello else ""
+    )
+    others = [one for one in results.series if one.operation != "verify"]
+    busiest = max((stretch.generator_share for one in others for stretch in one.stretches), default=0.0)
+    return (
+        f"The load generator was busy for at most {max(shares, default=0):.0%} of one core{reached}; apart from verify "
+        f"and the bare route at most {busiest:.0%}. Below 100 % it waited for the server, and not the server for it."
+    )
+
+
+def _machine(results: Results) -> str:
+    return "Measured on: " + ", ".join(f"{name} {value}" for name, value in results.machine.items()) + "."
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = (head, ("---",) * len(head), *rows)
+    return "\n".join(f"| {' | '.join(cells)} |".replace("|  |", "| |") for cells in lines)
+
+
+def _middle(values: list[float]) -> float:
+    return sorted(values)[len(values) // 2]

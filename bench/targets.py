@@ -1,0 +1,74 @@
+"""What the service is to reach beside its peers and the floors, and whether a run did."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bench.contestants import BETTER_AUTH, FASTAPI_USERS, FLOOR, OURS, SIMPLEJWT
+from bench.floors import HASHING, PGBENCH
+from bench.results import Results
+
+Figure = Callable[[Results], float | None]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A figure and its bound: `least` is to be reached, `most` is not to be exceeded; with neither it only informs."""
+
+    text: str
+    figure: Figure
+    least: float | None = None
+    most: float | None = None
+    unit: str = "x"
+
+    @property
+    def bound(self) -> str:
+        if self.least is not None:
+            return f"at least {self.least:g}{self.unit}"
+        return f"at most {self.most:g}{self.unit}" if self.most is not None else "-"
+
+    def verdict(self, results: Results) -> str:
+        """The word for the table."""
+        found = self.figure(results)
+        if found is None:
+            return "not measured"
+        if self.least is None and self.most is None:
+            return "-"
+        met = (self.least is None or found >= self.least) and (self.most is None or found <= self.most)
+        return "yes" if met else "no"
+
+    def reached(self, results: Results) -> str:
+        found = self.figure(results)
+        return "-" if found is None else f"{found:.2f}{self.unit}"
+
+
+def beside(operation: str, other: str) -> Figure:
+    """This service's requests per CPU-second beside another's."""
+    return lambda results: results.ratio(operation, OURS, other)
+
+
+def _starts(results: Results) -> float | None:
+    return results.starts_ratio(OURS, FASTAPI_USERS)
+
+
+def _idle(results: Results) -> float | None:
+    found = results.starts.get(OURS)
+    return max(found.idle) if found else None
+
+
+TARGETS = (
+    Target("login beside fastapi-users", beside("login", FASTAPI_USERS), least=2.0),
+    Target("login beside better-auth", beside("login", BETTER_AUTH), least=1.2),
+    Target("login beside Django simplejwt", beside("login", SIMPLEJWT)),
+    Target("login beside threads that only hash", beside("login", HASHING), least=0.9),
+    Target("refresh beside Django simplejwt with its blacklist", beside("refresh", SIMPLEJWT), least=10),
+    Target(
+        "refresh beside the floor: bare Starlette, one statement, one signature", beside("refresh", FLOOR), least=0.7
+    ),
+    Target("refresh beside pgbench with the same statement, no HTTP and no signature", beside("refresh", PGBENCH)),
+    Target("me beside fastapi-users (JWT)", beside("me", FASTAPI_USERS), least=4),
+    Target("me beside better-auth", beside("me", BETTER_AUTH), least=3),
+    Target("me beside Django simplejwt", beside("me", SIMPLEJWT)),
+    Target("verify beside a bare Starlette route", beside("verify", FLOOR), least=0.6),
+    Target("start to the first answer beside fastapi-users", _starts, most=0.8),
+    Target("idle memory of one worker (PSS)", _idle, most=90, unit=" MiB"),
+)

@@ -1,0 +1,127 @@
+"""The arithmetic of the comparison, and what is made of it: nothing in here puts load on anything."""
+
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from bench.contestants import BETTER_AUTH, FASTAPI_USERS, FLOOR, OURS
+from bench.exchanges import VALUE, get, post
+from bench.floors import HASHING
+from bench.generator import Stretch, percentiles
+from bench.hotspots import shares
+from bench.machine import peers
+from bench.plot import svg
+from bench.publish import BEGIN, END, between_marks
+from bench.regression import has_fallen
+from bench.results import HEADLINE, Results, Setting, Starts
+from bench.table import page
+from bench.targets import TARGETS
+from tests.support.markdown import ROOT
+
+
+def stretch(answers: int, cpu: float = 1.0, seconds: float = 2.0) -> Stretch:
+    return Stretch(answers, seconds, cpu, 0.5, 1.0, 2.0, 3.0)
+
+
+@pytest.fixture
+def results() -> Results:
+    """Three rounds on a machine whose speed changes: the ratio of the medians is not the median of the ratios."""
+    found = Results({"cores": "2"}, skipped=["better_auth: node and npm are not installed"])
+    for ours, theirs in [(400, 100), (30, 10), (500, 300)]:
+        found.add("login", OURS, HEADLINE, stretch(ours))
+        found.add("login", FASTAPI_USERS, HEADLINE, stretch(theirs))
+        found.add("login", HASHING, HEADLINE, stretch(2 * ours))
+        found.add("verify", FLOOR, HEADLINE, stretch(ours, cpu=0.1))
+    found.starts[OURS] = Starts([1.0, 2.0, 3.0], [80.0, 95.0, 81.0], [100.0])
+    found.starts[FASTAPI_USERS] = Starts([2.0, 4.0, 2.0], [70.0])
+    return found
+
+
+def test_a_ratio_is_the_median_of_what_the_rounds_found(results: Results) -> None:
+    assert results.ratio("login", OURS, FASTAPI_USERS) == 3.0
+    assert results.starts_ratio(OURS, FASTAPI_USERS) == 0.5
+
+
+def test_a_ratio_to_who_did_not_take_part_is_none(results: Results) -> None:
+    assert results.ratio("login", OURS, BETTER_AUTH) is None
+    assert results.ratio("login", OURS, FASTAPI_USERS, Setting(2, 16)) is None
+    assert results.starts_ratio(OURS, BETTER_AUTH) is None
+
+
+def test_figures_of_a_stretch_are_by_the_second_and_by_the_cpu_second() -> None:
+    one = stretch(100, cpu=0.5, seconds=2.0)
+    assert (one.per_second, one.per_cpu_second, one.generator_share) == (50, 200, 0.25)
+
+
+def test_percentiles_are_in_milliseconds_and_one_answer_is_all_of_them() -> None:
+    assert percentiles([number / 1000 for number in range(101)]) == pytest.approx((50, 95, 99))
+    assert percentiles([0.002]) == (2, 2, 2)
+
+
+def test_results_are_read_as_they_were_written(results: Results, tmp_path: Path) -> None:
+    results.write(tmp_path / "results.json")
+    assert Results.read(tmp_path / "results.json") == results
+
+
+def test_the_page_says_of_each_target_whether_it_is_met(results: Results) -> None:
+    made = page(results)
+    assert "| login beside fastapi-users | at least 2x | 3.00x | yes |" in made
+    assert "| login beside threads that only hash | at least 0.9x | 0.50x | no |" in made
+    assert "| start to the first answer beside fastapi-users | at most 0.8x | 0.50x | yes |" in made
+    assert "| idle memory of one worker (PSS) | at most 90 MiB | 95.00 MiB | no |" in made
+    assert "| login beside better-auth | at least 1.2x | - | not measured |" in made
+    assert all(target.text in made for target in TARGETS)
+
+
+def test_the_page_says_who_is_left_out_how_busy_the_generator_was_and_where_it_was_measured(results: Results) -> None:
+    made = page(results)
+    assert "Left out: better_auth: node and npm are not installed." in made
+    assert "at most 25% of one core and reached 200 a second from the bare route" in made
+    assert "Measured on: cores 2." in made
+
+
+def test_every_row_of_the_page_has_as_many_cells_as_its_head(results: Results) -> None:
+    for block in page(results).split("\n\n"):
+        rows = [line for line in block.splitlines() if line.startswith("|")]
+        assert len({row.count("|") for row in rows}) <= 1
+
+
+def test_the_plot_is_xml_with_a_bar_for_each_contestant_the_longest_for_the_fastest(results: Results) -> None:
+    space = "{http://www.w3.org/2000/svg}"
+    drawn = ET.fromstring(svg(results))  # noqa: S314  # our own
+    widths = [int(bar.attrib["width"]) for bar in drawn.iter(f"{space}rect")]
+    assert widths[0] == max(widths)
+    assert widths == [440, 220, 55, 440]
+    assert {OURS, FASTAPI_USERS, HASHING, FLOOR} <= {text.text for text in drawn.iter(f"{space}text")}
+
+
+def test_what_is_published_replaces_only_what_stands_between_the_marks() -> None:
+    assert between_marks(f"# Mine\n{BEGIN}\nold\n{END}\nmine", "new\n") == f"# Mine\n{BEGIN}\n\nnew\n\n{END}\nmine"
+    with pytest.raises(ValueError, match="lacks"):
+        between_marks("# Mine", "new")
+
+
+def test_the_page_of_the_documentation_has_the_marks() -> None:
+    between_marks((ROOT / "docs" / "performance.md").read_text(), "")
+
+
+def test_a_request_has_the_value_in_its_place_and_the_length_of_its_body() -> None:
+    asked = post("/login", {"email": VALUE, "password": "p q"}, form=True).render("ada@example.com")
+    assert asked.endswith(b"Content-Length: 34\r\n\r\nemail=ada@example.com&password=p+q")
+    assert get("/me", f"Cookie: {VALUE}").render("a=b") == b"GET /me HTTP/1.1\r\nHost: bench\r\nCookie: a=b\r\n\r\n"
+
+
+def test_a_ratio_has_fallen_when_it_is_below_six_tenths_of_the_one_that_is_kept() -> None:
+    assert has_fallen(0.29, 0.5)
+    assert not has_fallen(0.31, 0.5)
+
+
+def test_the_versions_of_every_peer_are_read_from_its_lock() -> None:
+    named = {"fastapi-users", "argon2-cffi-bindings", "django", "djangorestframework-simplejwt", "gunicorn"}
+    assert named | {"better-auth", "@node-rs/argon2"} <= set(peers())
+
+
+def test_a_function_that_is_twice_in_a_stack_is_counted_once() -> None:
+    below, inside = shares({"b;a;a": 2, "a": 1})
+    assert (below["a"], below["b"], inside["a"], inside["b"]) == (3, 2, 1, 2)
