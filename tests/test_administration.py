@@ -119,10 +119,10 @@ async def test_a_login_that_is_under_way_while_its_user_is_demoted_gets_no_token
 ) -> None:
     await promote(admin.client, ada)
     async with gate(database_url) as held:
-        await held.close("SELECT 1 FROM users FOR UPDATE")
+        await held.close("SELECT 1 FROM users WHERE email = 'ada@example.com' FOR UPDATE")
         demotion = asyncio.create_task(admin.call("PATCH", f"/{ada}", json={"role": "user"}))
         await held.wait_for(1)
-        login = asyncio.create_task(admin.client.login())  # has read the old role when it comes to the row
+        login = asyncio.create_task(admin.client.login())  # has read the old role, and is second in the queue
         await held.wait_for(2)
         await held.open()
         demoted, answer = await asyncio.gather(demotion, login)

@@ -39,7 +39,10 @@ HEADERS = ("User-Agent", "X-Request-ID", "X-Forwarded-For", "Authorization", "Id
 NO_ENDS = dict.fromkeys(map(ord, "\r\n\x00"))  # which no client could send in a header
 TIME = r"\d{4}-\d\d-\d\dT[\d:.]+(Z|\+00:00)"
 # The last is what the server's library says about a request that is none, in whole or by its first word.
-EVENTS = {"request", "request.refused", "login.failed", "throttle.blocked", "Invalid HTTP request received.", "Invalid"}
+EVENTS = {
+    "request", "request.refused", "login.failed", "throttle.blocked", "mail.written", "mail.sent",
+    "Invalid HTTP request received.", "Invalid",
+}  # fmt: skip
 FORMATS = pytest.mark.parametrize("log_format", ["json", "console"])
 
 

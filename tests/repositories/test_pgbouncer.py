@@ -101,7 +101,7 @@ async def journey(client: Client, email: str) -> str:
 async def test_five_migrators_at_once_through_a_pooler_all_succeed(owner: dict[str, str], tmp_path: Path) -> None:
     runs = [asyncio.to_thread(run_command, "migrate", env=owner, cwd=tmp_path) for _ in range(5)]
     done = await asyncio.gather(*runs)
-    assert [(run.returncode, run.stderr) for run in done] == [(0, "")] * 5
+    assert [run.returncode for run in done] == [0] * 5
     assert [run.stdout for run in done].count(APPLIED) == 1
 
 
