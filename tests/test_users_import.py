@@ -125,6 +125,23 @@ def test_an_export_with_hashes_is_asked_for_noted_and_for_nobody_else_to_read(em
     assert told == ["true", "false"]
 
 
+def test_a_file_that_cannot_be_written_is_one_line_and_costs_nothing(embedded: Operator) -> None:
+    file, nowhere = embedded.write("in.jsonl", people(1) + "{\n"), str(embedded.folder / "nowhere" / "out.jsonl")
+    for words in (("export", "--output", nowhere), ("import", file, "--rejects", nowhere)):
+        done = embedded.run("users", *words, code=1)
+        assert done.stderr.splitlines()[-1].startswith("Error: "), words
+        assert "nowhere" in done.stderr
+    assert "--rejects" in embedded.run("users", "import", file, "--rejects", file, code=2).stderr
+    assert Path(file).read_text("utf-8") == people(1) + "{\n"
+    assert exported(embedded) == [], "it is known before the first batch"
+
+
+def test_rejects_are_those_of_this_import_also_if_there_are_none(embedded: Operator) -> None:
+    rejects = embedded.write("rejects.jsonl", "what another import refused")
+    embedded.run("users", "import", embedded.write("in.jsonl", people(1)), "--rejects", rejects)
+    assert not Path(rejects).read_text("utf-8")
+
+
 REFUSED: dict[str, tuple[bytes, str]] = {
     "no JSON": (b"{", "JSON"),
     "no object": (b"[]", "object"),

@@ -34,7 +34,7 @@ def settings_or_exit(*, with_key: bool = False) -> Settings:
 def run_with_database(
     work: Callable[[Database, Settings], Coroutine[Any, Any, Result]], *, with_key: bool = False, tell: bool = False
 ) -> Result:
-    """Run a job on the database of the settings; what is refused becomes one line and exit code 1.
+    """Run a job on the database of the settings; what is refused, or no file can do, becomes one line and exit code 1.
 
     A job that changes accounts or keys tells its security events, at the level of the settings; others only warn.
     """
@@ -52,6 +52,10 @@ def run_with_database(
 
     try:
         return asyncio.run(run())
+    except BrokenPipeError:  # whoever read the output has seen enough
+        raise
+    except OSError as error:
+        raise click.ClickException(str(error)) from None
     except InvalidInput as error:
         raise click.ClickException(f"{error.field}: {error.reason}") from None
     except Refused as error:

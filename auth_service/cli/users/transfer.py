@@ -30,7 +30,7 @@ format_option = click.option("--format", "layout", type=click.Choice(["jsonl", "
 class Refusals:
     """Tells of refused lines, with number and reason and never with what is in them."""
 
-    def __init__(self, file: TextIO | None) -> None:
+    def __init__(self, file: IO[str] | None) -> None:
         self._file = file
         self._shown = 0
 
@@ -52,26 +52,35 @@ class Refusals:
     help="Lines to a transaction.",
 )  # fmt: skip
 @click.option("--resume-from", default=1, metavar="LINE", type=click.IntRange(1), help="Pass over the lines before it.")
-@click.option("--rejects", type=click.File("w", encoding="utf-8"), help="Write the refused lines here, as JSON lines.")
+@click.option(
+    "--rejects", type=click.Path(dir_okay=False, path_type=Path), help="Write the refused lines here, as JSON lines."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def import_users(
-    file: str, layout: Format | None, batch_size: int, resume_from: int, rejects: TextIO | None, *, as_json: bool
+    file: str, layout: Format | None, batch_size: int, resume_from: int, rejects: Path | None, *, as_json: bool
 ) -> None:
     """Import the accounts in FILE (- for standard input). What is there already stays as it is.
 
     The same command again changes nothing, and finishes what was interrupted. Exit code 1 if any line was refused.
     """
     chosen = layout or _layout_of(file)
+    if rejects and rejects.exists() and file != "-" and rejects.samefile(file):
+        raise click.UsageError("--rejects names the file that is to be read.")
     size = 0 if file == "-" else Path(file).stat().st_size  # 0 for a pipe, too
     hidden = as_json or not size or not sys.stderr.isatty()
 
     async def run(database: Database, settings: Settings) -> ImportReport:
         maker = RowMaker(Passwords(settings.password).adopt, UNUSABLE, datetime.now(UTC))
         job = AccountImport(database, maker, batch_size)
-        with click.open_file(file, "rb") as stream, _told_if_interrupted(job.report):
+        # Made before the first line is read, and empty if none is refused.
+        with (
+            click.open_file(rejects, "w", encoding="utf-8") if rejects else nullcontext() as refused,
+            click.open_file(file, "rb") as stream,
+            _told_if_interrupted(job.report),
+        ):
             lines = read_lines(stream, chosen, resume_from)
             with _bar(stream, size, hidden=hidden) as advance:
-                await job.run(lines, Refusals(rejects), advance)
+                await job.run(lines, Refusals(refused), advance)
         return job.report
 
     report = run_with_database(run, tell=hidden)
