@@ -79,6 +79,14 @@ async def test_all_conditions_of_a_search_must_hold(admin: Admin) -> None:
         assert await admin.emails(**query) == [f"{name}@example.com" for name in found], query
 
 
+@on_a_lasting_database
+async def test_whoever_came_in_with_a_role_of_another_system_is_found_by_it(admin: Admin, database_url: str) -> None:
+    alice, _ = await register(admin, "alice", "bob")
+    await run_sql(database_url, "UPDATE users SET role = 'editor' WHERE username = 'alice'")
+    assert await admin.emails(role="editor") == ["alice@example.com"]
+    assert (await admin.show(alice))["role"] == "editor"
+
+
 async def test_somebody_is_found_by_the_whole_address_or_the_whole_username(admin: Admin) -> None:
     await register(admin, "alice", "alice2")
     assert await admin.emails(name="ALICE") == await admin.emails(name=" Alice@EXAMPLE.com") == ["alice@example.com"]

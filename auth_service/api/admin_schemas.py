@@ -41,7 +41,9 @@ class UserQuery(BaseModel):
 
     q: Annotated[Fragment | None, Field(description="Part of the e-mail address or of the username")] = None
     name: Annotated[Name | None, Field(description="The whole e-mail address or username")] = None
-    role: Role | None = None
+    role: Annotated[
+        str | None, Field(pattern=r"^[a-z][a-z0-9_.:-]{0,63}$", description="`user`, `admin` or one that was imported")
+    ] = None
     is_active: bool | None = None
     is_verified: bool | None = None
     created_from: Annotated[Moment | None, Field(description="Created then or later")] = None
