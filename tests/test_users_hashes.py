@@ -55,6 +55,18 @@ def test_hashes_are_counted_by_scheme_and_parameters_whatever_their_salts_look_l
     assert "seasalt" not in printed + json.dumps(found)
 
 
+def test_a_hash_of_our_parameters_in_an_older_version_of_argon2_is_outdated(tmp_path: Path) -> None:
+    operator = Operator(f"sqlite+aiosqlite:///{tmp_path}/auth.db", tmp_path)
+    operator.run("migrate")
+    rest = f"m=64,t=1,p=1$c2FsdHNhbHRzYWx0c2FsdA${'a' * 43}"
+    accounts = [
+        {"email": f"user{len(v)}@example.com", "hashed_password": f"$argon2id${v}{rest}"} for v in ("v=19$", "")
+    ]
+    operator.run("users", "import", "-", "--format", "jsonl", given="\n".join(map(json.dumps, accounts)))
+    found = json.loads(operator.run("users", "hashes", "--json").stdout)
+    assert sorted(kind["state"] for kind in found["kinds"]) == ["current", "outdated"]
+
+
 def test_the_forecast_takes_the_same_share_day_after_day() -> None:
     found = forecast(500, 500, NOW - WINDOW, NOW)
     assert found.verdict == "at this rate"

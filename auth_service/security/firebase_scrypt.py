@@ -19,7 +19,8 @@ from auth_service.security.foreign_hashes import from_base64
 
 _KEY_BYTES = 32  # AES-256
 _FORM = re.compile(
-    r"\$firebase-scrypt\$ln=([12]?[0-9]),r=([0-9]{1,3})(?:,ss=([\w+/=-]+))?\$([\w+/=-]+)\$([\w+/=-]+)", re.ASCII
+    r"\$firebase-scrypt\$ln=([1-9]|[12][0-9]),r=([1-9][0-9]{0,2})(?:,ss=([\w+/=-]+))?\$([\w+/=-]+)\$([\w+/=-]+)",
+    re.ASCII,
 )
 
 

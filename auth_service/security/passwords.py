@@ -70,6 +70,10 @@ class Passwords:
         """Return the scheme and the parameters of a stored hash, which are what verifying it costs."""
         return recipe(self._read(self._verifiable(hashed) or self._decoy)[1])
 
+    def is_outdated(self, hashed: str) -> bool:
+        """Return whether a login renews a stored hash; raises ValueError if it cannot be read."""
+        return bool(self._context.needs_update(self._read(hashed)[0]))
+
     def verify(self, password: str, hashed: str | None) -> tuple[bool, str | None]:
         """Return whether a password, as it was given, is right, and a new hash if the stored one is outdated.
 

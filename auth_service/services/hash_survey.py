@@ -74,8 +74,7 @@ class HashSurvey:
             self._passwords.adopt(hashed)
         except ValueError:
             return "unreadable", "unreadable"
-        recipe = self._passwords.recipe(hashed)
-        return recipe, "current" if recipe == self._passwords.recipe(None) else "outdated"
+        return self._passwords.recipe(hashed), "outdated" if self._passwords.is_outdated(hashed) else "current"
 
 
 def forecast(outdated: int, renewed: int, since: datetime, now: datetime) -> Forecast:

@@ -191,6 +191,7 @@ def test_the_hashes_of_other_systems_are_adopted_as_they_are(passwords: Password
 
 SUM = "a" * 43
 NOT_STORABLE = [f"pbkdf2_sha256$1000$sa{sign}lt${SUM}=" for sign in ("\x00", "\ud800", "\n")]
+NOT_COMPUTABLE = [f"$firebase-scrypt$ln={ln},r={r},ss=Bw$c2FsdA==${SIGNER_KEY}" for ln, r in ((0, 8), (14, 0))]
 TOO_DEAR = [
     f"$argon2id$v=19$m=262145,t=1,p=1$c2FsdHNhbHQ${SUM}", f"$argon2id$v=19$m=262144,t=5,p=1$c2FsdHNhbHQ${SUM}",
     f"$argon2id$v=19$m=65536,t=1,p=65$c2FsdHNhbHQ${SUM}", "$2b$15$" + "." * 53, "bcrypt_sha256$$2b$15$" + "." * 53,
@@ -201,14 +202,14 @@ TOO_DEAR = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("hashed", [*UNREADABLE, *NOT_STORABLE, *TOO_DEAR, "x" * 513])
+@pytest.mark.parametrize("hashed", [*UNREADABLE, *NOT_STORABLE, *NOT_COMPUTABLE, *TOO_DEAR, "x" * 513])
 def test_a_hash_that_would_never_verify_or_at_too_high_a_price_is_not_adopted(
     passwords: Passwords, hashed: str
 ) -> None:
     with pytest.raises(ValueError, match=r"^[A-Z].*\.$") as refused:
         passwords.adopt(hashed)
     assert not hashed or hashed not in str(refused.value)
-    assert hashed in UNREADABLE + NOT_STORABLE or "at most" in str(refused.value)
+    assert hashed in UNREADABLE + NOT_STORABLE + NOT_COMPUTABLE or "at most" in str(refused.value)
 
 
 def test_what_our_own_settings_cost_is_never_too_dear() -> None:
