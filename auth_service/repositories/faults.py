@@ -18,6 +18,10 @@ class WrongServer(DatabaseUnavailable):
     """The server at the other end cannot do what it should (a standby after a failover): the connection must go."""
 
 
+class StatementTooSlow(DatabaseUnavailable):
+    """The server is there, and gave the statement up after its time-out: it would be as slow again."""
+
+
 # Index name on PostgreSQL, column name on SQLite: which conflict a violated constraint is.
 CONFLICTS: dict[str, type[Refused]] = {
     "uq_users_email_canonical": AccountExists,
@@ -44,7 +48,8 @@ VERDICTS: dict[str, type[DatabaseUnavailable]] = {
     "42P01": SchemaNotReady,  # no such table
     "53": DatabaseUnavailable,  # out of connections, memory or disk
     "55P03": TransactionConflict,  # lock time-out
-    "57": DatabaseUnavailable,  # statement time-out, shutdown, starting up
+    "57": DatabaseUnavailable,  # shutdown, starting up
+    "57014": StatementTooSlow,
     "58": DatabaseUnavailable,  # input/output error
     "XX": DatabaseUnavailable,  # the server's internal error, such as a corrupt page
 }

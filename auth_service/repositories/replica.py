@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from auth_service import logs
 from auth_service.errors import DatabaseUnavailable
-from auth_service.repositories.faults import TransactionConflict
+from auth_service.repositories.faults import StatementTooSlow, TransactionConflict
 from auth_service.repositories.pool import Pool, hanging_up
 from auth_service.settings import DatabaseSettings
 
@@ -88,6 +88,8 @@ class Replica:
                 async with hanging_up(connection, deadline):
                     await self._examine(connection)
                 yield connection
+        except StatementTooSlow:  # it would be on the primary, which others need
+            raise
         except DatabaseUnavailable as error:
             self._note_failure(error)
             raise ReplicaFailed from error

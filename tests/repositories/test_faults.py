@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from auth_service.errors import AccountExists, DatabaseUnavailable, SchemaNotReady
 from auth_service.repositories.database import Database
-from auth_service.repositories.faults import TransactionConflict, WrongServer
+from auth_service.repositories.faults import StatementTooSlow, TransactionConflict, WrongServer
 from tests.conftest import PATIENT
 from tests.repositories.conftest import MakeDatabase, add_user, query
 from tests.support.polling import eventually
@@ -41,7 +41,7 @@ def raising(sqlstate: str) -> str:
 # Who may not even look into the schema is told that there is no such table.
 WITHOUT_RIGHTS = ("GRANT USAGE ON SCHEMA public TO pg_monitor", "SET LOCAL ROLE pg_monitor")
 BECOMES: list[tuple[str, type[Exception], tuple[str, ...]]] = [
-    ("statement time-out", DatabaseUnavailable, ("SET LOCAL statement_timeout = 100", "SELECT pg_sleep(5)")),
+    ("statement time-out", StatementTooSlow, ("SET LOCAL statement_timeout = 100", "SELECT pg_sleep(5)")),
     ("no such table", SchemaNotReady, ("SELECT 1 FROM no_such_table",)),
     ("no such column", SchemaNotReady, ("SELECT no_such_column FROM users",)),
     ("no such schema", SchemaNotReady, ("CREATE TABLE no_such_schema.t (id int)",)),

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 from structlog.testing import capture_logs
 
-from auth_service.errors import DatabaseReadOnly, NoSuchUser
+from auth_service.errors import DatabaseReadOnly, DatabaseUnavailable, NoSuchUser
 from auth_service.repositories import migrator
 from auth_service.repositories.database import Database, Transaction, retried
 from auth_service.repositories.probe import Probe
@@ -143,6 +143,19 @@ async def test_a_read_that_loses_the_replica_in_its_middle_is_done_by_the_primar
 async def is_asked(standby: Cluster, sql: str) -> bool:
     found = f"SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query = '{sql}' AND state = 'active')"
     return await asyncio.to_thread(standby.execute, found) == "t"
+
+
+async def test_a_read_that_is_too_slow_is_refused_and_neither_repeated_nor_the_replicas_fault(
+    primary: Cluster, proxy: TcpProxy, make_database: MakeDatabase
+) -> None:
+    """A slow search would otherwise move every read, and itself first, to the server that signs people in."""
+    settings = {"DATABASE_READ_REPLICA_URL": url_through(proxy), "statement_timeout": 0.3}
+    database = make_database(primary.url("postgres"), **settings)
+    with pytest.raises(DatabaseUnavailable):
+        await read(database, "SELECT pg_sleep(10)")
+    assert replica_of(database).is_up
+    assert replica_of(database).fallbacks == 0
+    assert await asked(database) == "standby"
 
 
 async def test_a_refusal_in_a_block_is_no_failure_of_the_replica(database: Database) -> None:
