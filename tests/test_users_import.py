@@ -125,6 +125,18 @@ def test_an_export_with_hashes_is_asked_for_noted_and_for_nobody_else_to_read(em
     assert told == ["true", "false"]
 
 
+def test_an_address_that_is_a_formula_is_text_in_csv_and_comes_in_again_as_it_was(
+    embedded: Operator, tmp_path: Path
+) -> None:
+    names = ["=cmd|'/C'!A0", "+1", "-1", "'=1", "''", "'x"]
+    file = embedded.write("in.jsonl", lines(*({"email": f"{name}@example.com"} for name in names)))
+    embedded.run("users", "import", file)
+    embedded.run("users", "export", "--output", str(tmp_path / "out.csv"))
+    cells = [line.partition(",")[0] for line in (tmp_path / "out.csv").read_text("utf-8").splitlines()[1:]]
+    assert [cell for cell in cells if not cell.startswith("'")] == []
+    assert report(embedded, str(tmp_path / "out.csv"))["already_there"] == len(names)
+
+
 def test_a_file_that_cannot_be_written_is_one_line_and_costs_nothing(embedded: Operator) -> None:
     file, nowhere = embedded.write("in.jsonl", people(1) + "{\n"), str(embedded.folder / "nowhere" / "out.jsonl")
     for words in (("export", "--output", nowhere), ("import", file, "--rejects", nowhere)):

@@ -11,6 +11,8 @@ Format = Literal["jsonl", "csv"]
 Fields = Mapping[str, Any]
 
 FIELDS = ("email", "username", "role", "is_active", "is_verified", "created_at", "hashed_password")
+_FORMULA = ("=", "+", "-", "@")  # what a spreadsheet runs; an address of anybody's choice may begin so
+_TEXT = "'"  # before one of them, and before itself: a cell is text whatever it looks like
 LONGEST_LINE = 16 * 1024  # bytes; an account is far shorter
 
 
@@ -95,9 +97,18 @@ def _csv_reader(stream: IO[bytes]) -> Callable[[str], Fields]:
         cells = _csv_row(text)
         if len(cells) != len(header):
             raise RefusedLine(f"The line has {len(cells)} cells, and the header {len(header)}.")
-        return {name: cell or None for name, cell in zip(header, cells, strict=True)}
+        return {name: _unmarked(cell) or None for name, cell in zip(header, cells, strict=True)}
 
     return parse
+
+
+def _marked(cell: Any) -> Any:
+    """Keep a spreadsheet from running a cell (ASVS 5.0, 1.2.10); `_unmarked` is the way back."""
+    return _TEXT + cell if isinstance(cell, str) and cell.startswith((*_FORMULA, _TEXT)) else cell
+
+
+def _unmarked(cell: str) -> str:
+    return cell[1:] if cell.startswith(_TEXT) and cell[1:].startswith((*_FORMULA, _TEXT)) else cell
 
 
 def _csv_row(text: str) -> list[str]:
@@ -123,6 +134,6 @@ def account_line(layout: Format, fields: Fields) -> str:
     if layout == "jsonl":
         return json.dumps(fields) + "\n"
     line = io.StringIO()
-    cells = (str(cell).lower() if isinstance(cell, bool) else cell for cell in fields.values())
+    cells = (str(cell).lower() if isinstance(cell, bool) else _marked(cell) for cell in fields.values())
     csv.writer(line, lineterminator="\n").writerow(cells)
     return line.getvalue()
