@@ -20,7 +20,7 @@ from auth_service.repositories.database import Database
 from auth_service.services.cleanup import Cleanup, CleanupReport
 from auth_service.settings import Settings
 
-GRACEFUL_SECONDS = 8  # Docker kills after ten
+GRACEFUL_SECONDS = 8  # after the drain, and before the parts are stopped: docs/operating.md has the sum
 KEEP_ALIVE_SECONDS = 15
 
 
