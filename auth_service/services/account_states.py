@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from auth_service.errors import InvalidCredentials, LastAdmin, NoSuchUser
-from auth_service.identifiers import canonical_email
 from auth_service.models import EndReason
 from auth_service.repositories.database import Database, Transaction, retried
 
@@ -33,20 +32,15 @@ class AccountStates:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def set_active(self, email: str, *, active: bool) -> int:
-        """Enable or disable the account of an e-mail address; return how many sessions ended with it.
-
-        Raises:
-            NoSuchUser: nobody has this address.
-            LastAdmin: nobody would be left to look after accounts.
-        """
-        return len(await self.set_active_of(canonical_email(email), active=active))
-
     @retried
-    async def set_active_of(self, whose: UUID | str, *, active: bool) -> Sequence[UUID]:
-        """The same for a user's id or a canonical address; return which sessions ended with it.
+    async def set_active(self, whose: UUID | str, *, active: bool) -> Sequence[UUID]:
+        """Enable or disable the account of a user's id or a canonical address; return which sessions ended with it.
 
         The epoch rises both ways, so that no session from before ever comes back.
+
+        Raises:
+            NoSuchUser: there is none.
+            LastAdmin: nobody would be left to look after accounts.
         """
         async with self._database.transaction() as tx:
             user_id = await tx.users.set_active(whose, active=active)

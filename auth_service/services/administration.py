@@ -71,7 +71,7 @@ class Administration:
 
     async def set_active(self, user_id: UUID, *, active: bool) -> User:
         """Enable or disable an account, and return it; its sessions end for good. Raises as `set_role`."""
-        self._revocations.note(await self._states.set_active_of(user_id, active=active))
+        self._revocations.note(await self._states.set_active(user_id, active=active))
         return await self._show(user_id)
 
     async def end_sessions(self, user_id: UUID) -> int:

@@ -98,7 +98,7 @@ def _password(*, from_stdin: bool) -> str:
 def _set_active(account: str, *, active: bool) -> int:
     async def run(database: Database, _settings: Settings) -> int:
         user = await Operators(database).find(account)
-        return len(await AccountStates(database).set_active_of(user.id, active=active))
+        return len(await AccountStates(database).set_active(user.id, active=active))
 
     return run_with_database(run, tell=True)
 
