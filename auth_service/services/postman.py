@@ -124,6 +124,15 @@ class Postman:
     async def _send(self, mail: DueMail) -> None:
         """Do all that becomes of one mail now. What is interrupted is due again after its lease."""
         try:
+            await self._try(mail)
+        except DatabaseUnavailable:
+            log.warning("mail.interrupted", mail=str(mail.id), kind=mail.kind)
+        except Exception:
+            log.exception("mail.interrupted", mail=str(mail.id), kind=mail.kind)
+
+    async def _try(self, mail: DueMail) -> None:
+        """Send one mail, or note in its row why not."""
+        try:
             if mail.is_too_old:
                 await self._give_up(mail, "too old")
             elif letter := await self._prepare(mail):
@@ -139,10 +148,6 @@ class Postman:
             await self._postpone(mail, code=error.code, caused_by=logs.causes_of(error))
         except WrongTemplateError as error:
             await self._postpone(mail, template=str(error).partition(":")[0])
-        except DatabaseUnavailable:
-            log.warning("mail.interrupted", mail=str(mail.id), kind=mail.kind)
-        except Exception:
-            log.exception("mail.interrupted", mail=str(mail.id), kind=mail.kind)
 
     async def _prepare(self, mail: DueMail) -> Letter | None:
         """Write the mail, with a link that is committed before anybody is sent it; None if there is nobody to tell."""

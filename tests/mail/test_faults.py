@@ -1,0 +1,42 @@
+"""The database fails in the middle of a mail: it is told, and the mail is sent later."""
+
+import asyncio
+
+import pytest
+
+from tests.conftest import MakeClient
+from tests.mail.test_sending import PLAIN, none_waits, on_postgresql
+from tests.support.gate import gate
+from tests.support.mail_server import mail_server, tarpit
+from tests.support.polling import eventually
+from tests.support.sql import run_sql
+
+
+@on_postgresql
+async def test_a_failure_that_the_database_cannot_note_is_told_and_the_mail_comes_after_its_lease(
+    make_client: MakeClient, database_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    connected, hang_up = asyncio.Event(), asyncio.Event()
+
+    async def wait_and_hang_up(_writer: asyncio.StreamWriter) -> None:
+        connected.set()
+        await hang_up.wait()
+
+    async with tarpit(wait_and_hang_up) as port, gate(database_url) as held:
+        client = await make_client(mail=PLAIN | {"port": port}, database={"statement_timeout": 0.5})
+        await client.register("ada@example.com")
+        await asyncio.wait_for(connected.wait(), 20)
+        await held.close("SELECT 1 FROM outgoing_mails FOR UPDATE")
+        hang_up.set()
+        told = ""
+
+        async def is_told() -> bool:
+            nonlocal told
+            told += capsys.readouterr().out
+            return '"mail.interrupted"' in told
+
+        await eventually(is_told)
+        await held.open()
+    async with mail_server(port=port):
+        await run_sql(database_url, "UPDATE outgoing_mails SET due_at = now()")  # the lease is over
+        await eventually(none_waits, client, seconds=20)
