@@ -206,6 +206,7 @@ class Sessions:
         """End a session that two parties hold, and tell its owner; False if it has ended in the meantime."""
         behind = session.generation - presented.generation
         async with self._database.transaction() as tx:
+            await tx.users.hold(session.user_id)  # the notice will refer to it: users before sessions, as everywhere
             if not await tx.refresh_tokens.revoke(presented.secret_hash, EndReason.REUSE, behind=behind):
                 return False
             await self._post.notify(tx, MailKind.REUSE_DETECTED, session.user_id)

@@ -1,15 +1,16 @@
-"""The database fails in the middle of a mail: it is told, and the mail is sent later."""
+"""Mail and the database's locks: a failure in the middle is told, and nobody waits for each other for ever."""
 
 import asyncio
 
 import pytest
 
 from tests.conftest import MakeClient
-from tests.mail.test_sending import PLAIN, none_waits, on_postgresql
+from tests.mail.test_sending import PLAIN, none_waits, on_postgresql, to
 from tests.support.gate import gate
 from tests.support.mail_server import mail_server, tarpit
 from tests.support.polling import eventually
 from tests.support.sql import run_sql
+from tests.support.stored_session import StoredSession
 
 
 @on_postgresql
@@ -40,3 +41,24 @@ async def test_a_failure_that_the_database_cannot_note_is_told_and_the_mail_come
     async with mail_server(port=port):
         await run_sql(database_url, "UPDATE outgoing_mails SET due_at = now()")  # the lease is over
         await eventually(none_waits, client, seconds=20)
+
+
+@on_postgresql
+async def test_a_spent_token_that_comes_while_its_user_is_deleted_waits_at_the_user_and_holds_no_session(
+    make_client: MakeClient, database_url: str
+) -> None:
+    async with mail_server() as server, gate(database_url) as held:
+        client = await make_client(mail=to(server), database={"statement_timeout": 60})
+        await client.register("ada@example.com")
+        tokens = await client.sign_in()
+        head = await client.rotate(tokens["refresh_token"], times=2)
+        await StoredSession(client, head).time_passes(hours=1)
+        await eventually(none_waits, client)
+        await held.close("SELECT 1 FROM users FOR UPDATE")  # as a deletion begins
+        reuse = asyncio.create_task(client.refresh(tokens["refresh_token"]))
+        await held.wait_for(1)
+        await held.run("SELECT 1 FROM refresh_tokens FOR UPDATE NOWAIT")
+        await held.run("DELETE FROM users")
+        await held.open()
+        assert (await reuse).status_code == 401
+        await eventually(none_waits, client)
