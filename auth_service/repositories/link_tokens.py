@@ -22,8 +22,8 @@ class LinkTokens:
     ) -> bool:
         """Put a new link in the place of the one that the user had for this purpose.
 
-        False, and nothing is written, if the account is disabled, has another address than it was read with, or is
-        verified already where that is what the link is for.
+        False, and nothing is written, if the account is disabled, has another address or other credentials than it was
+        read with, or is verified already where that is what the link is for.
         """
         values: dict[str, Any] = {
             "user_id": USERS.c.id,
@@ -37,7 +37,10 @@ class LinkTokens:
             "used_at": literal(None, K.used_at.type),
         }
         may_have_it = select(*values.values()).where(
-            USERS.c.id == user.id, USERS.c.is_active, USERS.c.email_canonical == user.email_canonical
+            USERS.c.id == user.id,
+            USERS.c.is_active,
+            USERS.c.email_canonical == user.email_canonical,
+            USERS.c.credential_epoch == user.credential_epoch,
         )
         if purpose is LinkPurpose.VERIFY_EMAIL:
             may_have_it = may_have_it.where(USERS.c.is_verified.is_(False))

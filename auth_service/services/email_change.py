@@ -81,9 +81,13 @@ class EmailChange:
             if not await tx.link_uses.hold(user):
                 return False
             await tx.link_uses.withdraw_email_change(user.id)
+            # What was asked for with a password dies with it, also while its mails wait for a mail server.
+            epoch = user.credential_epoch
             if user.is_verified:
-                await tx.outbox.add(MailKind.APPROVE_EMAIL_CHANGE, user.id, new_email=new_email)
-            await tx.outbox.add(MailKind.CONFIRM_EMAIL_CHANGE, user.id, new_email, new_email=new_email)
+                await tx.outbox.add(MailKind.APPROVE_EMAIL_CHANGE, user.id, new_email=new_email, credential_epoch=epoch)
+            await tx.outbox.add(
+                MailKind.CONFIRM_EMAIL_CHANGE, user.id, new_email, new_email=new_email, credential_epoch=epoch
+            )
             await tx.audit.add(SecurityEvent.LINK_REQUESTED, user.id, kind=MailKind.CONFIRM_EMAIL_CHANGE)
             await attempt.succeed(tx)
             return True

@@ -26,6 +26,8 @@ class LinkMinting:
 
     async def mint(self, tx: Transaction, mail: DueMail, user: User) -> str | None:
         """Make the token of a mail's link in place of the one before; None if the user may have none (any more)."""
+        if mail.details.get("credential_epoch", user.credential_epoch) != user.credential_epoch:
+            return None  # it was asked for with credentials of another day
         purpose, lifetime = LINKS[MailKind(mail.kind)]
         new_email = mail.details.get("new_email")
         token = new_link_token()

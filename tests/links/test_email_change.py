@@ -7,6 +7,7 @@ import pytest
 from tests.conftest import MakeClient
 from tests.support.client import PASSWORD, Client
 from tests.support.link_mails import LinkMails
+from tests.support.polling import eventually
 from tests.support.problems import assert_problem
 from tests.support.sql import run_sql
 
@@ -94,7 +95,28 @@ async def test_a_new_request_takes_back_the_mails_of_the_one_before_that_were_no
     for address in (NEW, OTHER):
         assert (await verified.change_email(tokens["access_token"], address)).status_code == 202
     waiting = await run_sql(database_url, "SELECT details FROM outgoing_mails WHERE kind LIKE '%-email-change'")
-    assert [json.loads(details) for (details,) in waiting] == [{"new_email": OTHER}] * 2
+    assert [json.loads(details)["new_email"] for (details,) in waiting] == [OTHER] * 2
+
+
+@on_a_lasting_database
+async def test_a_change_whose_mail_waited_for_the_mail_server_dies_with_a_password_change_all_the_same(
+    make_client: MakeClient, mails: LinkMails, database_url: str
+) -> None:
+    """Whoever knew the password, and answers 4xx at the new address until the owner has another one, gets no link."""
+    ada = await make_client(mail=mails.settings["mail"] | {"interval": 0.2})
+    await ada.register(OLD)
+    tokens = await ada.sign_in()
+    mails.server.to_recipient = "451 not now"
+    assert (await ada.change_email(tokens["access_token"], NEW)).status_code == 202
+    assert (await ada.change_password(tokens["access_token"], PASSWORD, "another horse, another battery")).is_success
+    mails.server.to_recipient = "250 OK"
+
+    async def all_are_done() -> bool:
+        await run_sql(database_url, "UPDATE outgoing_mails SET due_at = created_at")
+        return not await run_sql(database_url, "SELECT 1 FROM outgoing_mails")
+
+    await eventually(all_are_done)
+    assert mails.links(NEW) == []
 
 
 @on_sqlite
