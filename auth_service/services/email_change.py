@@ -48,9 +48,9 @@ class EmailChange:
         if canonical == user.email_canonical:
             raise InvalidInput("new_email", "Is the address of this account already.")
         async with self._proof.given(user, current, SecurityEvent.EMAIL_CHANGE_REFUSED) as attempt:
+            await self._throttle.link_request(MailKind.CONFIRM_EMAIL_CHANGE, str(user.id), address)
             if not self._conceals:
                 await self._ensure_free(canonical)
-            await self._throttle.link_request(MailKind.CONFIRM_EMAIL_CHANGE, str(user.id), address)
             if not await self._order(user, new_email.strip(), attempt):
                 raise InvalidCredentials
 

@@ -120,6 +120,20 @@ async def test_a_change_whose_mail_waited_for_the_mail_server_dies_with_a_passwo
 
 
 @on_sqlite
+async def test_enumeration_by_a_change_of_address_is_stopped_as_soon_as_asking_for_links(
+    make_client: MakeClient, mails: LinkMails
+) -> None:
+    ada = await make_client(throttle={"links": 2}, **mails.settings)
+    for email in (OLD, OTHER):
+        await ada.register(email)
+    tokens = await ada.sign_in()
+    for _ in range(2):
+        assert_problem(await ada.change_email(tokens["access_token"], OTHER), 409, "account-exists")
+    for email in (OTHER, NEW):
+        assert_problem(await ada.change_email(tokens["access_token"], email), 429, "too-many-attempts")
+
+
+@on_sqlite
 async def test_the_current_password_is_asked_for_and_cannot_be_guessed_with_a_stolen_access_token(
     make_client: MakeClient, mails: LinkMails
 ) -> None:
