@@ -93,11 +93,12 @@ class Service:
         self._health = Health(Probe(settings.database, database))
         self._post = Post(is_configured=settings.sends_mail)
         self._postman = Postman(
-            database,
-            SmtpServer(settings.mail, settings.base_url) if settings.mail.host else MailLog(),
-            Letters(settings.mail.templates, settings.mail_name),
-            LinkMinting(settings),
-            settings.mail,
+            database=database,
+            carrier=SmtpServer(settings.mail, settings.base_url) if settings.mail.host else MailLog(),
+            letters=Letters(settings.mail.templates, settings.mail_name),
+            minting=LinkMinting(settings),
+            throttle=throttle,
+            settings=settings.mail,
         )
         cleanup = Cleanup(database, settings.audit.retention)
         lifecycle = KeyLifecycle(database, secrets, settings.keys.rotation_interval)

@@ -9,14 +9,16 @@ from datetime import timedelta
 import structlog
 
 from auth_service import logs
-from auth_service.errors import DatabaseUnavailable, InvalidInput
+from auth_service.errors import DatabaseUnavailable, TooManyAttempts
 from auth_service.identifiers import canonical_email
 from auth_service.mail.letters import Letter, Letters, WrongTemplateError
 from auth_service.mail.log import MailLog
-from auth_service.mail.smtp import NO_MAILBOX, NotDeliveredError, SmtpServer, UndeliverableError
+from auth_service.mail.smtp import NotDeliveredError, SmtpServer, UndeliverableError
 from auth_service.models import LINKS, DueMail, MailKind, User
-from auth_service.repositories.database import Database, Transaction, retried
+from auth_service.repositories.database import Database, retried
 from auth_service.services.link_minting import LinkMinting
+from auth_service.services.recipients import deliverable, may_be_a_strangers
+from auth_service.services.throttle import Throttle
 from auth_service.settings import MailSettings
 
 log = structlog.get_logger()
@@ -41,16 +43,19 @@ class MailNumbers:
 class Postman:
     def __init__(
         self,
+        *,
         database: Database,
         carrier: SmtpServer | MailLog,
         letters: Letters,
         minting: LinkMinting,
+        throttle: Throttle,
         settings: MailSettings,
     ) -> None:
         self._database = database
         self._carrier = carrier
         self._letters = letters
         self._minting = minting
+        self._throttle = throttle
         self._interval = settings.interval
         self._lease = settings.timeout + LEASE_MARGIN
         self._sending: set[asyncio.Task[None]] = set()
@@ -143,6 +148,8 @@ class Postman:
         except UndeliverableError as error:
             self._server_fails = False
             await self._give_up(mail, f"refused with {error.code}")
+        except TooManyAttempts:
+            await self._give_up(mail, "too many")
         except NotDeliveredError as error:
             self._server_fails = error.code is None
             await self._postpone(mail, code=error.code, caused_by=logs.causes_of(error))
@@ -151,31 +158,27 @@ class Postman:
 
     async def _prepare(self, mail: DueMail) -> Letter | None:
         """Write the mail, with a link that is committed before anybody is sent it; None if there is nobody to tell."""
-        found = await self._address(mail)
-        if found is None:
+        user = await self._owner(mail)
+        if user is None:
             return None
-        recipient, token = found
-        link = self._minting.link(MailKind(mail.kind), token) if token else None
-        return self._letters.compose(mail, recipient, link)
+        recipient = deliverable((mail.user_id and mail.recipient) or user.email)
+        if mail.attempts == 1 and may_be_a_strangers(mail, user):
+            await self._throttle.mail(mail.kind, canonical_email(recipient))
+        if mail.kind not in LINKS:
+            return self._letters.compose(mail, recipient, None)
+        token = await self._mint(mail, user)
+        return self._letters.compose(mail, recipient, self._minting.link(MailKind(mail.kind), token)) if token else None
+
+    async def _owner(self, mail: DueMail) -> User | None:
+        async with self._database.statement() as tx:
+            if mail.user_id is not None:
+                return await tx.users.find(mail.user_id)
+            return await tx.users.find_by_email(mail.recipient or "")
 
     @retried
-    async def _address(self, mail: DueMail) -> tuple[str, str | None] | None:
-        """Whom the mail goes to, and the token of its link."""
-        token = None
+    async def _mint(self, mail: DueMail, user: User) -> str | None:
         async with self._database.transaction() as tx:
-            user = await self._owner(tx, mail)
-            if user is None:
-                return None
-            if mail.kind in LINKS:
-                token = await self._minting.mint(tx, mail, user)
-                if token is None:
-                    return None
-        return deliverable((mail.user_id and mail.recipient) or user.email), token
-
-    async def _owner(self, tx: Transaction, mail: DueMail) -> User | None:
-        if mail.user_id is not None:
-            return await tx.users.find(mail.user_id)
-        return await tx.users.find_by_email(mail.recipient or "")
+            return await self._minting.mint(tx, mail, user)
 
     async def _done(self, mail: DueMail) -> None:
         self._server_fails = False
@@ -200,16 +203,3 @@ class Postman:
     async def _remove(self, mail: DueMail) -> None:
         async with self._database.statement() as tx:
             await tx.outbox.remove(mail)
-
-
-def deliverable(email: str) -> str:
-    """An address with the name as its owner writes it, and the domain as the DNS knows it.
-
-    Raises:
-        UndeliverableError: it is none (accounts may come from elsewhere).
-    """
-    try:
-        domain = canonical_email(email).rpartition("@")[2]
-    except InvalidInput:
-        raise UndeliverableError(NO_MAILBOX) from None
-    return f"{email.strip().rpartition('@')[0]}@{domain}"

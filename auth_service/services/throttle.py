@@ -98,6 +98,11 @@ class Throttle:
                 Tally(self._keys.of("links"), self._all_links),
             )
 
+    async def mail(self, kind: str, name: str) -> None:
+        """Count a mail to an address that may be a stranger's; raises `TooManyAttempts` for this kind of mail."""
+        if self._attempts:
+            await self._attempts.spend(kind, Tally(self._keys.of("mails", kind, name), self._links))
+
     async def forgive(self, tx: Transaction, user_id: UUID, address: str | None) -> None:
         """Wipe out what was counted against an account: of strangers, of this network, and of its current password."""
         account, network = str(user_id), network_of(address)

@@ -46,6 +46,7 @@ async def test_two_processes_send_each_mail_once(postgres_url: str, tmp_path: Pa
             await asyncio.to_thread(server.wait_ready, 60)
             await register(server)
             await mails.wait_for(1)
+            await run_sql(postgres_url, "UPDATE users SET is_verified = true")
             await run_sql(postgres_url, MANY)
             await mails.wait_for(1 + MAILS, seconds=40)
 

@@ -1,0 +1,26 @@
+"""Whose mailbox a mail goes to, as pure rules."""
+
+from auth_service.errors import InvalidInput
+from auth_service.identifiers import canonical_email
+from auth_service.mail.smtp import NO_MAILBOX, UndeliverableError
+from auth_service.models import LINKS, DueMail, User
+
+
+def may_be_a_strangers(mail: DueMail, user: User) -> bool:
+    """Whether nobody has shown that the mailbox is the user's, and the mail was not counted when it was asked for."""
+    if mail.user_id is None:
+        return mail.kind not in LINKS
+    return mail.recipient is not None or not user.is_verified
+
+
+def deliverable(email: str) -> str:
+    """An address with the name as its owner writes it, and the domain as the DNS knows it.
+
+    Raises:
+        UndeliverableError: it is none (accounts may come from elsewhere).
+    """
+    try:
+        domain = canonical_email(email).rpartition("@")[2]
+    except InvalidInput:
+        raise UndeliverableError(NO_MAILBOX) from None
+    return f"{email.strip().rpartition('@')[0]}@{domain}"
