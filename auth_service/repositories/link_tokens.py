@@ -7,10 +7,10 @@ from sqlalchemy import literal, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from auth_service.models import LINK_TOKENS, USERS, LinkPurpose, User
+from auth_service.models import LINK_TOKENS, OUTGOING_MAILS, USERS, DueMail, LinkPurpose, User
 from auth_service.repositories.clock import time_of
 
-K = LINK_TOKENS.c
+K, M = LINK_TOKENS.c, OUTGOING_MAILS.c
 
 
 class LinkTokens:
@@ -18,12 +18,13 @@ class LinkTokens:
         self._connection = connection
 
     async def replace(
-        self, user: User, purpose: LinkPurpose, token_hash: bytes, lifetime: timedelta, new_email: str | None = None
+        self, mail: DueMail, user: User, purpose: LinkPurpose, token_hash: bytes, lifetime: timedelta
     ) -> bool:
-        """Put a new link in the place of the one that the user had for this purpose.
+        """Put a new link, for a mail that is claimed, in the place of the one that the user had for this purpose.
 
         False, and nothing is written, if the account is disabled, has another address or other credentials than it was
-        read with, or is verified already where that is what the link is for.
+        read with, or is verified already where that is what the link is for; or if the mail was taken back, or is
+        somebody else's to send by now.
         """
         values: dict[str, Any] = {
             "user_id": USERS.c.id,
@@ -31,7 +32,7 @@ class LinkTokens:
             "token_hash": literal(token_hash, K.token_hash.type),
             "email_canonical": USERS.c.email_canonical,
             "credential_epoch": USERS.c.credential_epoch,
-            "new_email": literal(new_email, K.new_email.type),
+            "new_email": literal(mail.details.get("new_email"), K.new_email.type),
             "created_at": time_of(self._connection),
             "expires_at": time_of(self._connection, lifetime),
             "used_at": literal(None, K.used_at.type),
@@ -41,6 +42,7 @@ class LinkTokens:
             USERS.c.is_active,
             USERS.c.email_canonical == user.email_canonical,
             USERS.c.credential_epoch == user.credential_epoch,
+            select(M.id).where(M.id == mail.id, M.attempts == mail.attempts).exists(),
         )
         if purpose is LinkPurpose.VERIFY_EMAIL:
             may_have_it = may_have_it.where(USERS.c.is_verified.is_(False))

@@ -29,10 +29,8 @@ class LinkMinting:
         if mail.details.get("credential_epoch", user.credential_epoch) != user.credential_epoch:
             return None  # it was asked for with credentials of another day
         purpose, lifetime = LINKS[MailKind(mail.kind)]
-        new_email = mail.details.get("new_email")
         token = new_link_token()
-        address = str(new_email) if new_email else None
-        made = await tx.link_tokens.replace(user, purpose, hash_link_token(token), lifetime, address)
+        made = await tx.link_tokens.replace(mail, user, purpose, hash_link_token(token), lifetime)
         return token if made else None
 
     def link(self, kind: MailKind, token: str) -> str:

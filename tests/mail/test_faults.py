@@ -44,6 +44,23 @@ async def test_a_failure_that_the_database_cannot_note_is_told_and_the_mail_come
 
 
 @on_postgresql
+async def test_a_mail_that_is_taken_back_while_its_link_is_made_is_not_sent(
+    make_client: MakeClient, database_url: str
+) -> None:
+    async with mail_server() as server, gate(database_url) as held:
+        client = await make_client(mail=to(server), database={"statement_timeout": 60})
+        await held.close("LOCK TABLE link_tokens IN SHARE MODE")
+        await client.register("ada@example.com")
+        await held.wait_for(1)
+        await held.run("DELETE FROM outgoing_mails")  # as a newer change of address does
+        await held.open()
+        await client.forgot_password("ada@example.com")
+        await server.wait_for(1)
+        await eventually(none_waits, client)
+    assert server.subjects() == ["Choose a new password"]
+
+
+@on_postgresql
 async def test_a_spent_token_that_comes_while_its_user_is_deleted_waits_at_the_user_and_holds_no_session(
     make_client: MakeClient, database_url: str
 ) -> None:
