@@ -8,8 +8,8 @@ from fastapi import APIRouter, status
 from auth_service.api.accounts import BEARER, PASSWORD
 from auth_service.api.dependencies import BearerDep, DeviceDep, ServicesDep
 from auth_service.api.json_body import StrictJsonRoute
+from auth_service.api.link_schemas import AddressBody, ChangeEmailBody, EmailChangeState, LinkBody, ResetPasswordBody
 from auth_service.api.openapi import problems
-from auth_service.api.schemas import AddressBody, ChangeEmailBody, EmailChangeState, LinkBody, ResetPasswordBody
 from auth_service.models import MailKind
 
 ASKING = ("too-many-attempts", "mail-not-configured", "database-unavailable")

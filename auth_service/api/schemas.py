@@ -18,7 +18,7 @@ def clean(text: str) -> str:
     return text
 
 
-def _clean_secret(secret: SecretStr) -> SecretStr:
+def clean_secret(secret: SecretStr) -> SecretStr:
     clean(secret.get_secret_value())
     return secret
 
@@ -28,13 +28,9 @@ Username = Annotated[str, Field(min_length=1, max_length=MAX_USERNAME, examples=
 Password = Annotated[
     SecretStr,
     Field(min_length=1, max_length=MAX_PASSWORD, examples=["correct horse battery staple"]),
-    AfterValidator(_clean_secret),
+    AfterValidator(clean_secret),
 ]
-Token = Annotated[SecretStr, Field(min_length=1, examples=["art_..."]), AfterValidator(_clean_secret)]
-
-LinkToken = Annotated[
-    SecretStr, Field(min_length=1, max_length=256, examples=["lnk_..."]), AfterValidator(_clean_secret)
-]
+Token = Annotated[SecretStr, Field(min_length=1, examples=["art_..."]), AfterValidator(clean_secret)]
 
 
 class Body(BaseModel):
@@ -74,30 +70,6 @@ class RefreshTokenBody(Body):
 class ChangePasswordBody(Body):
     current_password: Password
     new_password: Password
-
-
-class AddressBody(Body):
-    email: Email
-
-
-class LinkBody(Body):
-    token: LinkToken
-
-
-class ResetPasswordBody(Body):
-    token: LinkToken
-    new_password: Password
-
-
-class ChangeEmailBody(Body):
-    new_email: Email
-    current_password: Password
-
-
-class EmailChangeState(BaseModel):
-    """`waiting` for the link at the other address, or `changed`."""
-
-    status: Literal["waiting", "changed"]
 
 
 class Account(BaseModel):
