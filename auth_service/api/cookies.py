@@ -13,7 +13,7 @@ from starlette.responses import Response
 from auth_service.api.dependencies import ServicesDep
 from auth_service.api.schemas import BrowserTokens, RefreshTokenBody, Tokens
 from auth_service.errors import CrossSiteRequest, InvalidInput, InvalidRefreshToken, Refused
-from auth_service.services.sessions import TokenPair
+from auth_service.services.sign_ins import TokenPair
 from auth_service.settings import Settings
 
 COOKIE = "__Host-auth-refresh"

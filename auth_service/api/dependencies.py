@@ -32,7 +32,8 @@ from auth_service.services.own_sessions import OwnSessions
 from auth_service.services.post import Post
 from auth_service.services.postman import Postman
 from auth_service.services.revocations import Revocations
-from auth_service.services.sessions import Device, Sessions
+from auth_service.services.sessions import Sessions
+from auth_service.services.sign_ins import Device
 from auth_service.services.signing_keys import SigningKeys
 from auth_service.services.tokens import Tokens
 from auth_service.settings import Settings

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -19,28 +18,11 @@ from auth_service.services.audit import Audit
 from auth_service.services.password_check import PasswordCheck
 from auth_service.services.post import Post, whence
 from auth_service.services.revocations import Revocations
+from auth_service.services.sign_ins import Device, TokenPair
 from auth_service.services.signing_keys import SigningKeys
 from auth_service.services.throttle import Throttle
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True)
-class Device:
-    """Where a login comes from, for the owner's list of sessions."""
-
-    user_agent: str | None
-    ip: str | None
-
-
-@dataclass(frozen=True)
-class TokenPair:
-    """What a client gets. `refresh_expires_in` is in seconds, if nothing is refreshed before."""
-
-    access_token: str = field(repr=False)
-    refresh_token: str = field(repr=False)
-    refresh_expires_in: int
-    session_id: UUID
 
 
 class Sessions:
