@@ -91,9 +91,10 @@ async def mail_server(
 ) -> AsyncIterator[MailServer]:
     """Serve until the block ends."""
     kept = MailServer()
+    sessions: list[SMTP] = []
 
     def session() -> SMTP:
-        return SMTP(
+        smtp = SMTP(
             kept,
             hostname="mail.test",
             enable_SMTPUTF8=True,
@@ -104,6 +105,8 @@ async def mail_server(
             auth_require_tls=login,
             loop=asyncio.get_running_loop(),
         )
+        sessions.append(smtp)
+        return smtp
 
     loop = asyncio.get_running_loop()
     server = await loop.create_server(session, "127.0.0.1", port, ssl=tls if security == "tls" else None)
@@ -112,6 +115,10 @@ async def mail_server(
         yield kept
     finally:
         server.close()
+        for smtp in sessions:
+            if smtp.transport:
+                smtp.transport.close()  # else one whose client has just gone outlives the loop: a warning, an error
+        await asyncio.sleep(0)
 
 
 def _authenticate(_server: Any, _session: Any, _envelope: Any, _mechanism: str, data: LoginPassword) -> AuthResult:
