@@ -215,8 +215,8 @@ async def test_of_50_registrations_at_once_on_a_sqlite_file_exactly_one_wins(
     async def all_wait() -> bool:
         return [file.path for file in psutil.Process().open_files()].count(path) > len(RACERS)
 
-    with closing(sqlite3.connect(path, isolation_level=None)) as holder:
-        holder.execute("BEGIN IMMEDIATE")  # the place of the one writer: every racer has to wait for it
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as holder:
+        await asyncio.to_thread(holder.execute, "BEGIN IMMEDIATE")  # the place of the one writer, for all of them
         racing = asyncio.create_task(_register_all(client))
         await eventually(all_wait, seconds=20)
         holder.execute("ROLLBACK")

@@ -42,7 +42,7 @@ class Protocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._patience: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
-        self._in_head = self._in_body = False
+        self._in_head = self._in_body = self._ends = False
         self._bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
@@ -91,13 +91,14 @@ class Protocol(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._unread = self.loop.call_later(READ_SECONDS, self.transport.abort)
+        self._unread = self.loop.call_later(GOODBYE_SECONDS if self._ends else READ_SECONDS, self.transport.abort)
 
     def resume_writing(self) -> None:
         super().resume_writing()
         self._stop_waiting_for_reader()
 
     def shutdown(self) -> None:
+        self._ends = True
         super().shutdown()
         if self.cycle is None or self.cycle.response_complete or self.cycle.more_body or self.flow.write_paused:
             self.loop.call_later(GOODBYE_SECONDS, self.transport.abort)
