@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from auth_service.cli import KEEP_ALIVE_SECONDS
+from auth_service.cli.serve import KEEP_ALIVE_SECONDS
 from tests.support.server import free_port, wait_until
 
 VERBS = ["GET", "POST"]

@@ -1,0 +1,57 @@
+"""`auth-service cleanup`: what has expired, deleted by cron or by hand."""
+
+import json
+import sys
+from datetime import timedelta
+
+import click
+
+from auth_service.cli.common import run_with_database, settings_or_exit
+from auth_service.repositories.database import Database
+from auth_service.services.cleanup import Cleanup, CleanupReport
+from auth_service.settings import Settings
+
+
+def _duration(_context: click.Context, _option: click.Parameter, seconds: float | None) -> timedelta | None:
+    """Take a number of seconds that the range of an option let through; NaN and infinity are among them."""
+    try:
+        return None if seconds is None else timedelta(seconds=seconds)
+    except (ValueError, OverflowError):
+        raise click.BadParameter("not a usable number of seconds.") from None
+
+
+@click.command()
+@click.option("--batch-size", type=click.IntRange(1, 5000), help="Rows to a transaction.  [default: from the settings]")
+@click.option(
+    "--time-budget", type=click.FloatRange(min=0, min_open=True), callback=_duration, metavar="S",
+    help="Stop after S seconds.",
+)  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Only count.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def cleanup(batch_size: int | None, time_budget: timedelta | None, dry_run: bool, as_json: bool) -> None:
+    """Delete expired sessions. Runs at the same time are harmless: one works, the others stop."""
+    size = batch_size or settings_or_exit().cleanup.batch_size
+
+    async def run(database: Database, settings: Settings) -> CleanupReport:
+        job = Cleanup(database, settings.audit.retention)
+        if dry_run:
+            return await job.survey()
+        hidden = as_json or not sys.stderr.isatty()
+        expected = 0 if hidden else (await job.survey()).left
+        with click.progressbar(length=expected, label="deleting", file=sys.stderr, hidden=hidden) as bar:
+            return await job.run(size, time_budget, bar.update)
+
+    report = run_with_database(run)
+    click.echo(json.dumps(vars(report)) if as_json else _sentence(report))
+
+
+def _sentence(report: CleanupReport) -> str:
+    if report.skipped:
+        return f"another clean-up is at work; deleted {report.deleted} before it"
+    age = report.oldest_expired_seconds
+    oldest = f", the oldest for {timedelta(seconds=round(age))}" if age is not None else ""
+    attempts = f" and {report.throttles_deleted} counts of attempts" if report.throttles_deleted else ""
+    return (
+        f"deleted {report.deleted} expired sessions{attempts} in {report.batches} batches and {report.seconds} s; "
+        f"{report.left} left{oldest}"
+    )

@@ -1,0 +1,13 @@
+"""`auth-service migrate`: the schema, brought to head."""
+
+import click
+
+from auth_service.cli.common import run_with_database
+from auth_service.repositories import migrator
+
+
+@click.command()
+def migrate() -> None:
+    """Bring the database schema to the version of this service. Any number may run at once; one does the work."""
+    applied = run_with_database(lambda database, _settings: database.run_sync(migrator.upgrade, migrator.BUDGET))
+    click.echo(f"applied: {', '.join(applied)}" if applied else "the schema is at head already")

@@ -1,0 +1,49 @@
+"""`auth-service serve`: the API, served by uvicorn."""
+
+import signal
+import sys
+
+import click
+import uvicorn
+
+from auth_service import logs
+from auth_service.cli.common import WrongSetting, settings_or_exit
+from auth_service.mail.letters import Letters, WrongTemplateError
+
+GRACEFUL_SECONDS = 8  # after the drain, and before the parts are stopped: docs/operating.md has the sum
+KEEP_ALIVE_SECONDS = 15
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="Port to listen on.")
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 256), help="Number of processes.")
+def serve(host: str, port: int, workers: int) -> None:
+    """Serve the API."""
+    settings = settings_or_exit(with_key=True)
+    try:
+        if settings.mail.templates:
+            Letters(settings.mail.templates, settings.mail_name).check()
+    except WrongTemplateError as error:
+        raise WrongSetting(f"AUTH_MAIL__TEMPLATES: {error}") from None
+    logs.configure(settings.log)
+    # uvicorn raises the signal again once it has shut down; being asked to end is no failure.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        uvicorn.run(
+            "auth_service.main:create_app",
+            factory=True,
+            http="auth_service.api.protocol:Protocol",
+            host=host,
+            port=port,
+            workers=workers,
+            log_config=None,
+            ws="none",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,  # who is believed is AUTH_PROXY__TRUSTED
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=GRACEFUL_SECONDS,
+        )
+    except SystemExit as end:  # uvicorn has codes of its own, such as 3 for a port that is taken
+        sys.exit(1 if end.code else 0)
