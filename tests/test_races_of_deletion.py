@@ -104,7 +104,9 @@ async def test_an_account_is_deleted_while_five_tabs_refresh(somebody: Somebody,
     row = somebody.other["session_id"]
     deleted, *answers = await somebody.race(row, *refreshes, deletion_first=deletion_first)
     assert deleted.status_code == 204
-    assert [answer.status_code for answer in answers] == [401 if deletion_first else 200] * 5
+    codes = {answer.status_code for answer in answers}
+    # One tab rotates; the others look again to get the same successor, and may find that the account is gone.
+    assert codes == {401} if deletion_first else 200 in codes and codes <= {200, 401}
     assert await somebody.is_gone(*answers)
 
 
