@@ -1,0 +1,137 @@
+"""All the groups together, and what they have to agree on."""
+
+from typing import Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from auth_service.settings.database import DatabaseSettings
+from auth_service.settings.groups import (
+    AuditSettings,
+    CleanupSettings,
+    CookieSettings,
+    CorsSettings,
+    DocsSettings,
+    HashingSettings,
+    KeySettings,
+    LogSettings,
+    PasswordSettings,
+    ProxySettings,
+    RegistrationSettings,
+    RevocationSettings,
+    SessionSettings,
+    ShutdownSettings,
+    ThrottleSettings,
+    TokenSettings,
+)
+from auth_service.settings.mail import MailSettings, address_of
+from auth_service.settings.strength import is_weak_secret, is_weak_token
+from auth_service.settings.values import SOURCES, SecretList, origin_of
+
+
+class Settings(BaseSettings):
+    """All of it. `read_settings()` is how to get one; tests pass keyword arguments."""
+
+    model_config = SettingsConfigDict(**{**SOURCES, "env_prefix": "AUTH_", "env_nested_delimiter": "__"})
+
+    public_url: str = Field("http://127.0.0.1:8000", pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$")
+    secret_key: SecretList = ()
+    internal_token: SecretList = ()
+    migrate_on_start: bool | None = None
+    tokens: TokenSettings = TokenSettings()
+    password: PasswordSettings = PasswordSettings()
+    registration: RegistrationSettings = RegistrationSettings()
+    mail: MailSettings = MailSettings()
+    hashing: HashingSettings = HashingSettings()
+    throttle: ThrottleSettings = ThrottleSettings()
+    sessions: SessionSettings = SessionSettings()
+    cleanup: CleanupSettings = CleanupSettings()
+    audit: AuditSettings = AuditSettings()
+    keys: KeySettings = KeySettings()
+    revocations: RevocationSettings = RevocationSettings()
+    proxy: ProxySettings = ProxySettings()
+    cors: CorsSettings = CorsSettings()
+    cookies: CookieSettings = CookieSettings()
+    shutdown: ShutdownSettings = ShutdownSettings()
+    docs: DocsSettings = DocsSettings()
+    log: LogSettings = LogSettings()
+    database: DatabaseSettings = Field(default_factory=DatabaseSettings, exclude=True)
+
+    @model_validator(mode="after")
+    def _values_agree(self) -> Self:
+        if self.tokens.refresh_idle_lifetime > self.tokens.refresh_absolute_lifetime:
+            raise ValueError(
+                "AUTH_TOKENS__REFRESH_IDLE_LIFETIME: must not exceed AUTH_TOKENS__REFRESH_ABSOLUTE_LIFETIME"
+            )
+        try:
+            origin_of(self.public_url)
+        except ValueError:
+            raise ValueError("AUTH_PUBLIC_URL: must be a URL with a host, and a port up to 65535") from None
+        if self.database.is_postgresql and not self.secret_key:
+            raise ValueError("AUTH_SECRET_KEY: must be set with PostgreSQL (make one with 'openssl rand -base64 48')")
+        self._secrets_are_strong()
+        if self.registration.existing == "conceal" and not self.sends_mail:
+            raise ValueError("AUTH_REGISTRATION__EXISTING: 'conceal' needs mail, so set AUTH_MAIL__HOST")
+        if self.cookies.enabled and not _keeps_secure_cookies(self.public_url):
+            raise ValueError("AUTH_COOKIES__ENABLED: needs an AUTH_PUBLIC_URL with https; browsers keep no cookie else")
+        return self
+
+    def _secrets_are_strong(self) -> None:
+        """Raise ValueError for a secret that can be guessed, or that does two jobs."""
+        keys = {secret.get_secret_value() for secret in self.secret_key}
+        if any(is_weak_secret(key) for key in keys):
+            raise ValueError("AUTH_SECRET_KEY: must be 32 random bytes or more, and no sample value")
+        tokens = {secret.get_secret_value() for secret in self.internal_token}
+        if any(is_weak_token(token) for token in tokens):
+            raise ValueError(
+                "AUTH_INTERNAL_TOKEN: must be 16 random visible ASCII characters or more, and no sample value"
+            )
+        if tokens & keys:
+            raise ValueError("AUTH_INTERNAL_TOKEN: must be another secret than AUTH_SECRET_KEY")
+
+    @property
+    def issuer(self) -> str:
+        return self.tokens.issuer or self.base_url
+
+    @property
+    def audience(self) -> str:
+        return self.tokens.audience or self.base_url
+
+    @property
+    def base_url(self) -> str:
+        return self.public_url.rstrip("/")
+
+    @property
+    def sends_mail(self) -> bool:
+        """Through an SMTP server, or to the log of the embedded default."""
+        return self.mail.host is not None or not self.database.is_postgresql
+
+    @property
+    def mail_name(self) -> str:
+        """What mails call this service: the sender's name, or else its host."""
+        sender = address_of(self.mail.sender) if self.mail.sender else None
+        return (sender.display_name or sender.domain) if sender else str(urlsplit(self.public_url).hostname)
+
+    def page_url(self, name: str) -> str:
+        """The URL of a page of this service's own that a link of a mail may lead to."""
+        return f"{self.base_url}/auth/pages/{name}"
+
+    @property
+    def trusted_origins(self) -> frozenset[str]:
+        """Whose pages may act for a signed-in browser: our own, and those on the list."""
+        return frozenset({origin_of(self.base_url), *self.cors.origins})
+
+    @property
+    def migrates_on_start(self) -> bool:
+        """The embedded default keeps its own schema; on PostgreSQL the operator decides when."""
+        return not self.database.is_postgresql if self.migrate_on_start is None else self.migrate_on_start
+
+    @property
+    def serves_docs(self) -> bool:
+        return not self.database.is_postgresql if self.docs.enabled is None else self.docs.enabled
+
+
+def _keeps_secure_cookies(url: str) -> bool:
+    """Browsers keep a `Secure` cookie of a site with TLS, and of the machine itself."""
+    return url.startswith("https://") or urlsplit(url).hostname in {"localhost", "127.0.0.1", "::1"}
