@@ -3,6 +3,7 @@
 from auth_service.models.audit import AUDIT_FLOOR, ORIGIN, Origin, SecurityEvent
 from auth_service.models.keys import PUBLISHED_FIRST, RETIRED_FOR, KeyStep, due_steps
 from auth_service.models.mail import LINKS, DueMail, LinkPurpose, MailKind
+from auth_service.models.mail_tables import LINK_TOKENS, OUTGOING_MAILS, LinkToken, OutgoingMail
 from auth_service.models.sessions import (
     FAST_FORWARD_LIMIT,
     IDEMPOTENCY_WINDOW,
@@ -17,8 +18,6 @@ from auth_service.models.sessions import (
 from auth_service.models.tables import (
     AUDIT_EVENTS,
     DELETED_SESSIONS,
-    LINK_TOKENS,
-    OUTGOING_MAILS,
     REFRESH_TOKENS,
     SIGNING_KEYS,
     THROTTLES,
@@ -26,8 +25,6 @@ from auth_service.models.tables import (
     AuditEvent,
     DeletedSession,
     KeyState,
-    LinkToken,
-    OutgoingMail,
     RefreshToken,
     Role,
     SigningKey,
