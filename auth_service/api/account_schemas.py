@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from auth_service.api.schemas import Account, Body, ExportedSession, Password, Username
+from auth_service.api.schemas import Account, Body, DeviceSession, Password, Username
 
 
 class RenameBody(Body):
@@ -33,5 +33,5 @@ class AccountExport(BaseModel):
 
     exported_at: datetime
     account: Account
-    sessions: list[ExportedSession]
+    sessions: list[DeviceSession]
     events: list[ExportedEvent]

@@ -3,11 +3,10 @@
 import re
 from datetime import UTC, datetime
 from typing import Annotated, Self
-from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from auth_service.api.schemas import MAX_EMAIL, Account, Body, Email, Username, clean
+from auth_service.api.schemas import MAX_EMAIL, Account, Body, DeviceSession, Email, Username, clean
 from auth_service.models import Role
 
 MAX_PAGE = 100_000
@@ -85,17 +84,9 @@ class UserCounts(BaseModel):
     estimated: list[str]
 
 
-class UserSession(BaseModel):
-    """A signed-in device. `ended_at` and `ended_reason` are null while it is alive."""
+class UserSession(DeviceSession):
+    """The same, read from a row."""
 
-    model_config = ConfigDict(from_attributes=True)
-
-    id: UUID
-    created_at: datetime
-    last_used_at: datetime
-    expires_at: datetime
-    user_agent: str | None
-    ip: str | None
     ended_at: datetime | None = Field(validation_alias="revoked_at")
     ended_reason: str | None = Field(validation_alias="revoked_reason")
 

@@ -10,7 +10,7 @@ from auth_service.api.accounts import BEARER
 from auth_service.api.dependencies import BearerDep, ServicesDep
 from auth_service.api.json_body import StrictJsonRoute
 from auth_service.api.openapi import problems
-from auth_service.api.schemas import Account, ExportedSession
+from auth_service.api.schemas import Account, DeviceSession
 from auth_service.models import AuditEvent, User
 from auth_service.services.own_account import Export
 
@@ -54,7 +54,7 @@ async def _document(found: Export) -> AsyncIterator[str]:
     head = AccountExport(
         exported_at=found.at,
         account=Account.model_validate(found.user),
-        sessions=[ExportedSession.model_validate(session) for session in found.sessions],
+        sessions=[DeviceSession.model_validate(session) for session in found.sessions],
         events=[],
     )
     opening, closing = head.model_dump_json().rsplit("]", 1)

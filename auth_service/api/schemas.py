@@ -113,7 +113,7 @@ class BrowserTokens(BaseModel):
     session_id: UUID
 
 
-class ExportedSession(BaseModel):
+class DeviceSession(BaseModel):
     """A signed-in device. `ended_at` and `ended_reason` are null while it is alive."""
 
     model_config = ConfigDict(from_attributes=True)
@@ -128,7 +128,7 @@ class ExportedSession(BaseModel):
     ended_reason: str | None
 
 
-class SessionItem(ExportedSession):
+class SessionItem(DeviceSession):
     """The same with `current`: whether it is the session that asks."""
 
     current: bool
