@@ -45,6 +45,16 @@ def canonical_fragment(text: str) -> str:
     return _canonical(text)
 
 
+def account_names(email: str, username: str | None) -> dict[str, str | None]:
+    """Return the columns of an account's names: each as given, and in canonical form; raises `InvalidInput`."""
+    return {
+        "email": email.strip(),
+        "email_canonical": canonical_email(email),
+        "username": username.strip() if username is not None else None,
+        "username_canonical": canonical_username(username) if username is not None else None,
+    }
+
+
 def canonical_password(password: str) -> str:
     """NFC, and nothing else: no case folding, no trimming, no compatibility forms (NIST SP 800-63B-4, 3.1.1.2)."""
     return unicodedata.normalize("NFC", password)

@@ -46,7 +46,7 @@ _IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
 
 @dataclass(frozen=True)
 class Services:
-    """The use cases that the routes call, plugged together in `main.py`."""
+    """The use cases that the routes call, plugged together in `parts.py`."""
 
     settings: Settings
     accounts: Accounts

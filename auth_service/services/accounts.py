@@ -1,13 +1,11 @@
 """Accounts: who a person is."""
 
 from auth_service.errors import InvalidAccessToken, InvalidInput
-from auth_service.identifiers import canonical_email, canonical_username
+from auth_service.identifiers import account_names
 from auth_service.models import MailKind, User
 from auth_service.repositories.database import Database, retried
-from auth_service.security.passwords import Passwords
 from auth_service.services.bearers import Bearer
-from auth_service.services.hashing import HashingLane
-from auth_service.services.password_policy import PasswordPolicy
+from auth_service.services.new_passwords import NewPasswords
 from auth_service.services.post import Post
 from auth_service.services.throttle import Throttle
 
@@ -17,17 +15,13 @@ class Accounts:
         self,
         *,
         database: Database,
-        passwords: Passwords,
-        lane: HashingLane,
-        policy: PasswordPolicy,
+        new_passwords: NewPasswords,
         throttle: Throttle,
         post: Post,
         conceal: bool,
     ) -> None:
         self._database = database
-        self._passwords = passwords
-        self._lane = lane
-        self._policy = policy
+        self._new_passwords = new_passwords
         self._throttle = throttle
         self._post = post
         self._conceal = conceal
@@ -41,17 +35,12 @@ class Accounts:
             AccountExists: the e-mail address or the username is somebody's already.
             TooManyAttempts: too many registrations, from this address or in all.
         """
-        values = {
-            "email": email.strip(),
-            "email_canonical": canonical_email(email),
-            "username": username.strip() if username is not None else None,
-            "username_canonical": canonical_username(username) if username is not None else None,
-        }
+        values = account_names(email, username)
         if self._conceal and username is not None:
             raise InvalidInput("username", "Choose one after you have signed in for the first time.")
-        secret = self._policy.accept("password", password, (email, username))
+        secret = self._new_passwords.accept("password", password, (email, username))
         await self._throttle.registration(address)
-        hashed = await self._lane.run(lambda: self._passwords.hash(secret))
+        hashed = await self._new_passwords.hash(secret)
         values["hashed_password"] = hashed
         return await (self._add_or_tell_owner(values) if self._conceal else self._add(values))
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from auth_service.errors import LastAdmin, NoSuchUser
-from auth_service.identifiers import canonical_email, canonical_username
+from auth_service.identifiers import account_names
 from auth_service.models import EndReason, MailKind, Role, SecurityEvent, User
 from auth_service.repositories.database import Database, retried
 from auth_service.security.passwords import UNUSABLE
@@ -29,16 +29,7 @@ class Administration:
             AccountExists: one of them is somebody's already.
         """
         self._post.ensure_configured()
-        return await self._create(
-            {
-                "email": email.strip(),
-                "email_canonical": canonical_email(email),
-                "username": username.strip() if username is not None else None,
-                "username_canonical": canonical_username(username) if username is not None else None,
-                "hashed_password": UNUSABLE,
-                "role": role,
-            }
-        )
+        return await self._create({**account_names(email, username), "hashed_password": UNUSABLE, "role": role})
 
     @retried
     async def _create(self, values: dict[str, str | None]) -> User:

@@ -6,11 +6,9 @@ from uuid import UUID
 from auth_service.errors import InvalidAccessToken, InvalidCredentials
 from auth_service.models import EndReason, MailKind, SecurityEvent, User
 from auth_service.repositories.database import Database, retried
-from auth_service.security.passwords import Passwords
 from auth_service.services.attempts import Attempt
 from auth_service.services.bearers import Bearer
-from auth_service.services.hashing import HashingLane
-from auth_service.services.password_policy import PasswordPolicy
+from auth_service.services.new_passwords import NewPasswords
 from auth_service.services.password_proof import PasswordProof
 from auth_service.services.post import Post
 from auth_service.services.revocations import Revocations
@@ -22,17 +20,13 @@ class Credentials:
         *,
         database: Database,
         revocations: Revocations,
-        passwords: Passwords,
-        lane: HashingLane,
-        policy: PasswordPolicy,
+        new_passwords: NewPasswords,
         proof: PasswordProof,
         post: Post,
     ) -> None:
         self._database = database
         self._revocations = revocations
-        self._passwords = passwords
-        self._lane = lane
-        self._policy = policy
+        self._new_passwords = new_passwords
         self._proof = proof
         self._post = post
 
@@ -46,9 +40,9 @@ class Credentials:
             TooManyAttempts: the current one was wrong too often.
         """
         user = await self._proof.owner(bearer)
-        accepted = self._policy.accept("new_password", new, (user.email, user.username))
+        accepted = self._new_passwords.accept("new_password", new, (user.email, user.username))
         async with self._proof.given(user, current, SecurityEvent.PASSWORD_CHANGE_REFUSED) as attempt:
-            hashed = await self._lane.run(lambda: self._passwords.hash(accepted))
+            hashed = await self._new_passwords.hash(accepted)
             ended = await self._replace(user, hashed, bearer.session_id, attempt)
             if ended is None:
                 raise InvalidCredentials

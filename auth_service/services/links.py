@@ -8,9 +8,7 @@ from auth_service.identifiers import canonical_email
 from auth_service.models import EndReason, LinkPurpose, MailKind, SecurityEvent, User
 from auth_service.repositories.database import Database, retried
 from auth_service.security.link_tokens import hash_link_token
-from auth_service.security.passwords import Passwords
-from auth_service.services.hashing import HashingLane
-from auth_service.services.password_policy import PasswordPolicy
+from auth_service.services.new_passwords import NewPasswords
 from auth_service.services.post import Post
 from auth_service.services.revocations import Revocations
 from auth_service.services.throttle import Throttle
@@ -22,17 +20,13 @@ class Links:
         *,
         database: Database,
         revocations: Revocations,
-        passwords: Passwords,
-        lane: HashingLane,
-        policy: PasswordPolicy,
+        new_passwords: NewPasswords,
         throttle: Throttle,
         post: Post,
     ) -> None:
         self._database = database
         self._revocations = revocations
-        self._passwords = passwords
-        self._lane = lane
-        self._policy = policy
+        self._new_passwords = new_passwords
         self._throttle = throttle
         self._post = post
 
@@ -78,14 +72,14 @@ class Links:
             InvalidLink: unknown, used, replaced, expired, or for something else.
             InvalidPassword: the policy refuses the new one; the link stays good.
         """
-        self._lane.ensure_room()
+        self._new_passwords.ensure_room()
         token_hash = hash_link_token(token)
         async with self._database.statement() as tx:
             link = await tx.link_uses.find(token_hash, LinkPurpose.RESET_PASSWORD)
         if link is None:
             raise InvalidLink
-        accepted = self._policy.accept("new_password", new, (link.user.email, link.user.username))
-        hashed = await self._lane.run(lambda: self._passwords.hash(accepted))
+        accepted = self._new_passwords.accept("new_password", new, (link.user.email, link.user.username))
+        hashed = await self._new_passwords.hash(accepted)
         self._revocations.note(await self._reset(token_hash, link.user, hashed, address))
 
     @retried

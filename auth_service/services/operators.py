@@ -4,7 +4,7 @@ import asyncio
 from uuid import UUID
 
 from auth_service.errors import NoSuchUser
-from auth_service.identifiers import canonical_email, canonical_username
+from auth_service.identifiers import account_names, canonical_email, canonical_username
 from auth_service.models import Role, User
 from auth_service.repositories.database import Database, retried
 from auth_service.security.passwords import UNUSABLE, Passwords
@@ -38,10 +38,7 @@ class Operators:
             AccountExists: one of them is somebody's already.
         """
         values = {
-            "email": email.strip(),
-            "email_canonical": canonical_email(email),
-            "username": username.strip() if username is not None else None,
-            "username_canonical": canonical_username(username) if username is not None else None,
+            **account_names(email, username),
             "hashed_password": hashed_password,
             "role": role,
             "is_verified": is_verified,

@@ -1,0 +1,155 @@
+"""The parts of one process, plugged together."""
+
+from datetime import timedelta
+
+from auth_service.api.dependencies import Services
+from auth_service.mail.letters import Letters
+from auth_service.mail.log import MailLog
+from auth_service.mail.smtp import SmtpServer
+from auth_service.models import SessionRules
+from auth_service.repositories.database import Database
+from auth_service.repositories.notifications import Notifications
+from auth_service.repositories.probe import Probe
+from auth_service.schedule import Schedule
+from auth_service.security.access_tokens import AccessTokens
+from auth_service.security.keys import SecretKeys
+from auth_service.security.passwords import Passwords
+from auth_service.security.refresh_tokens import RefreshTokens
+from auth_service.services.accounts import Accounts
+from auth_service.services.administration import Administration
+from auth_service.services.audit import Audit
+from auth_service.services.bearers import Bearers
+from auth_service.services.cleanup import Cleanup
+from auth_service.services.credentials import Credentials
+from auth_service.services.directory import Directory
+from auth_service.services.email_change import EmailChange
+from auth_service.services.hashing import HashingLane
+from auth_service.services.health import Health
+from auth_service.services.key_lifecycle import KeyLifecycle
+from auth_service.services.lane_size import lane_size
+from auth_service.services.link_minting import LinkMinting
+from auth_service.services.links import Links
+from auth_service.services.new_passwords import NewPasswords
+from auth_service.services.own_account import OwnAccount
+from auth_service.services.own_sessions import OwnSessions
+from auth_service.services.password_check import PasswordCheck
+from auth_service.services.password_policy import PasswordPolicy
+from auth_service.services.password_proof import PasswordProof
+from auth_service.services.post import Post
+from auth_service.services.postman import Postman
+from auth_service.services.revocations import Revocations
+from auth_service.services.sessions import Sessions
+from auth_service.services.signing_keys import SigningKeys
+from auth_service.services.throttle import Throttle
+from auth_service.services.tokens import Tokens
+from auth_service.settings import Settings, read_limits
+
+REVOCATION_MARGIN = timedelta(seconds=10)
+LEEWAY_ELSEWHERE = timedelta(minutes=1)  # of those who verify by themselves; the most that our pages allow
+
+
+class Parts:
+    """Everything that a process is made of. Nothing runs yet."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        tokens = settings.tokens
+        secrets = SecretKeys([secret.get_secret_value() for secret in settings.secret_key])
+        access_tokens = AccessTokens(
+            settings.issuer, settings.audience, tokens.client_id, tokens.access_lifetime, tokens.leeway
+        )
+        rules = SessionRules(
+            tokens.refresh_grace,
+            tokens.refresh_idle_lifetime,
+            tokens.refresh_absolute_lifetime,
+            settings.sessions.max_per_user,
+        )
+        passwords = Passwords(settings.password)
+        self.lane_size = lane_size(settings, read_limits())
+        self.database = database = Database(settings.database)
+        self.lane = lane = HashingLane(settings.hashing, self.lane_size.threads)
+        new_passwords = NewPasswords(PasswordPolicy(settings.password, settings.base_url), passwords, lane)
+        self.keys = keys = SigningKeys(database, secrets, access_tokens)
+        audit = Audit(database)
+        self.throttle = throttle = Throttle(database, audit, secrets, settings.throttle, settings.hashing.deadline)
+        self.revocations = revocations = Revocations(
+            database,
+            Notifications(settings.database),
+            settings.revocations,
+            remember=tokens.access_lifetime + LEEWAY_ELSEWHERE + REVOCATION_MARGIN,
+        )
+        self.health = Health(Probe(settings.database, database))
+        self.post = Post(is_configured=settings.sends_mail)
+        self.postman = Postman(
+            database=database,
+            carrier=SmtpServer(settings.mail, settings.base_url) if settings.mail.host else MailLog(),
+            letters=Letters(settings.mail.templates, settings.mail_name),
+            minting=LinkMinting(settings),
+            throttle=throttle,
+            settings=settings.mail,
+        )
+        cleanup = Cleanup(database, settings.audit.retention)
+        lifecycle = KeyLifecycle(database, secrets, settings.keys.rotation_interval)
+        self.schedule = Schedule(keys, lifecycle, cleanup, settings.cleanup)
+        conceal = settings.registration.existing == "conceal"
+        bearers = Bearers(database, keys, revocations)
+        proof = PasswordProof(database=database, passwords=passwords, lane=lane, throttle=throttle, audit=audit)
+        own_sessions = OwnSessions(database, revocations, rules)
+        sessions = Sessions(
+            database=database,
+            tokens=RefreshTokens(secrets),
+            keys=keys,
+            revocations=revocations,
+            password_check=PasswordCheck(passwords, lane),
+            rules=rules,
+            throttle=throttle,
+            audit=audit,
+            post=self.post,
+            verified_only=conceal,
+        )
+        self.services = Services(
+            settings=settings,
+            accounts=Accounts(
+                database=database,
+                new_passwords=new_passwords,
+                throttle=throttle,
+                post=self.post,
+                conceal=conceal,
+            ),
+            administration=Administration(database, revocations, self.post),
+            bearers=bearers,
+            credentials=Credentials(
+                database=database,
+                revocations=revocations,
+                new_passwords=new_passwords,
+                proof=proof,
+                post=self.post,
+            ),
+            own_account=OwnAccount(database, revocations, proof, rules),
+            directory=Directory(database, rules),
+            email_change=EmailChange(
+                database=database,
+                proof=proof,
+                throttle=throttle,
+                post=self.post,
+                conceals=conceal,
+            ),
+            links=Links(
+                database=database,
+                revocations=revocations,
+                new_passwords=new_passwords,
+                throttle=throttle,
+                post=self.post,
+            ),
+            own_sessions=own_sessions,
+            revocations=revocations,
+            sessions=sessions,
+            tokens=Tokens(bearers, sessions, own_sessions),
+            keys=keys,
+            health=self.health,
+            pool=database,
+            lane=lane,
+            cleanup=cleanup,
+            post=self.post,
+            postman=self.postman,
+        )  # fmt: skip
