@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Insert, Row, delete, func, insert, or_, select, true, update
+from sqlalchemy import ColumnElement, Insert, Row, Update, delete, func, insert, or_, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -69,12 +69,8 @@ class Users:
         login that renews an outdated hash changes nothing else. Whoever came by the link of a mail has the mailbox too.
         """
         statement = (
-            update(USERS)
-            .values(
-                hashed_password=hashed_password,
-                is_verified=true() if by_link else USERS.c.is_verified,
-                credential_epoch=USERS.c.credential_epoch + 1,
-                updated_at=time_of(self._connection),
+            self._change_credentials(
+                hashed_password=hashed_password, is_verified=true() if by_link else USERS.c.is_verified
             )
             .where(USERS.c.id == user.id, USERS.c.is_active)
             .where(USERS.c.credential_epoch == user.credential_epoch)
@@ -104,14 +100,7 @@ class Users:
         False if that changes nothing, or nobody, or takes the last administrator.
         """
         statement = (
-            update(USERS)
-            .values(
-                role=role,
-                credential_epoch=USERS.c.credential_epoch + 1,
-                updated_at=time_of(self._connection),
-            )
-            .where(USERS.c.id == user_id, USERS.c.role != role)
-            .returning(USERS.c.id)
+            self._change_credentials(role=role).where(USERS.c.id == user_id, USERS.c.role != role).returning(USERS.c.id)
         )
         if role != Role.ADMIN:
             statement = statement.where(NOT_THE_LAST_ADMIN)
@@ -139,12 +128,7 @@ class Users:
         None if that changes nothing, or nobody, or takes the last administrator.
         """
         statement = (
-            update(USERS)
-            .values(
-                is_active=active,
-                credential_epoch=USERS.c.credential_epoch + 1,
-                updated_at=time_of(self._connection),
-            )
+            self._change_credentials(is_active=active)
             .where(_is(whose), USERS.c.is_active.is_not(active))
             .returning(USERS.c.id)
         )
@@ -176,6 +160,11 @@ class Users:
             await self._audit.execute(statement.returning(USERS.c.id), SecurityEvent.PASSWORD_REHASHED, user="id")
         else:
             await self._connection.execute(statement)
+
+    def _change_credentials(self, **values: Any) -> Update:
+        """An update that raises the epoch: sessions and links from before, and logins under way, are good no more."""
+        epoch = USERS.c.credential_epoch + 1
+        return update(USERS).values(**values, credential_epoch=epoch, updated_at=time_of(self._connection))
 
     def _alive(self, session_id: UUID) -> ColumnElement[bool]:
         session = REFRESH_TOKENS.c
