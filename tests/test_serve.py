@@ -23,6 +23,10 @@ from tests.support.server import Server, free_port, run_command
 IN_TIME = 20  # seconds: ten for those who are being served, two to close, and some for a busy machine
 SLOW_BODY = b"POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
 UNREAD = b"GET /docs/assets/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n" * 15  # more than the kernel keeps
+MANY_EVENTS = """
+INSERT INTO audit_events (at, id, event, user_id, user_agent, details)
+SELECT now(), gen_random_uuid(), 'login.succeeded', $1, repeat('x', 250), '{}' FROM generate_series(1, 30000)
+"""
 KEPT_ALIVE = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
@@ -163,3 +167,27 @@ def test_wrong_use_ends_with_code_2_and_says_what_is_wrong(options: list[str], t
     assert done.returncode == 2
     assert "Error: " in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_client_that_stops_reading_when_the_end_has_come_does_not_hold_it_up(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    rival = await asyncpg.connect(postgres_url)
+    with Server(environment(postgres_url, DB_STATEMENT_TIMEOUT="60"), tmp_path) as server:
+        server.wait_ready(60)
+        async with Client(base_url=server.base_url, trust_env=False, timeout=30) as client:
+            user = (await client.register("ada@example.com")).raise_for_status().json()["id"]
+            token = (await client.sign_in())["access_token"]
+        await rival.execute(MANY_EVENTS, user)  # so that the answer is more than the kernel keeps
+        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as unread:
+            async with rival.transaction():
+                await rival.execute("LOCK TABLE audit_events")
+                unread.sendall(
+                    f"GET /auth/me/export HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
+                )
+                await eventually(blocks_somebody, postgres_url, rival.get_server_pid())
+                ending = asyncio.create_task(asyncio.to_thread(assert_ends_well, server))
+                await eventually(is_shutting_down, server)
+            await ending
+    await rival.close()
+    assert "timeout graceful shutdown exceeded" not in server.log()
