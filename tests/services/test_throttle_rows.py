@@ -39,7 +39,7 @@ async def test_a_dump_names_neither_accounts_nor_addresses(make_client: MakeClie
     client = await make_client(proxy=GATEWAY)
     ada = await be_seen(client)
     rows = await StoredAttempts(client).rows()
-    assert len(rows) >= 9  # and one more, once the mail to an address that nobody has verified is counted
+    assert len(rows) in {9, 10}  # the tenth: a mail to an address that nobody has verified, once it is sent
     assert {len(key) for key in rows} == {32}
     dump = repr(rows).casefold()
     assert [word for word in (*WHO, ada, ada.replace("-", "")) if f"'{word}" in dump or f"{word}'" in dump] == []
