@@ -13,10 +13,13 @@ import pytest
 
 from auth_service.main import create_app
 from auth_service.settings import DatabaseSettings, LogSettings, Settings
+from tests.support import browser as chromium
 from tests.support import canaries, roles
+from tests.support.browser import Browser
 from tests.support.client import PASSWORD, Client
 from tests.support.polling import eventually
 from tests.support.postgres import Cluster, Postgres, external
+from tests.support.server import Server
 
 SECRET = canaries.SECRET
 FAST_HASHING: dict[str, Any] = {"argon2_memory_kib": 64, "argon2_time_cost": 1}
@@ -170,3 +173,30 @@ async def ada(client: Client) -> Client:
     """The same client, with the account ada@example.com."""
     (await client.register("ada@example.com", PASSWORD, "ada")).raise_for_status()
     return client
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A real Chromium with a profile of the module's own; never skipped in CI."""
+    if not chromium.available() and not os.environ.get("CI"):
+        pytest.skip(chromium.NEEDED)
+    patch = pytest.MonkeyPatch()
+    patch.setenv("SE_OFFLINE", "true")
+    patch.setenv("NO_PROXY", "localhost,127.0.0.1")
+    with Browser.start() as running:
+        yield running
+    patch.undo()
+
+
+@pytest.fixture(scope="module")
+def raced_service(
+    postgres: Postgres, migrated_template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, Server]]:
+    """A server without its limits on guessing, so that only locks decide, and the URL of its database."""
+    name = f"races_{uuid4().hex}"
+    postgres.create_database(name, template=migrated_template)
+    url = postgres.url(name)
+    with Server(environment(url, AUTH_THROTTLE__ENABLED="false"), tmp_path_factory.mktemp("races")) as server:
+        server.wait_ready()
+        yield url, server
+    postgres.drop_database(name)

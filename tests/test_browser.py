@@ -4,7 +4,6 @@ The service and the page are on `localhost`, where Chromium keeps `Secure` cooki
 of one site, and `evil.test` is another site.
 """
 
-import os
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
@@ -13,7 +12,6 @@ import httpx
 import pytest
 
 from tests.conftest import environment
-from tests.support import browser as chromium
 from tests.support.browser import POST, Browser, Site
 from tests.support.client import PASSWORD
 from tests.support.gate import gate
@@ -24,18 +22,6 @@ from tests.support.server import Server, free_port
 
 ADA, MALLORY = "ada@example.com", "mallory@example.com"
 FAILED = "TypeError: Failed to fetch"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if not chromium.available() and not os.environ.get("CI"):
-        pytest.skip(chromium.NEEDED)
-    patch = pytest.MonkeyPatch()
-    patch.setenv("SE_OFFLINE", "true")
-    patch.setenv("NO_PROXY", "localhost,127.0.0.1")
-    with Browser.start() as running:
-        yield running
-    patch.undo()
 
 
 @pytest.fixture(scope="module")

@@ -2,36 +2,21 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
 from tests.conftest import environment
-from tests.support.postgres import Postgres
 from tests.support.processes import client_of
 from tests.support.races import Gate, Races, run_rounds
 from tests.support.server import Server
 from tests.support.sql import run_sql
 
 
-@pytest.fixture(scope="module")
-def service(
-    postgres: Postgres, migrated_template: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[str, Server]]:
-    name = f"races_{uuid4().hex}"
-    postgres.create_database(name, template=migrated_template)
-    url = postgres.url(name)
-    with Server(environment(url, AUTH_THROTTLE__ENABLED="false"), tmp_path_factory.mktemp("races")) as server:
-        server.wait_ready()
-        yield url, server
-    postgres.drop_database(name)
-
-
 @pytest.fixture
-async def races(service: tuple[str, Server]) -> AsyncIterator[Races]:
-    url, server = service
+async def races(raced_service: tuple[str, Server]) -> AsyncIterator[Races]:
+    url, server = raced_service
     async with Gate.to(url) as gate, client_of(server) as client:
         prepared = Races(gate, client)
         await prepared.somebody()

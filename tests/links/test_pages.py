@@ -1,15 +1,12 @@
 """The pages that links lead to: what they may do, and that they work in a real headless Chromium."""
 
 import asyncio
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from tests.conftest import environment
-from tests.support import browser as chromium
 from tests.support.browser import Browser
 from tests.support.client import PASSWORD, Client
 from tests.support.headers import API_POLICY, assert_security_headers
@@ -47,18 +44,6 @@ async def test_the_pages_may_load_their_own_script_and_style_and_nothing_else_ma
         missing = await client.get(f"/auth/pages/{name}")
         assert missing.status_code == 404
         assert_security_headers(missing.headers, API_POLICY)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if not chromium.available() and not os.environ.get("CI"):
-        pytest.skip(chromium.NEEDED)
-    patch = pytest.MonkeyPatch()
-    patch.setenv("SE_OFFLINE", "true")
-    patch.setenv("NO_PROXY", "localhost,127.0.0.1")
-    with Browser.start() as running:
-        yield running
-    patch.undo()
 
 
 async def test_the_pages_work_in_a_browser_under_their_policy_and_hide_the_token(
