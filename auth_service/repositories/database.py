@@ -1,10 +1,12 @@
 """Transactions, lone statements and reads. Every failure in here becomes a `DatabaseUnavailable`."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import random
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 import tenacity
 from sqlalchemy import func, select, text
@@ -33,13 +35,31 @@ from auth_service.settings import DatabaseSettings
 
 CLEANUP_LOCK = 4_711_002  # beside the migrators' lock, see migrations/env.py
 
-# For a use case whose transaction lost a deadlock, a serialization conflict or a lock: it is run again, at most twice.
-retried = tenacity.retry(
+Arguments = ParamSpec("Arguments")
+Answer = TypeVar("Answer")
+UseCase: TypeAlias = Callable[Arguments, Coroutine[Any, Any, Answer]]
+
+_again = tenacity.retry(
     retry=tenacity.retry_if_exception_type(TransactionConflict),
-    stop=tenacity.stop_after_attempt(3),
+    stop=tenacity.stop_after_attempt(2),
     wait=tenacity.wait_random(0.005, 0.05),
     reraise=True,
 )
+
+
+def retried(use_case: UseCase[Arguments, Answer]) -> UseCase[Arguments, Answer]:
+    """For a use case whose transaction lost a deadlock, a conflict or a lock: it is run again, at most twice."""
+    run_again = _again(use_case)
+
+    @wraps(use_case)
+    async def run(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Answer:
+        try:
+            return await use_case(*args, **kwargs)  # nearly always enough, and cheaper than to prepare for more
+        except TransactionConflict:
+            await asyncio.sleep(random.uniform(0.005, 0.05))  # noqa: S311  # no secret: it spreads the crowd
+        return await run_again(*args, **kwargs)
+
+    return run
 
 
 class Transaction:
@@ -129,7 +149,8 @@ class Database:
         async with self._pool.single() as connection:
             tx = Transaction(connection)
             yield tx
-            await connection.commit()
+            if connection.in_transaction():  # not if the driver alone was at work
+                await connection.commit()
         self._tell(tx)
 
     def _tell(self, tx: Transaction) -> None:

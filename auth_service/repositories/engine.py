@@ -43,7 +43,6 @@ def _postgresql(settings: DatabaseSettings, read_only: bool) -> AsyncEngine:
         max_overflow=settings.max_overflow,
         pool_timeout=settings.pool_timeout.total_seconds(),
         pool_recycle=int(settings.pool_recycle.total_seconds()),
-        pool_pre_ping=settings.pool_pre_ping,
         echo=settings.echo,
         hide_parameters=True,
         **({} if settings.pgbouncer else {"isolation_level": "AUTOCOMMIT"}),

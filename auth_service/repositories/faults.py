@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import asyncpg
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -58,17 +59,21 @@ VERDICTS: dict[str, type[DatabaseUnavailable]] = {
 ROW_FAULTS = ("22", "23", "44", "P0001")
 
 
+# Of a statement that the driver ran without SQLAlchemy.
+DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+
+
 @contextmanager
 def domain_errors() -> Iterator[None]:
     """Raise `DatabaseUnavailable` or a named conflict in place of what SQLAlchemy and its drivers raise."""
     try:
         yield
-    except IntegrityError as error:
+    except (IntegrityError, asyncpg.IntegrityConstraintViolationError) as error:
         conflict = _conflict_of(error)
         if conflict is None:
             raise
         raise conflict from None
-    except DBAPIError as error:
+    except (DBAPIError, *DRIVER_ERRORS) as error:
         verdict = _verdict_of(error)
         if verdict is None:
             raise
@@ -77,23 +82,28 @@ def domain_errors() -> Iterator[None]:
         raise DatabaseUnavailable from error
 
 
-def _conflict_of(error: IntegrityError) -> Refused | None:
-    driver_error = error.orig.__cause__ if error.orig else None
-    name = getattr(driver_error, "constraint_name", None) or str(error.orig).partition("failed: ")[2]
+def _conflict_of(error: Exception) -> Refused | None:
+    said = _said(error)
+    name = getattr(said.__cause__ or said, "constraint_name", None) or str(said).partition("failed: ")[2]
     conflict = CONFLICTS.get(name)
     return conflict() if conflict else None
 
 
-def _verdict_of(error: DBAPIError) -> DatabaseUnavailable | None:
-    sqlstate = getattr(error.orig, "sqlstate", None)
+def _said(error: Exception) -> BaseException:
+    """What the driver said, or SQLAlchemy's form of it."""
+    return (error.orig or error) if isinstance(error, DBAPIError) else error
+
+
+def _verdict_of(error: Exception) -> DatabaseUnavailable | None:
+    said = _said(error)
+    sqlstate = getattr(said, "sqlstate", None)
     if sqlstate:
         found = VERDICTS.get(sqlstate) or VERDICTS.get(sqlstate[:2])
         return found() if found else None
-    if isinstance(error.orig, sqlite3.OperationalError):
-        return SchemaNotReady() if "no such" in str(error.orig) else DatabaseUnavailable()
-    if type(error.orig) is sqlite3.DatabaseError or error.connection_invalidated or _is_client_side(error):
-        return DatabaseUnavailable()
-    return None
+    if isinstance(said, sqlite3.OperationalError):
+        return SchemaNotReady() if "no such" in str(said) else DatabaseUnavailable()
+    is_lost = isinstance(error, DBAPIError) and error.connection_invalidated
+    return DatabaseUnavailable() if is_lost or type(said) is sqlite3.DatabaseError or _is_client_side(said) else None
 
 
 def fault_of_row(error: DBAPIError) -> str | None:
@@ -105,6 +115,6 @@ def fault_of_row(error: DBAPIError) -> str | None:
     return str(cause.sqlite_errorname) if isinstance(cause, sqlite3.IntegrityError) else None
 
 
-def _is_client_side(error: DBAPIError) -> bool:
+def _is_client_side(said: BaseException) -> bool:
     """asyncpg's own errors about a dead connection carry no SQLSTATE."""
-    return type(error.orig).__name__ in {"InterfaceError", "InternalClientError"}
+    return type(said).__name__ in {"InterfaceError", "InternalClientError"}

@@ -1,21 +1,27 @@
 """A pool of connections. Every wait in here has an end, and every failure becomes a `DatabaseUnavailable`."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
+import time
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
 from datetime import timedelta
 from typing import Any
 
+from sqlalchemy import event
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from auth_service.errors import DatabaseUnavailable
 from auth_service.repositories.engine import make_engine
 from auth_service.repositories.faults import WrongServer, domain_errors
+from auth_service.repositories.prepared import BY_DRIVER, driver_of
 from auth_service.settings import DatabaseSettings
 
 # Beyond the statement time-out, which the server keeps, for a server that does not answer at all.
 MARGIN = timedelta(seconds=0.5)
+PING_AFTER = 1.0  # seconds without an answer of the server to anybody; then connections are tried before they are used
+NEVER = float("-inf")
 
 
 class Pool:
@@ -29,16 +35,19 @@ class Pool:
         self._turn = asyncio.Lock() if in_memory else nullcontext()
         self._budget = settings.statement_timeout + MARGIN
         self._time_outs = 0
+        self._answered_at = NEVER
         self._closing: set[asyncio.Task[None]] = set()
         if settings.is_postgresql and not settings.pgbouncer:
             self._explicit = self._engine.execution_options(isolation_level="READ COMMITTED")
-            self._single = self._engine
+            self._single = self._engine.execution_options(**{BY_DRIVER: not settings.echo})
         elif settings.is_postgresql:
             # A pooler hands the steps of a lone statement to different servers; a transaction keeps them together.
             self._explicit = self._single = self._engine
         else:
             self._explicit = self._engine
             self._single = self._engine.execution_options(sqlite_begin="DEFERRED")
+        if settings.is_postgresql and settings.pool_pre_ping:
+            event.listen(self._engine.sync_engine, "checkout", self._ping)
 
     def explicit(self, budget: timedelta | None = None) -> AbstractAsyncContextManager[AsyncConnection]:
         """A connection for a transaction that is begun and committed, for as long as the budget."""
@@ -57,23 +66,53 @@ class Pool:
         with domain_errors():
             async with self._turn:
                 wait = patience.total_seconds() if patience else deadline - loop.time()
-                connection = await self._check_out(engine, wait)
-                async with self._watched(connection, deadline):
-                    with domain_errors():
+                connection = await self._take_idle(engine) or await self._check_out(engine, wait)
+                try:
+                    with hanging_up(connection, deadline), domain_errors():
                         yield connection
+                except WrongServer:
+                    await connection.invalidate()
+                    raise
+                finally:
+                    await self._give_back(connection)
 
-    @asynccontextmanager
-    async def _watched(self, connection: AsyncConnection, deadline: float) -> AsyncIterator[None]:
-        """Give the connection back at the end, and hang up at the deadline."""
-        async with hanging_up(connection, deadline) if self.is_postgresql else nullcontext():
-            try:
-                yield
-            except WrongServer:
-                await connection.invalidate()
-                raise
-            finally:
-                # To the end, also for a request that is cancelled right now.
-                await asyncio.shield(self._in_background(connection.close()))
+    async def _take_idle(self, engine: AsyncEngine) -> AsyncConnection | None:
+        """A connection that is there, to a server that answered a moment ago: nothing has to be waited for."""
+        if not (self.is_postgresql and self._is_well and self._idle):
+            return None
+        connection = await engine.connect()
+        if not driver_of(connection).is_closed():
+            return connection
+        await self._give_back(connection)
+        return None
+
+    @property
+    def _is_well(self) -> bool:
+        return time.monotonic() - self._answered_at < PING_AFTER
+
+    @property
+    def _idle(self) -> int:
+        pool: Any = self._engine.pool
+        return int(pool.checkedin())
+
+    def _ping(self, connection: Any, _record: object, _fairy: object) -> None:
+        """What the pool does with each connection that is taken from it; SQLAlchemy's own ping would come each time."""
+        dialect: Any = self._engine.dialect
+        if self._is_well:
+            return
+        try:
+            dialect.do_ping(connection)
+        except dialect.loaded_dbapi.Error as error:
+            raise InvalidatePoolError from error
+
+    async def _give_back(self, connection: AsyncConnection) -> None:
+        """To the end, also for a request that is cancelled right now."""
+        lost = self.is_postgresql and (connection.invalidated or driver_of(connection).is_closed())
+        self._answered_at = NEVER if lost else time.monotonic()
+        if lost or connection.in_transaction() or not self.is_postgresql or self.numbers()["overflow"]:
+            await asyncio.shield(self._in_background(_close(connection, lost=lost)))
+        else:
+            await connection.close()  # nothing has to be waited for
 
     async def _check_out(self, engine: AsyncEngine, patience: float) -> AsyncConnection:
         """Wait for a connection no longer than `patience` seconds, whatever the driver is waiting for."""
@@ -127,12 +166,20 @@ class Pool:
         await self._engine.dispose()
 
 
-@asynccontextmanager
-async def hanging_up(connection: AsyncConnection, deadline: float) -> AsyncIterator[None]:
+async def _close(connection: AsyncConnection, *, lost: bool) -> None:
+    if lost:
+        await connection.invalidate()
+    await connection.close()
+
+
+@contextmanager
+def hanging_up(connection: AsyncConnection, deadline: float) -> Iterator[None]:
     """Hang up on PostgreSQL at the deadline, a time of the loop: whoever waits on the connection then gets an error."""
+    if connection.dialect.name != "postgresql":
+        yield
+        return
     loop = asyncio.get_running_loop()
-    driver_connection: Any = (await connection.get_raw_connection()).driver_connection
-    watch = loop.call_at(deadline, driver_connection.terminate)
+    watch = loop.call_at(deadline, driver_of(connection).terminate)
     try:
         yield
     except AttributeError as error:  # what asyncpg raises if we hang up while it prepares a statement

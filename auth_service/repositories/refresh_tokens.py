@@ -1,6 +1,7 @@
 """Sessions: one row per signed-in device. Guards sit in the statements, so that the database judges every race."""
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -8,7 +9,6 @@ from sqlalchemy import (
     BigInteger,
     Interval,
     LargeBinary,
-    Row,
     Select,
     and_,
     bindparam,
@@ -30,10 +30,10 @@ from auth_service.models import (
     SecurityEvent,
     Session,
     User,
-    UtcDateTime,
 )
 from auth_service.repositories.audit_events import AuditEvents
 from auth_service.repositories.clock import time_of
+from auth_service.repositories.prepared import Clock, Prepared
 
 T = REFRESH_TOKENS.c
 
@@ -55,30 +55,29 @@ RETURNING id, user_id, generation, rotations, idempotency_hash, last_used_at, ex
           (SELECT u.role FROM users AS u WHERE u.id = refresh_tokens.user_id) AS role
 """
 _RETURNED = (T.id, T.user_id, T.generation, T.rotations, T.idempotency_hash, T.last_used_at, T.expires_at)
-_GENERATION = bindparam("generation", type_=BigInteger())
-_ROTATE_ON = {
-    "postgresql": text(
-        _ROTATE.format(
-            rotations="(array_fill(clock_timestamp(), ARRAY[(:generation - generation + 1)::int]) || rotations)"
+
+
+@Prepared
+def _rotate(clock: Clock) -> Any:
+    now, idle_since = clock.at(), clock.after("minus_idle")
+    if clock.dialect == "postgresql":
+        words = {
+            "now": "clock_timestamp()",
+            "idle_since": "clock_timestamp() + :minus_idle",
+            "rotations": "(array_fill(clock_timestamp(), ARRAY[(:generation - generation + 1)::int]) || rotations)"
             f"[1:{ROTATIONS_KEPT}]",
-            now="clock_timestamp()",
-            idle_since="clock_timestamp() - :idle",
-            fast_forward=FAST_FORWARD_LIMIT,
-        )
-    )
-    .bindparams(_GENERATION, bindparam("idle", type_=Interval()), bindparam("idempotency_hash", type_=LargeBinary()))
-    .columns(*_RETURNED, USERS.c.role),
-    "sqlite": text(
-        _ROTATE.format(
-            rotations="prepend_times(rotations, :now, :generation - generation + 1)",
-            now=":now",
-            idle_since=":idle_since",
-            fast_forward=FAST_FORWARD_LIMIT,
-        )
-    )
-    .bindparams(bindparam("now", type_=UtcDateTime()), bindparam("idle_since", type_=UtcDateTime()))
-    .columns(*_RETURNED, USERS.c.role),
-}
+        }
+        times: list[Any] = [bindparam("minus_idle", type_=Interval())]
+    else:
+        words = {
+            "now": f":{now.key}",
+            "idle_since": f":{idle_since.key}",
+            "rotations": f"prepend_times(rotations, :{now.key}, :generation - generation + 1)",
+        }
+        times = [now, idle_since]
+    given = (bindparam("generation", type_=BigInteger()), bindparam("idempotency_hash", type_=LargeBinary()))
+    statement = text(_ROTATE.format(**words, fast_forward=FAST_FORWARD_LIMIT))
+    return statement.bindparams(*times, *given).columns(*_RETURNED, USERS.c.role)
 
 
 class RefreshTokens:
@@ -111,20 +110,20 @@ class RefreshTokens:
         statement = insert(REFRESH_TOKENS).from_select(list(values), still_so)
         opening = statement.returning(*_RETURNED)
         rows = await self._audit.execute(opening, SecurityEvent.LOGIN_SUCCEEDED, user="user_id", session="id")
-        return _alive(rows[0], user.role) if rows else None
+        return _alive(rows[0]._mapping, user.role) if rows else None  # noqa: SLF001  # a row as a mapping
 
     async def rotate(
         self, secret_hash: bytes, generation: int, idempotency_hash: bytes | None, idle: timedelta
     ) -> Session | None:
         """Raise a live session from `generation`, or from up to three before it, by one; None if the guard refused."""
-        parameters = {"secret_hash": secret_hash, "generation": generation, "idempotency_hash": idempotency_hash}
-        if self._dialect == "postgresql":
-            parameters |= {"idle": idle}
-        else:
-            now = datetime.now(UTC)
-            parameters |= {"now": now, "idle_since": now - idle}
-        row = (await self._connection.execute(_ROTATE_ON[self._dialect], parameters)).one_or_none()
-        return _alive(row, row.role) if row else None
+        rows = await _rotate.run(
+            self._connection,
+            secret_hash=secret_hash,
+            generation=generation,
+            idempotency_hash=idempotency_hash,
+            minus_idle=-idle,
+        )
+        return _alive(rows[0], rows[0]["role"]) if rows else None
 
     async def find(self, secret_hash: bytes) -> Session | None:
         row = (await self._connection.execute(self._session().where(T.secret_hash == secret_hash))).one_or_none()
@@ -162,10 +161,7 @@ class RefreshTokens:
         ).join(USERS, USERS.c.id == T.user_id)
 
 
-def _alive(row: Row[Any], role: str) -> Session:
+def _alive(row: Mapping[Any, Any], role: str) -> Session:
     """A session that a guard has just let through is alive, and was last used now."""
-    return Session(
-        id=row.id, user_id=row.user_id, role=role, credential_is_current=True, generation=row.generation,
-        rotations=row.rotations, idempotency_hash=row.idempotency_hash, last_used_at=row.last_used_at,
-        expires_at=row.expires_at, revoked_at=None, now=row.last_used_at,
-    )  # fmt: skip
+    returned = {column.name: row[column.name] for column in _RETURNED}
+    return Session(**returned, role=role, credential_is_current=True, revoked_at=None, now=row["last_used_at"])

@@ -85,7 +85,7 @@ class Replica:
         deadline = asyncio.get_running_loop().time() + PATIENCE.total_seconds()
         try:
             async with self._pool.single(PATIENCE) as connection:
-                async with hanging_up(connection, deadline):
+                with hanging_up(connection, deadline):
                     await self._examine(connection)
                 yield connection
         except StatementTooSlow:  # it would be on the primary, which others need

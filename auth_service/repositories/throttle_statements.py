@@ -5,64 +5,47 @@ Rows are locked in the order of their keys everywhere, so that two attempts neve
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from functools import cache
+from datetime import timedelta
+from functools import cache, partial
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    Interval,
     LargeBinary,
     Select,
     and_,
     bindparam,
     case,
     false,
-    func,
     literal,
     or_,
     select,
-    type_coerce,
     union_all,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from auth_service.models import THROTTLES, Allowance, Tally, UtcDateTime, Whom
+from auth_service.models import THROTTLES, Allowance, Tally, Whom
+from auth_service.repositories.prepared import Clock, Prepared
 
 T = THROTTLES.c
-INSERT: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 Shape = tuple[tuple[Allowance, Whom], ...]
 
 
 @dataclass(frozen=True)
-class Statement:
-    """A statement whose keys and, on SQLite, whose times are parameters."""
-
-    clause: Any
-    on_postgresql: bool
-    times: dict[str, timedelta]
-
-    def parameters(self, tallies: Sequence[Tally], lease: timedelta) -> dict[str, Any]:
-        keys: dict[str, Any] = {f"key{number}": tally.key for number, tally in enumerate(tallies)}
-        if self.on_postgresql:
-            return keys | {"lease": lease}
-        now = datetime.now(UTC)
-        return keys | {name: now + ahead for name, ahead in self.times.items()} | {"lease": now + lease}
-
-
-@dataclass(frozen=True)
 class Statements:
-    reserve: Statement
-    spend: Statement
-    blocks: Statement
-    fail: Statement
-    succeed: Statement
+    """One of each kind; their parameters are `key0`, `key1` and so on, and `lease`."""
+
+    reserve: Prepared
+    spend: Prepared
+    blocks: Prepared
+    fail: Prepared
+    succeed: Prepared
 
 
-def statements_for(dialect: str, tallies: Sequence[Tally]) -> Statements:
+def statements_for(tallies: Sequence[Tally]) -> Statements:
     """The statements for attempts of these tallies, whatever their keys."""
-    return _statements(dialect, tuple((tally.allowance, tally.whom) for tally in tallies))
+    return _statements(tuple((tally.allowance, tally.whom) for tally in tallies))
 
 
 def in_order(keys: Sequence[Any]) -> ColumnElement[bool]:
@@ -75,28 +58,27 @@ _NAMES = ("reserve", "spend", "blocks", "fail", "succeed")
 
 
 @cache
-def _statements(dialect: str, shape: Shape) -> Statements:
-    return Statements(*(_Builder(dialect, shape).build(name) for name in _NAMES))
+def _statements(shape: Shape) -> Statements:
+    def build(name: str, clock: Clock) -> Any:
+        return getattr(_Builder(clock, shape), name)()
+
+    return Statements(*(Prepared(partial(build, name)) for name in _NAMES))
 
 
 class _Builder:
-    """Builds one statement. `_at()` is the database's time, and on SQLite the process's."""
+    """Builds one statement."""
 
-    def __init__(self, dialect: str, shape: Shape) -> None:
-        self._dialect = dialect
-        self._times: dict[str, timedelta] = {}
+    def __init__(self, clock: Clock, shape: Shape) -> None:
+        self._insert: Any = postgresql.insert if clock.dialect == "postgresql" else sqlite.insert
+        self._at = clock.at
+        self._after = clock.after
         self._shape = shape
         self._keys = [bindparam(f"key{number}", type_=LargeBinary()) for number in range(len(shape))]
-        self._now = self._at(timedelta(0))
-
-    def build(self, name: str) -> Statement:
-        clause = getattr(self, name)()
-        return Statement(clause, self._dialect == "postgresql", self._times)
+        self._now = clock.at()
 
     def reserve(self) -> Any:
         """Let an attempt in that is decided later."""
-        lease = bindparam("lease", type_=Interval() if self._dialect == "postgresql" else UtcDateTime())
-        until = type_coerce(func.clock_timestamp() + lease, UtcDateTime()) if self._dialect == "postgresql" else lease
+        until = self._after("lease")
         first = {"failures": literal(0), "pending": literal(1), "pending_until": until, "blocked_until": self._now}
         taken = {"failures": self._failures(T), "pending": self._pending(T) + 1, "pending_until": until}
         return self._let_in(first, taken).returning(T.key)
@@ -117,7 +99,7 @@ class _Builder:
         full = self._concerned(seen.c.key, seen.c.key).where(~self._has_room(seen.c))
         values = {"key": wanted.c.key, "expires_at": wanted.c.expires_at, **first}
         chosen = self._concerned(wanted.c.key, *values.values()).where(~full.exists()).order_by(wanted.c.key)
-        statement = INSERT[self._dialect](THROTTLES).from_select(list(values), chosen)
+        statement = self._insert(THROTTLES).from_select(list(values), chosen)
         life = case((T.expires_at <= self._now, statement.excluded.expires_at), else_=T.expires_at)
         return statement.on_conflict_do_update(
             index_elements=[T.key], set_={**again, "expires_at": life}, where=self._has_room(T)
@@ -144,7 +126,7 @@ class _Builder:
             "blocked_until": self._now, "expires_at": fresh.c.expires_at,
         }  # fmt: skip
         every = select(*values.values()).where(fresh.c.key.is_not(None)).order_by(fresh.c.key)
-        statement = INSERT[self._dialect](THROTTLES).from_select(list(values), every)
+        statement = self._insert(THROTTLES).from_select(list(values), every)
         later = statement.excluded.expires_at
         ended = self._by_key(T.key, lambda allowance: literal(int(bool(allowance.delays))), literal(0)) == 1
         changed = {
@@ -154,14 +136,6 @@ class _Builder:
             "expires_at": case((T.expires_at < later, later), else_=T.expires_at),
         }
         return statement.on_conflict_do_update(index_elements=[T.key], set_=changed)
-
-    def _at(self, ahead: timedelta) -> ColumnElement[Any]:
-        """The time now, plus `ahead`; `clock_timestamp()`, because a statement may have waited for a lock."""
-        if self._dialect == "postgresql":
-            return type_coerce(func.clock_timestamp() + literal(ahead, Interval()), UtcDateTime())
-        name = f"in_{ahead.total_seconds():.0f}"
-        self._times[name] = ahead
-        return bindparam(name, type_=UtcDateTime())
 
     def _fresh(self, *, only_known: bool = False) -> Any:
         """Rows of a key and the time until which a first attempt is remembered, or only a known network's."""
@@ -173,18 +147,18 @@ class _Builder:
 
     def _concerned(self, key: ColumnElement[bytes], *columns: Any) -> Select[Any]:
         """Select the tallies that concern an attempt; whether it comes from a known network, only the table knows."""
-        row, home = THROTTLES.alias("network"), self._keys_of(Whom.KNOWN)
-        known = select(row.c.key).where(row.c.key.in_(home), row.c.expires_at > self._now).exists()
-        is_known = known if home else false()
+        row = THROTTLES.alias("network")
+        home = select(row.c.key).where(self._is_of(Whom.KNOWN, row.c.key), row.c.expires_at > self._now).exists()
         concerned = or_(
-            key.in_(self._keys_of(Whom.ANYBODY)),
-            and_(is_known, key.in_(home)),
-            and_(~is_known, key.in_(self._keys_of(Whom.STRANGER))),
+            self._is_of(Whom.ANYBODY, key),
+            and_(home, self._is_of(Whom.KNOWN, key)),
+            and_(~home, self._is_of(Whom.STRANGER, key)),
         )
         return select(*columns).where(key.in_(self._keys), concerned)
 
-    def _keys_of(self, whom: Whom) -> list[Any]:
-        return [key for key, (_, who) in zip(self._keys, self._shape, strict=True) if who is whom]
+    def _is_of(self, whom: Whom, key: ColumnElement[bytes]) -> ColumnElement[bool]:
+        keys = [given for given, (_, who) in zip(self._keys, self._shape, strict=True) if who is whom]
+        return key.in_(keys) if keys else false()
 
     def _failures(self, row: Any) -> ColumnElement[int]:
         """The failures that count: with those whose process died before it could decide, and none of an expired row."""

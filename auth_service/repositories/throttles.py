@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from auth_service.models import THROTTLES, Tally, Whom
 from auth_service.repositories.clock import time_of
-from auth_service.repositories.throttle_statements import Statement, in_order, statements_for
+from auth_service.repositories.prepared import Prepared, Rows
+from auth_service.repositories.throttle_statements import in_order, statements_for
 
 T = THROTTLES.c
 
@@ -35,8 +36,8 @@ class Throttles:
         Failures and attempts under way fill a tally alike. Whoever is refused writes nothing and locks nothing, but for
         a race that the rows themselves decide. `lease` is the time after which an undecided attempt counts as failed.
         """
-        statement = statements_for(self._dialect, tallies).reserve
-        keys = frozenset((await self._run(statement, tallies, lease)).scalars())
+        statement = statements_for(tallies).reserve
+        keys = frozenset(row["key"] for row in await self._run(statement, tallies, lease))
         if keys in {_concerned(tallies, Whom.KNOWN), _concerned(tallies, Whom.STRANGER)}:
             return keys
         if keys:
@@ -45,23 +46,23 @@ class Throttles:
 
     async def spend(self, tallies: Sequence[Tally]) -> list[Block] | None:
         """Let one attempt in and count it, whatever comes of it; return what it closed, or None if it is not let in."""
-        rows = (await self._run(statements_for(self._dialect, tallies).spend, tallies)).all()
+        rows = await self._run(statements_for(tallies).spend, tallies)
         return _blocks(rows, tallies) if len(rows) == len(tallies) else None
 
     async def blocks(self, tallies: Sequence[Tally]) -> list[Block]:
         """The blocks that stand in the way of an attempt; none if it is in the way of undecided ones only."""
-        rows = await self._run(statements_for(self._dialect, tallies).blocks, tallies)
+        rows = await self._run(statements_for(tallies).blocks, tallies)
         return _blocks(rows, tallies)
 
     async def fail(self, tallies: Sequence[Tally]) -> list[Block]:
         """Turn an attempt that was let in into a failure; return the tallies that it closed."""
-        rows = await self._run(statements_for(self._dialect, tallies).fail, tallies)
+        rows = await self._run(statements_for(tallies).fail, tallies)
         return _blocks(rows, tallies)
 
     async def succeed(self, tallies: Sequence[Tally], known: Tally | None) -> None:
         """Give an attempt back, wipe out the failures in a row that it ended, and remember the network it came from."""
         several = (*tallies, known) if known and known not in tallies else tuple(tallies)
-        await self._run(statements_for(self._dialect, several).succeed, several)
+        await self._run(statements_for(several).succeed, several)
 
     async def forgive(self, keys: Sequence[bytes]) -> None:
         """Wipe out failures and the block that they led to; attempts under way are not decided by that."""
@@ -83,14 +84,16 @@ class Throttles:
         gone = address == func.any(func.array(found.scalar_subquery())) if on_postgresql else address.in_(found)
         return (await self._connection.execute(delete(THROTTLES).where(gone))).rowcount
 
-    async def _run(self, statement: Statement, tallies: Sequence[Tally], lease: timedelta = timedelta(0)) -> Any:
-        return await self._connection.execute(statement.clause, statement.parameters(tallies, lease))
+    async def _run(self, statement: Prepared, tallies: Sequence[Tally], lease: timedelta = timedelta(0)) -> Rows:
+        keys = {f"key{number}": tally.key for number, tally in enumerate(tallies)}
+        return await statement.run(self._connection, **keys, lease=lease)
 
 
 def _concerned(tallies: Sequence[Tally], whom: Whom) -> frozenset[bytes]:
     return frozenset(tally.key for tally in tallies if tally.whom in {whom, Whom.ANYBODY})
 
 
-def _blocks(rows: Any, tallies: Sequence[Tally]) -> list[Block]:
+def _blocks(rows: Rows, tallies: Sequence[Tally]) -> list[Block]:
     by_key = {tally.key: tally for tally in tallies}
-    return [Block(by_key[r.key], r.failures, r.blocked_until - r.now) for r in rows if r.blocked_until > r.now]
+    closed = (row for row in rows if row["blocked_until"] > row["now"])
+    return [Block(by_key[row["key"]], row["failures"], row["blocked_until"] - row["now"]) for row in closed]

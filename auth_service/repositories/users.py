@@ -3,13 +3,14 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Insert, Row, Update, delete, func, insert, or_, select, true, update
+from sqlalchemy import ColumnElement, Insert, Row, Update, bindparam, delete, func, insert, or_, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from auth_service.models import REFRESH_TOKENS, USERS, Role, SecurityEvent, User
 from auth_service.repositories.audit_events import AuditEvents
 from auth_service.repositories.clock import time_of
+from auth_service.repositories.prepared import Prepared, Rows
 
 _A = USERS.alias("admins")
 _LOCKED = select(_A.c.id).where(_A.c.role == Role.ADMIN, _A.c.is_active).order_by(_A.c.id).with_for_update()
@@ -19,6 +20,25 @@ _OTHERS = select(func.count().filter(_ADMINS.c.id != USERS.c.id)).select_from(_A
 # For the WHERE of whatever takes an administrator away. Only if the row is one, all of them are locked, in one order
 # everywhere, before they are counted: of two that remove each other, the second waits and finds itself the last.
 NOT_THE_LAST_ADMIN = or_(USERS.c.role != Role.ADMIN, USERS.c.is_active.is_(False), _OTHERS.scalar_subquery() > 0)
+
+
+def _alive(session_id: Any, now: ColumnElement[Any]) -> ColumnElement[bool]:
+    session = REFRESH_TOKENS.c
+    return (
+        select(session.id)
+        .where(session.id == session_id, session.user_id == USERS.c.id, session.revoked_at.is_(None))
+        .where(session.credential_epoch == USERS.c.credential_epoch, session.expires_at > now)
+        .exists()
+    )
+
+
+_BY_EMAIL = Prepared(lambda _clock: select(USERS).where(USERS.c.email_canonical == bindparam("email")))
+_BY_USERNAME = Prepared(lambda _clock: select(USERS).where(USERS.c.username_canonical == bindparam("username")))
+_BY_SESSION = Prepared(
+    lambda clock: select(USERS).where(
+        USERS.c.id == bindparam("user_id"), USERS.c.is_active, _alive(bindparam("session_id"), clock.at())
+    )
+)
 
 
 class Users:
@@ -44,10 +64,10 @@ class Users:
         return User(**values).model_dump(exclude={"created_at", "updated_at"}) | {"created_at": now, "updated_at": now}
 
     async def find_by_email(self, email_canonical: str) -> User | None:
-        return await self._find(USERS.c.email_canonical == email_canonical)
+        return _first(await _BY_EMAIL.run(self._connection, email=email_canonical))
 
     async def find_by_username(self, username_canonical: str) -> User | None:
-        return await self._find(USERS.c.username_canonical == username_canonical)
+        return _first(await _BY_USERNAME.run(self._connection, username=username_canonical))
 
     async def find(self, whose: UUID | str) -> User | None:
         """The user of an id or of a canonical e-mail address."""
@@ -60,7 +80,7 @@ class Users:
 
     async def find_by_session(self, user_id: UUID, session_id: UUID) -> User | None:
         """The user, if this session of theirs is alive."""
-        return await self._find(USERS.c.id == user_id, USERS.c.is_active, self._alive(session_id))
+        return _first(await _BY_SESSION.run(self._connection, user_id=user_id, session_id=session_id))
 
     async def change_password(self, user: User, hashed_password: str, *, by_link: bool = False) -> int | None:
         """Set a new hash and raise the credential epoch; return the new epoch.
@@ -88,7 +108,7 @@ class Users:
         statement = (
             update(USERS)
             .values(username=username, username_canonical=canonical, updated_at=time_of(self._connection))
-            .where(USERS.c.id == user_id, USERS.c.is_active, self._alive(session_id))
+            .where(USERS.c.id == user_id, USERS.c.is_active, _alive(session_id, time_of(self._connection)))
             .returning(USERS)
         )
         rows = await self._audit.execute(statement, SecurityEvent.ACCOUNT_RENAMED, user="id")
@@ -166,15 +186,6 @@ class Users:
         epoch = USERS.c.credential_epoch + 1
         return update(USERS).values(**values, credential_epoch=epoch, updated_at=time_of(self._connection))
 
-    def _alive(self, session_id: UUID) -> ColumnElement[bool]:
-        session = REFRESH_TOKENS.c
-        return (
-            select(session.id)
-            .where(session.id == session_id, session.user_id == USERS.c.id, session.revoked_at.is_(None))
-            .where(session.credential_epoch == USERS.c.credential_epoch, session.expires_at > time_of(self._connection))
-            .exists()
-        )
-
     async def _find(self, *conditions: Any) -> User | None:
         row = (await self._connection.execute(select(USERS).where(*conditions))).one_or_none()
         return _user(row) if row else None
@@ -182,6 +193,10 @@ class Users:
 
 def _is(whose: UUID | str) -> ColumnElement[bool]:
     return USERS.c.email_canonical == whose if isinstance(whose, str) else USERS.c.id == whose
+
+
+def _first(rows: Rows) -> User | None:
+    return User(**rows[0]) if rows else None
 
 
 def _user(row: Row[Any]) -> User:

@@ -1,0 +1,106 @@
+"""Statements of the hot path: built and compiled once, and on PostgreSQL run by the driver itself.
+
+What SQLAlchemy does for each execution costs several times what the driver does for it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeAlias
+
+import asyncpg
+from sqlalchemy import ColumnElement, Interval, bindparam, func, literal, type_coerce
+from sqlalchemy.engine import Dialect
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from auth_service.models import UtcDateTime
+
+# The option of an engine whose connections may be used beside SQLAlchemy: no transaction is open on them, and each
+# prepares its own statements.
+BY_DRIVER = "by_driver"
+
+Values: TypeAlias = Mapping[str, Any]
+Rows: TypeAlias = Sequence[Mapping[Any, Any]]
+
+
+def driver_of(connection: AsyncConnection) -> Any:
+    """asyncpg's own connection."""
+    return connection.sync_connection.connection.driver_connection  # type: ignore[union-attr]  # None once it is closed
+
+
+class Clock:
+    """The time in a statement that is built once; on SQLite, which has none of its own, its parameters are."""
+
+    def __init__(self, dialect: str) -> None:
+        self.dialect = dialect
+        self._fixed: dict[str, timedelta] = {}
+        self._given: set[str] = set()
+
+    def at(self, ahead: timedelta = timedelta(0)) -> ColumnElement[Any]:
+        """The time now, plus `ahead`; `clock_timestamp()`, because a statement may have waited for a lock."""
+        if self.dialect == "postgresql":
+            now = func.clock_timestamp(type_=UtcDateTime())
+            return type_coerce(now + literal(ahead, Interval()), UtcDateTime()) if ahead else now
+        name = f"in_{ahead.total_seconds():.0f}"
+        self._fixed[name] = ahead
+        return bindparam(name, type_=UtcDateTime())
+
+    def after(self, name: str) -> ColumnElement[Any]:
+        """The time now, plus the parameter of this name."""
+        if self.dialect == "postgresql":
+            return type_coerce(func.clock_timestamp() + bindparam(name, type_=Interval()), UtcDateTime())
+        self._given.add(name)
+        return bindparam(name, type_=UtcDateTime())
+
+    def parameters(self, values: Values) -> dict[str, Any]:
+        """The values of an execution now."""
+        if self.dialect == "postgresql":
+            return dict(values)
+        now = datetime.now(UTC)
+        fixed = {name: now + ahead for name, ahead in self._fixed.items()}
+        return {name: now + value if name in self._given else value for name, value in values.items()} | fixed
+
+
+class Prepared:
+    """One statement, made for each kind of database when it is first run on it."""
+
+    def __init__(self, build: Callable[[Clock], Any]) -> None:
+        self._build = build
+        self._made: dict[str, _Made] = {}
+
+    async def run(self, connection: AsyncConnection, **values: Any) -> Rows:
+        """Execute it with these values; return its rows."""
+        made = self._made.get(connection.dialect.name) or self._make(connection.dialect)
+        if connection.sync_connection.get_execution_options().get(BY_DRIVER):  # type: ignore[union-attr]  # as above
+            return await made.fetch(driver_of(connection), values)
+        result = await connection.execute(made.clause, made.clock.parameters(values))
+        return result.mappings().all() if result.returns_rows else ()
+
+    def _make(self, dialect: Dialect) -> "_Made":
+        clock = Clock(dialect.name)
+        made = self._made[dialect.name] = _Made(self._build(clock), clock, dialect)
+        return made
+
+
+class _Made:
+    def __init__(self, clause: Any, clock: Clock, dialect: Dialect) -> None:
+        self.clause = clause
+        self.clock = clock
+        compiled = clause.compile(dialect=dialect)
+        self._sql = compiled.string
+        binds = ((name, compiled.binds[name]) for name in compiled.positiontup or ())
+        self._arguments = [
+            (name, bind.effective_value, bind.type.dialect_impl(dialect).bind_processor(dialect))
+            for name, bind in binds
+        ]
+
+    async def fetch(self, driver: Any, values: Values) -> Rows:
+        given = [(values.get(name, default), process) for name, default, process in self._arguments]
+        arguments = [process(value) if process else value for value, process in given]
+        try:
+            rows: Rows = await driver.fetch(self._sql, *arguments)
+        except asyncpg.PostgresError:
+            raise
+        except BaseException:  # nobody knows what the server is in the middle of
+            driver.terminate()
+            raise
+        return rows
