@@ -1,17 +1,18 @@
 """The security trail: a row in the statement that makes a change, and a line in the log once that is committed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 from uuid import UUID
 
 import structlog
-from sqlalchemy import Row, insert, literal, literal_column, select
+from sqlalchemy import Row, bindparam, insert, literal, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningDelete, ReturningInsert, ReturningUpdate
 from uuid_utils.compat import uuid7
 
 from auth_service.models import AUDIT_EVENTS, ORIGIN, EndReason, SecurityEvent
 from auth_service.repositories.clock import time_of
+from auth_service.repositories.prepared import Clock, Prepared, Rows
 
 log = structlog.get_logger()
 
@@ -25,6 +26,9 @@ _UUID7 = literal_column(
     "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint) FROM 3) FROM 1 FOR 6), 52, 1), 53, 1), 'hex')::uuid",
     A.id.type,
 )
+
+
+_ORIGIN = ("ip", "user_agent", "request_id", "details")
 
 
 class AuditEvents:
@@ -51,17 +55,31 @@ class AuditEvents:
 
         `user` and `session` name the returned columns that hold their ids. On PostgreSQL all of it is one statement.
         """
+        statement, values = change, {}
         if self._dialect == "postgresql":
-            rows = (await self._connection.execute(self._with_trail(change, event, user, session, details))).all()
-        else:
-            rows = (await self._connection.execute(change)).all()
-        who = [(row._mapping[user] if user else None, row._mapping[session] if session else None) for row in rows]  # noqa: SLF001
+            statement, values = _with_trail(Clock(self._dialect), change, event, user, session), _trail(details)
+        rows = (await self._connection.execute(statement, values)).all()
+        await self._note([row._mapping for row in rows], event, user, session, details)  # noqa: SLF001  # its mapping
+        return rows
+
+    async def run(self, change: "AuditedChange", values: dict[str, Any], **details: str | int) -> Rows:
+        """The same with a statement of the hot path."""
+        on_postgresql = self._dialect == "postgresql"
+        statement = change.with_trail if on_postgresql else change.alone
+        rows = await statement.run(self._connection, **values, **(_trail(details) if on_postgresql else {}))
+        await self._note(rows, change.event, change.user, change.session, details)
+        return rows
+
+    async def _note(
+        self, rows: Rows, event: SecurityEvent, user: str | None, session: str | None, details: dict[str, Any]
+    ) -> None:
+        """Remember what to tell; and write it, if it was not written with the change."""
+        who = [(row[user] if user else None, row[session] if session else None) for row in rows]
         if who and self._dialect != "postgresql":
             trail = [self._row(event, *ids, details) for ids in who]
             await self._connection.execute(insert(AUDIT_EVENTS).values(trail))
         for ids in who:
             self._remember(event, *ids, details)
-        return rows
 
     def tell(self) -> None:
         """Write the log's lines. Called when the rows are committed, so that nobody reads of what was rolled back."""
@@ -70,27 +88,12 @@ class AuditEvents:
             (log.warning if is_grave else log.info)(event, **fields)
         self._untold.clear()
 
-    def _with_trail(
-        self, change: Change, event: SecurityEvent, user: str | None, session: str | None, details: dict[str, Any]
-    ) -> Any:
-        changed = change.cte("changed")
-        fixed = self._row(event, None, None, details) | {"id": None, "at": None}
-        values: dict[str, Any] = {name: literal(value, A[name].type) for name, value in fixed.items()}
-        values |= {"id": _UUID7, "at": time_of(self._connection)}
-        values |= {"user_id": changed.c[user]} if user else {}
-        values |= {"session_id": changed.c[session]} if session else {}
-        noted = insert(AUDIT_EVENTS).from_select(list(values), select(*values.values()).select_from(changed))
-        return select(changed).add_cte(noted.cte("noted"))
-
     def _row(
         self, event: SecurityEvent, user_id: UUID | None, session_id: UUID | None, details: dict[str, Any]
     ) -> dict[str, Any]:
-        origin = ORIGIN.get()
         return {
             "at": time_of(self._connection), "id": uuid7(), "event": event, "user_id": user_id,
-            "session_id": session_id, "ip": origin.ip, "user_agent": origin.user_agent,
-            "request_id": origin.request_id,
-            "details": details | ({"actor": origin.actor} if origin.actor else {}),
+            "session_id": session_id, **_origin(details),
         }  # fmt: skip
 
     def _remember(
@@ -100,3 +103,38 @@ class AuditEvents:
         known = {"user_id": user_id, "sid": session_id, "ip": origin.ip, "actor": origin.actor}
         fields = {name: str(value) for name, value in known.items() if value is not None}
         self._untold.append((event, fields | details))
+
+
+class AuditedChange:
+    """A change of the hot path and the event that it leaves for each row that it returns; see `AuditEvents.execute`."""
+
+    def __init__(
+        self, build: Callable[[Clock], Any], event: SecurityEvent, *, user: str | None, session: str | None
+    ) -> None:
+        self.event, self.user, self.session = event, user, session
+        self.alone = Prepared(build)
+        self.with_trail = Prepared(lambda clock: _with_trail(clock, build(clock), event, user, session))
+
+
+def _origin(details: Mapping[str, Any]) -> dict[str, Any]:
+    origin = ORIGIN.get()
+    actor = {"actor": origin.actor} if origin.actor else {}
+    return {
+        "ip": origin.ip, "user_agent": origin.user_agent, "request_id": origin.request_id,
+        "details": {**details, **actor},
+    }  # fmt: skip
+
+
+def _trail(details: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of `_with_trail()`."""
+    return {f"trail_{name}": value for name, value in _origin(details).items()}
+
+
+def _with_trail(clock: Clock, change: Change, event: SecurityEvent, user: str | None, session: str | None) -> Any:
+    changed = change.cte("changed")
+    values: dict[str, Any] = {"id": _UUID7, "at": clock.at(), "event": literal(event, A.event.type)}
+    values |= {"user_id": changed.c[user]} if user else {}
+    values |= {"session_id": changed.c[session]} if session else {}
+    values |= {name: bindparam(f"trail_{name}", type_=A[name].type) for name in _ORIGIN}
+    noted = insert(AUDIT_EVENTS).from_select(list(values), select(*values.values()).select_from(changed))
+    return select(changed).add_cte(noted.cte("noted"))

@@ -25,6 +25,7 @@ from auth_service.repositories.outbox import Outbox
 from auth_service.repositories.pool import Pool
 from auth_service.repositories.refresh_tokens import RefreshTokens
 from auth_service.repositories.replica import Replica
+from auth_service.repositories.sign_ins import SignIns
 from auth_service.repositories.signing_keys import SigningKeys
 from auth_service.repositories.throttles import Throttles
 from auth_service.repositories.user_imports import UserImports
@@ -78,6 +79,7 @@ class Transaction:
         self.ended_sessions = EndedSessions(connection)
         self.expired_sessions = ExpiredSessions(connection)
         self.outbox = Outbox(connection)
+        self.sign_ins = SignIns(connection, self.audit, self.outbox)
         self.link_tokens = LinkTokens(connection)
         self.link_uses = LinkUses(connection, self.audit)
         self.throttles = Throttles(connection)

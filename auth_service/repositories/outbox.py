@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Insert, delete, func, insert, literal, select, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from uuid_utils.compat import uuid7
 
@@ -27,18 +27,6 @@ class Outbox:
         """Have a mail sent, if the transaction is committed; see `OutgoingMail` for who gets it."""
         await self._connection.execute(insert(OUTGOING_MAILS).values(**self._row(kind, user_id, recipient, details)))
         self.was_written = True
-
-    def adding(
-        self, kind: MailKind, user_id: UUID, details: Mapping[str, str | int], condition: ColumnElement[bool]
-    ) -> Insert:
-        """A statement, or a part of one, that has a mail sent to a user if the condition holds."""
-        row = self._row(kind, user_id, None, details)
-        values = {
-            name: value if isinstance(value, ColumnElement) else literal(value, M[name].type)
-            for name, value in row.items()
-        }
-        self.was_written = True
-        return insert(OUTGOING_MAILS).from_select(list(values), select(*values.values()).where(condition))
 
     def _row(
         self, kind: MailKind, user_id: UUID | None, recipient: str | None, details: Mapping[str, str | int]

@@ -36,6 +36,7 @@ class Pool:
         self._budget = settings.statement_timeout + MARGIN
         self._time_outs = 0
         self._answered_at = NEVER
+        self._waiting = 0
         self._closing: set[asyncio.Task[None]] = set()
         if settings.is_postgresql and not settings.pgbouncer:
             self._explicit = self._engine.execution_options(isolation_level="READ COMMITTED")
@@ -77,8 +78,11 @@ class Pool:
                     await self._give_back(connection)
 
     async def _take_idle(self, engine: AsyncEngine) -> AsyncConnection | None:
-        """A connection that is there, to a server that answered a moment ago: nothing has to be waited for."""
-        if not (self.is_postgresql and self._is_well and self._idle):
+        """A connection that is there, to a server that answered a moment ago: nothing has to be waited for.
+
+        Not while somebody is waiting: whoever comes later must not be served before.
+        """
+        if not (self.is_postgresql and self._is_well and self._idle) or self._waiting:
             return None
         connection = await engine.connect()
         if not driver_of(connection).is_closed():
@@ -121,11 +125,14 @@ class Pool:
             return await engine.connect()
 
         task = asyncio.create_task(connect())
+        self._waiting += 1
         try:
             done, _ = await asyncio.wait({task}, timeout=patience)
         except asyncio.CancelledError:
             self._abandon(task)
             raise
+        finally:
+            self._waiting -= 1
         if not done:
             self._abandon(task)
             raise DatabaseUnavailable

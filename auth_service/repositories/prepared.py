@@ -64,7 +64,7 @@ class Prepared:
     """One statement, made for each kind of database when it is first run on it."""
 
     def __init__(self, build: Callable[[Clock], Any]) -> None:
-        self._build = build
+        self.build = build
         self._made: dict[str, _Made] = {}
 
     async def run(self, connection: AsyncConnection, **values: Any) -> Rows:
@@ -77,7 +77,7 @@ class Prepared:
 
     def _make(self, dialect: Dialect) -> "_Made":
         clock = Clock(dialect.name)
-        made = self._made[dialect.name] = _Made(self._build(clock), clock, dialect)
+        made = self._made[dialect.name] = _Made(self.build(clock), clock, dialect)
         return made
 
 

@@ -12,14 +12,11 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
-    insert,
-    literal,
     select,
     text,
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
-from uuid_utils.compat import uuid7
 
 from auth_service.models import (
     FAST_FORWARD_LIMIT,
@@ -29,7 +26,6 @@ from auth_service.models import (
     EndReason,
     SecurityEvent,
     Session,
-    User,
 )
 from auth_service.repositories.audit_events import AuditEvents
 from auth_service.repositories.clock import time_of
@@ -54,7 +50,7 @@ WHERE secret_hash = :secret_hash
 RETURNING id, user_id, generation, rotations, idempotency_hash, last_used_at, expires_at,
           (SELECT u.role FROM users AS u WHERE u.id = refresh_tokens.user_id) AS role
 """
-_RETURNED = (T.id, T.user_id, T.generation, T.rotations, T.idempotency_hash, T.last_used_at, T.expires_at)
+RETURNED = (T.id, T.user_id, T.generation, T.rotations, T.idempotency_hash, T.last_used_at, T.expires_at)
 
 
 @Prepared
@@ -77,7 +73,7 @@ def _rotate(clock: Clock) -> Any:
         times = [now, idle_since]
     given = (bindparam("generation", type_=BigInteger()), bindparam("idempotency_hash", type_=LargeBinary()))
     statement = text(_ROTATE.format(**words, fast_forward=FAST_FORWARD_LIMIT))
-    return statement.bindparams(*times, *given).columns(*_RETURNED, USERS.c.role)
+    return statement.bindparams(*times, *given).columns(*RETURNED, USERS.c.role)
 
 
 class RefreshTokens:
@@ -85,32 +81,6 @@ class RefreshTokens:
         self._connection = connection
         self._audit = audit
         self._dialect = connection.dialect.name
-
-    async def open(
-        self, user: User, secret_hash: bytes, lifetime: timedelta, user_agent: str | None, ip: str | None
-    ) -> Session | None:
-        """Insert a session for a user whose credentials are still those that were verified; None if they are not.
-
-        The row of the user is locked FOR SHARE: a password change either comes first, and nothing is inserted, or waits
-        and then ends this session with the others.
-        """
-        now = time_of(self._connection)
-        times = {"created_at": now, "last_used_at": now, "expires_at": time_of(self._connection, lifetime)}
-        given = {
-            "id": uuid7(), "user_id": user.id, "credential_epoch": user.credential_epoch, "secret_hash": secret_hash,
-            "generation": 0, "rotations": [], "user_agent": user_agent, "ip": ip,
-        }  # fmt: skip
-        values = times | {name: literal(value, T[name].type) for name, value in given.items()}
-        still_so = (
-            select(*values.values())
-            .select_from(USERS)
-            .where(USERS.c.id == user.id, USERS.c.credential_epoch == user.credential_epoch, USERS.c.is_active)
-            .with_for_update(read=True)
-        )
-        statement = insert(REFRESH_TOKENS).from_select(list(values), still_so)
-        opening = statement.returning(*_RETURNED)
-        rows = await self._audit.execute(opening, SecurityEvent.LOGIN_SUCCEEDED, user="user_id", session="id")
-        return _alive(rows[0]._mapping, user.role) if rows else None  # noqa: SLF001  # a row as a mapping
 
     async def rotate(
         self, secret_hash: bytes, generation: int, idempotency_hash: bytes | None, idle: timedelta
@@ -123,7 +93,7 @@ class RefreshTokens:
             idempotency_hash=idempotency_hash,
             minus_idle=-idle,
         )
-        return _alive(rows[0], rows[0]["role"]) if rows else None
+        return alive(rows[0], rows[0]["role"]) if rows else None
 
     async def find(self, secret_hash: bytes) -> Session | None:
         row = (await self._connection.execute(self._session().where(T.secret_hash == secret_hash))).one_or_none()
@@ -161,7 +131,7 @@ class RefreshTokens:
         ).join(USERS, USERS.c.id == T.user_id)
 
 
-def _alive(row: Mapping[Any, Any], role: str) -> Session:
+def alive(row: Mapping[Any, Any], role: str) -> Session:
     """A session that a guard has just let through is alive, and was last used now."""
-    returned = {column.name: row[column.name] for column in _RETURNED}
+    returned = {column.name: row[column.name] for column in RETURNED}
     return Session(**returned, role=role, credential_is_current=True, revoked_at=None, now=row["last_used_at"])

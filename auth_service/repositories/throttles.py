@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import delete, func, literal_column, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -23,6 +23,20 @@ class Block:
     tally: Tally
     failures: int
     length: timedelta
+
+
+@dataclass(frozen=True)
+class Success:
+    """What notes that an attempt was right, which may be done with other things: a statement and its values."""
+
+    statement: Prepared
+    values: dict[str, Any]
+
+    @classmethod
+    def of(cls, tallies: Sequence[Tally], known: Tally | None) -> Self:
+        """It gives the attempt back, wipes out the failures in a row that it ended, and remembers the network."""
+        several = (*tallies, known) if known and known not in tallies else tuple(tallies)
+        return cls(statements_for(several).succeed, _keys(several))
 
 
 class Throttles:
@@ -59,10 +73,9 @@ class Throttles:
         rows = await self._run(statements_for(tallies).fail, tallies)
         return _blocks(rows, tallies)
 
-    async def succeed(self, tallies: Sequence[Tally], known: Tally | None) -> None:
-        """Give an attempt back, wipe out the failures in a row that it ended, and remember the network it came from."""
-        several = (*tallies, known) if known and known not in tallies else tuple(tallies)
-        await self._run(statements_for(several).succeed, several)
+    async def succeed(self, success: Success) -> None:
+        """Note that an attempt was right."""
+        await success.statement.run(self._connection, **success.values)
 
     async def forgive(self, keys: Sequence[bytes]) -> None:
         """Wipe out failures and the block that they led to; attempts under way are not decided by that."""
@@ -85,8 +98,11 @@ class Throttles:
         return (await self._connection.execute(delete(THROTTLES).where(gone))).rowcount
 
     async def _run(self, statement: Prepared, tallies: Sequence[Tally], lease: timedelta = timedelta(0)) -> Rows:
-        keys = {f"key{number}": tally.key for number, tally in enumerate(tallies)}
-        return await statement.run(self._connection, **keys, lease=lease)
+        return await statement.run(self._connection, **_keys(tallies), lease=lease)
+
+
+def _keys(tallies: Sequence[Tally]) -> dict[str, Any]:
+    return {f"key{number}": tally.key for number, tally in enumerate(tallies)}
 
 
 def _concerned(tallies: Sequence[Tally], whom: Whom) -> frozenset[bytes]:

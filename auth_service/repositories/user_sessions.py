@@ -1,21 +1,18 @@
 """The sessions of one user: listed, ended, and carried over a change of credentials."""
 
-import re
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Boolean, ColumnElement, Select, and_, cast, func, select, true, update
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import Select, and_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from auth_service.models import REFRESH_TOKENS, USERS, EndReason, OwnSession, SecurityEvent, neighbourhood_of
+from auth_service.models import REFRESH_TOKENS, USERS, EndReason, OwnSession, SecurityEvent
 from auth_service.repositories.audit_events import AuditEvents
 from auth_service.repositories.clock import time_of
 
 T = REFRESH_TOKENS.c
-_NUMBERS = "[0-9._]+"
 
 
 class UserSessions:
@@ -57,26 +54,6 @@ class UserSessions:
         event = SecurityEvent.SESSION_ENDED
         rows = await self._audit.execute(statement, event, user="user_id", session="id", reason=reason)
         return [row.id for row in rows]
-
-    def has_others_and_none_like(
-        self, session_id: UUID, user_id: UUID, user_agent: str | None, ip: str | None
-    ) -> ColumnElement[bool]:
-        """The condition that a session is not its user's only one and comes from a device or place like no other's.
-
-        Numbers in a user agent do not count, since browsers raise them all the time.
-        """
-        others = select(T.id).where(T.user_id == user_id, T.id != session_id)
-        kind = re.sub(_NUMBERS, "", user_agent) if user_agent else None
-        alike = func.regexp_replace(T.user_agent, _NUMBERS, "", "g").is_not_distinct_from(kind)
-        return and_(others.exists(), ~others.where(alike, self._is_near(ip)).exists())
-
-    def _is_near(self, ip: str | None) -> ColumnElement[bool]:
-        network = neighbourhood_of(ip)
-        if network is None:
-            return true()
-        if self._connection.dialect.name == "postgresql":
-            return cast(T.ip, postgresql.INET).op("<<=", return_type=Boolean())(cast(network, postgresql.INET))
-        return func.is_in_network(T.ip, network, type_=Boolean())
 
     async def belongs_to(self, session_id: UUID, user_id: UUID) -> bool:
         found = select(T.id).where(T.id == session_id, T.user_id == user_id)

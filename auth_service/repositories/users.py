@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Insert, Row, Update, bindparam, delete, func, insert, or_, select, true, update
+from sqlalchemy import ColumnElement, Row, Update, bindparam, delete, func, insert, or_, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -158,28 +158,16 @@ class Users:
         rows = await self._audit.execute(statement, event, user="id")
         return rows[0].id if rows else None
 
-    async def record_login(self, user: User, replacement_hash: str | None, beside: Insert | None = None) -> None:
-        """Note the time of a login and the password's new hash, if it got one; with it goes another statement.
-
-        Never waits: whoever holds the row is another login, which notes the same, or a change that matters more.
-        """
-        values: dict[str, Any] = {"last_login_at": time_of(self._connection)}
-        if replacement_hash:
-            values |= {"hashed_password": replacement_hash, "updated_at": time_of(self._connection)}
+    async def renew_hash(self, user: User, replacement: str) -> None:
+        """Replace an outdated hash of the password that was verified. Never waits: see `SignIns.settle`."""
         unlocked = select(USERS.c.id).where(USERS.c.id == user.id).with_for_update(skip_locked=True, key_share=True)
         statement = (
             update(USERS)
-            .values(**values)
+            .values(hashed_password=replacement, updated_at=time_of(self._connection))
             .where(USERS.c.id.in_(unlocked), USERS.c.hashed_password == user.hashed_password)
+            .returning(USERS.c.id)
         )
-        if beside is not None and self._connection.dialect.name == "postgresql" and not replacement_hash:
-            statement = statement.add_cte(beside.cte("beside"))
-        elif beside is not None:
-            await self._connection.execute(beside)
-        if replacement_hash:
-            await self._audit.execute(statement.returning(USERS.c.id), SecurityEvent.PASSWORD_REHASHED, user="id")
-        else:
-            await self._connection.execute(statement)
+        await self._audit.execute(statement, SecurityEvent.PASSWORD_REHASHED, user="id")
 
     def _change_credentials(self, **values: Any) -> Update:
         """An update that raises the epoch: sessions and links from before, and logins under way, are good no more."""

@@ -21,7 +21,7 @@ from auth_service.errors import (
 )
 from auth_service.models import SecurityEvent, Tally, Whom
 from auth_service.repositories.database import Database, Transaction, retried
-from auth_service.repositories.throttles import Block
+from auth_service.repositories.throttles import Block, Success
 from auth_service.services.audit import Audit
 
 LEASE_MARGIN = timedelta(seconds=10)  # beyond two turns in the hashing lane: who is not back then has died
@@ -35,12 +35,12 @@ class Attempt:
     def __init__(self, tallies: Sequence[Tally] = (), known: Tally | None = None) -> None:
         self.tallies = tallies
         self.decided = False
-        self._known = known
+        self.success = Success.of(tallies, known) if tallies else None
 
     async def succeed(self, tx: Transaction) -> None:
         """Note that it was right, with a statement of a transaction that is open anyway."""
-        if self.tallies:
-            await tx.throttles.succeed(self.tallies, self._known)
+        if self.success:
+            await tx.throttles.succeed(self.success)
         self.decided = True
 
 

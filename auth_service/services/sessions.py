@@ -133,7 +133,7 @@ class Sessions:
     async def _open(self, user: User, device: Device) -> tuple[Session, bytes]:
         secret = new_secret()
         async with self._database.statement() as tx:
-            session = await tx.refresh_tokens.open(
+            session = await tx.sign_ins.open(
                 user, hash_secret(secret), self._rules.absolute_lifetime, device.user_agent, device.ip
             )
         if session is None:  # disabled, or the password changed while it was being verified
@@ -143,18 +143,22 @@ class Sessions:
     async def _settle(
         self, user: User, session_id: UUID, device: Device, replacement: str | None, attempt: Attempt
     ) -> None:
-        """Make room, note the login, and tell the owner of a new device. What fails here must not fail the login."""
+        """Note the login, tell the owner of a new device, and make room. What fails here must not fail the login."""
         try:
-            self._revocations.note(await self._evict(user.id))
             async with self._throttle.statement() as tx:
-                notice = None
-                if self._post.is_configured:
-                    is_new = tx.user_sessions.has_others_and_none_like(
-                        session_id, user.id, device.user_agent, device.ip
-                    )
-                    notice = tx.outbox.adding(MailKind.NEW_DEVICE, user.id, whence(), is_new)
-                await tx.users.record_login(user, replacement, notice)
-                await attempt.succeed(tx)  # last: what is rolled back with it would stay undecided
+                alive = await tx.sign_ins.settle(
+                    user.id,
+                    session_id,
+                    self._rules.idle_lifetime,
+                    attempt.success,
+                    device=(device.user_agent, device.ip),
+                    notice=whence() if self._post.is_configured else None,
+                )
+                if replacement:
+                    await tx.users.renew_hash(user, replacement)
+            attempt.decided = True  # not before it is committed: what is rolled back must be taken back
+            if alive > self._rules.max_per_user:  # the last of several that sign in at once sees them all
+                self._revocations.note(await self._evict(user.id))
         except DatabaseUnavailable:
             log.warning("login.not_recorded", user_id=str(user.id))
 
