@@ -7,7 +7,7 @@ from auth_service.api.dependencies import BearerDep, DeviceDep, ServicesDep
 from auth_service.api.json_body import StrictJsonRoute
 from auth_service.api.openapi import problems
 from auth_service.api.schemas import Accepted, Account, ChangePasswordBody, RegisterBody
-from auth_service.models import User
+from auth_service.models import Profile, User
 
 PASSWORD = ("password-too-short", "password-too-long", "password-blocklisted")
 
@@ -34,7 +34,7 @@ BEARER = ("missing-access-token", "invalid-access-token", "database-unavailable"
 
 
 @router.get("/me", response_model=Account, responses=problems(*BEARER))
-async def me(bearer: BearerDep, services: ServicesDep) -> User:
+async def me(bearer: BearerDep, services: ServicesDep) -> Profile:
     """Return the account that the access token belongs to."""
     return await services.accounts.show(bearer)
 

@@ -1,5 +1,6 @@
 """The tables, and the pure rules about them. A rule never reads a clock: it is told the time."""
 
+from auth_service.models.accounts import Profile
 from auth_service.models.audit import AUDIT_FLOOR, ORIGIN, Origin, SecurityEvent
 from auth_service.models.keys import PUBLISHED_FIRST, RETIRED_FOR, KeyStep, due_steps
 from auth_service.models.mail import LINKS, DueMail, LinkPurpose, MailKind
@@ -80,6 +81,7 @@ __all__ = [
     "Origin",
     "OutgoingMail",
     "OwnSession",
+    "Profile",
     "RefreshToken",
     "Role",
     "SecurityEvent",

@@ -1,5 +1,6 @@
 """Questions about users, and the statements that change them."""
 
+from dataclasses import fields
 from typing import Any
 from uuid import UUID
 
@@ -7,7 +8,7 @@ from sqlalchemy import ColumnElement, Row, Update, bindparam, delete, func, inse
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from auth_service.models import REFRESH_TOKENS, USERS, Role, SecurityEvent, User
+from auth_service.models import REFRESH_TOKENS, USERS, Profile, Role, SecurityEvent, User
 from auth_service.repositories.audit_events import AuditEvents
 from auth_service.repositories.clock import time_of
 from auth_service.repositories.prepared import Prepared, Rows
@@ -34,11 +35,18 @@ def _alive(session_id: Any, now: ColumnElement[Any]) -> ColumnElement[bool]:
 
 _BY_EMAIL = Prepared(lambda _clock: select(USERS).where(USERS.c.email_canonical == bindparam("email")))
 _BY_USERNAME = Prepared(lambda _clock: select(USERS).where(USERS.c.username_canonical == bindparam("username")))
-_BY_SESSION = Prepared(
-    lambda clock: select(USERS).where(
-        USERS.c.id == bindparam("user_id"), USERS.c.is_active, _alive(bindparam("session_id"), clock.at())
+
+
+def _by_session(*columns: Any) -> Prepared:
+    return Prepared(
+        lambda clock: select(*columns).where(
+            USERS.c.id == bindparam("user_id"), USERS.c.is_active, _alive(bindparam("session_id"), clock.at())
+        )
     )
-)
+
+
+_BY_SESSION = _by_session(USERS)
+_PROFILE = _by_session(*(USERS.c[field.name] for field in fields(Profile)))
 
 
 class Users:
@@ -81,6 +89,11 @@ class Users:
     async def find_by_session(self, user_id: UUID, session_id: UUID) -> User | None:
         """The user, if this session of theirs is alive."""
         return _first(await _BY_SESSION.run(self._connection, user_id=user_id, session_id=session_id))
+
+    async def profile(self, user_id: UUID, session_id: UUID) -> Profile | None:
+        """What an owner sees of their account, if this session of theirs is alive."""
+        rows = await _PROFILE.run(self._connection, user_id=user_id, session_id=session_id)
+        return Profile(**rows[0]) if rows else None
 
     async def change_password(self, user: User, hashed_password: str, *, by_link: bool = False) -> int | None:
         """Set a new hash and raise the credential epoch; return the new epoch.

@@ -2,7 +2,7 @@
 
 from auth_service.errors import InvalidAccessToken, InvalidInput
 from auth_service.identifiers import account_names
-from auth_service.models import MailKind, User
+from auth_service.models import MailKind, Profile, User
 from auth_service.repositories.database import Database, retried
 from auth_service.services.bearers import Bearer
 from auth_service.services.new_passwords import NewPasswords
@@ -44,13 +44,13 @@ class Accounts:
         values["hashed_password"] = hashed
         return await (self._add_or_tell_owner(values) if self._conceal else self._add(values))
 
-    async def show(self, bearer: Bearer) -> User:
+    async def show(self, bearer: Bearer) -> Profile:
         """Return the bearer's account; raises `InvalidAccessToken` if their session has ended in the meantime."""
         async with self._database.statement() as tx:
-            user = await tx.users.find_by_session(bearer.user_id, bearer.session_id)
-        if user is None:
+            profile = await tx.users.profile(bearer.user_id, bearer.session_id)
+        if profile is None:
             raise InvalidAccessToken
-        return user
+        return profile
 
     @retried
     async def _add(self, values: dict[str, str | None]) -> User:
