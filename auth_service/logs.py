@@ -1,8 +1,11 @@
 """Structured logs: one event a line, JSON in production, readable in a terminal, nothing told in secret."""
 
+import json
 import logging
 import sys
+import threading
 import traceback
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, TextIO
 
@@ -14,28 +17,33 @@ from auth_service.settings import LogSettings
 # Their lines repeat what our own events say, or hold values; what goes wrong in them is still told.
 QUIET = ("asyncio", "aiosqlite", "sqlalchemy.engine", "sqlalchemy.pool", "alembic", "apscheduler", "uvicorn.access")
 
+# Of the request that is being answered, for its answer and for all that is told meanwhile.
+REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
+
 
 def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
-    """Send our events and every library's log records through the same processors to `stream` (standard output)."""
+    """Send our events and every library's log records through the same processors to `stream` (standard output).
+
+    Our own are rendered at once and written, without a record of the standard library's: there is one for each request.
+    """
     stream = stream or sys.stdout
     as_console = settings.format == "console" or (settings.format is None and stream.isatty())
     shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
+        _request_id,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _frames_without_values,
         _one_line,
     ]
-    render: Processor = (
-        structlog.dev.ConsoleRenderer(pad_event_to=0) if as_console else structlog.processors.JSONRenderer()
-    )
+    render: Processor = structlog.dev.ConsoleRenderer(pad_event_to=0) if as_console else _json
+    handler = logging.StreamHandler(stream)
+    lines = _Lines(handler)
     structlog.configure(
-        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        processors=[*shared, render],
+        logger_factory=lambda *_: lines,
+        wrapper_class=structlog.make_filtering_bound_logger(settings.level),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[_foreign_message, *shared],
@@ -49,6 +57,37 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
     logging.getLogger("sqlalchemy.engine.Engine").handlers[:] = [logging.NullHandler()]
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+class _Lines:
+    """Writes finished lines where the libraries' records go, whole and under the same lock; it never fails either."""
+
+    def __init__(self, handler: "logging.StreamHandler[TextIO]") -> None:
+        self._handler = handler
+        self._lock = handler.lock or threading.RLock()
+
+    def _write(self, line: str) -> None:
+        with self._lock:
+            try:
+                self._handler.stream.write(line + "\n")
+                self._handler.stream.flush()
+            except (OSError, ValueError):  # a full disk, say: told on standard error, and no request fails for it
+                self._handler.handleError(logging.makeLogRecord({"msg": "a line could not be written"}))
+
+    debug = info = warning = error = critical = _write
+
+
+_encoder = json.JSONEncoder(default=repr)  # made once: json.dumps makes one for each event
+
+
+def _json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    return _encoder.encode(event)
+
+
+def _request_id(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    if request_id := REQUEST_ID.get():
+        event.setdefault("request_id", request_id)
+    return event
 
 
 def _frames_without_values(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

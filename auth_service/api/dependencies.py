@@ -3,19 +3,17 @@
 All of them are coroutines: a plain function would be sent to a thread for each request.
 """
 
-import ipaddress
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-import structlog
 from fastapi import Depends, Header
 from fastapi.security import HTTPBearer
 from starlette.requests import Request
 
+from auth_service.api.origins import device_of, note
 from auth_service.errors import InvalidInput, MissingAccessToken
-from auth_service.models import ORIGIN, Origin
 from auth_service.repositories.database import Database
 from auth_service.services.accounts import Accounts
 from auth_service.services.administration import Administration
@@ -38,10 +36,8 @@ from auth_service.services.signing_keys import SigningKeys
 from auth_service.services.tokens import Tokens
 from auth_service.settings import Settings
 
-MAX_USER_AGENT = 256
 _BEARER = re.compile(r"(?i:bearer) +([A-Za-z0-9._~+/-]+=*) *")  # RFC 6750, section 2.1
-_WITH_PORT = re.compile(r"([0-9.]+):[0-9]+|\[([^\[\]]+)\](?::[0-9]+)?")  # as some proxies write an address
-_IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
+IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
 
 
 @dataclass(frozen=True)
@@ -107,52 +103,26 @@ async def get_idempotency_key(
         str | None,
         Header(
             description="1 to 255 visible ASCII characters; lets a lost answer be asked for again for 24 hours",
-            json_schema_extra={"pattern": f"^{_IDEMPOTENCY_KEY.pattern}$"},
+            json_schema_extra={"pattern": f"^{IDEMPOTENCY_KEY.pattern}$"},
         ),
     ] = None,
 ) -> str | None:
     repeated = len(request.headers.getlist("idempotency-key")) > 1
-    if repeated or (idempotency_key is not None and not _IDEMPOTENCY_KEY.fullmatch(idempotency_key)):
+    if repeated or (idempotency_key is not None and not IDEMPOTENCY_KEY.fullmatch(idempotency_key)):
         raise InvalidInput("Idempotency-Key", "Must be one header of 1 to 255 visible ASCII characters.")
     return idempotency_key
 
 
 async def get_device(request: Request, services: "ServicesDep") -> Device:
     """Where the request comes from, as far as it can be believed."""
-    agent = "".join(c for c in request.headers.get("user-agent", "") if c.isprintable())[:MAX_USER_AGENT]
-    return Device(agent or None, _client_address(request, services.settings))
+    forwarded = ",".join(request.headers.getlist("x-forwarded-for"))
+    peer = request.client.host if request.client else ""
+    return device_of(request.headers.get("user-agent", ""), peer, forwarded, services.settings.proxy)
 
 
 async def note_origin(device: "DeviceDep") -> None:
     """Let whatever this request writes to the security trail say where it came from."""
-    request_id = structlog.contextvars.get_contextvars().get("request_id")
-    ORIGIN.set(Origin(request_id, device.ip, device.user_agent))
-
-
-def _client_address(request: Request, settings: Settings) -> str | None:
-    """The peer, or, if that is a trusted proxy, the rightmost address in X-Forwarded-For that no trusted proxy has."""
-    forwarded = ",".join(request.headers.getlist("x-forwarded-for")).split(",")
-    believed: str | None = None
-    for candidate in [request.client.host if request.client else "", *reversed(forwarded)]:
-        try:
-            address = _address(candidate)
-        except ValueError:
-            break
-        believed = str(address)
-        if not any(address in network for network in settings.proxy.trusted):
-            break
-    return believed
-
-
-def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """An address without its port and its zone, which is free text, and IPv4 as IPv4 however it is written.
-
-    Raises ValueError.
-    """
-    with_port = _WITH_PORT.fullmatch(text.strip())
-    host = (with_port[1] or with_port[2]) if with_port else text.strip()
-    address = ipaddress.ip_address(host.partition("%")[0])
-    return getattr(address, "ipv4_mapped", None) or address
+    note(device)
 
 
 ServicesDep = Annotated[Services, Depends(get_services)]

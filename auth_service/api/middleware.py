@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import structlog
-from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils import uuid7
@@ -15,6 +14,7 @@ from uuid_utils import uuid7
 from auth_service.api.headers import complete
 from auth_service.api.problems import BodyTooLarge, HeadersTooLarge, InternalError, RequestTimeout, answer
 from auth_service.errors import Unavailable
+from auth_service.logs import REQUEST_ID
 
 log = structlog.get_logger()
 
@@ -26,7 +26,7 @@ QUIET_PATHS = ("/health/", "/internal/verify")
 UNKNOWN_PATH = "(unknown)"  # a path that is no route is somebody's text, and may be a token
 CLIENT_CLOSED_REQUEST = 499  # nginx's word for it, in our log alone
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
 
 class RequestContext:
@@ -39,10 +39,9 @@ class RequestContext:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get("x-request-id", "")
-        request_id = given if _REQUEST_ID.fullmatch(given) else str(uuid7())
-        structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=request_id)
+        given = value_of(b"x-request-id", scope)
+        request_id = given.decode() if _REQUEST_ID.fullmatch(given) else str(uuid7())
+        REQUEST_ID.set(request_id)
         started, status = time.perf_counter(), 0
 
         async def send_completed(message: Message) -> None:
@@ -102,8 +101,17 @@ def _summary(scope: Scope, status: int, started: float) -> dict[str, Any]:
 
 def is_too_large(headers: Sequence[tuple[bytes, bytes]]) -> bool:
     """Whether a head has more bytes or more lines than we take."""
-    size = sum(len(name) + len(value) + 4 for name, value in headers)
+    size = sum([len(name) + len(value) + 4 for name, value in headers])
     return size > MAX_HEADER_BYTES or len(headers) > MAX_HEADER_LINES
+
+
+def value_of(wanted: bytes, scope: Scope) -> bytes:
+    """The value of the first header of this name, in lower case; empty if there is none."""
+    for name, value in scope["headers"]:
+        if name == wanted:
+            found: bytes = value
+            return found
+    return b""
 
 
 class Limits:
@@ -126,8 +134,8 @@ class Limits:
 
 
 def _declared_length(scope: Scope) -> int:
-    declared = Headers(scope=scope).get("content-length", "0")
-    return int(declared) if declared.isascii() and declared.isdigit() and len(declared) < 20 else 0  # noqa: PLR2004
+    declared = value_of(b"content-length", scope)
+    return int(declared) if declared.isdigit() and len(declared) < 20 else 0  # noqa: PLR2004
 
 
 class _Bounded:

@@ -23,7 +23,7 @@ from auth_service.errors import (
     TooManyAttempts,
     Unavailable,
 )
-from auth_service.logs import causes_of
+from auth_service.logs import REQUEST_ID, causes_of
 
 log = structlog.get_logger()
 
@@ -91,7 +91,7 @@ def answer(refused: Refused, base_url: str, headers: Mapping[str, str] | None = 
         "status": problem.status,
         "detail": refused.detail,
         "code": refused.code,
-        "request_id": structlog.contextvars.get_contextvars().get("request_id"),
+        "request_id": REQUEST_ID.get(),
     }
     if isinstance(refused, InvalidRequest):
         body["error"] = "invalid_request"  # for OAuth clients (RFC 6749, section 5.2)
@@ -116,6 +116,15 @@ def _headers_of(refused: Refused, problem: Problem) -> dict[str, str]:
     return {"Connection": "close"} if problem.status in {408, 413, 431} else {}
 
 
+def answer_to(request: Request, refused: Refused, base_url: str) -> Response:
+    """Return the answer to a request that was refused, and tell the log when the machinery is why."""
+    if isinstance(refused, Unavailable):
+        # A flood is counted (/metrics), not told line by line: that would cost a quarter of refusing it.
+        tell = log.debug if isinstance(refused, HashingOverloaded | ShuttingDown) else log.warning
+        tell("request.unavailable", code=refused.code, caused_by=causes_of(refused))
+    return answer(refused, base_url, cookies.on_refusal(refused, request))
+
+
 def install(  # three small handlers, one for each family
     app: FastAPI, base_url: str, routes: Sequence[BaseRoute]
 ) -> None:
@@ -124,11 +133,7 @@ def install(  # three small handlers, one for each family
     async def refused(request: Request, error: Exception) -> Response:
         if not isinstance(error, Refused):
             raise error
-        if isinstance(error, Unavailable):
-            # A flood is counted (/metrics), not told line by line: that would cost a quarter of refusing it.
-            tell = log.debug if isinstance(error, HashingOverloaded | ShuttingDown) else log.warning
-            tell("request.unavailable", code=error.code, caused_by=causes_of(error))
-        return answer(error, base_url, cookies.on_refusal(error, request))
+        return answer_to(request, error, base_url)
 
     async def invalid(_request: Request, error: Exception) -> Response:
         if not isinstance(error, RequestValidationError):

@@ -5,6 +5,7 @@ trailers for headers, and refuses in plain text.
 """
 
 import asyncio
+from contextvars import copy_context
 from typing import Any
 
 import structlog
@@ -15,6 +16,7 @@ from auth_service.api.framing import is_clear
 from auth_service.api.headers import complete
 from auth_service.api.problems import BadRequest, BodyTooLarge, HeadersTooLarge, answer
 from auth_service.errors import Refused
+from auth_service.logs import REQUEST_ID
 
 log = structlog.get_logger()
 
@@ -126,16 +128,18 @@ class Protocol(HttpToolsProtocol):
 
     def _refuse(self, refused: Refused) -> None:
         """Answer and hang up: what follows can no longer be told from the next request."""
-        if self.transport.is_closing():
-            return
+        if not self.transport.is_closing():
+            copy_context().run(self._hang_up, refused)  # the request's id is that of no other
+
+    def _hang_up(self, refused: Refused) -> None:
         request_id = str(uuid7())
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
-            log.info("request.refused", code=refused.code)
-            if self._is_next_to_be_answered():
-                self.transport.write(self._written(refused, request_id))
-            elif not self._in_body:  # the requests before it are whole: they are answered, and then it ends
-                self.cycle.keep_alive = False
-                return
+        REQUEST_ID.set(request_id)
+        log.info("request.refused", code=refused.code)
+        if self._is_next_to_be_answered():
+            self.transport.write(self._written(refused, request_id))
+        elif not self._in_body:  # the requests before it are whole: they are answered, and then it ends
+            self.cycle.keep_alive = False
+            return
         self._wait_for_head()  # it may not read what was written
         self.transport.close()
 
