@@ -1,6 +1,7 @@
 """Plugs the parts together for the web."""
 
 from fastapi import Depends, FastAPI
+from fastapi.telemetry import TelemetryConfig
 
 from auth_service import __version__, logs
 from auth_service.api import (
@@ -15,6 +16,7 @@ from auth_service.api import (
     own_sessions,
     pages,
     problems,
+    quick,
     sessions,
     verify,
     well_known,
@@ -25,6 +27,9 @@ from auth_service.api.middleware import LastNet, Limits, RequestContext
 from auth_service.embedded_secret import with_secret
 from auth_service.process import Service
 from auth_service.settings import Settings, read_settings
+
+# With OpenTelemetry's variables in the environment, the framework would export the messages of exceptions.
+NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -45,6 +50,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
+        telemetry=NO_TELEMETRY,
     )
     app.state.services = service.services
     public = (accounts, links, pages, own_account, sessions, own_sessions, well_known)
@@ -53,6 +59,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.include_router(router, dependencies=[Depends(note_origin)])
     openapi.install(app, serve=settings.serves_docs, more_paths=verify.describe())
     problems.install(app, settings.base_url, [route for router in routers for route in router.routes])
+    app.add_middleware(quick.Quick, services=service.services)
     app.add_middleware(Limits, base_url=settings.base_url)
     app.add_middleware(LastNet, base_url=settings.base_url)
     if settings.cors.origins:

@@ -81,17 +81,23 @@ RefreshToken = Annotated[str, Depends(get_refresh_token)]
 
 def hand_over(pair: TokenPair, settings: Settings, response: Response, *, cookie_mode: bool) -> Tokens | BrowserTokens:
     """Return the body of an answer with new tokens, and in cookie mode put the refresh token into a header instead."""
-    told = BrowserTokens(
+    told = tokens_of(pair, settings)
+    if not cookie_mode:
+        return told
+    cookie = f"{COOKIE}={pair.refresh_token}; Max-Age={pair.refresh_expires_in}; {ATTRIBUTES}"
+    response.headers.append("Set-Cookie", cookie)
+    return BrowserTokens(**told.model_dump(exclude={"refresh_token"}))
+
+
+def tokens_of(pair: TokenPair, settings: Settings) -> Tokens:
+    """Return the body of an answer with new tokens, for everybody but a browser."""
+    return Tokens(
         access_token=pair.access_token,
         expires_in=int(settings.tokens.access_lifetime.total_seconds()),
+        refresh_token=pair.refresh_token,
         refresh_expires_in=pair.refresh_expires_in,
         session_id=pair.session_id,
     )
-    if not cookie_mode:
-        return Tokens(**dict(told), refresh_token=pair.refresh_token)
-    cookie = f"{COOKIE}={pair.refresh_token}; Max-Age={pair.refresh_expires_in}; {ATTRIBUTES}"
-    response.headers.append("Set-Cookie", cookie)
-    return told
 
 
 def clear(response: Response, *, cookie_mode: bool) -> None:

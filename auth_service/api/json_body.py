@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.types import Receive
 
 from auth_service.api.problems import MalformedJson, UnsupportedMediaType
 from auth_service.errors import InvalidInput
@@ -32,15 +33,20 @@ class StrictJsonRoute(APIRoute):
             _require_json(request)
             strict = _StrictRequest(request.scope, request.receive)
             strict.document = parse(await strict.body())
-            departure.set(partial(_departure, request))
+            watch_for_departure(request.receive)
             return await handle(strict)
 
         return check_and_handle
 
 
-async def _departure(request: Request) -> NoReturn:
-    """Wait until the client hangs up; raises `ClientDisconnect` then. For who has read the body."""
-    while (await request.receive())["type"] != "http.disconnect":
+def watch_for_departure(receive: Receive) -> None:
+    """Let whoever waits to be hashed for this request see its client hang up. For who has read the body."""
+    departure.set(partial(_departure, receive))
+
+
+async def _departure(receive: Receive) -> NoReturn:
+    """Wait until the client hangs up; raises `ClientDisconnect` then."""
+    while (await receive())["type"] != "http.disconnect":
         pass
     raise ClientDisconnect
 
@@ -69,9 +75,7 @@ def parse(body: bytes) -> Any:
         InvalidInput: a number that is not finite.
     """
     try:
-        return json.loads(
-            body.decode("utf-8"), object_pairs_hook=_unique, parse_float=_finite, parse_constant=_refuse_constant
-        )
+        return _decoder.decode(body.decode("utf-8"))
     except (ValueError, RecursionError):
         raise MalformedJson from None
 
@@ -93,3 +97,7 @@ def _finite(number: str) -> float:
 
 def _refuse_constant(_constant: str) -> NoReturn:
     raise InvalidInput("body", "Numbers must be finite.")
+
+
+# Made once: json.loads makes one for each document.
+_decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_finite, parse_constant=_refuse_constant)
