@@ -14,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from auth_service.api.framing import is_clear
 from auth_service.api.headers import complete
+from auth_service.api.middleware import ARRIVED
 from auth_service.api.problems import BadRequest, BodyTooLarge, HeadersTooLarge, answer
 from auth_service.errors import Refused
 from auth_service.logs import REQUEST_ID
@@ -84,6 +85,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._in_body = False
+        self.scope[ARRIVED] = True  # type: ignore[literal-required]  # a name of ours
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
