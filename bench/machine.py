@@ -37,13 +37,19 @@ def peers() -> dict[str, str]:
     """What the peers of the comparison are made of, from their locks, and Node's version."""
     found: dict[str, str] = {}
     for lock, names in PEER_LIBRARIES.items():
-        text = (PEERS / lock).read_text(encoding="utf-8")
-        found |= {
-            name: match[1] for name in names if (match := re.search(rf"^\W*{name}\W+(\d[\d.]*)", text, re.MULTILINE))
-        }
+        found |= {name: pinned(lock, name) for name in names}
     if node := shutil.which("node"):
         found["node"] = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout.strip()
     return found
+
+
+def pinned(lock: str, name: str) -> str:
+    """The version of a package in a peer's lock; raises LookupError if it is not in there."""
+    text = (PEERS / lock).read_text(encoding="utf-8")
+    found = re.search(rf"^\W*{name}\W+(\d[\d.]*)", text, re.MULTILINE)
+    if not found:
+        raise LookupError(f"{lock} has no {name}")
+    return found[1]
 
 
 def _model() -> str:
