@@ -69,10 +69,6 @@ class Protocol(HttpToolsProtocol):
         self._in_head, self._bytes = True, 0
         super().on_message_begin()
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._in_head:  # a trailer is no header: no gateway has looked at it (RFC 9110, section 6.5.1)
-            super().on_header(name, value)
-
     def on_headers_complete(self) -> None:
         clear = is_clear(self.parser.get_http_version(), self.url, self.headers)
         if not clear or len(self.pipeline) >= REQUESTS_AHEAD:
@@ -80,6 +76,7 @@ class Protocol(HttpToolsProtocol):
         self._in_head, self._in_body = False, True
         self._stop_waiting()
         super().on_headers_complete()
+        self.headers = []  # for trailers, which are no headers: no gateway has looked at them (RFC 9110, section 6.5.1)
         if self.parser.should_upgrade():  # which we do not do, and the parser reads nothing that follows
             self.cycle.keep_alive = False
 
