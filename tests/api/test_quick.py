@@ -16,9 +16,10 @@ from starlette.types import Receive, Scope, Send
 
 from auth_service.api.quick import Quick
 from auth_service.main import create_app
-from tests.conftest import make_settings
+from tests.conftest import MakeClient, make_settings
 from tests.support.client import PASSWORD, Client
 from tests.support.server import Server
+from tests.support.sql import run_sql
 from tests.test_logs import settled_log
 
 Header = tuple[bytes, bytes]
@@ -183,6 +184,20 @@ async def test_a_body_in_pieces_is_read_like_one_that_comes_at_once(client: Clie
     at_once = await client.post("/auth/login", content=body, headers=headers)
     in_pieces = await client.post("/auth/login", content=pieces(), headers=headers)
     assert told(in_pieces) == told(at_once)
+
+
+async def test_the_trail_of_a_stolen_token_says_where_it_was_used_on_both_ways(
+    make_client: MakeClient, file_url: str
+) -> None:
+    client = await make_client(file_url, tokens={"refresh_grace": 0})
+    (await client.register("ada@example.com")).raise_for_status()
+    for number, more in enumerate(([], LONG_WAY)):
+        spent = (await client.sign_in())["refresh_token"]
+        await client.rotate(spent)
+        thief = [(b"User-Agent", b"Thief"), (b"X-Request-ID", b"theft-%d" % number), *more]
+        assert (await client.post("/auth/refresh", json={"refresh_token": spent}, headers=thief)).status_code == 401
+    ended = "SELECT request_id, ip, user_agent FROM audit_events WHERE event = 'session.ended' ORDER BY at"
+    assert await run_sql(file_url, ended) == [(f"theft-{number}", "127.0.0.1", "Thief") for number in range(2)]
 
 
 async def test_both_ways_are_logged_alike(server: Server, server_client: Client) -> None:
