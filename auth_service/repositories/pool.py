@@ -99,6 +99,11 @@ class Pool:
         pool: Any = self._engine.pool
         return int(pool.checkedin())
 
+    @property
+    def _has_overflow(self) -> bool:
+        pool: Any = self._engine.pool
+        return int(pool.overflow()) > 0
+
     def _ping(self, connection: Any, _record: object, _fairy: object) -> None:
         """What the pool does with each connection that is taken from it; SQLAlchemy's own ping would come each time."""
         dialect: Any = self._engine.dialect
@@ -113,7 +118,7 @@ class Pool:
         """To the end, also for a request that is cancelled right now."""
         lost = self.is_postgresql and (connection.invalidated or driver_of(connection).is_closed())
         self._answered_at = NEVER if lost else time.monotonic()
-        if lost or connection.in_transaction() or not self.is_postgresql or self.numbers()["overflow"]:
+        if lost or connection.in_transaction() or not self.is_postgresql or self._has_overflow:
             await asyncio.shield(self._in_background(_close(connection, lost=lost)))
         else:
             await connection.close()  # nothing has to be waited for
