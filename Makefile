@@ -1,7 +1,7 @@
 # One word per job; `make` alone lists them. Needs Python 3.11 or newer, and nothing else.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test fuzz torture bench check audit sbom lock image clean
+.PHONY: help run test fuzz torture bench check audit sbom lock image argon2 clean
 
 # The first Python that runs (a pyenv shim may stand on the PATH and not run), is new enough and can make a virtualenv.
 usable := -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))'
@@ -9,13 +9,14 @@ PYTHON ?= $(shell for python in python3.14 python3.13 python3.12 python3.11 pyth
 	"$$python" $(usable) >/dev/null 2>&1 && echo "$$python" && break; done)
 
 pip := .venv/bin/python -m pip --disable-pip-version-check --quiet
-# Everything is pinned by hash, and nothing is built from source: a build would fetch tools that no hash pins.
+# Everything is pinned by hash, and nothing is built from source: a build would fetch tools that no hash pins. The one
+# exception is deploy/build-argon2, whose tools have a lock.
 install := $(pip) install --require-hashes --no-deps --only-binary :all:
 compile = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --only-binary :all: --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(UPGRADE)
 
 help: ## Say what each word does
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
 
 run: .venv/.runtime ## Set everything up and serve on http://127.0.0.1:8000
 	.venv/bin/auth-service serve
@@ -51,9 +52,13 @@ sbom: .venv/.dev ## Write sbom.json, the image's bill of materials; DPKG_STATUS=
 lock: .venv/.dev ## Recompile the locks; `make lock UPGRADE=--upgrade` moves the pins to today's versions
 	.venv/bin/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
 		| $(compile) --no-annotate --output-file requirements-build.lock -
+	$(compile) --no-annotate --output-file requirements-argon2.lock --group argon2 --constraint requirements-build.lock
 	$(compile) --output-file requirements.lock pyproject.toml
 	$(compile) --output-file requirements-dev.lock --group dev \
 		--constraint requirements-build.lock --constraint requirements.lock pyproject.toml
+
+argon2: .venv/.runtime ## Build Argon2 for this machine's processor, if it is x86-64: a hash then takes about half the time
+	PYTHON=.venv/bin/python deploy/build-argon2 .venv/lib/argon2
 
 image: ## Build the container image auth-service
 	docker build -t auth-service .

@@ -66,4 +66,5 @@ def _text(report: _Report, target: float) -> str:
 
 
 def _timing(timing: HashTiming) -> str:
-    return f"{timing.argon2}: {timing.alone_ms} ms alone, {timing.together_ms} ms in all threads, {timing.per_second}/s"
+    told = f"{timing.alone_ms} ms alone, {timing.together_ms} ms in all threads, {timing.per_second}/s"
+    return f"{timing.argon2} ({timing.build}): {told}"

@@ -7,6 +7,7 @@ from passlib.context import CryptContext
 from passlib.hash import bcrypt
 
 from auth_service.identifiers import password_spellings
+from auth_service.security import argon2_build
 from auth_service.security.firebase_scrypt import FirebaseScrypt
 from auth_service.security.foreign_hashes import library_form
 from auth_service.security.hash_costs import recipe, refuse_too_dear
@@ -29,6 +30,7 @@ class Passwords:
         key = settings.firebase_signer_key
         firebase = [FirebaseScrypt.with_key(key.get_secret_value())] if key else []
         self._has_firebase = bool(firebase)
+        argon2_build.choose()
         self._context: Any = CryptContext(
             schemes=["argon2", *FOREIGN_SCHEMES, *firebase],
             deprecated="auto",

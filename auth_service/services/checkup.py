@@ -7,11 +7,12 @@ from auth_service.errors import DatabaseUnavailable
 from auth_service.models import KeyState
 from auth_service.repositories.database import Database
 from auth_service.repositories.probe import Probe
+from auth_service.security import argon2_build
 from auth_service.security.access_tokens import signer_of
 from auth_service.security.keys import SecretKeys, UnknownSecretError
 from auth_service.services.hash_trial import described, meets_minimum
 from auth_service.services.lane_size import PROCESS_MIB, LaneSize, lane_memory_mib
-from auth_service.settings import Settings
+from auth_service.settings import X86_64_V3, Settings, runs_x86_64_v3
 
 CLOCKS_APART = timedelta(seconds=5)
 
@@ -33,7 +34,7 @@ class Checkup:
 
     async def run(self) -> list[Check]:
         """Return every check, those of the database up to the first that it does not let be made."""
-        found = [Check("settings", True, "usable"), self._argon2(), self._memory(), self._schedule()]
+        found = [Check("settings", True, "usable"), self._argon2(), _build(), self._memory(), self._schedule()]
         database = {
             "database": self._reach,
             "clock": self._clock,
@@ -103,3 +104,13 @@ class Checkup:
         except UnknownSecretError:
             return Check("signing key", False, "AUTH_SECRET_KEY does not list the secret that it is encrypted under")
         return Check("signing key", True, f"{active.kid} can be used")
+
+
+def _build() -> Check:
+    """Which build of Argon2 hashes here, and whether this processor could do better; neither is a failure."""
+    argon2_build.choose()
+    running = argon2_build.running()
+    if running != X86_64_V3 and runs_x86_64_v3():
+        hint = f"{X86_64_V3}, which takes about half the time: docs/operating.md, 'The build of Argon2'"
+        return Check("argon2 build", True, f"{running}, and this processor runs {hint}")
+    return Check("argon2 build", True, running)

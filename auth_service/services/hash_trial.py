@@ -4,6 +4,7 @@ import asyncio
 import time
 from dataclasses import dataclass
 
+from auth_service.security import argon2_build
 from auth_service.security.passwords import Passwords
 from auth_service.services.hashing import HashingLane
 from auth_service.settings import HashingSettings, PasswordSettings
@@ -20,9 +21,13 @@ MINIMUM = LADDER[:3]
 
 @dataclass(frozen=True)
 class HashTiming:
-    """Milliseconds for a hash in one thread and when all threads work, and hashes a second of all."""
+    """Milliseconds for a hash in one thread and when all threads work, and hashes a second of all.
+
+    `build` is the build of Argon2 that was timed: `portable` or `x86-64-v3`.
+    """
 
     argon2: str
+    build: str
     alone_ms: float
     together_ms: float
     per_second: float
@@ -47,7 +52,7 @@ async def time_hashes(settings: PasswordSettings, threads: int) -> HashTiming:
         together_ms, per_second = await _trial(lane, passwords, threads)
     finally:
         lane.close()
-    return HashTiming(described(settings), alone_ms, together_ms, per_second)
+    return HashTiming(described(settings), argon2_build.running(), alone_ms, together_ms, per_second)
 
 
 async def _trial(lane: HashingLane, passwords: Passwords, at_once: int) -> tuple[float, float]:

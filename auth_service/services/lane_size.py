@@ -5,6 +5,7 @@ from typing import Literal
 
 import structlog
 
+from auth_service.security import argon2_build
 from auth_service.settings import HashingSettings, Limits, Settings
 
 log = structlog.get_logger()
@@ -31,6 +32,7 @@ class LaneSize:
             memory_limit_mib=self.limits.memory and self.limits.memory // 2**20,
             queue=hashing.queue,
             deadline=hashing.deadline.total_seconds(),
+            argon2=argon2_build.running(),
         )
 
 

@@ -1,5 +1,6 @@
 """Every setting, in frozen groups, read once from the environment, `.env` and `/run/secrets`."""
 
+from auth_service.settings.cpu import X86_64_V3, runs_x86_64_v3
 from auth_service.settings.database import DatabaseSettings
 from auth_service.settings.groups import (
     DEFAULT_AUDIT_RETENTION,
@@ -29,6 +30,7 @@ from auth_service.settings.whole import Settings
 __all__ = [
     "DEFAULT_AUDIT_RETENTION",
     "MAX_ACCESS_LIFETIME",
+    "X86_64_V3",
     "AuditSettings",
     "CleanupSettings",
     "CookieSettings",
@@ -54,4 +56,5 @@ __all__ = [
     "environment_names",
     "read_limits",
     "read_settings",
+    "runs_x86_64_v3",
 ]
