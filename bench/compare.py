@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from bench import contestants, generator, machine
 from bench.contestants import ROOT, Contestant
 from bench.cpu import worker_pss
 from bench.floors import HASHING, PGBENCH, limits
-from bench.installed import NotInstallableError
+from bench.installed import NotInstallableError, build_argon2
 from bench.plot import svg
 from bench.publish import publish
 from bench.results import HEADLINE, SETTINGS, Results, Setting, Starts
@@ -86,17 +86,26 @@ class Bench:
         self._contestants: list[Contestant] = []
 
     def prepare(self) -> None:
-        """Install the peers and make everybody's tables."""
+        """Install the peers and our build of Argon2, and make everybody's tables."""
+        with self._left_out():
+            build_argon2()
         for make in contestants.ALL:
-            try:
+            with self._left_out():
                 self._contestants.append(make(self._cluster))
-            except NotInstallableError as error:
-                self._results.skipped.append(str(error))
         for contestant in self._contestants:
             _say(f"preparing {contestant.name}")
             prepare(contestant, self._cluster)
         self._cluster.create_database(PGBENCH, template="floor")
-        self._results.machine |= {"postgresql": self._cluster.execute("SHOW server_version")} | machine.peers()
+        server = self._cluster.execute("SHOW server_version")
+        self._results.machine |= {"argon2": machine.argon2(), "postgresql": server} | machine.peers()
+
+    @contextmanager
+    def _left_out(self) -> Iterator[None]:
+        """Go on without what cannot be installed here, and say so."""
+        try:
+            yield
+        except NotInstallableError as error:
+            self._results.skipped.append(str(error))
 
     def measure_starts(self) -> None:
         """One after the other, each alone: until the first answer, and the memory a second later."""

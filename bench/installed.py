@@ -1,4 +1,7 @@
-"""The peers' packages: exactly what each one's lock names, in the user's cache and never in our own virtualenv."""
+"""The peers' packages: exactly what each one's lock names, in the user's cache and never in our own virtualenv.
+
+Into that goes the build of Argon2 that the container has.
+"""
 
 import hashlib
 import os
@@ -6,9 +9,14 @@ import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
+from auth_service.security import argon2_build
+from auth_service.settings import runs_x86_64_v3
+
 PEERS = Path(__file__).parent / "peers"
+BUILD_ARGON2 = PEERS.parents[1] / "deploy" / "build-argon2"
 
 
 class NotInstallableError(RuntimeError):
@@ -46,12 +54,20 @@ def node_folder(peer: str) -> Path:
     return folder
 
 
+def build_argon2() -> None:
+    """Have what this interpreter runs hash with the build for this processor, as `make argon2` does."""
+    built = argon2_build.place()
+    if runs_x86_64_v3() and not built.exists():
+        env = os.environ | {"PYTHON": sys.executable}
+        _run("Argon2 for this processor", str(BUILD_ARGON2), str(built.parent), env=env)
+
+
 def _cache(peer: str, content: bytes) -> Path:
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return base / "auth-service-bench" / f"{peer}-{hashlib.sha256(content).hexdigest()[:12]}"
 
 
-def _run(peer: str, *command: str, cwd: Path | None = None) -> None:
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
+def _run(peer: str, *command: str, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> None:
+    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=300, check=False)
     if done.returncode:
         raise NotInstallableError(f"{peer}: {command[0]} failed: {(done.stderr or done.stdout).strip()[-300:]}")

@@ -5,6 +5,7 @@ import platform
 import re
 import shutil
 import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import psutil
 from bench.installed import PEERS
 
 LIBRARIES = ("fastapi", "starlette", "uvicorn", "uvloop", "sqlalchemy", "sqlmodel", "asyncpg")
+_ASK_ARGON2 = "from auth_service.security import argon2_build; argon2_build.choose(); print(argon2_build.running())"
 PEER_LIBRARIES = {
     "fastapi_users/requirements.txt": ("fastapi-users", "argon2-cffi-bindings"),
     "simplejwt/requirements.txt": ("django", "djangorestframework-simplejwt", "gunicorn"),
@@ -30,7 +32,15 @@ def describe() -> dict[str, str]:
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         **{name: version(name) for name in LIBRARIES},
+        "argon2": argon2(),
     }
+
+
+def argon2() -> str:
+    """Which build of Argon2 a process of this service takes: `portable` or `x86-64-v3`."""
+    return subprocess.run(
+        [sys.executable, "-c", _ASK_ARGON2], capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 def peers() -> dict[str, str]:

@@ -35,12 +35,23 @@ def test_a_deployment_in_order_passes_and_is_told_what_a_hash_costs(postgres_url
     with Server(env, tmp_path) as server:
         server.wait_ready()  # and a signing key is there
     report = examined(tmp_path, env, 0)
-    expected = ["settings", "argon2", "memory", "schedule", "database", "clock", "schema", "signing key"]
+    expected = [
+        "settings",
+        "argon2",
+        "argon2 build",
+        "memory",
+        "schedule",
+        "database",
+        "clock",
+        "schema",
+        "signing key",
+    ]
     assert list(report["checks"]) == expected
     assert report["checks"]["signing key"]["detail"].endswith("can be used")
     assert report["lane"]["threads"] == 2
     assert report["lane_memory_mib"] == 38
     assert report["hashing"]["argon2"] == "m=19456,t=2,p=1"
+    assert report["hashing"]["build"] in {"portable", "x86-64-v3"}
     assert report["hashing"]["alone_ms"] > 0
     assert report["hashing"]["together_ms"] > 0
     assert report["hashing"]["per_second"] > 0
@@ -53,6 +64,7 @@ def test_people_read_it_in_lines(tmp_path: Path) -> None:
     done = run_command("doctor", "--target", "10", env=env, cwd=tmp_path)
     assert done.returncode == 1
     assert "FAIL  argon2: m=64,t=1,p=1, below OWASP's minimum\n" in done.stdout
+    assert "ok    argon2 build: " in done.stdout
     assert "ok    schema: at head\n" in done.stdout
     assert "ok    signing key: none yet: the first start makes it\n" in done.stdout
     assert (

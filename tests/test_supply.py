@@ -124,6 +124,7 @@ def install(folder: Path, digest: str) -> subprocess.CompletedProcess[str]:
     """Install a wheel from a folder as the Makefile and the Dockerfile install the locks."""
     (flags,) = re.findall(r"^install := \$\(pip\) install (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert f"install --no-compile {flags} -r requirements.lock" in (ROOT / "Dockerfile").read_text()
+    assert (ROOT / "deploy" / "build-argon2").read_text().count(" --require-hashes --no-deps ") == 2
     (folder / "lock").write_text(f"victim==1.0 --hash=sha256:{digest}\n")
     here = ("--no-index", "--find-links", folder, "--target", folder / "installed", "-r", folder / "lock")
     return run("pip", "install", *flags.split(), *here)

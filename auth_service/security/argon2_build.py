@@ -40,7 +40,7 @@ def choose() -> None:
             sys.modules[_MODULE] = _tried(file)
     except (ImportError, OSError, AttributeError, ValueError) as error:  # no reason not to hash
         sys.modules.pop(_MODULE, None)  # where loading it has put it
-        log.warning("argon2.build_unusable", because=f"{type(error).__name__}: {error}")
+        log.warning("hashing.build_unusable", because=f"{type(error).__name__}: {error}")
 
 
 def running() -> str:

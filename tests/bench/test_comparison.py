@@ -27,7 +27,7 @@ def stretch(answers: int, cpu: float = 1.0, seconds: float = 2.0) -> Stretch:
 @pytest.fixture
 def results() -> Results:
     """Three rounds on a machine whose speed changes: the ratio of the medians is not the median of the ratios."""
-    found = Results({"cores": "2"}, skipped=["better_auth: node and npm are not installed"])
+    found = Results({"cores": "2", "argon2": "portable"}, skipped=["better_auth: node and npm are not installed"])
     for ours, theirs in [(400, 100), (30, 10), (500, 300)]:
         found.add("login", OURS, HEADLINE, stretch(ours))
         found.add("login", FASTAPI_USERS, HEADLINE, stretch(theirs))
@@ -78,7 +78,13 @@ def test_the_page_says_who_is_left_out_how_busy_the_generator_was_and_where_it_w
     made = page(results)
     assert "Left out: better_auth: node and npm are not installed." in made
     assert "at most 25% of one core and reached 200 a second from the bare route" in made
-    assert "Measured on: cores 2." in made
+    assert "Measured on: cores 2, argon2 portable." in made
+
+
+def test_the_page_says_which_build_of_argon2_everybody_had(results: Results) -> None:
+    assert "Builds of Argon2: portable at this service (in the container x86-64-v3) and the hashing threads" in page(
+        results
+    )
 
 
 def test_every_row_of_the_page_has_as_many_cells_as_its_head(results: Results) -> None:

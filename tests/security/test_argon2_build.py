@@ -109,7 +109,7 @@ def test_one_that_does_not_work_is_not_taken_and_the_log_says_why(content: bytes
     (ours.builds / NAME).write_bytes(content)
     build, _, error = ours.doctor()
     told = json.loads(error)
-    assert (build, told["event"], told["level"]) == ("portable", "argon2.build_unusable", "warning")
+    assert (build, told["event"], told["level"]) == ("portable", "hashing.build_unusable", "warning")
     assert why in told["because"]
 
 

@@ -156,4 +156,4 @@ def test_at_start_one_line_says_how_large_the_lane_is_and_why(tmp_path: Path) ->
         server.wait_ready()
         (line,) = events(server.log(), "hashing.sized")
     assert (line["threads"], line["because"], line["queue"], line["deadline"]) == (3, "set", 500, 1.5)
-    assert {"cores", "cpu_quota", "memory_limit_mib"} <= line.keys()
+    assert {"cores", "cpu_quota", "memory_limit_mib", "argon2"} <= line.keys()
