@@ -5,6 +5,7 @@ import importlib
 import click
 
 from auth_service import __version__
+from auth_service.cli.quick_start import collector_at_rest
 
 WORDS = ("audit", "cleanup", "doctor", "keys", "migrate", "openapi", "serve", "users")
 
@@ -18,7 +19,9 @@ class Words(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in WORDS:
             return None
-        command: click.Command = getattr(importlib.import_module(f"{__name__}.{cmd_name}"), cmd_name)
+        with collector_at_rest():
+            module = importlib.import_module(f"{__name__}.{cmd_name}")
+        command: click.Command = getattr(module, cmd_name)
         return command
 
 

@@ -1,4 +1,4 @@
-"""What every command does: read the settings, open the database, and tell in one line what went wrong."""
+"""What every command that works on the database does: open it, and tell in one line what went wrong."""
 
 import asyncio
 import os
@@ -10,25 +10,13 @@ from typing import Any, TypeVar
 import click
 
 from auth_service import logs
-from auth_service.embedded_secret import with_secret
+from auth_service.cli.wrong_setting import settings_or_exit
 from auth_service.errors import InvalidInput, Refused
 from auth_service.models import ORIGIN, Origin
 from auth_service.repositories.database import Database
-from auth_service.settings import Settings, WrongSettingError, read_settings
+from auth_service.settings import Settings
 
 Result = TypeVar("Result")
-
-
-class WrongSetting(click.ClickException):
-    exit_code = 2
-
-
-def settings_or_exit(*, with_key: bool = False) -> Settings:
-    """Read the settings, and if asked the embedded secret key; a wrong one is one line and exit code 2."""
-    try:
-        return with_secret(read_settings()) if with_key else read_settings()
-    except WrongSettingError as error:
-        raise WrongSetting(str(error)) from None
 
 
 def run_with_database(

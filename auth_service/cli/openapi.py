@@ -4,7 +4,7 @@ import json
 
 import click
 
-from auth_service.cli.common import settings_or_exit
+from auth_service.cli.wrong_setting import settings_or_exit
 from auth_service.main import create_app
 
 

@@ -2,13 +2,18 @@
 
 import signal
 import sys
+from typing import TYPE_CHECKING
 
 import click
 import uvicorn
 
 from auth_service import logs
-from auth_service.cli.common import WrongSetting, settings_or_exit
-from auth_service.mail.letters import Letters, WrongTemplateError
+from auth_service.cli.quick_start import collector_at_rest
+from auth_service.cli.wrong_setting import WrongSetting, settings_or_exit
+from auth_service.settings import Settings
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 GRACEFUL_SECONDS = 8  # after the drain, and before the parts are stopped: docs/operating.md has the sum
 KEEP_ALIVE_SECONDS = 15
@@ -21,17 +26,13 @@ KEEP_ALIVE_SECONDS = 15
 def serve(host: str, port: int, workers: int) -> None:
     """Serve the API."""
     settings = settings_or_exit(with_key=True)
-    try:
-        if settings.mail.templates:
-            Letters(settings.mail.templates, settings.mail_name).check()
-    except WrongTemplateError as error:
-        raise WrongSetting(f"AUTH_MAIL__TEMPLATES: {error}") from None
+    _check_templates(settings)
     logs.configure(settings.log)
     # uvicorn raises the signal again once it has shut down; being asked to end is no failure.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         uvicorn.run(
-            "auth_service.main:create_app",
+            f"{__name__}:application",
             factory=True,
             http="auth_service.api.protocol:Protocol",
             host=host,
@@ -47,3 +48,22 @@ def serve(host: str, port: int, workers: int) -> None:
         )
     except SystemExit as end:  # uvicorn has codes of its own, such as 3 for a port that is taken
         sys.exit(1 if end.code else 0)
+
+
+def application() -> "FastAPI":
+    """Return what a process serves. The parts are imported here: with several workers, this one needs none of them."""
+    with collector_at_rest():
+        from auth_service.main import create_app  # noqa: PLC0415
+
+        return create_app()
+
+
+def _check_templates(settings: Settings) -> None:
+    """Refuse the operator's templates before the port is opened; without any, Jinja is not needed here."""
+    if settings.mail.templates:
+        from auth_service.mail.letters import Letters, WrongTemplateError  # noqa: PLC0415
+
+        try:
+            Letters(settings.mail.templates, settings.mail_name).check()
+        except WrongTemplateError as error:
+            raise WrongSetting(f"AUTH_MAIL__TEMPLATES: {error}") from None
