@@ -1,11 +1,9 @@
 """The parts of one process, plugged together."""
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from auth_service.api.dependencies import Services
-from auth_service.mail.letters import Letters
-from auth_service.mail.log import MailLog
-from auth_service.mail.smtp import SmtpServer
 from auth_service.models import SessionRules
 from auth_service.repositories.database import Database
 from auth_service.repositories.notifications import Notifications
@@ -27,7 +25,6 @@ from auth_service.services.hashing import HashingLane
 from auth_service.services.health import Health
 from auth_service.services.key_lifecycle import KeyLifecycle
 from auth_service.services.lane_size import lane_size
-from auth_service.services.link_minting import LinkMinting
 from auth_service.services.links import Links
 from auth_service.services.new_passwords import NewPasswords
 from auth_service.services.own_account import OwnAccount
@@ -36,7 +33,6 @@ from auth_service.services.password_check import PasswordCheck
 from auth_service.services.password_policy import PasswordPolicy
 from auth_service.services.password_proof import PasswordProof
 from auth_service.services.post import Post
-from auth_service.services.postman import Postman
 from auth_service.services.revocations import Revocations
 from auth_service.services.sessions import Sessions
 from auth_service.services.signing_keys import SigningKeys
@@ -44,12 +40,15 @@ from auth_service.services.throttle import Throttle
 from auth_service.services.tokens import Tokens
 from auth_service.settings import Settings, read_limits
 
+if TYPE_CHECKING:
+    from auth_service.services.postman import Postman
+
 REVOCATION_MARGIN = timedelta(seconds=10)
 LEEWAY_ELSEWHERE = timedelta(minutes=1)  # of those who verify by themselves; the most that our pages allow
 
 
 class Parts:
-    """Everything that a process is made of. Nothing runs yet."""
+    """Everything that a process is made of. Nothing runs yet. There is a postman where mail is sent."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -64,7 +63,7 @@ class Parts:
             tokens.refresh_absolute_lifetime,
             settings.sessions.max_per_user,
         )
-        passwords = Passwords(settings.password)
+        self.passwords = passwords = Passwords(settings.password)
         self.lane_size = lane_size(settings, read_limits())
         self.database = database = Database(settings.database)
         self.lane = lane = HashingLane(settings.hashing, self.lane_size.threads)
@@ -80,14 +79,7 @@ class Parts:
         )
         self.health = Health(Probe(settings.database, database))
         self.post = Post(is_configured=settings.sends_mail)
-        self.postman = Postman(
-            database=database,
-            carrier=SmtpServer(settings.mail, settings.base_url) if settings.mail.host else MailLog(),
-            letters=Letters(settings.mail.templates, settings.mail_name),
-            minting=LinkMinting(settings),
-            throttle=throttle,
-            settings=settings.mail,
-        )
+        self.postman = _postman(settings, self.post, database, throttle) if self.post.is_configured else None
         cleanup = Cleanup(database, settings.audit.retention)
         lifecycle = KeyLifecycle(database, secrets, settings.keys.rotation_interval)
         self.schedule = Schedule(keys, lifecycle, cleanup, settings.cleanup)
@@ -151,5 +143,23 @@ class Parts:
             lane=lane,
             cleanup=cleanup,
             post=self.post,
-            postman=self.postman,
         )  # fmt: skip
+
+
+def _postman(settings: Settings, post: Post, database: Database, throttle: Throttle) -> "Postman":
+    """Who sends mail. SMTP and Jinja are imported here, before anything is served: without mail nobody needs them."""
+    from auth_service.mail.letters import Letters  # noqa: PLC0415
+    from auth_service.mail.log import MailLog  # noqa: PLC0415
+    from auth_service.mail.smtp import SmtpServer  # noqa: PLC0415
+    from auth_service.services.link_minting import LinkMinting  # noqa: PLC0415
+    from auth_service.services.postman import Postman  # noqa: PLC0415
+
+    return Postman(
+        database=database,
+        carrier=SmtpServer(settings.mail, settings.base_url) if settings.mail.host else MailLog(),
+        letters=Letters(settings.mail.templates, settings.mail_name),
+        minting=LinkMinting(settings),
+        throttle=throttle,
+        settings=settings.mail,
+        numbers=post.numbers,
+    )

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import ModuleType
 
 import structlog
 
@@ -10,7 +11,6 @@ from auth_service import __version__, logs
 from auth_service.drain import end_put_off
 from auth_service.errors import DatabaseUnavailable
 from auth_service.parts import Parts
-from auth_service.repositories import migrator
 from auth_service.settings import Settings
 
 log = structlog.get_logger()
@@ -25,13 +25,17 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self._parts = Parts(settings)
         self.services = self._parts.services
+        self._migrator = _migrator() if settings.migrates_on_start else None  # now, not when the database has come
 
     @asynccontextmanager
     async def lifespan(self, _app: object) -> AsyncIterator[None]:
         """Serve at once, also without a database: it may come later, and then we are ready by ourselves."""
+        # Meanwhile, on another core; what it raises ends the start.
+        tried_out = asyncio.create_task(asyncio.to_thread(self._parts.passwords.try_out))
         preparing = None if await self._is_prepared() else asyncio.create_task(self._prepare())
+        await tried_out
         following = {asyncio.create_task(self._parts.revocations.follow())}
-        if self._parts.post.is_configured:
+        if self._parts.postman:
             following.add(asyncio.create_task(self._parts.postman.follow()))
         self._parts.schedule.start()
         self._parts.lane_size.tell(self._parts.settings.hashing)
@@ -42,7 +46,8 @@ class Service:
         finally:
             self._parts.schedule.stop()
             self._parts.revocations.stop()
-            self._parts.postman.stop()
+            if self._parts.postman:
+                self._parts.postman.stop()
             if preparing:
                 preparing.cancel()
             tasks = {*following, *self._parts.schedule.running} | ({preparing} if preparing else set())
@@ -70,11 +75,18 @@ class Service:
         """Check the database, migrate it if that is ours to do, and have a signing key; False without a database."""
         try:
             await self._parts.database.check()
-            if self._parts.settings.migrates_on_start:
-                await self._parts.database.run_sync(migrator.upgrade, migrator.BUDGET)
+            if self._migrator:
+                await self._parts.database.run_sync(self._migrator.upgrade, self._migrator.BUDGET)
             await self._parts.keys.published()
             await self._parts.revocations.read()
         except DatabaseUnavailable as error:
             log.warning("service.not_ready", code=error.code, detail=error.detail, caused_by=logs.causes_of(error))
             return False
         return True
+
+
+def _migrator() -> ModuleType:
+    """What brings a schema to head. It needs Alembic, and a server on PostgreSQL does not migrate by default."""
+    from auth_service.repositories import migrator  # noqa: PLC0415
+
+    return migrator

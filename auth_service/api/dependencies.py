@@ -28,7 +28,6 @@ from auth_service.services.links import Links
 from auth_service.services.own_account import OwnAccount
 from auth_service.services.own_sessions import OwnSessions
 from auth_service.services.post import Post
-from auth_service.services.postman import Postman
 from auth_service.services.revocations import Revocations
 from auth_service.services.sessions import Sessions
 from auth_service.services.sign_ins import Device
@@ -63,7 +62,6 @@ class Services:
     tokens: Tokens
     cleanup: Cleanup
     post: Post
-    postman: Postman
 
 
 async def get_services(request: Request) -> Services:

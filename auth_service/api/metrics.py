@@ -14,7 +14,7 @@ from auth_service.api.internal import internal_only
 from auth_service.api.openapi import problems
 from auth_service.repositories.replica import Replica
 from auth_service.services.hashing import HashingLane
-from auth_service.services.postman import MailNumbers
+from auth_service.services.post import MailNumbers
 
 router = APIRouter(tags=["operations"])
 
@@ -81,7 +81,7 @@ class _Snapshot(Collector):
         for outcome, count in services.sessions.outcomes.items():
             outcomes.add_metric([outcome], count)
         yield outcomes
-        yield from _mail(services.postman.numbers)
+        yield from _mail(services.post.numbers)
         news = services.revocations
         yield GaugeMetricFamily("auth_revocations_stale", "1 while ended sessions are asked for", int(news.is_stale))
         yield GaugeMetricFamily("auth_revocations_remembered", "Ended sessions in memory", news.remembered)

@@ -1,12 +1,10 @@
-"""Runs the packaged migrations, one migrator at a time, and knows which version the code expects."""
+"""Runs the packaged migrations, one migrator at a time. Who imports this imports Alembic."""
 
 from datetime import timedelta
-from functools import cache
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection
 
@@ -22,15 +20,6 @@ def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(FOLDER))
     return config
-
-
-@cache
-def head() -> str:
-    """The revision that this version of the code works on."""
-    found = ScriptDirectory.from_config(_config()).get_current_head()
-    if found is None:
-        raise RuntimeError("the migrations have no single head")
-    return found
 
 
 def upgrade(connection: Connection) -> list[str]:

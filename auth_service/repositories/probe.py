@@ -6,10 +6,10 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from auth_service.errors import DatabaseReadOnly, SchemaNotReady
-from auth_service.repositories import migrator
 from auth_service.repositories.database import Database
 from auth_service.repositories.engine import make_probe_engine
 from auth_service.repositories.faults import domain_errors
+from auth_service.repositories.schema import HEAD
 from auth_service.settings import DatabaseSettings
 
 PATIENCE = timedelta(seconds=0.7)
@@ -44,7 +44,7 @@ class Probe:
 
 
 async def _examine(connection: AsyncConnection) -> None:
-    if (await connection.execute(text("SELECT version_num FROM alembic_version"))).scalars().all() != [migrator.head()]:
+    if (await connection.execute(text("SELECT version_num FROM alembic_version"))).scalars().all() != [HEAD]:
         raise SchemaNotReady
     if connection.dialect.name == "postgresql":
         read_only = (await connection.execute(text("SHOW transaction_read_only"))).scalar_one()

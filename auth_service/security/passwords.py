@@ -16,6 +16,7 @@ from auth_service.settings import PasswordSettings
 UNUSABLE = "!"  # stored for an account without a password: no login opens it, until a reset sets one
 LONGEST = 512  # characters, as the column holds
 BCRYPT_BYTES = 72
+DIGEST_BYTES = 32
 FOREIGN_SCHEMES = [
     "bcrypt", "bcrypt_sha256", "django_bcrypt_sha256", "pbkdf2_sha1", "pbkdf2_sha256", "pbkdf2_sha512", "scrypt",
 ]  # fmt: skip
@@ -41,8 +42,15 @@ class Passwords:
         )
         self._own_kib = settings.argon2_memory_kib
         self._own_written_kib = settings.argon2_memory_kib * settings.argon2_time_cost
-        bcrypt.set_backend()  # not in the lane, where two threads could both be the first to need it
-        self._decoy = self.hash(secrets.token_urlsafe())
+        own = self._context.handler("argon2")
+        own.set_backend()  # not in the lane: two threads could both be the first to need it, which ends in an error
+        # Verified like any hash of the current parameters, and that of no password: to make one would cost a hash.
+        self._decoy: str = own(use_defaults=True, checksum=secrets.token_bytes(DIGEST_BYTES)).to_string()
+
+    def try_out(self) -> None:
+        """Hash once, so that a server whose Argon2 or bcrypt does not run here does not even start."""
+        bcrypt.set_backend()  # as above
+        self.hash(secrets.token_urlsafe())
 
     def hash(self, password: str) -> str:
         """Return a hash in PHC string format, with a random salt, of a password in canonical form."""

@@ -3,7 +3,6 @@
 import asyncio
 import random
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
@@ -17,6 +16,7 @@ from auth_service.mail.smtp import NotDeliveredError, SmtpServer, UndeliverableE
 from auth_service.models import LINKS, DueMail, MailKind, User
 from auth_service.repositories.database import Database, retried
 from auth_service.services.link_minting import LinkMinting
+from auth_service.services.post import MailNumbers
 from auth_service.services.recipients import deliverable, may_be_a_strangers
 from auth_service.services.throttle import Throttle
 from auth_service.settings import MailSettings
@@ -29,17 +29,6 @@ LEASE_MARGIN = timedelta(seconds=20)  # beside the time with the server: for the
 COUNT_EVERY = 15.0  # seconds
 
 
-@dataclass
-class MailNumbers:
-    """What this process did with mail, and what it last saw waiting; `oldest` is in seconds."""
-
-    sent: int = 0
-    failed: int = 0
-    given_up: int = 0
-    waiting: int = 0
-    oldest: float = 0.0
-
-
 class Postman:
     def __init__(
         self,
@@ -50,6 +39,7 @@ class Postman:
         minting: LinkMinting,
         throttle: Throttle,
         settings: MailSettings,
+        numbers: MailNumbers,
     ) -> None:
         self._database = database
         self._carrier = carrier
@@ -62,7 +52,7 @@ class Postman:
         self._stopping = False
         self._server_fails = False
         self._counted_at = float("-inf")
-        self.numbers = MailNumbers()
+        self._numbers = numbers
 
     async def follow(self) -> None:
         """Send what is due, every few seconds and whenever a use case of this process wrote some, until `stop()`."""
@@ -122,8 +112,8 @@ class Postman:
         if now - self._counted_at < COUNT_EVERY:
             return
         async with self._database.statement() as tx:
-            self.numbers.waiting, oldest = await tx.outbox.survey()
-        self.numbers.oldest = oldest.total_seconds()
+            self._numbers.waiting, oldest = await tx.outbox.survey()
+        self._numbers.oldest = oldest.total_seconds()
         self._counted_at = now
 
     async def _send(self, mail: DueMail) -> None:
@@ -182,18 +172,18 @@ class Postman:
 
     async def _done(self, mail: DueMail) -> None:
         self._server_fails = False
-        self.numbers.sent += 1
+        self._numbers.sent += 1
         await self._remove(mail)
         log.info("mail.sent", mail=str(mail.id), kind=mail.kind, attempts=mail.attempts)
 
     async def _give_up(self, mail: DueMail, reason: str) -> None:
-        self.numbers.given_up += 1
+        self._numbers.given_up += 1
         await self._remove(mail)
         log.warning("mail.given_up", mail=str(mail.id), kind=mail.kind, attempts=mail.attempts, reason=reason)
 
     async def _postpone(self, mail: DueMail, **why: object) -> None:
         """Twice the pause of the time before, and a part of it by chance, so that not all come back at once."""
-        self.numbers.failed += 1
+        self._numbers.failed += 1
         pause = min(self._interval * 2 ** min(mail.attempts - 1, 20), LONGEST_PAUSE) * random.uniform(0.5, 1)  # noqa: S311
         log.warning("mail.not_sent", mail=str(mail.id), kind=mail.kind, attempts=mail.attempts, **why)
         async with self._database.statement() as tx:

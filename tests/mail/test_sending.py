@@ -108,7 +108,7 @@ async def test_a_mail_that_the_server_puts_off_comes_later_with_a_new_link(
         await eventually(none_waits, client)
     token = link_in(mail).partition("#token=")[2]
     assert await hash_of_link(client) == hash_link_token(token)
-    numbers = services_of(client).postman.numbers
+    numbers = services_of(client).post.numbers
     assert (numbers.sent, numbers.given_up) == (1, 0)
     assert numbers.failed >= 1
     told = capsys.readouterr().out
@@ -125,7 +125,7 @@ async def test_a_mail_that_the_server_refuses_for_good_is_given_up(make_client: 
         await client.register("ada@example.com")
 
         async def is_given_up() -> bool:
-            return services_of(client).postman.numbers.given_up == 1 and await none_waits(client)
+            return services_of(client).post.numbers.given_up == 1 and await none_waits(client)
 
         await eventually(is_given_up, seconds=20)
         metrics = (await client.get("/metrics", headers={"X-Internal-Token": "an-internal-token-0123456789"})).text
@@ -162,7 +162,7 @@ async def test_a_mail_that_nobody_could_use_any_more_is_given_up(make_client: Ma
             await tx.connection.execute(update(OUTGOING_MAILS).values(created_at=earlier))
         await eventually(none_waits, client, seconds=20)
     assert server.mails == []
-    assert services_of(client).postman.numbers.given_up == 1
+    assert services_of(client).post.numbers.given_up == 1
 
 
 @on_postgresql
@@ -196,17 +196,22 @@ async def say_nothing(_writer: asyncio.StreamWriter) -> None:
 async def test_a_tarpit_holds_up_no_answer_no_connection_and_not_the_end_of_the_service(
     answer: Any, make_client: MakeClient
 ) -> None:
-    async with tarpit(answer) as port:
+    held: list[asyncio.StreamWriter] = []
+
+    async def hold(writer: asyncio.StreamWriter) -> None:
+        held.append(writer)
+        await answer(writer)
+
+    async with tarpit(hold) as port:
         small = {"pool_size": 1, "max_overflow": 0}
         client = await make_client(mail=PLAIN | {"port": port, "timeout": 60}, database=small)
         for number in range(6):
             assert (await client.register(f"ada{number}@example.com")).status_code == 201
-        postman = services_of(client).postman
 
         async def is_stuck() -> bool:
-            return len(postman._sending) == 4 and services_of(client).pool.numbers()["checked_out"] == 0
+            return len(held) == 4 and services_of(client).pool.numbers()["checked_out"] == 0
 
-        await eventually(is_stuck)
+        await eventually(is_stuck, seconds=30)
         await client.sign_in("ada0@example.com")
 
 

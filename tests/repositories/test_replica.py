@@ -11,10 +11,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from auth_service.errors import DatabaseReadOnly, DatabaseUnavailable, NoSuchUser
-from auth_service.repositories import migrator
 from auth_service.repositories.database import Database, Transaction, retried
 from auth_service.repositories.probe import Probe
 from auth_service.repositories.replica import Replica
+from auth_service.repositories.schema import HEAD
 from auth_service.settings import DatabaseSettings
 from tests.repositories.conftest import MakeDatabase, query
 from tests.support.polling import eventually
@@ -28,9 +28,8 @@ LATE = 5.0
 @pytest.fixture(scope="module")
 def primary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with Cluster.create() as running:
-        head = migrator.head()
         running.execute(
-            f"CREATE TABLE users (name text); CREATE TABLE alembic_version AS SELECT '{head}' AS version_num"
+            f"CREATE TABLE users (name text); CREATE TABLE alembic_version AS SELECT '{HEAD}' AS version_num"
         )
         yield running
 
