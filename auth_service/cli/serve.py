@@ -2,18 +2,13 @@
 
 import signal
 import sys
-from typing import TYPE_CHECKING
 
 import click
 import uvicorn
 
 from auth_service import logs
-from auth_service.cli.quick_start import collector_at_rest
 from auth_service.cli.wrong_setting import WrongSetting, settings_or_exit
 from auth_service.settings import Settings
-
-if TYPE_CHECKING:
-    from fastapi import FastAPI
 
 GRACEFUL_SECONDS = 8  # after the drain, and before the parts are stopped: docs/operating.md has the sum
 KEEP_ALIVE_SECONDS = 15
@@ -32,9 +27,9 @@ def serve(host: str, port: int, workers: int) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         uvicorn.run(
-            f"{__name__}:application",
+            "auth_service.cli.serving:application",
             factory=True,
-            http="auth_service.api.protocol:Protocol",
+            http="auth_service.cli.serving:Protocol",
             host=host,
             port=port,
             workers=workers,
@@ -48,14 +43,6 @@ def serve(host: str, port: int, workers: int) -> None:
         )
     except SystemExit as end:  # uvicorn has codes of its own, such as 3 for a port that is taken
         sys.exit(1 if end.code else 0)
-
-
-def application() -> "FastAPI":
-    """Return what a process serves. The parts are imported here: with several workers, this one needs none of them."""
-    with collector_at_rest():
-        from auth_service.main import create_app  # noqa: PLC0415
-
-        return create_app()
 
 
 def _check_templates(settings: Settings) -> None:
