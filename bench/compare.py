@@ -112,7 +112,7 @@ class Bench:
         for number in range(self._plan.starts):
             _say(f"starts {number + 1} of {self._plan.starts}")
             for contestant in self._contestants:
-                with Running(contestant) as running:
+                with Running(contestants.deployed(contestant)) as running:
                     found = self._results.starts.setdefault(contestant.name, Starts())
                     found.seconds.append(running.seconds_to_first_answer)
                     time.sleep(IDLE)

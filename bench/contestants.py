@@ -3,12 +3,12 @@
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench.exchanges import VALUE, Exchange, get, post
 from bench.floors import rotation
-from bench.installed import PEERS, node_folder, python_of
+from bench.installed import PEERS, node_folder, python_of, runtime_python
 from tests.support.client import PASSWORD
 from tests.support.postgres import Cluster
 
@@ -83,6 +83,17 @@ def ours(cluster: Cluster) -> Contestant:
             "verify": get("/internal/verify", bearer, f"X-Internal-Token: {_INTERNAL}"),
         },
     )  # fmt: skip
+
+
+def deployed(contestant: Contestant) -> Contestant:
+    """For starts and idle memory: this service with the packages of its lock alone, as the image and the peers have it.
+
+    Libraries look for what else is installed: structlog imports rich, which is of the development.
+    """
+    if contestant.name != OURS:
+        return contestant
+    python = str(runtime_python())
+    return replace(contestant, command=lambda *how: [python, *contestant.command(*how)[1:]])
 
 
 def floor(cluster: Cluster) -> Contestant:

@@ -1,4 +1,4 @@
-"""The peers' packages: exactly what each one's lock names, in the user's cache and never in our own virtualenv.
+"""What is compared, installed: exactly what each one's lock names, in the user's cache and never in our virtualenv.
 
 Into that goes the build of Argon2 that the container has.
 """
@@ -17,6 +17,7 @@ from auth_service.settings import runs_x86_64_v3
 
 PEERS = Path(__file__).parent / "peers"
 BUILD_ARGON2 = PEERS.parents[1] / "deploy" / "build-argon2"
+LOCK = PEERS.parents[1] / "requirements.lock"
 
 
 class NotInstallableError(RuntimeError):
@@ -25,7 +26,15 @@ class NotInstallableError(RuntimeError):
 
 def python_of(peer: str) -> Path:
     """The interpreter of the peer's own virtualenv, which is made the first time; of the version that runs this."""
-    requirements = PEERS / peer / "requirements.txt"
+    return _python_with(peer, PEERS / peer / "requirements.txt")
+
+
+def runtime_python() -> Path:
+    """The interpreter of a virtualenv with what this service runs with, and nothing of its development."""
+    return _python_with("auth_service", LOCK)
+
+
+def _python_with(peer: str, requirements: Path) -> Path:
     folder = _cache(peer, requirements.read_bytes() + platform.python_version().encode())
     python = folder / "bin" / "python"
     if not (folder / "done").exists():

@@ -87,6 +87,10 @@ class Running:
     def pid(self) -> int:
         return self._process.pid
 
+    def log(self) -> str:
+        """What the server has written so far."""
+        return self._log.read_text(encoding="utf-8", errors="replace")
+
     def close(self) -> None:
         """End the server and its workers."""
         with contextlib.suppress(ProcessLookupError):
@@ -122,7 +126,7 @@ class Running:
         request = f"GET {self.contestant.first} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n".encode()
         while not self._answers(request):
             if self._process.poll() is not None or time.perf_counter() > deadline:
-                raise NotRunningError(f"{self.contestant.name} does not answer: {self._log.read_text()[-2000:]}")
+                raise NotRunningError(f"{self.contestant.name} does not answer: {self.log()[-2000:]}")
             time.sleep(0.005)
 
     def _answers(self, request: bytes) -> bool:
