@@ -15,6 +15,7 @@ from bench.plot import svg
 from bench.publish import BEGIN, END, between_marks
 from bench.regression import has_fallen
 from bench.results import HEADLINE, Results, Setting, Starts
+from bench.start import by_package, imported
 from bench.table import page
 from bench.targets import TARGETS
 from tests.support.markdown import ROOT
@@ -131,3 +132,15 @@ def test_the_versions_of_every_peer_are_read_from_its_lock() -> None:
 def test_a_function_that_is_twice_in_a_stack_is_counted_once() -> None:
     below, inside = shares({"b;a;a": 2, "a": 1})
     assert (below["a"], below["b"], inside["a"], inside["b"]) == (3, 2, 1, 2)
+
+
+def test_imports_are_read_among_other_lines_and_added_up_by_package() -> None:
+    said = """import time: self [us] | cumulative | imported package
+import time:       100 |        100 |   jose.utils
+{"event": "service.started"}
+import time:        30 |        130 | jose
+import time:         5 |          5 | json
+"""
+    modules = list(imported(said))
+    assert [module.name for module in modules] == ["jose.utils", "jose", "json"]
+    assert by_package(modules) == {"jose": 130, "json": 5}
