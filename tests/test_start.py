@@ -1,12 +1,14 @@
 """A start imports what it needs and nothing else: a server all that requests need, a command its own parts."""
 
+import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 from tests.conftest import environment
 from tests.support.client import PASSWORD, Client
-from tests.support.server import Server
+from tests.support.server import Server, free_port
 
 INTERNAL = "internal-token-of-the-tests"
 OTHER_DATABASES, MAIL, MIGRATIONS = {"aiosqlite"}, {"aiosmtplib", "jinja2", "smtplib"}, {"alembic", "mako"}
@@ -59,3 +61,14 @@ def test_each_command_imports_what_its_job_needs(tmp_path: Path) -> None:
     assert set().union(*found.values()) & (web | MAIL | OTHER_DATABASES) == set()
     assert {word for word, modules in found.items() if modules & MIGRATIONS} == {"migrate"}
     assert {word for word, modules in found.items() if modules & {"jose", "passlib"}} <= {"users", "doctor"}
+
+
+def test_a_server_whose_hashes_do_not_fit_into_its_memory_does_not_start(tmp_path: Path) -> None:
+    env = environment("sqlite+aiosqlite://", AUTH_PASSWORD__ARGON2_MEMORY_KIB=str(4 * 2**20), PATH=os.environ["PATH"])
+    limited = "ulimit -v 2500000 && exec " + shlex.join([*Server.program, "serve", "--port", str(free_port())])
+    done = subprocess.run(
+        ["sh", "-c", limited], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert "HashingError" in done.stdout + done.stderr
+    assert "service.started" not in done.stdout
