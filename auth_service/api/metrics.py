@@ -9,14 +9,14 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 from starlette.responses import Response
 
-from auth_service.api.dependencies import Services, ServicesDep
+from auth_service.api.dependencies import Services, ServicesDep, note_origin
 from auth_service.api.internal import internal_only
 from auth_service.api.openapi import problems
 from auth_service.repositories.replica import Replica
 from auth_service.services.hashing import HashingLane
 from auth_service.services.post import MailNumbers
 
-router = APIRouter(tags=["operations"])
+router = APIRouter(tags=["operations"], dependencies=[Depends(note_origin)])
 
 
 @router.get(

@@ -2,19 +2,21 @@
 
 from collections.abc import AsyncIterator
 
-from fastapi import APIRouter, status
+from fastapi import APIRouter, Depends, status
 from starlette.responses import StreamingResponse
 
 from auth_service.api.account_schemas import AccountExport, DeleteAccountBody, ExportedEvent, RenameBody
 from auth_service.api.accounts import BEARER
-from auth_service.api.dependencies import BearerDep, ServicesDep
+from auth_service.api.dependencies import BearerDep, ServicesDep, note_origin
 from auth_service.api.json_body import StrictJsonRoute
 from auth_service.api.openapi import problems
 from auth_service.api.schemas import Account, DeviceSession
 from auth_service.models import AuditEvent, User
 from auth_service.services.own_account import Export
 
-router = APIRouter(prefix="/auth/me", tags=["accounts"], route_class=StrictJsonRoute)
+router = APIRouter(
+    prefix="/auth/me", tags=["accounts"], route_class=StrictJsonRoute, dependencies=[Depends(note_origin)]
+)
 
 ATTACHMENT = {"Content-Disposition": 'attachment; filename="account.json"'}
 

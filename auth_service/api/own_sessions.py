@@ -4,14 +4,14 @@ from dataclasses import asdict
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, status
+from fastapi import APIRouter, Depends, Query, status
 
 from auth_service.api.accounts import BEARER
-from auth_service.api.dependencies import BearerDep, ServicesDep
+from auth_service.api.dependencies import BearerDep, ServicesDep, note_origin
 from auth_service.api.openapi import problems
 from auth_service.api.schemas import SessionItem, SessionList
 
-router = APIRouter(prefix="/auth/sessions", tags=["sessions"])
+router = APIRouter(prefix="/auth/sessions", tags=["sessions"], dependencies=[Depends(note_origin)])
 
 EndedToo = Annotated[bool, Query(alias="ended", description="Also those that have ended, with the reason, while kept")]
 CurrentToo = Annotated[bool, Query(alias="current", description="Also the session of this request")]

@@ -6,9 +6,11 @@ A page learns the token from the fragment of its URL, which stays in the browser
 from pathlib import Path
 from string import Template
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+
+from auth_service.api.dependencies import note_origin
 
 FOLDER = Path(__file__).parent / "link_pages"
 POLICY = (
@@ -64,7 +66,7 @@ FILES = {
     "page.css": ((FOLDER / "page.css").read_bytes(), "text/css; charset=utf-8"),
 }
 
-router = APIRouter(prefix="/auth/pages")
+router = APIRouter(prefix="/auth/pages", dependencies=[Depends(note_origin)])
 
 
 @router.api_route("/{name}", methods=["GET", "HEAD"], include_in_schema=False)

@@ -2,17 +2,17 @@
 
 from typing import Any
 
-from fastapi import APIRouter, status
+from fastapi import APIRouter, Depends, status
 from starlette.responses import Response
 
 from auth_service.api.cookies import CookieMode, RefreshToken, SentToken, clear, hand_over
-from auth_service.api.dependencies import DeviceDep, IdempotencyKey, ServicesDep
+from auth_service.api.dependencies import DeviceDep, IdempotencyKey, ServicesDep, note_origin
 from auth_service.api.form_body import BODY, TokenParameter
 from auth_service.api.json_body import StrictJsonRoute
 from auth_service.api.openapi import problems
 from auth_service.api.schemas import BrowserTokens, LoginBody, Tokens
 
-router = APIRouter(prefix="/auth", tags=["sessions"], route_class=StrictJsonRoute)
+router = APIRouter(prefix="/auth", tags=["sessions"], route_class=StrictJsonRoute, dependencies=[Depends(note_origin)])
 
 SETS_COOKIE: dict[str, Any] = {
     "headers": {"Set-Cookie": {"description": "With X-Auth-Cookie: the refresh token", "schema": {"type": "string"}}}

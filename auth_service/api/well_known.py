@@ -4,18 +4,18 @@ import json
 from html import escape
 from urllib.parse import urlsplit
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from auth_service.api.dependencies import ServicesDep
+from auth_service.api.dependencies import ServicesDep, note_origin
 from auth_service.api.etags import conditional
 from auth_service.api.openapi import problems
 from auth_service.api.problem_table import PROBLEMS
 from auth_service.api.schemas import JsonWebKeySet, ServerMetadata
 
-router = APIRouter()
+router = APIRouter(dependencies=[Depends(note_origin)])
 
 JWKS_MAX_AGE = 300  # seconds; a key is published for at least this long before it signs
 METADATA_MAX_AGE = 3600  # seconds

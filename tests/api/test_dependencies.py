@@ -1,9 +1,12 @@
 """Where a request comes from and who sends it, as far as headers can be believed."""
 
 import pytest
+from fastapi.routing import APIRoute
 from jose import jwt
 
-from tests.conftest import MakeClient
+from auth_service.api.dependencies import note_origin
+from auth_service.main import create_app
+from tests.conftest import MakeClient, make_settings
 from tests.support.client import PASSWORD, Client
 from tests.support.problems import assert_problem
 from tests.support.sql import run_sql
@@ -181,3 +184,14 @@ async def test_a_user_agent_is_kept_as_one_printable_line_of_256_characters(
     await client.post("/auth/login", json=body, headers={b"User-Agent": agent})
     ((kept,),) = await run_sql(file_url, "SELECT user_agent FROM refresh_tokens")
     assert kept == ("[31mcurl/" + "9" * 400)[:256]
+
+
+def test_every_route_but_the_documentation_notes_where_a_request_comes_from() -> None:
+    app = create_app(make_settings("sqlite+aiosqlite://"))
+    routes = [route for route in app.routes if isinstance(route, APIRoute)]
+    assert len(routes) > 40
+    assert [route.path for route in routes if note_origin not in _calls(route)] == ["/openapi.json", "/docs"]
+
+
+def _calls(route: APIRoute) -> list[object]:
+    return [dependency.call for dependency in route.dependant.dependencies]
