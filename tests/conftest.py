@@ -17,6 +17,7 @@ from tests.support import browser as chromium
 from tests.support import canaries, roles
 from tests.support.browser import Browser
 from tests.support.client import PASSWORD, Client
+from tests.support.folders import fastest
 from tests.support.polling import eventually
 from tests.support.postgres import Cluster, Postgres, external
 from tests.support.server import Server
@@ -28,6 +29,11 @@ FAST_HASHING: dict[str, Any] = {"argon2_memory_kib": 64, "argon2_time_cost": 1}
 PATIENT: dict[str, Any] = {"statement_timeout": 30, "connect_timeout": 30, "pool_timeout": 2}
 
 MakeClient = Callable[..., Awaitable[Client]]
+
+
+def pytest_configure() -> None:
+    """Let what tests write into TMPDIR stay in memory where there is room."""
+    os.environ.setdefault("TMPDIR", str(fastest()))
 
 
 def pytest_report_header() -> str | None:

@@ -20,6 +20,7 @@ from urllib.parse import quote, urlsplit
 
 import psutil
 
+from .folders import fastest
 from .roles import inherit
 from .server import free_port, wait_until
 
@@ -49,9 +50,9 @@ def unprivileged() -> dict[str, Any]:
 
 
 def new_folder(name: str) -> Path:
-    """Create and return a folder in /tmp that belongs to whoever `unprivileged` processes run as."""
+    """Create and return a folder that belongs to whoever `unprivileged` processes run as."""
     # Not TMPDIR: it may lie where an unprivileged process cannot go, or be too long for a socket's path.
-    folder = Path(tempfile.mkdtemp(prefix=f"auth-tests-{name}-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix=f"auth-tests-{name}-", dir=fastest()))
     owner = unprivileged()
     if owner:
         os.chown(folder, owner["user"], owner["group"])
