@@ -2,6 +2,7 @@
 
 import logging
 import os
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from auth_service.main import create_app
 from auth_service.settings import DatabaseSettings, LogSettings, Settings
 from tests.support import browser as chromium
-from tests.support import canaries, roles
+from tests.support import canaries, forks, roles
 from tests.support.browser import Browser
 from tests.support.client import PASSWORD, Client
 from tests.support.folders import fastest
@@ -32,8 +33,9 @@ MakeClient = Callable[..., Awaitable[Client]]
 
 
 def pytest_configure() -> None:
-    """Let what tests write into TMPDIR stay in memory where there is room."""
-    os.environ.setdefault("TMPDIR", str(fastest()))
+    """Let what tests write stay in memory where there is room, and fork the service's processes."""
+    tempfile.tempdir = os.environ.setdefault("TMPDIR", str(fastest()))
+    forks.allow()
 
 
 def pytest_report_header() -> str | None:
@@ -54,6 +56,13 @@ def _bare_environment() -> Iterator[None]:
             patch.delenv(name)
     yield
     patch.undo()
+
+
+@pytest.fixture
+def cold_start() -> Iterator[None]:
+    """Every process of the service starts from nothing, for tests of the start itself."""
+    with forks.forbidden():
+        yield
 
 
 @pytest.fixture(autouse=True)

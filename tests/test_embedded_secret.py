@@ -11,6 +11,7 @@ from tests.conftest import FAST_HASHING
 from tests.support.client import Client
 from tests.support.server import Server, run_command
 
+pytestmark = pytest.mark.usefixtures("cold_start")
 ENVIRONMENT = {f"AUTH_PASSWORD__{name}".upper(): str(value) for name, value in FAST_HASHING.items()}
 
 

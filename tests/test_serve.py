@@ -20,6 +20,7 @@ from tests.support.problems import assert_problem
 from tests.support.processes import events
 from tests.support.server import Server, free_port, run_command
 
+pytestmark = pytest.mark.usefixtures("cold_start")
 IN_TIME = 20  # seconds: ten for those who are being served, two to close, and some for a busy machine
 SLOW_BODY = b"POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
 UNREAD = b"GET /docs/assets/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n" * 15  # more than the kernel keeps

@@ -10,13 +10,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Self
 
 import psutil
 
-from . import canaries
+from . import canaries, forks
 
 _INHERITED = ("PATH", "HOME", "LANG")
 _handed_out: set[int] = set()
@@ -59,18 +59,37 @@ def run_command(
 
     Takes the environment as Server does; raises subprocess.TimeoutExpired after `timeout` seconds.
     """
-    done = subprocess.run(
-        [*Server.program, *arguments],
-        env=_environment(env),
-        cwd=cwd,
-        timeout=timeout,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+        process = start(arguments, env, cwd, output.fileno(), errors.fileno())
+        try:
+            code = process.wait(timeout)
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+        for file in (output, errors):
+            file.seek(0)
+        done = subprocess.CompletedProcess(arguments, code, output.read(), errors.read())
     canaries.assert_told_nothing(done.stdout + done.stderr, f"`auth-service {arguments}`")
     return done
+
+
+def start(
+    arguments: Sequence[str], env: Mapping[str, str], cwd: Path, output: int, errors: int
+) -> "subprocess.Popen[bytes] | forks.Fork":
+    """Start `python -m auth_service ARGUMENTS` in a session of its own, by a fork where that is possible."""
+    full = _environment(env)
+    if forks.possible(full):
+        return forks.Fork(list(arguments), full, cwd, output, errors)
+    return subprocess.Popen(
+        [*Server.program, *arguments],
+        env=full,
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=errors,
+        start_new_session=True,
+    )
 
 
 class Server:
@@ -91,7 +110,7 @@ class Server:
         self._log_file = Path(name)
         options = ("--host", "127.0.0.1", "--port", str(self.port), "--workers", str(workers))
         try:
-            self._process = self._spawn([*self.program, "serve", *options], _environment(env), cwd, handle)
+            self._process = start(["serve", *options], env, cwd, handle, handle)
         except BaseException:
             self._log_file.unlink()
             raise
@@ -169,18 +188,6 @@ class Server:
             self._final_log = self.log()
             self._log_file.unlink()
             canaries.assert_told_nothing(self._final_log, "the server's log")
-
-    @staticmethod
-    def _spawn(command: list[str], env: dict[str, str], cwd: Path, output: int) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            command,
-            env=env,
-            cwd=cwd,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
 
     def _wait_for(self, path: str, timeout: float) -> None:
         wait_until(
