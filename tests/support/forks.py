@@ -16,7 +16,7 @@ from pathlib import Path
 _KEPT = ("PATH", "HOME", "LANG")
 _ROOT = Path(__file__).parents[2]
 # Read when Python starts, so too late for a fork.
-_READ_AT_START = ("PYTHON", "COVERAGE_", "LC_", "LANG")
+_READ_AT_START = ("PYTHON", "COVERAGE_", "LC_")
 _allowed = False
 
 
@@ -37,8 +37,8 @@ def forbidden() -> Iterator[None]:
 
 def possible(env: Mapping[str, str]) -> bool:
     """Return whether a process with this environment may be forked: nothing in it changes how Python starts."""
-    at_start = {name: value for name, value in env.items() if name.startswith(_READ_AT_START)}
-    return _allowed and at_start == {name: os.environ[name] for name in ("LANG",) if name in os.environ}
+    language = os.environ.get("LANG")
+    return _allowed and env.get("LANG", language) == language and not any(n.startswith(_READ_AT_START) for n in env)
 
 
 class Fork:
