@@ -15,36 +15,16 @@ from typing import Any, TypeVar
 import click
 
 from bench import machine
-from bench.load import RefreshLoad, Sample
-from tests.support.client import Client
+from bench.load import Sample
+from bench.population import SECRET_KEY, Population, be_like_production
+from bench.steady import SteadyRefreshes
 from tests.support.postgres import Cluster
 from tests.support.server import Server, run_command
 
 DATABASE = "bench"
-USERS = 1000
-LIMIT = 120  # seconds for the one command that is measured
+WARM_UP = 3  # seconds: connections are open and statements prepared in the normal case
+LIMIT = 600  # seconds for the one command that is measured
 Result = TypeVar("Result")
-
-SEED_USERS = f"""
-INSERT INTO users (id, email, email_canonical, hashed_password, role, is_active, is_verified, credential_epoch,
-                   created_at, updated_at)
-SELECT uuidv7(), address, address, '$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0$' || repeat('x', 43), 'user', true,
-       true, 0, now(), now()
-FROM (SELECT 'user' || number || '@example.com' AS address FROM generate_series(1, {USERS}) AS number);
-"""
-# Expiry is in no order with the place in the table: every page holds rows that go and rows that stay.
-SEED_SESSIONS = """
-INSERT INTO refresh_tokens (id, user_id, credential_epoch, secret_hash, generation, rotations, created_at, last_used_at,
-                            expires_at, user_agent, ip)
-SELECT uuidv7(), owners.ids[1 + number % {users}], 0, sha256(uuid_send(gen_random_uuid())), 40,
-       array_fill(expires_at - interval '16 days', ARRAY[8]), expires_at - interval '30 days',
-       expires_at - interval '16 days', expires_at,
-       'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0', '203.0.113.' || number % 250
-FROM (SELECT array_agg(id) AS ids FROM users WHERE email LIKE 'user%') AS owners,
-     (SELECT number, now() {life} AS expires_at FROM generate_series(1, {rows}) AS number);
-"""
-LIVE = "+ interval '1 hour' + random() * interval '29 days'"
-EXPIRED = "- interval '1 second' - random() * interval '7 days'"
 
 
 @dataclass
@@ -71,38 +51,28 @@ class Bench:
     def __init__(self, cluster: Cluster, folder: Path, rows: int) -> None:
         self._cluster = cluster
         self._folder = folder
-        self._rows = rows
+        self.population = Population(cluster, DATABASE, rows, expired=True)
         self.environment = {
             "DATABASE_URL": cluster.url(DATABASE),
-            "AUTH_SECRET_KEY": "YmVuY2htYXJrcyBvbmx5OiAzMiBieXRlcyBvciBtb3Jl",
+            "AUTH_SECRET_KEY": SECRET_KEY,
             "AUTH_CLEANUP__INTERVAL": "0",
             "AUTH_THROTTLE__ENABLED": "false",
         }
 
-    def prepare(self, *, durable: bool) -> None:
-        """Make the schema and the rows that stay."""
-        if durable:
-            for name in ("fsync", "full_page_writes"):
-                self._cluster.execute(f"ALTER SYSTEM SET {name} = on")
-            self._cluster.restart()
+    def prepare(self) -> None:
+        """Make the schema and the rows."""
         self._cluster.create_database(DATABASE)
         done = run_command("migrate", env=self.environment, cwd=self._folder)
         if done.returncode:
             raise RuntimeError(done.stdout + done.stderr)
-        self._cluster.execute(SEED_USERS, DATABASE)
-        self._insert(self._rows - self._rows // 2, LIVE)
+        self.population.make()
 
-    def insert_expired(self) -> None:
-        """Make the rows that go, and leave the server as quiet as autovacuum and a checkpoint would."""
-        self._insert(self._rows // 2, EXPIRED)
-        self._cluster.execute("VACUUM ANALYZE refresh_tokens; CHECKPOINT", DATABASE)
-
-    async def measure(self, load: RefreshLoad, baseline: float) -> Round:
+    async def measure(self, load: SteadyRefreshes, baseline: float) -> Round:
         """Measure the load alone for so many seconds, then as long as the commands take."""
         _, alone = await _during(asyncio.sleep(baseline), load)
         _, beside_dry_run = await _during(self._clean_up("--dry-run"), load)
         report, beside = await _during(self._clean_up(), load)
-        if report["deleted"] != self._rows // 2 or report["left"]:
+        if report["deleted"] != self.population.rows // 2 or report["left"]:
             raise RuntimeError(f"the clean-up did not finish: {report}")
         return Round(alone, beside_dry_run, beside, report)
 
@@ -116,14 +86,8 @@ class Bench:
         report: dict[str, Any] = json.loads(done.stdout)
         return report
 
-    def _insert(self, rows: int, life: str) -> None:
-        step = 100_000  # psql's own time limit in Cluster is a minute
-        for start in range(0, rows, step):
-            sql = SEED_SESSIONS.format(users=USERS, rows=min(step, rows - start), life=life)
-            self._cluster.execute(sql, DATABASE)
 
-
-async def _during(work: Awaitable[Result], load: RefreshLoad) -> tuple[Result, Sample]:
+async def _during(work: Awaitable[Result], load: SteadyRefreshes) -> tuple[Result, Sample]:
     stop = asyncio.Event()
     running = asyncio.create_task(load.run(stop))
     try:
@@ -135,13 +99,13 @@ async def _during(work: Awaitable[Result], load: RefreshLoad) -> tuple[Result, S
 
 async def _measure(bench: Bench, server: Server, rounds: int, rate: float, baseline: float) -> list[Round]:
     measured = []
-    async with Client(base_url=server.base_url, timeout=10, trust_env=False) as client:
-        load = await RefreshLoad.sign_in(client, rate)
-        await _during(asyncio.sleep(2), load)  # warm caches and connections are the normal case
-        for number in range(rounds):
-            await asyncio.to_thread(bench.insert_expired)
-            measured.append(await bench.measure(load, baseline))
-            print(f"round {number + 1} of {rounds}: {_line(measured[-1])}", file=sys.stderr)
+    load = SteadyRefreshes(server.port, bench.population.live_tokens(), rate)
+    await _during(asyncio.sleep(WARM_UP), load)
+    for number in range(rounds):
+        if number:
+            await asyncio.to_thread(bench.population.insert_expired)
+        measured.append(await bench.measure(load, baseline))
+        print(f"round {number + 1} of {rounds}: {_line(measured[-1])}", file=sys.stderr)
     return measured
 
 
@@ -173,30 +137,33 @@ def _summary(rounds: list[Round]) -> dict[str, Any]:
 
 
 @click.command()
-@click.option("--rows", default=1_000_000, show_default=True, type=click.IntRange(1000), help="Rows; half are expired.")
+@click.option("--rows", default=1_000_000, show_default=True, type=click.IntRange(40_000), help="Half are expired.")
 @click.option("--rounds", default=5, show_default=True, type=click.IntRange(1), help="Measurements to take.")
 @click.option("--rate", default=100.0, show_default=True, type=click.FloatRange(1, 500), help="Refreshes a second.")
-@click.option("--baseline", default=5.0, show_default=True, type=click.FloatRange(1, 60), help="Seconds of load alone.")
+@click.option(
+    "--baseline", default=10.0, show_default=True, type=click.FloatRange(1, 60), help="Seconds of load alone."
+)
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Server processes.")
-@click.option("--durable/--no-durable", default=True, show_default=True, help="With fsync and full-page writes.")
+@click.option("--set", "extra", multiple=True, metavar="NAME=VALUE", help="A setting of PostgreSQL; may be repeated.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 def main(  # noqa: PLR0917  # click passes them by name
-    rows: int, rounds: int, rate: float, baseline: float, workers: int, durable: bool, as_json: bool
+    rows: int, rounds: int, rate: float, baseline: float, workers: int, extra: tuple[str, ...], as_json: bool
 ) -> None:
     """Measure the clean-up beside a steady load of refreshes, on a PostgreSQL of its own."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # end in order, and end what was started
     started, surroundings = time.monotonic(), machine.describe()  # before we put load on it ourselves
     with Cluster.create() as cluster, tempfile.TemporaryDirectory() as folder:
         bench = Bench(cluster, Path(folder), rows)
-        bench.prepare(durable=durable)
+        settings = be_like_production(cluster, extra)
+        bench.prepare()
         with Server(bench.environment, Path(folder), workers=workers) as server:
             server.wait_ready()
             measured = asyncio.run(_measure(bench, server, rounds, rate, baseline))
             server.terminate()
         postgresql = cluster.execute("SHOW server_version")
     figures = _summary(measured) | {
-        "rows": rows, "rounds": rounds, "refreshes_per_second": rate, "workers": workers, "durable": durable,
-        "total_seconds": round(time.monotonic() - started), "postgresql": postgresql, **surroundings,
+        "rows": rows, "rounds": rounds, "refreshes_per_second": rate, "workers": workers,
+        "total_seconds": round(time.monotonic() - started), "postgresql": postgresql, **settings, **surroundings,
     }  # fmt: skip
     failures = sorted({failure for one in measured for failure in one.failures})
     lines = [f"{name:32} {value}" for name, value in figures.items()]

@@ -9,7 +9,7 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 import tenacity
-from sqlalchemy import func, select, text
+from sqlalchemy import ColumnElement, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncTransaction
 
 from auth_service.repositories.audit_events import AuditEvents
@@ -25,6 +25,7 @@ from auth_service.repositories.outbox import Outbox
 from auth_service.repositories.pool import Pool
 from auth_service.repositories.refresh_tokens import RefreshTokens
 from auth_service.repositories.replica import Replica
+from auth_service.repositories.session_sweep import SessionSweep
 from auth_service.repositories.sign_ins import SignIns
 from auth_service.repositories.signing_keys import SigningKeys
 from auth_service.repositories.throttles import Throttles
@@ -78,6 +79,7 @@ class Transaction:
         self.user_sessions = UserSessions(connection, self.audit)
         self.ended_sessions = EndedSessions(connection)
         self.expired_sessions = ExpiredSessions(connection)
+        self.session_sweep = SessionSweep(connection)
         self.outbox = Outbox(connection)
         self.sign_ins = SignIns(connection, self.audit, self.outbox)
         self.link_tokens = LinkTokens(connection)
@@ -88,23 +90,27 @@ class Transaction:
     async def become_only_cleaner(self, budget: timedelta) -> bool:
         """Try to be the one clean-up at work until this transaction ends (a lock of the transaction survives a pooler).
 
-        SQLite has one writer at a time anyway.
+        Its commit does not wait for the disk: what a crash brings back, the next run deletes. SQLite has one writer at
+        a time anyway.
         """
         if self.connection.dialect.name != "postgresql":
             return True
-        await self.allow_slow_statements(budget)
-        lock = select(func.pg_try_advisory_xact_lock(CLEANUP_LOCK))
-        return bool((await self.connection.execute(lock)).scalar_one())
+        lock = func.pg_try_advisory_xact_lock(CLEANUP_LOCK)
+        asked = select(lock, func.set_config("synchronous_commit", "off", True), _time_out(budget))
+        return bool((await self.connection.execute(asked)).scalar_one())
 
     async def allow_slow_statements(self, budget: timedelta) -> None:
         """Lift the statement time-out for this transaction: a job may take longer than a request."""
         if self.connection.dialect.name == "postgresql":
-            milliseconds = str(round(budget.total_seconds() * 1000))
-            await self.connection.execute(select(func.set_config("statement_timeout", milliseconds, True)))
+            await self.connection.execute(select(_time_out(budget)))
 
     def savepoint(self) -> AsyncTransaction:
         """A nested transaction, for use with `async with`."""
         return self.connection.begin_nested()
+
+
+def _time_out(budget: timedelta) -> ColumnElement[str]:
+    return func.set_config("statement_timeout", str(round(budget.total_seconds() * 1000)), True)
 
 
 class Reading:

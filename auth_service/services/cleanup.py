@@ -7,21 +7,19 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import structlog
 
 from auth_service.repositories.audit_trail import Upkeep
 from auth_service.repositories.database import Database
-from auth_service.repositories.expired_sessions import Batch
 from auth_service.repositories.faults import TransactionConflict
+from auth_service.services.session_cleanup import BATCH_BUDGET, REST, SessionCleanup
 from auth_service.settings import DEFAULT_AUDIT_RETENTION, MAX_ACCESS_LIFETIME
 
 log = structlog.get_logger()
-
-BATCH_BUDGET = timedelta(seconds=30)
 
 
 @dataclass(frozen=True)
@@ -63,32 +61,27 @@ class Cleanup:
         """Delete what has expired, `batch_size` rows to a transaction, until nothing is left or the time is up.
 
         Runs at the same time are harmless: one works, the others stop. So is being killed: the batches before stay.
-        After each batch it rests for as long as that took, so that half of the time belongs to requests.
+        After each batch it rests for a quarter of the time that it took.
 
         Raises:
             DatabaseUnavailable: what was deleted before is deleted.
         """
         started = time.monotonic()
         deadline = started + (time_budget.total_seconds() if time_budget is not None else math.inf)
-        deleted = batches = 0
-        after: datetime | None = None
-        while True:
-            begun = time.monotonic()
-            batch = await self._delete_batch(batch_size, after)
-            if batch is None or not batch.deleted:
-                break
-            deleted, batches, after = deleted + batch.deleted, batches + 1, batch.latest
-            self.deleted += batch.deleted
-            on_progress(batch.deleted)
-            if batch.deleted < batch_size or time.monotonic() > deadline:
-                break
-            await asyncio.sleep(time.monotonic() - begun)
+        sessions = SessionCleanup(self._database, batch_size, deadline, self._telling(on_progress))
+        await sessions.run()
         # Whoever gives way to another run does so in everything: each step takes the lock that the other one needs.
-        skipped = batch is None
-        throttles, links, trail = (0, 0, Upkeep(0, 0)) if skipped else await self._tidy(batch_size, deadline)
-        found = await self._report(deleted, batches, time.monotonic() - started, skipped=skipped)
-        report = replace(
-            found,
+        nothing = 0, 0, Upkeep(0, 0)
+        throttles, links, trail = nothing if sessions.skipped else await self._tidy(batch_size, deadline)
+        seconds = round(time.monotonic() - started, 3)
+        left, oldest = await self._find_left(has_swept=sessions.has_swept)
+        report = CleanupReport(
+            sessions.deleted,
+            sessions.batches,
+            seconds,
+            left,
+            oldest,
+            sessions.skipped,
             throttles_deleted=throttles,
             links_deleted=links,
             audit_made=trail.made,
@@ -106,14 +99,15 @@ class Cleanup:
 
     async def survey(self) -> CleanupReport:
         """Report what a run would find, and delete nothing."""
-        return await self._report(0, 0, 0.0, skipped=False)
+        left, oldest = await self._find_left(has_swept=False)
+        return CleanupReport(0, 0, 0.0, left, oldest, skipped=False)
 
-    async def _delete_batch(self, size: int, after: datetime | None) -> Batch | None:
-        """Delete one batch and commit; None if another run holds the lock."""
-        async with self._database.transaction(BATCH_BUDGET) as tx:
-            if not await tx.become_only_cleaner(BATCH_BUDGET):
-                return None
-            return await tx.expired_sessions.delete_expired(size, after)
+    def _telling(self, on_progress: Callable[[int], None]) -> Callable[[int], None]:
+        def tell(deleted: int) -> None:
+            self.deleted += deleted
+            on_progress(deleted)
+
+        return tell
 
     async def _forget_deleted_sessions(self) -> None:
         async with self._database.transaction(BATCH_BUDGET) as tx:
@@ -131,7 +125,7 @@ class Cleanup:
             deleted += gone
             if gone < batch_size or time.monotonic() > deadline:
                 return deleted
-            await asyncio.sleep(time.monotonic() - begun)
+            await asyncio.sleep((time.monotonic() - begun) * REST)
 
     async def _delete_attempts(self, size: int) -> int:
         async with self._database.transaction(BATCH_BUDGET) as tx:
@@ -151,10 +145,13 @@ class Cleanup:
             log.warning("audit.not_kept", hint="somebody reads the table for long; the next run tries again")
         return Upkeep(0, 0)
 
-    async def _report(self, deleted: int, batches: int, seconds: float, *, skipped: bool) -> CleanupReport:
+    async def _find_left(self, *, has_swept: bool) -> tuple[int, float | None]:
+        """How many sessions have expired, and for how many seconds the first one has."""
         async with self._database.transaction(BATCH_BUDGET) as tx:
             await tx.allow_slow_statements(BATCH_BUDGET)
-            left = await tx.expired_sessions.count_expired()
-            oldest = await tx.expired_sessions.oldest_expired_age()
-        age = oldest.total_seconds() if oldest else None
-        return CleanupReport(deleted, batches, round(seconds, 3), left, age, skipped)
+            if has_swept:
+                left, oldest = await tx.session_sweep.survey()
+            else:
+                left = await tx.expired_sessions.count_expired()
+                oldest = await tx.expired_sessions.oldest_expired_age()
+        return left, oldest.total_seconds() if oldest else None

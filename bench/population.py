@@ -1,0 +1,130 @@
+"""Millions of users and sessions in a database of its own, quickly, and the tokens of any of them."""
+
+import hashlib
+import random
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+from auth_service.security.keys import SecretKeys
+from auth_service.security.passwords import UNUSABLE, Passwords
+from auth_service.security.refresh_tokens import RefreshTokens
+from auth_service.settings import PasswordSettings
+from tests.support.postgres import Cluster
+
+SECRET_KEY = "YmVuY2htYXJrcyBvbmx5OiAzMiBieXRlcyBvciBtb3Jl"
+USERS_EACH = 3  # sessions of each user, all over the table
+GENERATION = 40
+STEP = 250_000  # rows to a statement
+WRITERS = 2
+PRODUCTION = {"fsync": "on", "full_page_writes": "on", "shared_buffers": "1GB", "max_wal_size": "4GB"}
+
+_USERS = """
+SET session_replication_role = replica;
+INSERT INTO users (id, email, email_canonical, hashed_password, role, is_active, is_verified, credential_epoch,
+                   created_at, updated_at)
+SELECT ('01900000-0000-7000-8000-' || lpad(to_hex(number), 12, '0'))::uuid, address, address, '{hashed_password}',
+       'user', true, true, 0, now(), now()
+FROM (SELECT number, 'user' || number || '@example.com' AS address
+      FROM generate_series({first}, {last}) AS number) AS made
+"""
+# Neither the place in the table nor the owner tells when a session ends: every page has some of each.
+_SESSIONS = """
+SET session_replication_role = replica;
+INSERT INTO refresh_tokens (id, user_id, credential_epoch, secret_hash, generation, rotations, created_at, last_used_at,
+                            expires_at, user_agent, ip)
+SELECT ('01900001-0000-7000-8000-' || lpad(to_hex(number), 12, '0'))::uuid,
+       ('01900000-0000-7000-8000-' || lpad(to_hex(number % {users}), 12, '0'))::uuid, 0,
+       sha256(sha256(int8send(number))), {generation}, array_fill(used_at, ARRAY[8]),
+       expires_at - interval '30 days', used_at, expires_at,
+       'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0', '203.0.113.' || number % 250
+FROM (SELECT number, now() - random() * interval '1 hour' AS used_at,
+             CASE WHEN number % 2 < {live} THEN now() + interval '1 hour' + random() * interval '29 days'
+                  ELSE now() - interval '1 second' - random() * interval '7 days' END AS expires_at
+      FROM generate_series({first}, {last}, {stride}) AS number) AS made
+"""
+# All but the primary keys, whose values come in order. They are made again as they were, once the rows are there.
+_INDEXES = """
+SELECT indexname, indexdef FROM pg_indexes
+WHERE schemaname = 'public' AND tablename IN ('users', 'refresh_tokens') AND indexname NOT LIKE 'pk%'
+"""
+_SIZES = """
+SELECT relname, pg_relation_size(oid) FROM pg_class
+WHERE relname ~ 'users|refresh_tokens' AND relkind IN ('r', 'i') ORDER BY relname
+"""
+
+
+class Population:
+    """`rows` sessions, numbered from 0, in one database with the service's schema; with `expired` the odd ones are."""
+
+    def __init__(self, cluster: Cluster, database: str, rows: int, *, expired: bool = False) -> None:
+        self.rows = rows
+        self.users = max(1, rows // USERS_EACH)
+        self._cluster = cluster
+        self._database = database
+        self._expired = expired
+        self._tokens = RefreshTokens(SecretKeys([SECRET_KEY]))
+
+    def make(self, known: str = "") -> None:
+        """Insert everybody, and leave the tables as autovacuum and a checkpoint would.
+
+        Everybody's password is the `known` one; else nobody has any.
+
+        No trigger runs and no foreign key is checked meanwhile; rows and keys are right by construction.
+        """
+        indexes = [line.split("|") for line in self._run(_INDEXES).splitlines()]
+        for name, _ in indexes:
+            self._run(f"DROP INDEX {name}")
+        self._fill(_USERS, self.users, hashed_password=Passwords(PasswordSettings()).hash(known) if known else UNUSABLE)
+        self._fill(_SESSIONS, self.rows, users=self.users, live=1 if self._expired else 2)
+        for _, definition in indexes:
+            self._run(definition)
+        self._settle()
+
+    def insert_expired(self) -> None:
+        """Insert the expired ones again, once they have been deleted."""
+        self._fill(_SESSIONS, self.rows, stride=2, start=1, users=self.users, live=1)
+        self._settle()
+
+    def live_tokens(self) -> Iterator[str]:
+        """The refresh tokens of live sessions from all over the table, each of which may be used once."""
+        return map(self.token, self.pick(min(self.rows // 2, 200_000)))
+
+    def pick(self, count: int) -> list[int]:
+        """So many different live sessions, from all over the table, in no order."""
+        return random.sample(range(0, self.rows, 2 if self._expired else 1), count)
+
+    def token(self, number: int) -> str:
+        """The refresh token of one session, as long as nobody has used it."""
+        return self._tokens.issue(hashlib.sha256(number.to_bytes(8, "big")).digest(), GENERATION)
+
+    def sizes(self) -> dict[str, int]:
+        """The bytes of each table and index."""
+        return {name: int(size) for name, size in (line.split("|") for line in self._run(_SIZES).splitlines())}
+
+    def _fill(self, sql: str, count: int, *, start: int = 0, stride: int = 1, **values: object) -> None:
+        def insert(first: int) -> None:
+            last = min(first + STEP * stride, count) - 1
+            self._run(sql.format(first=first, last=last, stride=stride, generation=GENERATION, **values))
+
+        with ThreadPoolExecutor(WRITERS) as writers:
+            list(writers.map(insert, range(start, count, STEP * stride)))
+
+    def _settle(self) -> None:
+        for table in ("users", "refresh_tokens"):
+            self._run(f"VACUUM (ANALYZE) {table}")
+        self._run("CHECKPOINT")
+
+    def _run(self, sql: str) -> str:
+        return self._cluster.execute(sql, self._database)
+
+
+def be_like_production(cluster: Cluster, extra: Iterable[str]) -> dict[str, str]:
+    """Let a running cluster keep what a power cut would lose, with memory and a log for millions of rows.
+
+    `extra` are settings of PostgreSQL as NAME=VALUE, which win. Return all that were set.
+    """
+    settings = PRODUCTION | dict(one.split("=", 1) for one in extra)
+    for name, value in settings.items():
+        cluster.execute(f"ALTER SYSTEM SET {name} = '{value}'")
+    cluster.restart(timeout=60)
+    return settings

@@ -1,0 +1,235 @@
+"""What a login, a refresh and a list of sessions cost in a large table, beside a small one: `python -m bench.scale`."""
+
+import json
+import signal
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bench import generator, machine, usage
+from bench.exchanges import VALUE, Exchange, get, post
+from bench.generator import Generator, Job, Stretch
+from bench.population import SECRET_KEY, Population, be_like_production
+from bench.running import postmaster
+from tests.support.client import PASSWORD
+from tests.support.postgres import Cluster
+from tests.support.server import Server, run_command
+
+SMALL = 10_000
+INTERNAL_TOKEN = "internal-token-of-the-benchmarks"
+FLUSH = 10.5  # seconds after which an idle connection has told the database's statistics what it did
+LOGINS = 10  # times fewer than other requests: each costs as much as many of them
+
+_TOKENS = r'"access_token":"(?P<access>[^"]+)".*"refresh_token":"(?P<refresh>[^"]+)"'
+_BEARER = f"Authorization: Bearer {VALUE}"
+EXCHANGES = {
+    "refresh": post("/auth/refresh", {"refresh_token": VALUE}, pick=_TOKENS),
+    "list of sessions": get("/auth/sessions", _BEARER),
+    "login": post("/auth/login", {"email": VALUE, "password": PASSWORD}, pick=_TOKENS),
+    "verify": get("/internal/verify", _BEARER, f"X-Internal-Token: {INTERNAL_TOKEN}"),
+}
+_TOUCHED = "SELECT blks_hit, blks_read FROM pg_stat_database WHERE datname = current_database()"
+_UPDATED = "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'refresh_tokens'"
+
+
+@dataclass
+class Measured:
+    """What the stretches of one operation saw; WAL and pages are those of all of them together."""
+
+    stretches: list[Stretch] = field(default_factory=list)
+    wal: int = 0
+    hits: int = 0
+    reads: int = 0
+
+    def median(self, figure: Callable[[Stretch], float]) -> float:
+        return statistics.median(map(figure, self.stretches))
+
+    def report(self) -> dict[str, float]:
+        """For one request: milliseconds, bytes of WAL, and pages found in shared buffers and not found there."""
+        count = sum(stretch.answers for stretch in self.stretches)
+        return {
+            "requests": count,
+            "p50_ms": round(self.median(lambda one: one.p50), 2),
+            "p95_ms": round(self.median(lambda one: one.p95), 2),
+            "p99_ms": round(self.median(lambda one: one.p99), 2),
+            "cpu_ms": round(1000 * self.median(lambda one: one.cpu / one.answers), 3),
+            "wal_bytes": round(self.wal / count),
+            "page_hits": round(self.hits / count, 1),
+            "page_reads": round(self.reads / count, 1),
+        }
+
+
+class Side:
+    """One of the two: a database, its server, and what was measured there."""
+
+    def __init__(self, cluster: Cluster, name: str, rows: int, folder: Path) -> None:
+        self.name = name
+        self.measured = {operation: Measured() for operation in EXCHANGES}
+        self.population = Population(cluster, name, rows)
+        self._cluster = cluster
+        self._folder = folder
+        self._postmaster = postmaster(cluster)
+        self._environment = {
+            "DATABASE_URL": cluster.url(name),
+            "AUTH_SECRET_KEY": SECRET_KEY,
+            "AUTH_INTERNAL_TOKEN": INTERNAL_TOKEN,
+            "AUTH_CLEANUP__INTERVAL": "0",
+        }
+
+    def prepare(self) -> None:
+        """Make the database and everybody in it."""
+        self._cluster.create_database(self.name)
+        done = run_command("migrate", env=self._environment, cwd=self._folder)
+        if done.returncode:
+            raise click.ClickException(done.stdout + done.stderr)
+        self.population.make(PASSWORD)
+
+    @contextmanager
+    def serving(self, load: Generator, requests: int) -> Iterator[None]:
+        """Serve for the length of the block, with sessions for so many requests that each need another one."""
+        self._load = load
+        self._unused = self.population.pick(requests)
+        with Server(self._environment, self._folder) as server:
+            server.wait_ready()
+            self._server = server
+            yield
+            server.terminate()
+
+    def values(self, operation: str, count: int) -> list[str]:
+        """Return what to send: other sessions and other users each time, from all over the tables."""
+        numbers, self._unused = self._unused[:count], self._unused[count:]
+        if operation == "login":
+            return [f"user{number % self.population.users}@example.com" for number in numbers]
+        tokens = [self.population.token(number) for number in numbers]
+        if operation == "refresh":
+            return tokens
+        _, picked = self._load.run(self._job(EXCHANGES["refresh"], tokens))
+        return [one["access"] for one in picked]
+
+    def run(self, operation: str, values: list[str]) -> None:
+        """Send one stretch of requests, and keep what it saw."""
+        before = self._wal()
+        stretch, _ = self._load.run(self._job(EXCHANGES[operation], values))
+        self.measured[operation].stretches.append(stretch)
+        self.measured[operation].wal += self._wal() - before
+
+    def touched(self) -> tuple[int, int]:
+        """Pages of this database that were found in shared buffers so far, and that were not."""
+        hits, reads = self._cluster.execute(_TOUCHED, self.name).split("|")
+        return int(hits), int(reads)
+
+    def in_place(self) -> float:
+        """Which part of the updates of sessions needed no new entry in an index."""
+        updated, in_place = self._cluster.execute(_UPDATED, self.name).split("|")
+        return round(int(in_place) / int(updated), 4)
+
+    def _wal(self) -> int:
+        return int(self._cluster.execute("SELECT pg_current_wal_lsn() - '0/0'"))
+
+    def _job(self, exchange: Exchange, values: list[str]) -> Job:
+        return Job(self._server.port, exchange, values, [self._server.pid, self._postmaster], connections=1)
+
+
+def measure(sides: list[Side], operation: str, rounds: int, requests: int) -> None:
+    """Send the same number of requests to each side in turn, several times, one after the other."""
+    values = [[side.values(operation, requests) for _ in range(rounds + 1)] for side in sides]
+    for side, prepared in zip(sides, values, strict=True):
+        side.run(operation, prepared.pop())
+        side.measured[operation] = Measured()  # that was the warm-up
+    time.sleep(FLUSH)
+    before = [side.touched() for side in sides]
+    for number in range(rounds):
+        for side, prepared in list(zip(sides, values, strict=True))[:: -1 if number % 2 else 1]:
+            side.run(operation, prepared.pop())
+    time.sleep(FLUSH)
+    for side, (hits, reads) in zip(sides, before, strict=True):
+        measured = side.measured[operation]
+        measured.hits, measured.reads = (now - then for now, then in zip(side.touched(), (hits, reads), strict=True))
+
+
+def ratios(small: Side, large: Side) -> dict[str, dict[str, float]]:
+    """The large table beside the small one: the median of the rounds' own ratios."""
+    return {
+        operation: {
+            figure: round(
+                statistics.median(
+                    getattr(beside, figure) / getattr(one, figure)
+                    for one, beside in zip(
+                        small.measured[operation].stretches, large.measured[operation].stretches, strict=True
+                    )
+                ),
+                2,
+            )
+            for figure in ("p50", "p95", "cpu")
+        }
+        for operation in EXCHANGES
+    }
+
+
+def _run(rows: int, rounds: int, requests: int, extra: tuple[str, ...]) -> dict[str, Any]:
+    started = time.monotonic()
+    with ExitStack() as stack:
+        cluster = stack.enter_context(Cluster.create())
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        settings = be_like_production(cluster, extra)
+        sides = [Side(cluster, name, count, folder) for name, count in (("small", SMALL), ("large", rows))]
+        for side in sides:
+            side.prepare()
+        seeded = time.monotonic() - started
+        load = stack.enter_context(generator.start())
+        for side in sides:
+            stack.enter_context(side.serving(load, 4 * (rounds + 1) * requests))
+        for operation in EXCHANGES:
+            measure(sides, operation, rounds, requests // LOGINS if operation == "login" else requests)
+        small, large = sides
+        reports = {name: one.report() for name, one in large.measured.items()}
+        sizes = large.population.sizes()
+        return {
+            "ratios": ratios(small, large),
+            "large": {"rows": rows, "users": large.population.users, "bytes": sizes, **reports},
+            "small": {"rows": SMALL, **{name: one.report() for name, one in small.measured.items()}},
+            "refreshes_in_place": large.in_place(),
+            "per_million_active_users": usage.per_million(reports, sizes, large.population),
+            "use": asdict(usage.MODEL),
+            "seconds": {"to_seed": round(seeded), "altogether": round(time.monotonic() - started)},
+            "postgresql": {"server_version": cluster.execute("SHOW server_version"), **settings},
+        }
+
+
+def _table(found: dict[str, Any]) -> str:
+    head = f"{'':18}" + "".join(f"{name:>22}" for name in ("p50 ms", "p95 ms", "p99 ms", "CPU ms", "pages hit + read"))
+    lines = [head]
+    for operation in EXCHANGES:
+        small, large = found["small"][operation], found["large"][operation]
+        cells = [f"{small[name]} / {large[name]}" for name in ("p50_ms", "p95_ms", "p99_ms", "cpu_ms")]
+        cells += [" / ".join(f"{one['page_hits']} + {one['page_reads']}" for one in (small, large))]
+        lines.append(f"{operation:18}" + "".join(f"{cell:>22}" for cell in cells))
+    return "\n".join(lines)
+
+
+@click.command()
+@click.option("--rows", default=10_000_000, show_default=True, type=click.IntRange(20_000), help="Sessions.")
+@click.option("--rounds", default=7, show_default=True, type=click.IntRange(1, 20), help="Stretches on each side.")
+@click.option("--requests", default=300, show_default=True, type=click.IntRange(10, 2000), help="In each stretch.")
+@click.option("--set", "extra", multiple=True, metavar="NAME=VALUE", help="A setting of PostgreSQL; may be repeated.")
+def main(rows: int, rounds: int, requests: int, extra: tuple[str, ...]) -> None:
+    """Measure on a PostgreSQL of its own, as in production; a table on stderr, JSON on stdout."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # end in order, and end what was started
+    if 4 * (rounds + 1) * requests > SMALL:
+        raise click.UsageError(f"{SMALL} sessions are not enough for that: each of them is used once")
+    surroundings = machine.describe()
+    found = _run(rows, rounds, requests, extra)
+    print(f"small / large\n{_table(found)}", file=sys.stderr)
+    print(json.dumps({**found, **surroundings}, indent=2))
+
+
+if __name__ == "__main__":
+    main()
