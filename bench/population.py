@@ -2,21 +2,27 @@
 
 import hashlib
 import random
+import subprocess
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from auth_service.security.keys import SecretKeys
 from auth_service.security.passwords import UNUSABLE, Passwords
 from auth_service.security.refresh_tokens import RefreshTokens
 from auth_service.settings import PasswordSettings
-from tests.support.postgres import Cluster
+from tests.support.postgres import Cluster, programs
 
 SECRET_KEY = "YmVuY2htYXJrcyBvbmx5OiAzMiBieXRlcyBvciBtb3Jl"
 USERS_EACH = 3  # sessions of each user, all over the table
 GENERATION = 40
 STEP = 250_000  # rows to a statement
 WRITERS = 2
-PRODUCTION = {"fsync": "on", "full_page_writes": "on", "shared_buffers": "1GB", "max_wal_size": "4GB"}
+LIMIT = 900  # seconds for a statement, such as to make an index
+PRODUCTION = {
+    "fsync": "on", "full_page_writes": "on", "shared_buffers": "1GB", "maintenance_work_mem": "256MB",
+    "max_wal_size": "4GB",
+}  # fmt: skip
 
 _USERS = """
 SET session_replication_role = replica;
@@ -59,8 +65,7 @@ class Population:
     def __init__(self, cluster: Cluster, database: str, rows: int, *, expired: bool = False) -> None:
         self.rows = rows
         self.users = max(1, rows // USERS_EACH)
-        self._cluster = cluster
-        self._database = database
+        self._url = cluster.url(database)
         self._expired = expired
         self._tokens = RefreshTokens(SecretKeys([SECRET_KEY]))
 
@@ -115,7 +120,23 @@ class Population:
         self._run("CHECKPOINT")
 
     def _run(self, sql: str) -> str:
-        return self._cluster.execute(sql, self._database)
+        """Run one statement, which may take long."""
+        command: list[str | Path] = [
+            programs() / "psql",
+            "-X",
+            "-q",
+            "-At",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-d",
+            self._url,
+            "-f",
+            "-",
+        ]
+        done: subprocess.CompletedProcess[str] = subprocess.run(
+            command, input=sql, capture_output=True, text=True, check=True, timeout=LIMIT
+        )
+        return done.stdout.rstrip("\n")
 
 
 def be_like_production(cluster: Cluster, extra: Iterable[str]) -> dict[str, str]:
