@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +28,15 @@ INTERNAL_TOKEN = "internal-token-of-the-benchmarks"
 FLUSH = 10.5  # seconds after which an idle connection has told the database's statistics what it did
 LOGINS = 10  # times fewer than other requests: each costs as much as many of them
 
-_TOKENS = r'"access_token":"(?P<access>[^"]+)".*"refresh_token":"(?P<refresh>[^"]+)"'
 _BEARER = f"Authorization: Bearer {VALUE}"
 EXCHANGES = {
-    "refresh": post("/auth/refresh", {"refresh_token": VALUE}, pick=_TOKENS),
+    "refresh": post("/auth/refresh", {"refresh_token": VALUE}),
     "list of sessions": get("/auth/sessions", _BEARER),
-    "login": post("/auth/login", {"email": VALUE, "password": PASSWORD}, pick=_TOKENS),
+    "login": post("/auth/login", {"email": VALUE, "password": PASSWORD}),
     "verify": get("/internal/verify", _BEARER, f"X-Internal-Token: {INTERNAL_TOKEN}"),
 }
+_SIGN_IN = replace(EXCHANGES["refresh"], pick=r'"access_token":"(?P<access>[^"]+)"')
+AT_ONCE = 100  # access tokens, from one job of the load generator
 _TOUCHED = "SELECT blks_hit, blks_read FROM pg_stat_database WHERE datname = current_database()"
 _UPDATED = "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'refresh_tokens'"
 
@@ -111,8 +112,8 @@ class Side:
         tokens = [self.population.token(number) for number in numbers]
         if operation == "refresh":
             return tokens
-        _, picked = self._load.run(self._job(EXCHANGES["refresh"], tokens))
-        return [one["access"] for one in picked]
+        jobs = (self._job(_SIGN_IN, tokens[start : start + AT_ONCE]) for start in range(0, count, AT_ONCE))
+        return [one["access"] for job in jobs for one in self._load.run(job)[1]]
 
     def run(self, operation: str, values: list[str]) -> None:
         """Send one stretch of requests, and keep what it saw."""

@@ -143,7 +143,7 @@ def _run(cluster: Cluster, folder: Path, seconds: float, rate: float) -> dict[st
 
 @click.command()
 @click.option("--seconds", default=3600.0, show_default=True, type=click.FloatRange(60), help="How long.")
-@click.option("--rate", default=20.0, show_default=True, type=click.FloatRange(1, 500), help="Requests a second.")
+@click.option("--rate", default=25.0, show_default=True, type=click.FloatRange(1, 500), help="Requests a second.")
 def main(seconds: float, rate: float) -> None:
     """Put a steady mixture on a server, and print JSON; exit code 1 if its memory grows or an answer is odd."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # end in order, and end what was started

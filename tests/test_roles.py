@@ -14,6 +14,7 @@ from tests.support import roles
 from tests.support.client import Client
 from tests.support.postgres import Cluster
 from tests.support.server import Server, run_command
+from tests.support.sessions import add_expired_sessions
 from tests.support.sql import run_sql
 
 DENIED_TO_EVERY_ROLE = [
@@ -108,9 +109,10 @@ async def test_the_service_and_the_clean_up_connect_as_their_roles(owned_url: st
         ours = "SELECT DISTINCT usename::text FROM pg_stat_activity WHERE application_name = 'auth_service'"
         assert await run_sql(owned_url, ours) == [("auth_app",)]
     for age in ("1 minute", "1 day"):  # the younger leaves its id behind, which is a row in another table
+        await add_expired_sessions(owned_url, 100)  # a backlog, for batches of 3
         await run_sql(owned_url, f"UPDATE refresh_tokens SET expires_at = now() - interval '{age}'")
         env = environment(roles.as_role(owned_url, "cleanup"))
-        cleaned = run_command("cleanup", "--json", env=env, cwd=tmp_path)
+        cleaned = run_command("cleanup", "--batch-size", "3", "--json", env=env, cwd=tmp_path)
         assert cleaned.returncode == 0, cleaned.stderr
         assert '"left": 0' in cleaned.stdout
     assert await run_sql(owned_url, "SELECT count(*) FROM refresh_tokens") == [(0,)]

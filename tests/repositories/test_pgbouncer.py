@@ -15,6 +15,7 @@ from tests.support.migrations import APPLIED
 from tests.support.pgbouncer import PgBouncer
 from tests.support.postgres import Cluster
 from tests.support.server import Server, run_command
+from tests.support.sessions import add_expired_sessions
 from tests.support.sql import run_sql
 
 SERVER_CONNECTIONS = 2
@@ -68,6 +69,7 @@ async def test_the_whole_journey_and_the_clean_up_work_on_two_server_connections
     sessions = await asyncio.gather(*(journey(client, f"user{number}@example.com") for number in range(2)))
     await assert_nothing_is_left(direct_url)
     await run_sql(direct_url, "UPDATE refresh_tokens SET expires_at = now() - interval '1 hour'")
+    await add_expired_sessions(direct_url, 100)  # a backlog, for batches of 3
     done = await asyncio.to_thread(run_command, "cleanup", "--batch-size", "3", "--json", env=pooled, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert await run_sql(direct_url, "SELECT count(*) FROM refresh_tokens") == [(0,)]

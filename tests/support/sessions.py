@@ -78,9 +78,14 @@ async def add_many_sessions(url: str, *, expired: int, live: int = 0) -> None:
     """On PostgreSQL, add so many sessions that ended, and that will end, a second after each other."""
     async with opened(url) as database:
         await add_sessions(database, HOUR)
-    await run_sql(url, _MANY, expired, -1.0)
+    await add_expired_sessions(url, expired)
     await run_sql(url, _MANY, live, 3600.0)
     await run_sql(url, "ANALYZE refresh_tokens")
+
+
+async def add_expired_sessions(url: str, count: int) -> None:
+    """On PostgreSQL, add so many sessions of somebody who is there, which ended a second after each other."""
+    await run_sql(url, _MANY, count, -1.0)
 
 
 async def session_ids(database: Database) -> set[UUID]:
