@@ -1,5 +1,6 @@
 """Fixtures: the three databases that every journey runs on, and a client that talks to the real app."""
 
+import gc
 import logging
 import os
 import tempfile
@@ -45,6 +46,17 @@ def pytest_report_header() -> str | None:
     if roles.may_make_roles(external(url)):
         return "TEST_DATABASE_URL: the service runs as auth_tests_app"
     return "TEST_DATABASE_URL: its role may not make roles, so the service runs as it: least privilege is NOT shown"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _short_collections() -> None:
+    """Keep the garbage collector from what earlier modules left.
+
+    It stops the process while it looks at everything. With the millions of objects at the end of a run that takes
+    seconds, in which a service of this process answers nobody.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
