@@ -10,6 +10,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
+from starlette.requests import Request
 from starlette.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
@@ -87,13 +88,17 @@ def _serve(app: FastAPI) -> None:
     )
     policy = {"Content-Security-Policy": _policy(bytes(page.body))}
 
-    @app.get("/openapi.json", include_in_schema=False)
-    async def openapi_document() -> dict[str, Any]:
-        return app.openapi()
+    # No closure over the app: the framework remembers the functions of routes, and the app would live as long.
+    app.get("/openapi.json", include_in_schema=False)(_openapi_document)
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:
         return HTMLResponse(page.body, headers=policy)
+
+
+async def _openapi_document(request: Request) -> dict[str, Any]:
+    document: dict[str, Any] = request.app.openapi()
+    return document
 
 
 def _policy(page: bytes) -> str:

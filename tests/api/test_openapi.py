@@ -3,15 +3,18 @@
 That every answer is documented is checked on each of them, see `conftest.py`.
 """
 
+import gc
 import json
 import re
+import weakref
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from auth_service.main import create_app
 from tests.api.conftest import document
-from tests.conftest import MakeClient, environment
+from tests.conftest import MakeClient, environment, make_settings
 from tests.support.client import Client
 from tests.support.problems import assert_problem
 from tests.support.server import run_command
@@ -79,3 +82,9 @@ def test_the_document_holds_no_secret_and_no_path_of_the_machine() -> None:
     text = json.dumps(document())
     assert "HTTPValidationError" not in text
     assert str(Path.cwd()) not in text
+
+
+def test_an_app_that_is_no_longer_used_is_not_kept() -> None:
+    app = weakref.ref(create_app(make_settings("sqlite+aiosqlite://")))
+    gc.collect()
+    assert app() is None
