@@ -152,7 +152,7 @@ def main(  # noqa: PLR0917  # click passes them by name
     """Measure the clean-up beside a steady load of refreshes, on a PostgreSQL of its own."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # end in order, and end what was started
     started, surroundings = time.monotonic(), machine.describe()  # before we put load on it ourselves
-    with Cluster.create() as cluster, tempfile.TemporaryDirectory() as folder:
+    with Cluster.create(on_disk=True) as cluster, tempfile.TemporaryDirectory() as folder:
         bench = Bench(cluster, Path(folder), rows)
         settings = be_like_production(cluster, extra)
         bench.prepare()

@@ -121,7 +121,7 @@ def main(users: int, samples: int) -> None:
     binaries = with_trigrams()
     if binaries is None:
         raise click.ClickException("no PostgreSQL with pg_trgm here; on Debian: apt-get install postgresql")
-    with Cluster.create(binaries=binaries) as cluster, tempfile.TemporaryDirectory() as folder:
+    with Cluster.create(binaries=binaries, on_disk=True) as cluster, tempfile.TemporaryDirectory() as folder:
         found = _run(cluster, Path(folder), users, samples)
         postgresql = cluster.execute("SHOW server_version")
     surroundings = {"users": users, "samples": samples, "postgresql": postgresql, **machine.describe()}

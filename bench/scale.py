@@ -178,7 +178,7 @@ def ratios(small: Side, large: Side) -> dict[str, dict[str, float]]:
 def _run(rows: int, rounds: int, requests: int, extra: tuple[str, ...]) -> dict[str, Any]:
     started = time.monotonic()
     with ExitStack() as stack:
-        cluster = stack.enter_context(Cluster.create())
+        cluster = stack.enter_context(Cluster.create(on_disk=True))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         settings = be_like_production(cluster, extra)
         sides = [Side(cluster, name, count, folder) for name, count in (("small", SMALL), ("large", rows))]

@@ -148,7 +148,7 @@ def main(seconds: float, rate: float) -> None:
     """Put a steady mixture on a server, and print JSON; exit code 1 if its memory grows or an answer is odd."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # end in order, and end what was started
     surroundings = machine.describe()
-    with Cluster.create() as cluster, tempfile.TemporaryDirectory() as folder:
+    with Cluster.create(on_disk=True) as cluster, tempfile.TemporaryDirectory() as folder:
         found = _run(cluster, Path(folder), seconds, rate)
     print(json.dumps({"seconds": seconds, "requests_a_second": rate, **found, **surroundings}, indent=2))
     sys.exit(1 if found["grows"] or found["unexpected"] else 0)

@@ -111,7 +111,7 @@ class Bench:
 def main(*, rows: int, durable: bool) -> None:
     """Measure an import on a PostgreSQL of its own, and print the figures as JSON."""
     surroundings = machine.describe()  # before we put load on it ourselves
-    with Cluster.create() as cluster, tempfile.TemporaryDirectory() as folder:
+    with Cluster.create(on_disk=True) as cluster, tempfile.TemporaryDirectory() as folder:
         if durable:
             for name in ("fsync", "full_page_writes"):
                 cluster.execute(f"ALTER SYSTEM SET {name} = on")

@@ -49,10 +49,10 @@ def unprivileged() -> dict[str, Any]:
     return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
 
 
-def new_folder(name: str) -> Path:
+def new_folder(name: str, *, on_disk: bool = False) -> Path:
     """Create and return a folder that belongs to whoever `unprivileged` processes run as."""
     # Not TMPDIR: it may lie where an unprivileged process cannot go, or be too long for a socket's path.
-    folder = Path(tempfile.mkdtemp(prefix=f"auth-tests-{name}-", dir=fastest()))
+    folder = Path(tempfile.mkdtemp(prefix=f"auth-tests-{name}-", dir="/tmp" if on_disk else fastest()))
     owner = unprivileged()
     if owner:
         os.chown(folder, owner["user"], owner["group"])
@@ -148,13 +148,14 @@ class Cluster(Postgres):
         self._postmaster: subprocess.Popen[bytes] | None = None
 
     @classmethod
-    def create(cls, port: int | None = None, binaries: Path | None = None) -> Self:
+    def create(cls, port: int | None = None, binaries: Path | None = None, *, on_disk: bool = False) -> Self:
         """Make a new, empty, stopped cluster on `port` (a free one by default); raise PostgresError on failure.
 
         `binaries` is the folder of another PostgreSQL, such as `with_trigrams()`; of that one a standby cannot be made.
+        `on_disk` is for who measures what a disk costs, or writes more than memory holds.
         """
         chosen = port or free_port()
-        folder = new_folder("postgres")
+        folder = new_folder("postgres", on_disk=on_disk)
         try:
             _initdb(folder, chosen, binaries or programs())
         except BaseException:
