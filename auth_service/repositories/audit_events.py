@@ -6,12 +6,12 @@ from uuid import UUID
 
 import structlog
 from sqlalchemy import Row, bindparam, insert, literal, literal_column, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningDelete, ReturningInsert, ReturningUpdate
 from uuid_utils.compat import uuid7
 
 from auth_service.models import AUDIT_EVENTS, ORIGIN, EndReason, SecurityEvent
 from auth_service.repositories.clock import time_of
+from auth_service.repositories.lease import Lease
 from auth_service.repositories.prepared import Clock, Prepared, Rows
 
 log = structlog.get_logger()
@@ -32,7 +32,7 @@ _ORIGIN = ("ip", "user_agent", "request_id", "details")
 
 
 class AuditEvents:
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: Lease) -> None:
         self._connection = connection
         self._dialect = connection.dialect.name
         self._untold: list[tuple[SecurityEvent, dict[str, Any]]] = []

@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import delete, func, literal, select, tuple_
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from auth_service.models import AUDIT_EVENTS, AUDIT_FLOOR, AuditEvent, SecurityEvent
 from auth_service.repositories.clock import time_of
+from auth_service.repositories.lease import Lease
 
 A = AUDIT_EVENTS.c
 MONTHS_AHEAD = 3
@@ -34,7 +34,7 @@ class Upkeep:
 
 
 class AuditTrail:
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: Lease) -> None:
         self._connection = connection
 
     async def find(self, wanted: AuditFilter, limit: int, before: AuditEvent | None = None) -> Sequence[AuditEvent]:

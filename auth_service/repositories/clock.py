@@ -4,12 +4,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Interval, func, literal, type_coerce
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from auth_service.models import UtcDateTime
+from auth_service.repositories.lease import Lease
 
 
-def time_of(connection: AsyncConnection, ahead: timedelta = timedelta(0)) -> ColumnElement[Any]:
+def time_of(connection: Lease, ahead: timedelta = timedelta(0)) -> ColumnElement[Any]:
     """The time now, plus `ahead`, as an expression for a statement on this connection.
 
     `clock_timestamp()` and not `now()`: a statement that waited for a lock must not live in the past.

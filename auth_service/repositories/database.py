@@ -10,7 +10,7 @@ from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 import tenacity
 from sqlalchemy import ColumnElement, func, select, text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncTransaction
+from sqlalchemy.ext.asyncio import AsyncTransaction
 
 from auth_service.repositories.audit_events import AuditEvents
 from auth_service.repositories.audit_trail import AuditTrail
@@ -19,6 +19,7 @@ from auth_service.repositories.ended_sessions import EndedSessions
 from auth_service.repositories.expired_sessions import ExpiredSessions
 from auth_service.repositories.faults import TransactionConflict
 from auth_service.repositories.hash_census import HashCensus
+from auth_service.repositories.lease import Lease
 from auth_service.repositories.link_tokens import LinkTokens
 from auth_service.repositories.link_uses import LinkUses
 from auth_service.repositories.outbox import Outbox
@@ -67,7 +68,7 @@ def retried(use_case: UseCase[Arguments, Answer]) -> UseCase[Arguments, Answer]:
 class Transaction:
     """The repositories, bound to one connection."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: Lease) -> None:
         self.connection = connection
         self.audit = AuditEvents(connection)
         self.audit_trail = AuditTrail(connection)
@@ -106,7 +107,7 @@ class Transaction:
 
     def savepoint(self) -> AsyncTransaction:
         """A nested transaction, for use with `async with`."""
-        return self.connection.begin_nested()
+        return self.connection.whole.begin_nested()
 
 
 def _time_out(budget: timedelta) -> ColumnElement[str]:
@@ -119,7 +120,7 @@ class Reading:
     Nothing that decides who gets in may ever be one of them.
     """
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: Lease) -> None:
         self.connection = connection
         self.user_search = UserSearch(connection)
 
@@ -140,7 +141,7 @@ class Database:
         Raises:
             DatabaseUnavailable: no connection, no answer within the budget, or a lost connection.
         """
-        async with self._pool.explicit(budget) as connection, connection.begin():
+        async with self._pool.explicit(budget) as connection, connection.whole.begin():
             tx = Transaction(connection)
             yield tx
         self._tell(tx)
@@ -157,8 +158,8 @@ class Database:
         async with self._pool.single() as connection:
             tx = Transaction(connection)
             yield tx
-            if connection.in_transaction():  # not if the driver alone was at work
-                await connection.commit()
+            if connection.in_transaction:  # not if the driver alone was at work
+                await connection.whole.commit()
         self._tell(tx)
 
     def _tell(self, tx: Transaction) -> None:
@@ -182,7 +183,7 @@ class Database:
             if connection is None:
                 connection = await stack.enter_async_context(self._pool.single())
             yield Reading(connection)
-            await connection.commit()
+            await connection.whole.commit()
 
     def numbers(self) -> dict[str, int]:
         """The pool's size, how many connections are out, beyond the size, and how often nobody got one in time."""
@@ -191,7 +192,7 @@ class Database:
     async def run_sync(self, work: Callable[..., Any], budget: timedelta) -> Any:
         """Run blocking SQLAlchemy code, such as a migration, in one transaction."""
         async with self.transaction(budget) as tx:
-            return await tx.connection.run_sync(work)
+            return await tx.connection.whole.run_sync(work)
 
     async def check(self) -> None:
         """Ask for `SELECT 1`; raises `DatabaseUnavailable`."""

@@ -5,14 +5,14 @@ from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import delete, func, select, union_all
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from auth_service.models import DELETED_SESSIONS, REFRESH_TOKENS
 from auth_service.repositories.clock import time_of
+from auth_service.repositories.lease import Lease
 
 
 class EndedSessions:
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: Lease) -> None:
         self._connection = connection
 
     async def list_recent(self, within: timedelta) -> Sequence[UUID]:

@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import delete, func, literal_column, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from auth_service.models import REFRESH_TOKENS
 from auth_service.repositories.clock import time_of
+from auth_service.repositories.lease import Lease
 
 T = REFRESH_TOKENS.c
 
@@ -22,7 +22,7 @@ class Batch:
 
 
 class ExpiredSessions:
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: Lease) -> None:
         self._connection = connection
         self._dialect = connection.dialect.name
 
@@ -51,7 +51,8 @@ class ExpiredSessions:
 
     async def count_expired(self) -> int:
         statement = select(func.count()).select_from(REFRESH_TOKENS).where(self._is_expired())
-        return (await self._connection.execute(statement)).scalar_one()
+        count: int = (await self._connection.execute(statement)).scalar_one()
+        return count
 
     async def oldest_expired_age(self) -> timedelta | None:
         """How long ago the oldest expired row expired; None if there is none."""

@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, case, func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from auth_service.models import AUDIT_EVENTS, USERS, SecurityEvent
 from auth_service.repositories.clock import time_of
+from auth_service.repositories.lease import Lease
 
 U, A = USERS.c, AUDIT_EVENTS.c
 
@@ -21,7 +21,7 @@ _PREFIX = 14
 
 
 class HashCensus:
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: Lease) -> None:
         self._connection = connection
 
     async def kinds(self) -> Sequence[Row[Any]]:

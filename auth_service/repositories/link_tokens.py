@@ -5,16 +5,16 @@ from typing import Any
 
 from sqlalchemy import literal, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from auth_service.models import LINK_TOKENS, OUTGOING_MAILS, USERS, DueMail, LinkPurpose, User
 from auth_service.repositories.clock import time_of
+from auth_service.repositories.lease import Lease
 
 K, M = LINK_TOKENS.c, OUTGOING_MAILS.c
 
 
 class LinkTokens:
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: Lease) -> None:
         self._connection = connection
 
     async def replace(

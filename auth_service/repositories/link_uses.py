@@ -5,11 +5,11 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, delete, func, literal_column, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from auth_service.models import LINK_TOKENS, OUTGOING_MAILS, USERS, LinkPurpose, MailKind, SecurityEvent, User
 from auth_service.repositories.audit_events import AuditEvents
 from auth_service.repositories.clock import time_of
+from auth_service.repositories.lease import Lease
 
 L, U = LINK_TOKENS.c, USERS.c
 EMAIL_CHANGE = (LinkPurpose.APPROVE_EMAIL_CHANGE, LinkPurpose.CONFIRM_EMAIL_CHANGE)
@@ -25,7 +25,7 @@ class FoundLink:
 
 
 class LinkUses:
-    def __init__(self, connection: AsyncConnection, audit: AuditEvents) -> None:
+    def __init__(self, connection: Lease, audit: AuditEvents) -> None:
         self._connection = connection
         self._audit = audit
 

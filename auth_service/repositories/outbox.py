@@ -6,17 +6,17 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete, func, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 from uuid_utils.compat import uuid7
 
 from auth_service.models import OUTGOING_MAILS, DueMail, MailKind
 from auth_service.repositories.clock import time_of
+from auth_service.repositories.lease import Lease
 
 M = OUTGOING_MAILS.c
 
 
 class Outbox:
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: Lease) -> None:
         self._connection = connection
         self._on_postgresql = connection.dialect.name == "postgresql"
         self.was_written = False

@@ -10,12 +10,12 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from auth_service.errors import DatabaseUnavailable
 from auth_service.repositories.engine import make_engine
 from auth_service.repositories.faults import WrongServer, domain_errors
-from auth_service.repositories.prepared import BY_DRIVER, driver_of
+from auth_service.repositories.lease import BY_DRIVER, Lease
 from auth_service.settings import DatabaseSettings
 
 # Beyond the statement time-out, which the server keeps, for a server that does not answer at all.
@@ -50,44 +50,49 @@ class Pool:
         if settings.is_postgresql and settings.pool_pre_ping:
             event.listen(self._engine.sync_engine, "checkout", self._ping)
 
-    def explicit(self, budget: timedelta | None = None) -> AbstractAsyncContextManager[AsyncConnection]:
+    def explicit(self, budget: timedelta | None = None) -> AbstractAsyncContextManager[Lease]:
         """A connection for a transaction that is begun and committed, for as long as the budget."""
         return self._open(self._explicit, budget or self._budget)
 
-    def single(self, patience: timedelta | None = None) -> AbstractAsyncContextManager[AsyncConnection]:
+    def single(self, patience: timedelta | None = None) -> AbstractAsyncContextManager[Lease]:
         """A connection whose statements are committed one by one, where that can be; got within `patience`."""
         return self._open(self._single, self._budget, patience)
 
     @asynccontextmanager
     async def _open(
         self, engine: AsyncEngine, budget: timedelta, patience: timedelta | None = None
-    ) -> AsyncIterator[AsyncConnection]:
+    ) -> AsyncIterator[Lease]:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + budget.total_seconds()
         with domain_errors():
             async with self._turn:
                 wait = patience.total_seconds() if patience else deadline - loop.time()
-                connection = await self._take_idle(engine) or await self._check_out(engine, wait)
+                lease = await self._take_idle(engine) or await self._check_out(engine, wait)
                 try:
-                    with hanging_up(connection, deadline), domain_errors():
-                        yield connection
+                    with hanging_up(lease, deadline), domain_errors():
+                        yield lease
                 except WrongServer:
-                    await connection.invalidate()
+                    lease.is_lost = True
                     raise
                 finally:
-                    await self._give_back(connection)
+                    await self._give_back(lease)
 
-    async def _take_idle(self, engine: AsyncEngine) -> AsyncConnection | None:
+    async def _take_idle(self, engine: AsyncEngine) -> Lease | None:
         """A connection that is there, to a server that answered a moment ago: nothing has to be waited for.
 
         Not while somebody is waiting: whoever comes later must not be served before.
         """
         if not (self.is_postgresql and self._is_well and self._idle) or self._waiting:
             return None
-        connection = await engine.connect()
-        if not driver_of(connection).is_closed():
-            return connection
-        await self._give_back(connection)
+        dialect: Any = engine.dialect
+        try:
+            lease = Lease(engine, await engine.raw_connection())
+        except dialect.loaded_dbapi.Error:  # it was too old, and a new one is not to be had
+            self._answered_at = NEVER
+            return None
+        if not lease.is_closed:
+            return lease
+        await self._give_back(lease)
         return None
 
     @property
@@ -114,22 +119,18 @@ class Pool:
         except dialect.loaded_dbapi.Error as error:
             raise InvalidatePoolError from error
 
-    async def _give_back(self, connection: AsyncConnection) -> None:
+    async def _give_back(self, lease: Lease) -> None:
         """To the end, also for a request that is cancelled right now."""
-        lost = self.is_postgresql and (connection.invalidated or driver_of(connection).is_closed())
-        self._answered_at = NEVER if lost else time.monotonic()
-        if lost or connection.in_transaction() or not self.is_postgresql or self._has_overflow:
-            await asyncio.shield(self._in_background(_close(connection, lost=lost)))
-        else:
-            await connection.close()  # nothing has to be waited for
+        lease.is_lost |= self.is_postgresql and lease.is_closed
+        self._answered_at = NEVER if lease.is_lost else time.monotonic()
+        if lease.is_lost or lease.in_transaction or not self.is_postgresql or self._has_overflow:
+            await asyncio.shield(self._in_background(lease.close()))
+        elif not lease.put_back():
+            await lease.close()  # which waits for nothing here
 
-    async def _check_out(self, engine: AsyncEngine, patience: float) -> AsyncConnection:
+    async def _check_out(self, engine: AsyncEngine, patience: float) -> Lease:
         """Wait for a connection no longer than `patience` seconds, whatever the driver is waiting for."""
-
-        async def connect() -> AsyncConnection:
-            return await engine.connect()
-
-        task = asyncio.create_task(connect())
+        task = asyncio.create_task(Lease.new(engine))
         self._waiting += 1
         try:
             done, _ = await asyncio.wait({task}, timeout=patience)
@@ -145,16 +146,15 @@ class Pool:
             self._time_outs += 1
         return task.result()
 
-    def _abandon(self, connecting: "asyncio.Task[AsyncConnection]") -> None:
+    def _abandon(self, connecting: "asyncio.Task[Lease]") -> None:
         """Give up a connection that may still come. The driver's polite good-bye to a silent server takes a while."""
 
         async def close() -> None:
             with suppress(Exception, asyncio.CancelledError):
                 await (await connecting).close()
 
-        if (
-            self.is_postgresql
-        ):  # aiosqlite would not wait for its thread, which then speaks to a loop that may be closed
+        # aiosqlite would not wait for its thread, which then speaks to a loop that may be closed.
+        if self.is_postgresql:
             connecting.cancel()
         self._in_background(close())
 
@@ -178,20 +178,14 @@ class Pool:
         await self._engine.dispose()
 
 
-async def _close(connection: AsyncConnection, *, lost: bool) -> None:
-    if lost:
-        await connection.invalidate()
-    await connection.close()
-
-
 @contextmanager
-def hanging_up(connection: AsyncConnection, deadline: float) -> Iterator[None]:
+def hanging_up(lease: Lease, deadline: float) -> Iterator[None]:
     """Hang up on PostgreSQL at the deadline, a time of the loop: whoever waits on the connection then gets an error."""
-    if connection.dialect.name != "postgresql":
+    if lease.dialect.name != "postgresql":
         yield
         return
     loop = asyncio.get_running_loop()
-    watch = loop.call_at(deadline, driver_of(connection).terminate)
+    watch = loop.call_at(deadline, lease.hang_up)
     try:
         yield
     except AttributeError as error:  # what asyncpg raises if we hang up while it prepares a statement

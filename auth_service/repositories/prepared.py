@@ -10,21 +10,12 @@ from typing import Any, TypeAlias
 import asyncpg
 from sqlalchemy import ColumnElement, Interval, bindparam, func, literal, type_coerce
 from sqlalchemy.engine import Dialect
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from auth_service.models import UtcDateTime
-
-# The option of an engine whose connections may be used beside SQLAlchemy: no transaction is open on them, and each
-# prepares its own statements.
-BY_DRIVER = "by_driver"
+from auth_service.repositories.lease import Lease
 
 Values: TypeAlias = Mapping[str, Any]
 Rows: TypeAlias = Sequence[Mapping[Any, Any]]
-
-
-def driver_of(connection: AsyncConnection) -> Any:
-    """asyncpg's own connection."""
-    return connection.sync_connection.connection.driver_connection  # type: ignore[union-attr]  # None once it is closed
 
 
 class Clock:
@@ -67,11 +58,11 @@ class Prepared:
         self.build = build
         self._made: dict[str, _Made] = {}
 
-    async def run(self, connection: AsyncConnection, **values: Any) -> Rows:
+    async def run(self, connection: Lease, **values: Any) -> Rows:
         """Execute it with these values; return its rows."""
         made = self._made.get(connection.dialect.name) or self._make(connection.dialect)
-        if connection.sync_connection.get_execution_options().get(BY_DRIVER):  # type: ignore[union-attr]  # as above
-            return await made.fetch(driver_of(connection), values)
+        if (driver := connection.driver) is not None:
+            return await made.fetch(driver, values)
         result = await connection.execute(made.clause, made.clock.parameters(values))
         return result.mappings().all() if result.returns_rows else ()
 

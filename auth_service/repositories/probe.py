@@ -9,6 +9,7 @@ from auth_service.errors import DatabaseReadOnly, SchemaNotReady
 from auth_service.repositories.database import Database
 from auth_service.repositories.engine import make_probe_engine
 from auth_service.repositories.faults import domain_errors
+from auth_service.repositories.lease import Lease
 from auth_service.repositories.schema import HEAD
 from auth_service.settings import DatabaseSettings
 
@@ -43,7 +44,7 @@ class Probe:
             await self._engine.dispose()
 
 
-async def _examine(connection: AsyncConnection) -> None:
+async def _examine(connection: AsyncConnection | Lease) -> None:
     if (await connection.execute(text("SELECT version_num FROM alembic_version"))).scalars().all() != [HEAD]:
         raise SchemaNotReady
     if connection.dialect.name == "postgresql":

@@ -16,7 +16,6 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from auth_service.models import (
     FAST_FORWARD_LIMIT,
@@ -29,6 +28,7 @@ from auth_service.models import (
 )
 from auth_service.repositories.audit_events import AuditEvents
 from auth_service.repositories.clock import time_of
+from auth_service.repositories.lease import Lease
 from auth_service.repositories.prepared import Clock, Prepared
 
 T = REFRESH_TOKENS.c
@@ -47,7 +47,7 @@ WHERE secret_hash = :secret_hash
   AND last_used_at > {idle_since}
   AND EXISTS (SELECT 1 FROM users AS u WHERE u.id = refresh_tokens.user_id AND u.is_active
               AND u.credential_epoch = refresh_tokens.credential_epoch)
-RETURNING id, user_id, generation, rotations, idempotency_hash, last_used_at, expires_at,
+RETURNING id, user_id, generation, {told} AS rotations, idempotency_hash, last_used_at, expires_at,
           (SELECT u.role FROM users AS u WHERE u.id = refresh_tokens.user_id) AS role
 """
 RETURNED = (T.id, T.user_id, T.generation, T.rotations, T.idempotency_hash, T.last_used_at, T.expires_at)
@@ -60,6 +60,7 @@ def _rotate(clock: Clock) -> Any:
         words = {
             "now": "clock_timestamp()",
             "idle_since": "clock_timestamp() + :minus_idle",
+            "told": f"rotations[1:{FAST_FORWARD_LIMIT + 1}]",  # all that is looked at after a rotation
             "rotations": "(array_fill(clock_timestamp(), ARRAY[(:generation - generation + 1)::int]) || rotations)"
             f"[1:{ROTATIONS_KEPT}]",
         }
@@ -68,6 +69,7 @@ def _rotate(clock: Clock) -> Any:
         words = {
             "now": f":{now.key}",
             "idle_since": f":{idle_since.key}",
+            "told": "rotations",
             "rotations": f"prepend_times(rotations, :{now.key}, :generation - generation + 1)",
         }
         times = [now, idle_since]
@@ -77,7 +79,7 @@ def _rotate(clock: Clock) -> Any:
 
 
 class RefreshTokens:
-    def __init__(self, connection: AsyncConnection, audit: AuditEvents) -> None:
+    def __init__(self, connection: Lease, audit: AuditEvents) -> None:
         self._connection = connection
         self._audit = audit
         self._dialect = connection.dialect.name

@@ -7,11 +7,11 @@ from datetime import timedelta
 
 import structlog
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from auth_service import logs
 from auth_service.errors import DatabaseUnavailable
 from auth_service.repositories.faults import StatementTooSlow, TransactionConflict
+from auth_service.repositories.lease import Lease
 from auth_service.repositories.pool import Pool, hanging_up
 from auth_service.settings import DatabaseSettings
 
@@ -60,7 +60,7 @@ class Replica:
         self.lag: float | None = None  # seconds, the most that it can be, when last asked
         self.fallbacks = 0
 
-    async def enter(self, stack: AsyncExitStack) -> AsyncConnection | None:
+    async def enter(self, stack: AsyncExitStack) -> Lease | None:
         """Return a connection to the replica, given back with the stack, or None if the primary has to be asked.
 
         A replica that does not answer costs at most a second, and only one read every five seconds.
@@ -81,7 +81,7 @@ class Replica:
         return True
 
     @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[AsyncConnection]:
+    async def _connection(self) -> AsyncIterator[Lease]:
         deadline = asyncio.get_running_loop().time() + PATIENCE.total_seconds()
         try:
             async with self._pool.single(PATIENCE) as connection:
@@ -95,7 +95,7 @@ class Replica:
             raise ReplicaFailed from error
         self._note_success()
 
-    async def _examine(self, connection: AsyncConnection) -> None:
+    async def _examine(self, connection: Lease) -> None:
         """Ask for its state; raises `NotAReplica` or `ReplicaBehind`."""
         is_standby, self.lag = (await connection.execute(_QUESTION)).one()
         if not is_standby:

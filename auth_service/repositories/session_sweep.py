@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import BigInteger, bindparam, text
-from sqlalchemy.ext.asyncio import AsyncConnection
+
+from auth_service.repositories.lease import Lease
 
 PAGES = 5000  # a batch reads no more of them, however few of their rows have expired
 # Reading so many pages in order costs about as much as deleting one row where the index finds it.
@@ -68,7 +69,7 @@ class Sweep:
 
 
 class SessionSweep:
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: Lease) -> None:
         self._connection = connection
 
     async def plan(self, many: int) -> Sweep | None:

@@ -23,7 +23,6 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.ext.asyncio import AsyncConnection
 from uuid_utils.compat import uuid7
 
 from auth_service.models import (
@@ -37,6 +36,7 @@ from auth_service.models import (
     neighbourhood_of,
 )
 from auth_service.repositories.audit_events import AuditedChange, AuditEvents
+from auth_service.repositories.lease import Lease
 from auth_service.repositories.outbox import Outbox
 from auth_service.repositories.prepared import Clock, Prepared
 from auth_service.repositories.refresh_tokens import RETURNED, alive
@@ -123,7 +123,7 @@ def _all_of(success: Prepared | None, *, with_notice: bool) -> Prepared:
 
 
 class SignIns:
-    def __init__(self, connection: AsyncConnection, audit: AuditEvents, outbox: Outbox) -> None:
+    def __init__(self, connection: Lease, audit: AuditEvents, outbox: Outbox) -> None:
         self._connection = connection
         self._audit = audit
         self._outbox = outbox

@@ -6,17 +6,17 @@ from typing import Any
 
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from auth_service.models import SIGNING_KEYS, KeyState, SecurityEvent, SigningKey
 from auth_service.repositories.audit_events import AuditEvents
 from auth_service.repositories.clock import time_of
+from auth_service.repositories.lease import Lease
 
 KEYS_LOCK = 4_711_003  # beside the locks of the migrators and of the clean-up
 
 
 class SigningKeys:
-    def __init__(self, connection: AsyncConnection, audit: AuditEvents) -> None:
+    def __init__(self, connection: Lease, audit: AuditEvents) -> None:
         self._connection = connection
         self._audit = audit
 

@@ -6,10 +6,10 @@ from datetime import timedelta
 from typing import Any, Self
 
 from sqlalchemy import delete, func, literal_column, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from auth_service.models import THROTTLES, Tally, Whom
 from auth_service.repositories.clock import time_of
+from auth_service.repositories.lease import Lease
 from auth_service.repositories.prepared import Prepared, Rows
 from auth_service.repositories.throttle_statements import in_order, statements_for
 
@@ -40,7 +40,7 @@ class Success:
 
 
 class Throttles:
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: Lease) -> None:
         self._connection = connection
         self._dialect = connection.dialect.name
 

@@ -8,11 +8,11 @@ from uuid import UUID
 from sqlalchemy import ARRAY, Column, ColumnElement, Row, any_, column, func, literal, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from auth_service.models import USERS
 from auth_service.repositories.clock import time_of
 from auth_service.repositories.faults import fault_of_row
+from auth_service.repositories.lease import Lease
 
 U = USERS.c
 Values = dict[str, Any]
@@ -24,7 +24,7 @@ _NEW = {"credential_epoch": 0}
 
 
 class UserImports:
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: Lease) -> None:
         self._connection = connection
 
     async def add(self, rows: Sequence[Values]) -> tuple[set[UUID], dict[UUID, str]]:
@@ -36,7 +36,7 @@ class UserImports:
         if not rows:
             return set(), {}
         try:
-            async with self._connection.begin_nested():
+            async with self._connection.whole.begin_nested():
                 return await self._insert(rows), {}
         except DBAPIError as error:
             refused = fault_of_row(error)

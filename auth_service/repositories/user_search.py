@@ -7,13 +7,13 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Interval, Select, and_, func, literal, or_, select, tuple_, type_coerce
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session, joinedload
 from sqlalchemy.sql.expression import ClauseElement, Executable
 
 from auth_service.models import USERS, RefreshToken, User, UtcDateTime
 from auth_service.repositories.clock import time_of
+from auth_service.repositories.lease import Lease
 
 U = USERS.c
 WHOSE: Any = User  # SQLModel types an attribute as its value
@@ -46,7 +46,7 @@ class Count:
 
 
 class UserSearch:
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: Lease) -> None:
         self._connection = connection
 
     async def find(
@@ -91,7 +91,7 @@ class UserSearch:
             with Session(connection, expire_on_commit=False) as session:
                 return session.scalars(statement).unique().one_or_none()
 
-        return await self._connection.run_sync(read)
+        return await self._connection.whole.run_sync(read)
 
     def _ids(self, wanted: UserFilter) -> Select[Any]:
         return select(U.id, U.created_at).where(*self._conditions(wanted))

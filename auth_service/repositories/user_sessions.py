@@ -6,17 +6,17 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Select, and_, select, true, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from auth_service.models import REFRESH_TOKENS, USERS, EndReason, OwnSession, SecurityEvent
 from auth_service.repositories.audit_events import AuditEvents
 from auth_service.repositories.clock import time_of
+from auth_service.repositories.lease import Lease
 
 T = REFRESH_TOKENS.c
 
 
 class UserSessions:
-    def __init__(self, connection: AsyncConnection, audit: AuditEvents) -> None:
+    def __init__(self, connection: Lease, audit: AuditEvents) -> None:
         self._connection = connection
         self._audit = audit
 

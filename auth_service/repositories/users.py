@@ -6,11 +6,11 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, Update, bindparam, delete, func, insert, or_, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from auth_service.models import REFRESH_TOKENS, USERS, Profile, Role, SecurityEvent, User
 from auth_service.repositories.audit_events import AuditEvents
 from auth_service.repositories.clock import time_of
+from auth_service.repositories.lease import Lease
 from auth_service.repositories.prepared import Prepared, Rows
 
 _A = USERS.alias("admins")
@@ -50,7 +50,7 @@ _PROFILE = _by_session(*(USERS.c[field.name] for field in fields(Profile)))
 
 
 class Users:
-    def __init__(self, connection: AsyncConnection, audit: AuditEvents) -> None:
+    def __init__(self, connection: Lease, audit: AuditEvents) -> None:
         self._connection = connection
         self._audit = audit
 
