@@ -82,7 +82,6 @@ class RefreshTokens:
     def __init__(self, connection: Lease, audit: AuditEvents) -> None:
         self._connection = connection
         self._audit = audit
-        self._dialect = connection.dialect.name
 
     async def rotate(
         self, secret_hash: bytes, generation: int, idempotency_hash: bytes | None, idle: timedelta

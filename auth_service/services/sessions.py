@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from uuid import UUID
 
@@ -144,6 +145,7 @@ class Sessions:
         self, user: User, session_id: UUID, device: Device, replacement: str | None, attempt: Attempt
     ) -> None:
         """Note the login, tell the owner of a new device, and make room. What fails here must not fail the login."""
+        alive = None
         try:
             async with self._throttle.statement() as tx:
                 alive = await tx.sign_ins.settle(
@@ -157,10 +159,11 @@ class Sessions:
                 if replacement:
                     await tx.users.renew_hash(user, replacement)
             attempt.decided = True  # not before it is committed: what is rolled back must be taken back
-            if alive > self._rules.max_per_user:  # the last of several that sign in at once sees them all
-                self._revocations.note(await self._evict(user.id))
         except DatabaseUnavailable:
             log.warning("login.not_recorded", user_id=str(user.id))
+        if alive is None or alive > self._rules.max_per_user:  # the last of several at once sees them all
+            with suppress(DatabaseUnavailable):
+                self._revocations.note(await self._evict(user.id))
 
     @retried
     async def _evict(self, user_id: UUID) -> Sequence[UUID]:
