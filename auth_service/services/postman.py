@@ -157,7 +157,10 @@ class Postman:
         if mail.kind not in LINKS:
             return self._letters.compose(mail, recipient, None)
         token = await self._mint(mail, user)
-        return self._letters.compose(mail, recipient, self._minting.link(MailKind(mail.kind), token)) if token else None
+        if token is not None:
+            return self._letters.compose(mail, recipient, self._minting.link(MailKind(mail.kind), token))
+        now = await self._owner(mail)
+        return await self._prepare(mail) if now and _credentials(now) != _credentials(user) else None
 
     async def _owner(self, mail: DueMail) -> User | None:
         async with self._database.statement() as tx:
@@ -193,3 +196,8 @@ class Postman:
     async def _remove(self, mail: DueMail) -> None:
         async with self._database.statement() as tx:
             await tx.outbox.remove(mail)
+
+
+def _credentials(user: User) -> tuple[str, int]:
+    """What a link is made for: if it changed after it was read, the mail must be looked at anew, and not be lost."""
+    return user.email_canonical, user.credential_epoch

@@ -61,6 +61,22 @@ async def test_a_mail_that_is_taken_back_while_its_link_is_made_is_not_sent(
 
 
 @on_postgresql
+async def test_a_mail_whose_link_is_made_while_the_password_changes_is_sent_all_the_same(
+    make_client: MakeClient, database_url: str
+) -> None:
+    async with mail_server() as server, gate(database_url) as held:
+        client = await make_client(mail=to(server), database={"statement_timeout": 60})
+        await held.close("LOCK TABLE link_tokens IN SHARE MODE")
+        await client.register("ada@example.com")
+        await held.wait_for(1)
+        await held.run("UPDATE users SET credential_epoch = credential_epoch + 1")  # as a change of password does
+        await held.open()
+        await server.wait_for(1)
+        await eventually(none_waits, client)
+    assert server.subjects() == ["Confirm your e-mail address"]
+
+
+@on_postgresql
 async def test_a_spent_token_that_comes_while_its_user_is_deleted_waits_at_the_user_and_holds_no_session(
     make_client: MakeClient, database_url: str
 ) -> None:
