@@ -30,12 +30,14 @@ SELECT statement_timestamp() AS begun, pages, sessions < (
 FROM stored, enough
 """
 ).bindparams(bindparam("many", type_=BigInteger()), bindparam("pages_to_a_row", type_=BigInteger()))
+# The sum keeps PostgreSQL from the index, here and below. Its entries of deleted rows lead to every page once more, and
+# a batch in its order would leave rows behind: the next one begins after the last address.
 _DELETE = text(
     """
 WITH gone AS (
     DELETE FROM refresh_tokens WHERE ctid = ANY(ARRAY(
         SELECT ctid FROM refresh_tokens
-        WHERE ctid > :after AND ctid < :before AND expires_at <= statement_timestamp()
+        WHERE ctid > :after AND ctid < :before AND expires_at + interval '0' <= statement_timestamp()
         LIMIT :limit FOR UPDATE SKIP LOCKED
     ))
     RETURNING ctid
@@ -43,7 +45,6 @@ WITH gone AS (
 SELECT count(*), max(ctid) FROM gone
 """
 ).bindparams(bindparam("limit", type_=BigInteger()))
-# The sum keeps PostgreSQL from the index, whose entries of deleted rows lead to every page once more.
 _COUNT = text(
     """
 SELECT count(*), statement_timestamp() - min(expires_at)

@@ -141,6 +141,15 @@ async def test_a_backlog_is_deleted_page_by_page_as_the_table_stores_it(postgres
     assert await run_sql(postgres_url, "SELECT count(*) FROM refresh_tokens WHERE expires_at > now()") == [(live + 3,)]
 
 
+async def test_a_sweep_leaves_nothing_behind_where_the_index_would_find_its_rows_in_another_order(
+    postgres_url: str, run: Any
+) -> None:
+    # So few among so many that the index is the cheaper way to them; and the first one stored was the last to expire.
+    await add_many_sessions(postgres_url, expired=200, live=12_000)
+    report = await run("--batch-size", "5")
+    assert (report["deleted"], report["left"]) == (200, 0)
+
+
 async def test_what_expires_or_is_let_go_behind_a_sweep_is_told_and_not_forgotten(postgres_url: str, run: Any) -> None:
     await add_many_sessions(postgres_url, expired=6000)
     async with transaction(postgres_url) as other:
