@@ -47,6 +47,13 @@ def test_a_forked_server_has_its_own_session_folder_and_environment_and_dies_of_
         assert server.terminate() == 0
 
 
+def test_a_forked_server_that_is_killed_before_it_has_done_anything_is_gone(tmp_path: Path) -> None:
+    for _ in range(5):
+        with Server(environment("sqlite+aiosqlite://"), tmp_path) as server:
+            assert os.getpgid(server.pid) == server.pid
+        assert server.returncode == -signal.SIGKILL
+
+
 @pytest.mark.parametrize("name", ["PYTHONPATH", "COVERAGE_PROCESS_START", "LC_ALL"])
 def test_what_python_reads_when_it_starts_keeps_a_process_from_being_forked(name: str) -> None:
     assert forks.possible({})

@@ -54,7 +54,7 @@ class _Children:
         message, descriptors, _, _ = socket.recv_fds(self._requests, LARGEST, 3)
         if not message:
             sys.exit(0)
-        pid = os.fork()
+        pid = _fork_into_session()
         if pid == 0:
             self._forget()
             return {**json.loads(message), "descriptors": descriptors}
@@ -87,6 +87,19 @@ class _Children:
         self._requests.close()
 
 
+def _fork_into_session() -> int:
+    """Fork; the pid that the parent gets leads a session already, so that whoever hears of it can signal its group."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.setsid()
+    os.close(writing)
+    if pid:
+        os.read(reading, 1)  # until the child has closed its end too
+    os.close(reading)
+    return pid
+
+
 def _tell(listener: socket.socket, number: int) -> None:
     with contextlib.suppress(OSError):  # whoever listened may have ended
         listener.sendall(f"{number}\n".encode())
@@ -94,7 +107,6 @@ def _tell(listener: socket.socket, number: int) -> None:
 
 def _become(request: dict[str, Any]) -> None:
     """Take on in this process what the command was to be started with."""
-    os.setsid()
     output, errors, listener = request["descriptors"]
     os.close(listener)
     for target, descriptor in ((0, os.open(os.devnull, os.O_RDONLY)), (1, output), (2, errors)):
