@@ -16,7 +16,7 @@ import structlog
 from auth_service.repositories.audit_trail import Upkeep
 from auth_service.repositories.database import Database
 from auth_service.repositories.faults import TransactionConflict
-from auth_service.services.session_cleanup import BATCH_BUDGET, REST, SessionCleanup
+from auth_service.services.session_cleanup import BATCH_BUDGET, COUNT_BUDGET, REST, SessionCleanup
 from auth_service.settings import DEFAULT_AUDIT_RETENTION, MAX_ACCESS_LIFETIME
 
 log = structlog.get_logger()
@@ -147,8 +147,8 @@ class Cleanup:
 
     async def _find_left(self, *, has_swept: bool) -> tuple[int, float | None]:
         """How many sessions have expired, and for how many seconds the first one has."""
-        async with self._database.transaction(BATCH_BUDGET) as tx:
-            await tx.allow_slow_statements(BATCH_BUDGET)
+        async with self._database.transaction(COUNT_BUDGET) as tx:
+            await tx.allow_slow_statements(COUNT_BUDGET)
             if has_swept:
                 left, oldest = await tx.session_sweep.survey()
             else:
