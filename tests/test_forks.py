@@ -58,3 +58,9 @@ def test_a_forked_server_that_is_killed_before_it_has_done_anything_is_gone(tmp_
 def test_what_python_reads_when_it_starts_keeps_a_process_from_being_forked(name: str) -> None:
     assert forks.possible({})
     assert not forks.possible({name: "x"})
+
+
+def test_forks_are_possible_again_after_a_failure_where_they_were_forbidden() -> None:
+    with pytest.raises(TimeoutError), forks.forbidden():
+        raise TimeoutError
+    assert forks.possible({})

@@ -31,8 +31,10 @@ def forbidden() -> Iterator[None]:
     """For the length of the block, every process starts from nothing, as it does for users."""
     global _allowed  # noqa: PLW0603
     before, _allowed = _allowed, False
-    yield
-    _allowed = before
+    try:
+        yield
+    finally:
+        _allowed = before
 
 
 def possible(env: Mapping[str, str]) -> bool:
