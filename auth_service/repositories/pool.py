@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
 from datetime import timedelta
 from typing import Any
@@ -30,13 +30,12 @@ class Pool:
     def __init__(self, settings: DatabaseSettings, *, read_only: bool = False) -> None:
         self.is_postgresql = settings.is_postgresql
         self._engine = make_engine(settings, read_only=read_only)
-        # One connection in memory serves everyone, one transaction at a time.
-        in_memory = not settings.is_postgresql and settings.sqlite_file is None
-        self._turn = asyncio.Lock() if in_memory else nullcontext()
+        # Whoever has a place finds a connection or makes one; the others wait in the order in which they came.
+        self._places = asyncio.Semaphore(settings.pool_size + settings.max_overflow)
+        self._place_timeout = settings.pool_timeout.total_seconds()
         self._budget = settings.statement_timeout + MARGIN
         self._time_outs = 0
         self._answered_at = NEVER
-        self._waiting = 0
         self._closing: set[asyncio.Task[None]] = set()
         if settings.is_postgresql and not settings.pgbouncer:
             self._explicit = self._engine.execution_options(isolation_level="READ COMMITTED")
@@ -47,6 +46,7 @@ class Pool:
         else:
             self._explicit = self._engine
             self._single = self._engine.execution_options(sqlite_begin="DEFERRED")
+        self._turn = self._make_turn(in_memory=settings.sqlite_file is None)
         if settings.is_postgresql and settings.pool_pre_ping:
             event.listen(self._engine.sync_engine, "checkout", self._ping)
 
@@ -65,7 +65,7 @@ class Pool:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + budget.total_seconds()
         with domain_errors():
-            async with self._turn:
+            async with self._turn():
                 wait = patience.total_seconds() if patience else deadline - loop.time()
                 lease = await self._take_idle(engine) or await self._check_out(engine, wait)
                 try:
@@ -77,12 +77,30 @@ class Pool:
                 finally:
                     await self._give_back(lease)
 
-    async def _take_idle(self, engine: AsyncEngine) -> Lease | None:
-        """A connection that is there, to a server that answered a moment ago: nothing has to be waited for.
+    def _make_turn(self, *, in_memory: bool) -> Callable[[], AbstractAsyncContextManager[None]]:
+        if self.is_postgresql:
+            return self._place
+        # One connection in memory serves everyone, one transaction at a time.
+        lock = asyncio.Lock()
+        return lambda: lock if in_memory else nullcontext()
 
-        Not while somebody is waiting: whoever comes later must not be served before.
-        """
-        if not (self.is_postgresql and self._is_well and self._idle) or self._waiting:
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        """One of as many places as there are connections; raises `DatabaseUnavailable` if none is free in time."""
+        try:
+            async with asyncio.timeout(self._place_timeout) if self._places.locked() else nullcontext():
+                await self._places.acquire()
+        except TimeoutError:
+            self._time_outs += 1
+            raise DatabaseUnavailable from None
+        try:
+            yield
+        finally:
+            self._places.release()
+
+    async def _take_idle(self, engine: AsyncEngine) -> Lease | None:
+        """A connection that is there, to a server that answered a moment ago: nothing has to be waited for."""
+        if not (self.is_postgresql and self._is_well and self._idle):
             return None
         dialect: Any = engine.dialect
         try:
@@ -131,14 +149,11 @@ class Pool:
     async def _check_out(self, engine: AsyncEngine, patience: float) -> Lease:
         """Wait for a connection no longer than `patience` seconds, whatever the driver is waiting for."""
         task = asyncio.create_task(Lease.new(engine))
-        self._waiting += 1
         try:
             done, _ = await asyncio.wait({task}, timeout=patience)
         except asyncio.CancelledError:
             self._abandon(task)
             raise
-        finally:
-            self._waiting -= 1
         if not done:
             self._abandon(task)
             raise DatabaseUnavailable

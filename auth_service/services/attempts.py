@@ -6,7 +6,7 @@ So neither parallel requests nor more replicas buy a guess. Nothing is held whil
 import asyncio
 import random
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from datetime import timedelta
 from uuid import UUID
 from weakref import WeakValueDictionary
@@ -166,7 +166,7 @@ class Attempts:
 async def _in_turn(places: asyncio.Semaphore, deadline: float, too_late: type[Unavailable]) -> AsyncIterator[None]:
     """Hold one of the places; raises `too_late` if none became free until the deadline of the loop's clock."""
     try:
-        async with asyncio.timeout_at(deadline):
+        async with asyncio.timeout_at(deadline) if places.locked() else nullcontext():
             await places.acquire()
     except TimeoutError:
         raise too_late from None
