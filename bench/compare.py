@@ -44,7 +44,7 @@ QUICK = Plan(rounds=2, seconds=0.4, starts=1)
 @click.option(
     "--into", default="dist/bench", show_default=True, type=click.Path(path_type=Path), help="Folder to write to."
 )
-@click.option("--publish", "to_docs", is_flag=True, help="Put table and plot into docs/ too.")
+@click.option("--publish", "to_docs", is_flag=True, help="Put tables and plot into docs/ and the README too.")
 @click.option(
     "--results", type=click.Path(exists=True, path_type=Path), help="Measure nothing; take this results.json."
 )
@@ -57,7 +57,7 @@ def main(quick: bool, into: Path, to_docs: bool, results: Path | None) -> None:
     (into / "table.md").write_text(page(found))
     (into / "plot.svg").write_text(svg(found))
     if to_docs:
-        publish(found, ROOT / "docs")
+        publish(found, ROOT)
     click.echo(page(found))
     click.echo(f"{time.monotonic() - started:.0f} seconds; written to {into}", err=True)
 

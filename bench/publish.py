@@ -1,19 +1,20 @@
-"""Puts a run's table and plot into the documentation, between two marks."""
+"""Puts a run's tables and plot into the documentation, between two marks."""
 
 from pathlib import Path
 
 from bench.plot import svg
 from bench.results import Results
-from bench.table import page
+from bench.table import page, verdicts
 
 BEGIN, END = "<!-- made by `make bench` -->", "<!-- until here -->"
 
 
-def publish(results: Results, docs: Path) -> None:
-    """Write performance.svg, and the part of performance.md that is made; the rest of the page stays."""
-    (docs / "performance.svg").write_text(svg(results))
-    target = docs / "performance.md"
-    target.write_text(between_marks(target.read_text(), page(results)))
+def publish(results: Results, root: Path) -> None:
+    """Write docs/performance.svg, and the parts of docs/performance.md and the README that are made."""
+    (root / "docs" / "performance.svg").write_text(svg(results))
+    for name, made in (("docs/performance.md", page(results)), ("README.md", verdicts(results) + "\n")):
+        target = root / name
+        target.write_text(between_marks(target.read_text(), made))
 
 
 def between_marks(text: str, made: str) -> str:

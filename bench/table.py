@@ -16,12 +16,13 @@ OPERATIONS = {
 
 def page(results: Results) -> str:
     """Everything, in the order in which one reads."""
-    parts = [_verdicts(results), *(_figures(results, operation) for operation in OPERATIONS), _starts(results)]
+    parts = [verdicts(results), *(_figures(results, operation) for operation in OPERATIONS), _starts(results)]
     parts += [_generator(results), *(f"Left out: {why}." for why in results.skipped), _machine(results)]
     return "\n\n".join(parts) + "\n"
 
 
-def _verdicts(results: Results) -> str:
+def verdicts(results: Results) -> str:
+    """What was to be reached, and what was."""
     rows = ((one.text, one.bound, one.reached(results), one.verdict(results)) for one in TARGETS)
     return _table(("ratio of requests per CPU-second, unless said", "target", "reached", "met"), rows)
 
