@@ -16,12 +16,14 @@ from auth_service.errors import DatabaseUnavailable
 from auth_service.repositories.engine import make_engine
 from auth_service.repositories.faults import WrongServer, domain_errors
 from auth_service.repositories.lease import BY_DRIVER, Lease
+from auth_service.repositories.places import Places
 from auth_service.settings import DatabaseSettings
 
 # Beyond the statement time-out, which the server keeps, for a server that does not answer at all.
 MARGIN = timedelta(seconds=0.5)
 PING_AFTER = 1.0  # seconds without an answer of the server to anybody; then connections are tried before they are used
 NEVER = float("-inf")
+WAS_OUT = "was_out"  # of a connection that has been taken from the pool before
 
 
 class Pool:
@@ -30,9 +32,9 @@ class Pool:
     def __init__(self, settings: DatabaseSettings, *, read_only: bool = False) -> None:
         self.is_postgresql = settings.is_postgresql
         self._engine = make_engine(settings, read_only=read_only)
-        # Whoever has a place finds a connection or makes one; the others wait in the order in which they came.
-        self._places = asyncio.Semaphore(settings.pool_size + settings.max_overflow)
-        self._place_timeout = settings.pool_timeout.total_seconds()
+        self._places = Places(
+            kept=settings.pool_size, more=settings.max_overflow, patience=settings.pool_timeout.total_seconds()
+        )
         self._budget = settings.statement_timeout + MARGIN
         self._time_outs = 0
         self._answered_at = NEVER
@@ -67,7 +69,7 @@ class Pool:
         with domain_errors():
             async with self._turn():
                 wait = patience.total_seconds() if patience else deadline - loop.time()
-                lease = await self._take_idle(engine) or await self._check_out(engine, wait)
+                lease = await self._take_idle(engine, deadline) or await self._check_out(engine, wait, deadline)
                 try:
                     with hanging_up(lease, deadline), domain_errors():
                         yield lease
@@ -75,30 +77,16 @@ class Pool:
                     lease.is_lost = True
                     raise
                 finally:
-                    await self._give_back(lease)
+                    await self._give_back(lease, deadline)
 
     def _make_turn(self, *, in_memory: bool) -> Callable[[], AbstractAsyncContextManager[None]]:
         if self.is_postgresql:
-            return self._place
+            return self._places.one
         # One connection in memory serves everyone, one transaction at a time.
         lock = asyncio.Lock()
         return lambda: lock if in_memory else nullcontext()
 
-    @asynccontextmanager
-    async def _place(self) -> AsyncIterator[None]:
-        """One of as many places as there are connections; raises `DatabaseUnavailable` if none is free in time."""
-        try:
-            async with asyncio.timeout(self._place_timeout) if self._places.locked() else nullcontext():
-                await self._places.acquire()
-        except TimeoutError:
-            self._time_outs += 1
-            raise DatabaseUnavailable from None
-        try:
-            yield
-        finally:
-            self._places.release()
-
-    async def _take_idle(self, engine: AsyncEngine) -> Lease | None:
+    async def _take_idle(self, engine: AsyncEngine, deadline: float) -> Lease | None:
         """A connection that is there, to a server that answered a moment ago: nothing has to be waited for."""
         if not (self.is_postgresql and self._is_well and self._idle):
             return None
@@ -110,7 +98,7 @@ class Pool:
             return None
         if not lease.is_closed:
             return lease
-        await self._give_back(lease)
+        await self._give_back(lease, deadline)
         return None
 
     @property
@@ -127,28 +115,40 @@ class Pool:
         pool: Any = self._engine.pool
         return int(pool.overflow()) > 0
 
-    def _ping(self, connection: Any, _record: object, _fairy: object) -> None:
-        """What the pool does with each connection that is taken from it; SQLAlchemy's own ping would come each time."""
+    def _ping(self, connection: Any, record: Any, _fairy: object) -> None:
+        """What the pool does with each connection that is taken from it; SQLAlchemy's own ping would come each time.
+
+        A new one has just been answered, and of two failures in a row SQLAlchemy makes an error that is not ours.
+        """
         dialect: Any = self._engine.dialect
-        if self._is_well:
+        is_new, record.info[WAS_OUT] = WAS_OUT not in record.info, True
+        if is_new or self._is_well:
             return
         try:
             dialect.do_ping(connection)
         except dialect.loaded_dbapi.Error as error:
             raise InvalidatePoolError from error
 
-    async def _give_back(self, lease: Lease) -> None:
-        """To the end, also for a request that is cancelled right now."""
+    async def _give_back(self, lease: Lease, deadline: float) -> None:
+        """To the end, also for a request that is cancelled right now; a transaction is rolled back by the deadline."""
         lease.is_lost |= self.is_postgresql and lease.is_closed
         self._answered_at = NEVER if lease.is_lost else time.monotonic()
         if lease.is_lost or lease.in_transaction or not self.is_postgresql or self._has_overflow:
-            await asyncio.shield(self._in_background(lease.close()))
+            await asyncio.shield(self._in_background(_close(lease, deadline)))
         elif not lease.put_back():
             await lease.close()  # which waits for nothing here
 
-    async def _check_out(self, engine: AsyncEngine, patience: float) -> Lease:
+    async def _check_out(self, engine: AsyncEngine, patience: float, deadline: float) -> Lease:
         """Wait for a connection no longer than `patience` seconds, whatever the driver is waiting for."""
-        task = asyncio.create_task(Lease.new(engine))
+
+        async def take() -> Lease:
+            lease = await Lease.new(engine)
+            if not self.is_postgresql or not lease.is_closed:
+                return lease
+            await self._give_back(lease, deadline)  # and the next one is tried
+            return await Lease.new(engine)
+
+        task = asyncio.create_task(take())
         try:
             done, _ = await asyncio.wait({task}, timeout=patience)
         except asyncio.CancelledError:
@@ -184,13 +184,18 @@ class Pool:
         pool: Any = self._engine.pool
         known = {"checked_out": "checkedout", "overflow": "overflow", "size": "size"}
         found = {name: max(0, getattr(pool, method)()) for name, method in known.items() if hasattr(pool, method)}
-        return found | {"time_outs": self._time_outs}
+        return found | {"time_outs": self._time_outs + self._places.time_outs}
 
     async def dispose(self) -> None:
         """Close every connection; those that are still being waited for are dropped."""
         if self._closing:
             await asyncio.wait(self._closing, timeout=1)
         await self._engine.dispose()
+
+
+async def _close(lease: Lease, deadline: float) -> None:
+    with hanging_up(lease, deadline):
+        await lease.close()
 
 
 @contextmanager

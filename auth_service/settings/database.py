@@ -31,8 +31,8 @@ class DatabaseSettings(BaseSettings):
     url: SecretStr = Field(SecretStr("sqlite+aiosqlite:///auth-service.db"), validation_alias="DATABASE_URL")
     read_replica_url: SecretStr | None = Field(None, validation_alias="DATABASE_READ_REPLICA_URL")
     read_replica_max_lag: Duration = Field(timedelta(minutes=1), gt=ZERO, le=timedelta(days=1))
-    pool_size: int = Field(15, ge=1, le=1000)
-    max_overflow: int = Field(0, ge=0, le=1000)
+    pool_size: int = Field(10, ge=1, le=1000)
+    max_overflow: int = Field(5, ge=0, le=1000)
     pool_timeout: Duration = Field(timedelta(seconds=0.5), gt=ZERO, le=timedelta(seconds=2))
     pool_recycle: Duration = Field(timedelta(hours=1), gt=ZERO)
     pool_pre_ping: bool = True

@@ -5,11 +5,18 @@ import time
 
 import pytest
 
-from auth_service.errors import DatabaseUnavailable
+from auth_service.errors import DatabaseUnavailable, InvalidInput
+from auth_service.repositories.database import Database
 from tests.repositories.conftest import MakeDatabase, query
 from tests.support.postgres import Cluster, Postgres
 from tests.support.server import free_port
+from tests.support.sql import run_sql
 from tests.support.tcp_proxy import TcpProxy
+
+END_THE_OTHERS = """
+SELECT count(*) FILTER (WHERE pg_terminate_backend(pid, 5000)) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = 'auth_service'
+"""
 
 
 async def test_a_database_that_does_not_exist_is_unavailable(make_database: MakeDatabase, postgres: Postgres) -> None:
@@ -73,6 +80,55 @@ async def test_a_line_that_goes_silent_during_a_statement_is_hung_up_in_time(
             assert loop.time() - started < 2
             proxy.pass_through()
         await database.check()
+
+
+async def test_a_line_that_goes_silent_before_a_rollback_is_hung_up_in_time(
+    make_database: MakeDatabase, cluster: Cluster
+) -> None:
+    loop = asyncio.get_running_loop()
+    with TcpProxy(cluster.port) as proxy:
+        url = f"postgresql://postgres@127.0.0.1:{proxy.port}/postgres"
+        database = make_database(url, statement_timeout=0.4, pgbouncer=True, pool_size=1, max_overflow=0)
+        await database.check()
+        started = loop.time()
+        with pytest.raises(DatabaseUnavailable):
+            await asyncio.wait_for(refused(database, proxy), timeout=10)
+        assert loop.time() - started < 5
+        proxy.pass_through()
+        await database.check()
+
+
+async def refused(database: Database, proxy: TcpProxy) -> None:
+    async with database.statement() as tx:
+        await query(tx, "SELECT 1")
+        proxy.silence()
+        raise InvalidInput("field", "what has nothing to do with the database")
+
+
+async def test_a_connection_that_was_ended_is_not_given_to_whoever_queues(
+    make_database: MakeDatabase, postgres_url: str
+) -> None:
+    database = make_database(postgres_url, pool_size=5, max_overflow=0)
+    in_use, go_on = asyncio.Event(), asyncio.Event()
+
+    async def hold() -> None:
+        async with database.statement() as tx:
+            await query(tx, "SELECT set_config('application_name', 'held', false)")
+            in_use.set()
+            await go_on.wait()
+
+    await asyncio.gather(*(slow(database) for _ in range(5)))
+    holder = asyncio.create_task(hold())
+    await in_use.wait()
+    assert await run_sql(postgres_url, END_THE_OTHERS) == [(4,)]  # and the loop has seen it
+    checks = [asyncio.create_task(database.check()) for _ in range(3)]
+    go_on.set()  # in the same turn of the loop: the server answers, after the first has met a lost connection
+    await asyncio.gather(holder, *checks)
+
+
+async def slow(database: Database) -> None:
+    async with database.statement() as tx:
+        await query(tx, "SELECT pg_sleep(0.1)")
 
 
 async def test_connections_that_were_reset_are_replaced_before_anyone_notices(

@@ -8,7 +8,9 @@ from uuid import uuid4
 
 import pytest
 
+from auth_service.errors import DatabaseUnavailable
 from tests.conftest import environment
+from tests.repositories.conftest import MakeDatabase
 from tests.support import pgbouncer, roles
 from tests.support.client import Client
 from tests.support.migrations import APPLIED
@@ -107,6 +109,16 @@ async def test_five_migrators_at_once_through_a_pooler_all_succeed(owner: dict[s
     # The server of the tests has no pg_trgm; whoever does the work says so, and nothing else is said.
     assert all("search.not_indexed" in line for run in done for line in run.stderr.splitlines())
     assert [run.stdout for run in done].count(APPLIED) == 1
+
+
+async def test_while_the_server_behind_the_pooler_is_gone_it_is_unavailable(make_database: MakeDatabase) -> None:
+    with Cluster.create() as own, PgBouncer(own) as pooler:
+        database = make_database(pooler.url("postgres"), pgbouncer=True)
+        await database.check()
+        await asyncio.to_thread(own.stop, "immediate")
+        for _ in range(3):  # a connection that was there before, and then new ones, which the pooler takes
+            with pytest.raises(DatabaseUnavailable):
+                await database.check()
 
 
 async def test_without_the_setting_it_does_not_work(owner: dict[str, str], tmp_path: Path) -> None:
