@@ -117,4 +117,4 @@ def fault_of_row(error: DBAPIError) -> str | None:
 
 def _is_client_side(said: BaseException) -> bool:
     """asyncpg's own errors about a dead connection carry no SQLSTATE."""
-    return type(said).__name__ in {"InterfaceError", "InternalClientError"}
+    return any(kind.__name__ in {"InterfaceError", "InternalClientError"} for kind in type(said).__mro__)

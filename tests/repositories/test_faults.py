@@ -5,6 +5,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
@@ -63,6 +64,16 @@ async def test_an_error_of_the_server_becomes_what_the_service_says(
 ) -> None:
     error = await provoke(served, *statements)
     assert type(error) is expected or (expected is DBAPIError and isinstance(error, DBAPIError))
+    await served.check()
+
+
+@pytest.mark.parametrize("said", [asyncpg.ProtocolError, asyncpg.exceptions.OutdatedSchemaCacheError])
+async def test_an_answer_that_the_driver_cannot_read_is_unavailable(
+    served: Database, said: type[asyncpg.InternalClientError]
+) -> None:
+    with pytest.raises(DatabaseUnavailable):
+        async with served.statement():
+            raise said("no server of ours gives such an answer")
     await served.check()
 
 
