@@ -73,11 +73,14 @@ def _note(clock: Clock) -> Any:
 
 
 def _notify(clock: Clock) -> Any:
-    """A mail to the owner, unless this is their only session, or another one comes from such a device and place too.
+    """A mail to the owner, unless this is their first session, or an earlier one came from such a device and place too.
 
+    Of several that are opened at once one is the first; if each looked at all others, nobody would be told of any.
     Numbers in a user agent do not count, since browsers raise them all the time.
     """
-    others = select(T.id).where(T.user_id == _WHO, T.id != bindparam("session_id", type_=Uuid()))
+    this = REFRESH_TOKENS.alias("this").c
+    opened = select(this.created_at).where(this.id == bindparam("session_id", type_=Uuid())).scalar_subquery()
+    others = select(T.id).where(T.user_id == _WHO, T.created_at < opened)
     kind = bindparam("kind_of_device", type_=String())
     alike = func.regexp_replace(T.user_agent, _NUMBERS, "", "g").is_not_distinct_from(kind)
     values = {

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import MakeClient
+from tests.conftest import PATIENT, MakeClient
 from tests.mail.test_sending import none_waits, on_postgresql, rows, services_of, to
 from tests.support.client import PASSWORD, Client
 from tests.support.mail_server import link_in, mail_server, text_of
 from tests.support.polling import eventually
+from tests.support.races import Gate
 from tests.support.stored_session import StoredSession
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:{0}) Gecko/20100101 Firefox/{0}"
@@ -75,6 +76,21 @@ async def test_the_owner_is_told_of_a_new_device_but_not_of_the_first_nor_of_one
         "198.51.100.1", "2001:db8::1", "203.0.113.7",
     ]  # fmt: skip
     assert len(server.mails) == 4
+
+
+@on_postgresql
+async def test_a_thief_who_signs_in_twice_at_once_is_told_of_all_the_same(
+    make_client: MakeClient, database_url: str
+) -> None:
+    async with mail_server() as server, Gate.to(database_url) as gate:
+        client = await make_client(mail=to(server), proxy=BEHIND, database=PATIENT)
+        ada = (await client.register("ada@example.com")).raise_for_status().json()["id"]
+        await sign_in_from(client, FIREFOX.format("140.0"), "203.0.113.7")
+        thief = {"User-Agent": "curl/8.0", "X-Forwarded-For": "198.51.100.1"}
+        answers = await gate.race("users", ada, *(client.login(headers=thief) for _ in range(2)))
+        assert [answer.status_code for answer in answers] == [200, 200]
+        await eventually(none_waits, client)
+    assert server.subjects() == ["Confirm your e-mail address", "New sign-in to your account"]
 
 
 @on_postgresql
