@@ -156,9 +156,10 @@ class Sessions:
                     device=(device.user_agent, device.ip),
                     notice=whence() if self._post.is_configured else None,
                 )
-                if replacement:
+            attempt.decided = True  # not before it is committed: what is rolled back must be taken back, and no more
+            if replacement:
+                async with self._database.statement() as tx:
                     await tx.users.renew_hash(user, replacement)
-            attempt.decided = True  # not before it is committed: what is rolled back must be taken back
         except DatabaseUnavailable:
             log.warning("login.not_recorded", user_id=str(user.id))
         if alive is None or alive > self._rules.max_per_user:  # the last of several at once sees them all

@@ -10,12 +10,17 @@ import pytest
 
 from tests.conftest import MakeClient
 from tests.support.client import PASSWORD, Client
+from tests.support.foreign_hashes import bcrypt_hash
 from tests.support.polling import eventually
 from tests.support.problems import assert_problem
 from tests.support.sql import run_sql
 from tests.support.stored_attempts import ATTACKER, GATEWAY, WRONG, StoredAttempts, enter, guess
 
 DAY = 24 * 3600
+DISK_IS_FULL = """
+CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN RAISE EXCEPTION USING ERRCODE = '53100'; END $$
+"""
 # All the time that a crowd needs: what is tested is who is let in.
 PATIENCE: dict[str, Any] = {
     "hashing": {"deadline": 30},
@@ -55,6 +60,32 @@ async def test_from_the_fifth_failure_on_each_doubles_the_delay(
         assert (await guess(client)).status_code == 401
         assert delay - 60 < wait_of(await enter(client)) <= delay
     assert await stored.failures("login", ada) == 41
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_a_login_whose_new_hash_cannot_be_written_gives_back_its_own_attempt_alone(
+    client: Client, stored: StoredAttempts, ada: str, database_url: str
+) -> None:
+    await run_sql(database_url, f"UPDATE users SET hashed_password = '{bcrypt_hash(PASSWORD)}'")
+    await run_sql(database_url, DISK_IS_FULL)
+    await run_sql(
+        database_url,
+        "CREATE TRIGGER full_disk BEFORE INSERT ON audit_events FOR EACH ROW"
+        " WHEN (NEW.event = 'password.rehashed') EXECUTE FUNCTION full_disk()",
+    )
+    assert (await guess(client)).status_code == 401
+    # Another one is being checked meanwhile.
+    await stored.set("login", ada, pending=1, pending_until=datetime.now(UTC) + timedelta(minutes=1))
+    assert (await enter(client)).status_code == 200
+    await released(client)
+    row = (await stored.rows())[stored.key("login", ada)]
+    assert (row["failures"], row["pending"]) == (0, 1)
+
+
+async def released(client: Client) -> None:
+    """Wait for what is being taken back."""
+    app: Any = client._transport.app  # type: ignore[attr-defined]
+    await app.state.services.sessions._throttle.close()
 
 
 async def test_after_fifty_failures_in_a_row_nobody_may_guess_for_a_day_and_then_once(
