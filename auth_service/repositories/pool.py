@@ -87,12 +87,16 @@ class Pool:
         return lambda: lock if in_memory else nullcontext()
 
     async def _take_idle(self, engine: AsyncEngine, deadline: float) -> Lease | None:
-        """A connection that is there, to a server that answered a moment ago: nothing has to be waited for."""
+        """A connection that is there, to a server that answered a moment ago: there is hardly ever a wait.
+
+        But one that was lost, or is too old, the pool makes anew.
+        """
         if not (self.is_postgresql and self._is_well and self._idle):
             return None
         dialect: Any = engine.dialect
         try:
-            lease = Lease(engine, await engine.raw_connection())
+            async with asyncio.timeout_at(deadline):
+                lease = Lease(engine, await engine.raw_connection())
         except dialect.loaded_dbapi.Error:  # it was too old, and a new one is not to be had
             self._answered_at = NEVER
             return None

@@ -98,6 +98,37 @@ async def test_a_line_that_goes_silent_before_a_rollback_is_hung_up_in_time(
         await database.check()
 
 
+async def test_a_lost_connection_is_not_made_anew_for_longer_than_a_request_may_wait(
+    make_database: MakeDatabase, cluster: Cluster
+) -> None:
+    loop, lost = asyncio.get_running_loop(), asyncio.Event()
+    with TcpProxy(cluster.port) as proxy:
+        url = f"postgresql://postgres@127.0.0.1:{proxy.port}/postgres"
+        database = make_database(url, statement_timeout=0.4, connect_timeout=20, pool_size=2, max_overflow=0)
+
+        async def lose() -> None:
+            async with database.statement() as tx:
+                await query(tx, "SELECT pg_sleep(0.1)")  # until the other has a connection of its own
+                await query(tx, "SELECT pg_terminate_backend(pg_backend_pid())")
+
+        async def answer_after_it() -> None:
+            async with database.statement() as tx:
+                await lost.wait()
+                await query(tx, "SELECT 1")
+
+        answering = asyncio.create_task(answer_after_it())
+        with pytest.raises(DatabaseUnavailable):
+            await lose()
+        lost.set()
+        await answering
+        proxy.silence()
+        started = loop.time()
+        with pytest.raises(DatabaseUnavailable):
+            await database.check()
+        assert loop.time() - started < 5
+        proxy.pass_through()
+
+
 async def refused(database: Database, proxy: TcpProxy) -> None:
     async with database.statement() as tx:
         await query(tx, "SELECT 1")
