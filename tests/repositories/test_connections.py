@@ -184,6 +184,17 @@ async def test_an_empty_pool_is_unavailable_within_a_second(make_database: MakeD
     await database.check()
 
 
+async def test_beyond_the_pool_as_many_connections_are_opened_as_allowed_and_closed_again(
+    make_database: MakeDatabase, postgres_url: str
+) -> None:
+    database = make_database(postgres_url, pool_size=1, max_overflow=1)
+    async with database.statement(), database.statement():
+        assert database.numbers()["overflow"] == 1
+        with pytest.raises(DatabaseUnavailable):
+            await database.check()
+    assert database.numbers() == {"checked_out": 0, "overflow": 0, "size": 1, "time_outs": 1}
+
+
 async def test_a_connection_hung_up_in_the_middle_of_preparing_is_unavailable_and_no_fault_of_ours(
     make_database: MakeDatabase, postgres_url: str
 ) -> None:
