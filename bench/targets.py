@@ -65,7 +65,7 @@ def _hash_beside(other: str) -> Figure:
 
 
 _COLD = "four statements, a signature and two log lines run on caches that the hash has just emptied"
-_BOUND_BY_HASH = "the next row is the most that any login can reach with this build of the hash; for the rest see below it"
+_BOUND_BY_HASH = "the next row is the most that any login can reach with this hash; the rest is below it"
 
 TARGETS = (
     Target("login beside fastapi-users", beside("login", FASTAPI_USERS), least=2.0, reason=_BOUND_BY_HASH),
