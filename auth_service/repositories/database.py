@@ -91,13 +91,12 @@ class Transaction:
     async def become_only_cleaner(self, budget: timedelta) -> bool:
         """Try to be the one clean-up at work until this transaction ends (a lock of the transaction survives a pooler).
 
-        Its commit does not wait for the disk: what a crash brings back, the next run deletes. SQLite has one writer at
-        a time anyway.
+        Its commit waits for the disk like any other: what it has logged would else be waited for by the next refresh.
+        SQLite has one writer at a time anyway.
         """
         if self.connection.dialect.name != "postgresql":
             return True
-        lock = func.pg_try_advisory_xact_lock(CLEANUP_LOCK)
-        asked = select(lock, func.set_config("synchronous_commit", "off", True), _time_out(budget))
+        asked = select(func.pg_try_advisory_xact_lock(CLEANUP_LOCK), _time_out(budget))
         return bool((await self.connection.execute(asked)).scalar_one())
 
     async def allow_slow_statements(self, budget: timedelta) -> None:

@@ -61,7 +61,7 @@ class Cleanup:
         """Delete what has expired, `batch_size` rows to a transaction, until nothing is left or the time is up.
 
         Runs at the same time are harmless: one works, the others stop. So is being killed: the batches before stay.
-        After each batch it rests for a quarter of the time that it took.
+        After each batch it rests for two fifths of the time that it took.
 
         Raises:
             DatabaseUnavailable: what was deleted before is deleted.

@@ -148,13 +148,10 @@ class Sessions:
         alive = None
         try:
             async with self._throttle.statement() as tx:
+                notice = whence() if self._post.is_configured else None
+                idle, known_by = self._rules.idle_lifetime, (device.user_agent, device.ip)
                 alive = await tx.sign_ins.settle(
-                    user.id,
-                    session_id,
-                    self._rules.idle_lifetime,
-                    attempt.success,
-                    device=(device.user_agent, device.ip),
-                    notice=whence() if self._post.is_configured else None,
+                    user.id, session_id, idle, attempt.success, device=known_by, notice=notice
                 )
             attempt.decided = True  # not before it is committed: what is rolled back must be taken back, and no more
             if replacement:
