@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import psutil
 
@@ -16,6 +17,12 @@ def worker_pss(root: int) -> float:
     tree = list(_tree(root))
     leaves = [process for process in tree if not process.children()]
     return max(float(process.memory_full_info().pss) for process in leaves) / 2**20
+
+
+def anonymous_memory(process: int) -> float:
+    """The memory, in MiB, that is of no file: what grows if anything does, whoever else has the same files mapped."""
+    lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith("Anonymous:")) / 2**10
 
 
 def _times(roots: Iterable[int]) -> Iterator[tuple[float, ...]]:

@@ -15,7 +15,7 @@ import click
 import psutil
 
 from bench import machine
-from bench.cpu import cpu_seconds, worker_pss
+from bench.cpu import anonymous_memory, cpu_seconds
 from bench.mixture import INTERNAL_TOKEN, Mixture
 from bench.population import SECRET_KEY, be_like_production
 from bench.running import postmaster
@@ -39,7 +39,7 @@ class Moment:
     """What the process was like after so many seconds; memory in MiB."""
 
     second: float
-    pss: float
+    anonymous: float
     rss: float
     descriptors: int
     gauges: dict[str, float]
@@ -62,33 +62,33 @@ class Watch:
             lines = (line.split() for line in text.splitlines() if line.startswith(GAUGES))
             gauges = {name: float(value) for name, value in lines}
             memory, descriptors = self._process.memory_info().rss / 2**20, self._process.num_fds()
-            self.moments.append(Moment(now, worker_pss(self._server.pid), memory, descriptors, gauges))
+            self.moments.append(Moment(now, anonymous_memory(self._server.pid), memory, descriptors, gauges))
             latest = self.moments[-1]
-            print(f"{now:5.0f} s: PSS {latest.pss:.1f} MiB, {gauges}", file=sys.stderr)
+            print(f"{now:5.0f} s: anonymous {latest.anonymous:.1f} MiB, {gauges}", file=sys.stderr)
             await asyncio.sleep(EVERY)
 
 
 def growth(moments: list[Moment]) -> float:
-    """By how many MiB of PSS a straight line through the second half of the moments rises."""
+    """By how many MiB of anonymous memory a straight line through the second half of the moments rises."""
     half = moments[len(moments) // 2 :]
-    slope = statistics.linear_regression([one.second for one in half], [one.pss for one in half]).slope
+    slope = statistics.linear_regression([one.second for one in half], [one.anonymous for one in half]).slope
     return slope * (half[-1].second - half[0].second)
 
 
 def _report(moments: list[Moment]) -> dict[str, Any]:
     risen = growth(moments)
     return {
-        "pss_mib": {
-            "first": round(moments[0].pss, 1),
-            "middle": round(moments[len(moments) // 2].pss, 1),
-            "last": round(moments[-1].pss, 1),
-            "most": round(max(one.pss for one in moments), 1),
+        "anonymous_mib": {
+            "first": round(moments[0].anonymous, 1),
+            "middle": round(moments[len(moments) // 2].anonymous, 1),
+            "last": round(moments[-1].anonymous, 1),
+            "most": round(max(one.anonymous for one in moments), 1),
         },
         "rss_mib_last": round(moments[-1].rss, 1),
         "descriptors": {"middle": moments[len(moments) // 2].descriptors, "last": moments[-1].descriptors},
         "gauges_at_most": {name: max(one.gauges[name] for one in moments) for name in moments[0].gauges},
         "gauges_last": moments[-1].gauges,
-        "pss_growth_in_second_half_mib": round(risen, 2),
+        "growth_in_second_half_mib": round(risen, 2),
         "grows": risen > ALLOWED,
     }
 
