@@ -73,7 +73,8 @@ class OwnAccount:
             InvalidAccessToken: the bearer's session has ended in the meantime.
         """
         wanted = AuditFilter(user_id=bearer.user_id)
-        async with self._database.statement() as tx:
+        # A transaction, because SQLite does not let one that has read become one that writes while others write.
+        async with self._database.transaction() as tx:
             user = await tx.users.find_by_session(bearer.user_id, bearer.session_id)
             if user is None:
                 raise InvalidAccessToken
