@@ -22,7 +22,7 @@ WITH stored AS MATERIALIZED (
 ), enough AS MATERIALIZED (
     SELECT greatest(:many, pages / :pages_to_a_row) AS sessions FROM stored
 )
-SELECT statement_timestamp() AS begun, pages, sessions < (
+SELECT statement_timestamp() AS begun, pages, current_setting('server_version_num')::int >= 140000 AND sessions < (
     SELECT count(*) FROM (
         SELECT FROM refresh_tokens WHERE expires_at <= statement_timestamp() LIMIT (SELECT sessions + 1 FROM enough)
     ) AS found

@@ -52,7 +52,6 @@ class SessionCleanup:
             await tx.allow_slow_statements(COUNT_BUDGET)
             self._sweep = await tx.session_sweep.plan(self._size * BACKLOG)
         if self._sweep:
-            self.has_swept = True
             self._after = self._sweep.begun  # what has expired before is the sweep's
 
     async def _step(self) -> bool:
@@ -62,6 +61,7 @@ class SessionCleanup:
                 self.skipped = True
                 return False
             if self._sweep:
+                self.has_swept = True
                 deleted, sweep = await tx.session_sweep.delete_expired(self._size, self._sweep)
                 self._sweep = None if sweep.is_over else sweep
                 goes_on = True
