@@ -10,9 +10,9 @@ from sqlalchemy.sql.dml import ReturningDelete, ReturningInsert, ReturningUpdate
 from uuid_utils.compat import uuid7
 
 from auth_service.models import AUDIT_EVENTS, ORIGIN, EndReason, SecurityEvent
-from auth_service.repositories.clock import time_of
+from auth_service.repositories.clock import Clock, time_of
 from auth_service.repositories.lease import Lease
-from auth_service.repositories.prepared import Clock, Prepared, Rows
+from auth_service.repositories.prepared import Prepared, Rows
 
 log = structlog.get_logger()
 

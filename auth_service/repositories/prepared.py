@@ -4,51 +4,16 @@ What SQLAlchemy does for each execution costs several times what the driver does
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
 import asyncpg
-from sqlalchemy import ColumnElement, Interval, bindparam, func, literal, type_coerce
 from sqlalchemy.engine import Dialect
 
-from auth_service.models import UtcDateTime
+from auth_service.repositories.clock import Clock
 from auth_service.repositories.lease import Lease
 
 Values: TypeAlias = Mapping[str, Any]
 Rows: TypeAlias = Sequence[Mapping[Any, Any]]
-
-
-class Clock:
-    """The time in a statement that is built once; on SQLite, which has none of its own, its parameters are."""
-
-    def __init__(self, dialect: str) -> None:
-        self.dialect = dialect
-        self._fixed: dict[str, timedelta] = {}
-        self._given: set[str] = set()
-
-    def at(self, ahead: timedelta = timedelta(0)) -> ColumnElement[Any]:
-        """The time now, plus `ahead`; `clock_timestamp()`, because a statement may have waited for a lock."""
-        if self.dialect == "postgresql":
-            now = func.clock_timestamp(type_=UtcDateTime())
-            return type_coerce(now + literal(ahead, Interval()), UtcDateTime()) if ahead else now
-        name = f"in_{ahead.total_seconds():.0f}"
-        self._fixed[name] = ahead
-        return bindparam(name, type_=UtcDateTime())
-
-    def after(self, name: str) -> ColumnElement[Any]:
-        """The time now, plus the parameter of this name."""
-        if self.dialect == "postgresql":
-            return type_coerce(func.clock_timestamp() + bindparam(name, type_=Interval()), UtcDateTime())
-        self._given.add(name)
-        return bindparam(name, type_=UtcDateTime())
-
-    def parameters(self, values: Values) -> dict[str, Any]:
-        """The values of an execution now."""
-        if self.dialect == "postgresql":
-            return dict(values)
-        now = datetime.now(UTC)
-        fixed = {name: now + ahead for name, ahead in self._fixed.items()}
-        return {name: now + value if name in self._given else value for name, value in values.items()} | fixed
 
 
 class Prepared:

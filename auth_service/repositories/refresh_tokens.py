@@ -27,9 +27,9 @@ from auth_service.models import (
     Session,
 )
 from auth_service.repositories.audit_events import AuditEvents
-from auth_service.repositories.clock import time_of
+from auth_service.repositories.clock import Clock, time_of
 from auth_service.repositories.lease import Lease
-from auth_service.repositories.prepared import Clock, Prepared
+from auth_service.repositories.prepared import Prepared
 
 T = REFRESH_TOKENS.c
 
@@ -55,7 +55,6 @@ RETURNED = (T.id, T.user_id, T.generation, T.rotations, T.idempotency_hash, T.la
 
 @Prepared
 def _rotate(clock: Clock) -> Any:
-    now, idle_since = clock.at(), clock.after("minus_idle")
     if clock.dialect == "postgresql":
         words = {
             "now": "clock_timestamp()",
@@ -66,6 +65,7 @@ def _rotate(clock: Clock) -> Any:
         }
         times: list[Any] = [bindparam("minus_idle", type_=Interval())]
     else:
+        now, idle_since = clock.at(), clock.after("minus_idle")
         words = {
             "now": f":{now.key}",
             "idle_since": f":{idle_since.key}",

@@ -36,9 +36,10 @@ from auth_service.models import (
     neighbourhood_of,
 )
 from auth_service.repositories.audit_events import AuditedChange, AuditEvents
+from auth_service.repositories.clock import Clock
 from auth_service.repositories.lease import Lease
 from auth_service.repositories.outbox import Outbox
-from auth_service.repositories.prepared import Clock, Prepared
+from auth_service.repositories.prepared import Prepared
 from auth_service.repositories.refresh_tokens import RETURNED, alive
 from auth_service.repositories.throttles import Success
 

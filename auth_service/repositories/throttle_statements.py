@@ -26,7 +26,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from auth_service.models import THROTTLES, Allowance, Tally, Whom
-from auth_service.repositories.prepared import Clock, Prepared
+from auth_service.repositories.clock import Clock
+from auth_service.repositories.prepared import Prepared
 
 T = THROTTLES.c
 Shape = tuple[tuple[Allowance, Whom], ...]
