@@ -42,10 +42,11 @@ Arguments = ParamSpec("Arguments")
 Answer = TypeVar("Answer")
 UseCase: TypeAlias = Callable[Arguments, Coroutine[Any, Any, Answer]]
 
+PAUSE = (0.005, 0.05)  # seconds, the least and the most, before something is run again
 _again = tenacity.retry(
     retry=tenacity.retry_if_exception_type(TransactionConflict),
     stop=tenacity.stop_after_attempt(2),
-    wait=tenacity.wait_random(0.005, 0.05),
+    wait=tenacity.wait_random(*PAUSE),
     reraise=True,
 )
 
@@ -59,7 +60,7 @@ def retried(use_case: UseCase[Arguments, Answer]) -> UseCase[Arguments, Answer]:
         try:
             return await use_case(*args, **kwargs)  # nearly always enough, and cheaper than to prepare for more
         except TransactionConflict:
-            await asyncio.sleep(random.uniform(0.005, 0.05))  # noqa: S311  # no secret: it spreads the crowd
+            await asyncio.sleep(random.uniform(*PAUSE))  # noqa: S311  # no secret: it spreads the crowd
         return await run_again(*args, **kwargs)
 
     return run

@@ -35,12 +35,17 @@ class Attempt:
     def __init__(self, tallies: Sequence[Tally] = (), known: Tally | None = None) -> None:
         self.tallies = tallies
         self.decided = False
-        self.success = Success.of(tallies, known) if tallies else None
+        self._known = known
+
+    @property
+    def success(self) -> Success | None:
+        """What notes that it was right; None if nothing is counted."""
+        return Success.of(self.tallies, self._known) if self.tallies else None
 
     async def succeed(self, tx: Transaction) -> None:
         """Note that it was right, with a statement of a transaction that is open anyway."""
-        if self.success:
-            await tx.throttles.succeed(self.success)
+        if success := self.success:
+            await tx.throttles.succeed(success)
         self.decided = True
 
 
