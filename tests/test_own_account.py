@@ -1,5 +1,10 @@
 """What owners do with their account: another name, all of it on one page, and its end."""
 
+import asyncio
+import sqlite3
+import threading
+from contextlib import closing
+
 import pytest
 
 from tests.conftest import MakeClient
@@ -88,6 +93,26 @@ async def test_the_last_administrator_stays_until_there_is_another(ada: Client, 
     assert_problem(await ada.delete_account(mine["access_token"]), 409, "last-admin")
     await run_sql(database_url, "UPDATE users SET is_active = $1", True)
     assert (await ada.delete_account(mine["access_token"])).status_code == 204
+
+
+@pytest.mark.parametrize("database_url", ["sqlite-file"], indirect=True)
+async def test_an_export_does_not_fail_because_others_write(ada: Client, database_url: str) -> None:
+    tokens = await ada.sign_in()
+    at_the_end = threading.Event()
+
+    def write() -> None:
+        """A transaction that only read is refused on SQLite when it wants to write after somebody else did."""
+        with closing(sqlite3.connect(database_url.partition("///")[2], timeout=10, isolation_level=None)) as other:
+            while not at_the_end.wait(0.0005):
+                other.execute("UPDATE users SET updated_at = strftime('%Y-%m-%d %H:%M:%f', 'now')")
+
+    writer = asyncio.create_task(asyncio.to_thread(write))
+    try:
+        answers = [await ada.export(tokens["access_token"]) for _ in range(40)]
+    finally:
+        at_the_end.set()
+        await writer
+    assert {answer.status_code for answer in answers} == {200}
 
 
 async def test_the_export_holds_the_account_its_sessions_and_its_trail_and_no_secret(ada: Client) -> None:

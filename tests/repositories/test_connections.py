@@ -4,10 +4,13 @@ import asyncio
 import time
 
 import pytest
+from sqlalchemy import text
 
 from auth_service.errors import DatabaseUnavailable, InvalidInput
 from auth_service.repositories.database import Database
+from auth_service.repositories.prepared import Prepared
 from tests.repositories.conftest import MakeDatabase, query
+from tests.support.polling import eventually
 from tests.support.postgres import Cluster, Postgres
 from tests.support.server import free_port
 from tests.support.sql import run_sql
@@ -182,6 +185,30 @@ async def test_an_empty_pool_is_unavailable_within_a_second(make_database: MakeD
             await database.check()
         assert loop.time() - started < 1.5
     await database.check()
+
+
+async def test_a_connection_that_is_cut_off_in_the_middle_of_a_statement_is_not_used_again(
+    make_database: MakeDatabase, postgres_url: str
+) -> None:
+    database = make_database(postgres_url, pool_size=1, max_overflow=0)
+    slow = Prepared(lambda _clock: text("SELECT pg_backend_pid() AS pid, pg_sleep(:seconds)"))
+
+    async def ask(seconds: float) -> int:
+        async with database.statement() as tx:
+            return int((await slow.run(tx.connection, seconds=seconds))[0]["pid"])
+
+    first = await ask(0)
+    asked = asyncio.create_task(ask(60))
+    await eventually(is_asleep, postgres_url)
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    assert await ask(0) != first
+    assert database.numbers()["checked_out"] == 0
+
+
+async def is_asleep(url: str) -> bool:
+    return await run_sql(url, "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'") == [(1,)]
 
 
 async def test_beyond_the_pool_as_many_connections_are_opened_as_allowed_and_closed_again(
