@@ -13,7 +13,7 @@ import secrets
 import struct
 from dataclasses import dataclass, field
 
-from auth_service.security.keys import KEY_ID_BYTES, DerivedKeys, SecretKeys, base64url
+from auth_service.security.keys import KEY_ID_BYTES, DerivedKeys, SecretKeys, base64url, hmac_sha256
 
 PREFIX = "art_"
 SECRET_BYTES = 32
@@ -78,5 +78,4 @@ def hash_secret(secret: bytes) -> bytes:
 
 
 def _tag(keys: DerivedKeys, secret: bytes, generation: int) -> bytes:
-    message = keys.id + secret + generation.to_bytes(4, "big")
-    return hmac.digest(keys.refresh_tokens, message, "sha256")[:TAG_BYTES]
+    return hmac_sha256(keys.refresh_tokens, keys.id + secret + generation.to_bytes(4, "big"))[:TAG_BYTES]

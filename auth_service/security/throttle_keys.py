@@ -1,8 +1,6 @@
 """The names under which attempts are counted: nobody can tell from one whom or what it is about."""
 
-import hmac
-
-from auth_service.security.keys import SecretKeys
+from auth_service.security.keys import SecretKeys, hmac_sha256
 
 
 class ThrottleKeys:
@@ -13,4 +11,4 @@ class ThrottleKeys:
 
     def of(self, *parts: str) -> bytes:
         """Return 32 bytes for a purpose and whatever it is about; no part may hold a NUL, which separates them."""
-        return hmac.digest(self._key, "\0".join(parts).encode(), "sha256")
+        return hmac_sha256(self._key, "\0".join(parts).encode())
