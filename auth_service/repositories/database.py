@@ -67,27 +67,72 @@ def retried(use_case: UseCase[Arguments, Answer]) -> UseCase[Arguments, Answer]:
 
 
 class Transaction:
-    """The repositories, bound to one connection."""
+    """The repositories, bound to one connection; each is made when it is asked for, because most use cases need one."""
 
     def __init__(self, connection: Lease) -> None:
         self.connection = connection
         self.audit = AuditEvents(connection)
-        self.audit_trail = AuditTrail(connection)
-        self.users = Users(connection, self.audit)
-        self.refresh_tokens = RefreshTokens(connection, self.audit)
-        self.user_search = UserSearch(connection)
-        self.hash_census = HashCensus(connection)
-        self.user_imports = UserImports(connection)
-        self.user_sessions = UserSessions(connection, self.audit)
-        self.ended_sessions = EndedSessions(connection)
-        self.expired_sessions = ExpiredSessions(connection)
-        self.session_sweep = SessionSweep(connection)
         self.outbox = Outbox(connection)
-        self.sign_ins = SignIns(connection, self.audit, self.outbox)
-        self.link_tokens = LinkTokens(connection)
-        self.link_uses = LinkUses(connection, self.audit)
-        self.throttles = Throttles(connection)
-        self.signing_keys = SigningKeys(connection, self.audit)
+
+    @property
+    def audit_trail(self) -> AuditTrail:
+        return AuditTrail(self.connection)
+
+    @property
+    def users(self) -> Users:
+        return Users(self.connection, self.audit)
+
+    @property
+    def refresh_tokens(self) -> RefreshTokens:
+        return RefreshTokens(self.connection, self.audit)
+
+    @property
+    def user_search(self) -> UserSearch:
+        return UserSearch(self.connection)
+
+    @property
+    def hash_census(self) -> HashCensus:
+        return HashCensus(self.connection)
+
+    @property
+    def user_imports(self) -> UserImports:
+        return UserImports(self.connection)
+
+    @property
+    def user_sessions(self) -> UserSessions:
+        return UserSessions(self.connection, self.audit)
+
+    @property
+    def ended_sessions(self) -> EndedSessions:
+        return EndedSessions(self.connection)
+
+    @property
+    def expired_sessions(self) -> ExpiredSessions:
+        return ExpiredSessions(self.connection)
+
+    @property
+    def session_sweep(self) -> SessionSweep:
+        return SessionSweep(self.connection)
+
+    @property
+    def sign_ins(self) -> SignIns:
+        return SignIns(self.connection, self.audit, self.outbox)
+
+    @property
+    def link_tokens(self) -> LinkTokens:
+        return LinkTokens(self.connection)
+
+    @property
+    def link_uses(self) -> LinkUses:
+        return LinkUses(self.connection, self.audit)
+
+    @property
+    def throttles(self) -> Throttles:
+        return Throttles(self.connection)
+
+    @property
+    def signing_keys(self) -> SigningKeys:
+        return SigningKeys(self.connection, self.audit)
 
     async def become_only_cleaner(self, budget: timedelta) -> bool:
         """Try to be the one clean-up at work until this transaction ends (a lock of the transaction survives a pooler).

@@ -3,12 +3,15 @@
 import ipaddress
 import json
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Connection, NullPool, StaticPool, event
+from sqlalchemy.exc import MissingGreenlet
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import Pool
+from sqlalchemy.util.concurrency import in_greenlet
 
 from auth_service.models import ROTATIONS_KEPT
 from auth_service.repositories.servers import Servers
@@ -34,6 +37,7 @@ def make_probe_engine(settings: DatabaseSettings, patience: timedelta) -> AsyncE
 
 def _postgresql(settings: DatabaseSettings, read_only: bool) -> AsyncEngine:
     arguments = connect_args(settings)
+    arguments["async_creator_fn"] = _where_it_can_be_awaited(arguments["async_creator_fn"])
     if read_only and not settings.pgbouncer:
         arguments["server_settings"]["default_transaction_read_only"] = "on"
     return create_async_engine(
@@ -47,6 +51,17 @@ def _postgresql(settings: DatabaseSettings, read_only: bool) -> AsyncEngine:
         hide_parameters=True,
         **({} if settings.pgbouncer else {"isolation_level": "AUTOCOMMIT"}),
     )
+
+
+def _where_it_can_be_awaited(connect: Callable[..., Any]) -> Callable[..., Any]:
+    """SQLAlchemy finds out too that nobody can wait for a new connection, but leaves a coroutine behind then."""
+
+    def connect_or_refuse(**arguments: Any) -> Any:
+        if not in_greenlet():
+            raise MissingGreenlet
+        return connect(**arguments)
+
+    return connect_or_refuse
 
 
 def connect_args(settings: DatabaseSettings) -> dict[str, Any]:

@@ -68,17 +68,20 @@ def domain_errors() -> Iterator[None]:
     """Raise `DatabaseUnavailable` or a named conflict in place of what SQLAlchemy and its drivers raise."""
     try:
         yield
-    except (IntegrityError, asyncpg.IntegrityConstraintViolationError) as error:
-        conflict = _conflict_of(error)
-        if conflict is None:
-            raise
-        raise conflict from None
-    except (DBAPIError, *DRIVER_ERRORS) as error:
-        verdict = _verdict_of(error)
-        if verdict is None:
-            raise
-        raise verdict from error
-    except (PoolTimeoutError, OSError, OverflowError) as error:  # TimeoutError and refused connections are OSErrors
+    except Exception as error:
+        raise_domain_error(error)
+        raise
+
+
+def raise_domain_error(error: BaseException) -> None:
+    """Raise what the service says for what SQLAlchemy or a driver has raised; return if that is to be raised itself."""
+    if isinstance(error, IntegrityError | asyncpg.IntegrityConstraintViolationError):
+        if conflict := _conflict_of(error):
+            raise conflict from None
+    elif isinstance(error, (DBAPIError, *DRIVER_ERRORS)):
+        if verdict := _verdict_of(error):
+            raise verdict from error
+    elif isinstance(error, PoolTimeoutError | OSError | OverflowError):  # refused connections are OSErrors
         raise DatabaseUnavailable from error
 
 

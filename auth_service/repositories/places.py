@@ -1,8 +1,6 @@
 """Places at the pool: whoever has one finds a connection there, or makes one."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 from auth_service.errors import DatabaseUnavailable
 
@@ -13,24 +11,18 @@ SOON = 0.02
 class Places:
     """As many as connections that are `kept`, and some `more` at a peak; the others wait, first come, first served."""
 
-    def __init__(self, *, kept: int, more: int, patience: float) -> None:
+    def __init__(self, *, kept: int, more: int = 0, patience: float | None = None) -> None:
         self._kept = asyncio.Semaphore(kept)
         self._more = asyncio.Semaphore(more)
         self._patience = patience
         self.time_outs = 0
 
-    @asynccontextmanager
-    async def one(self) -> AsyncIterator[None]:
-        """Hold a place; raises `DatabaseUnavailable` if none is free for the patience, in seconds."""
-        place = self._kept
-        if not place.locked():
-            await place.acquire()
-        else:
-            place = await self._wait()
-        try:
-            yield
-        finally:
-            place.release()
+    async def take(self) -> asyncio.Semaphore:
+        """Return a place, to be released; raises `DatabaseUnavailable` if none is free for the patience."""
+        if self._kept.locked():
+            return await self._wait()
+        await self._kept.acquire()
+        return self._kept
 
     async def _wait(self) -> asyncio.Semaphore:
         if await _is_had(self._kept, SOON):
@@ -44,7 +36,7 @@ class Places:
         raise DatabaseUnavailable
 
 
-async def _is_had(place: asyncio.Semaphore, seconds: float) -> bool:
+async def _is_had(place: asyncio.Semaphore, seconds: float | None) -> bool:
     try:
         async with asyncio.timeout(seconds):
             await place.acquire()

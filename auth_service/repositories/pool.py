@@ -1,20 +1,21 @@
 """A pool of connections. Every wait in here has an end, and every failure becomes a `DatabaseUnavailable`."""
 
 import asyncio
+import sys
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
+from collections.abc import Coroutine
+from contextlib import AbstractAsyncContextManager, suppress
 from datetime import timedelta
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import event
-from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.exc import InvalidatePoolError, MissingGreenlet
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from auth_service.errors import DatabaseUnavailable
 from auth_service.repositories.engine import make_engine
-from auth_service.repositories.faults import WrongServer, domain_errors
+from auth_service.repositories.faults import WrongServer, domain_errors, raise_domain_error
 from auth_service.repositories.lease import BY_DRIVER, Lease
 from auth_service.repositories.places import Places
 from auth_service.settings import DatabaseSettings
@@ -32,9 +33,7 @@ class Pool:
     def __init__(self, settings: DatabaseSettings, *, read_only: bool = False) -> None:
         self.is_postgresql = settings.is_postgresql
         self._engine = make_engine(settings, read_only=read_only)
-        self._places = Places(
-            kept=settings.pool_size, more=settings.max_overflow, patience=settings.pool_timeout.total_seconds()
-        )
+        self.places = _places(settings)
         self._budget = settings.statement_timeout + MARGIN
         self._time_outs = 0
         self._answered_at = NEVER
@@ -48,61 +47,50 @@ class Pool:
         else:
             self._explicit = self._engine
             self._single = self._engine.execution_options(sqlite_begin="DEFERRED")
-        self._turn = self._make_turn(in_memory=settings.sqlite_file is None)
         if settings.is_postgresql and settings.pool_pre_ping:
             event.listen(self._engine.sync_engine, "checkout", self._ping)
 
     def explicit(self, budget: timedelta | None = None) -> AbstractAsyncContextManager[Lease]:
         """A connection for a transaction that is begun and committed, for as long as the budget."""
-        return self._open(self._explicit, budget or self._budget)
+        return _Loan(self, self._explicit, budget or self._budget, None)
 
     def single(self, patience: timedelta | None = None) -> AbstractAsyncContextManager[Lease]:
         """A connection whose statements are committed one by one, where that can be; got within `patience`."""
-        return self._open(self._single, self._budget, patience)
+        return _Loan(self, self._single, self._budget, patience)
 
-    @asynccontextmanager
-    async def _open(
-        self, engine: AsyncEngine, budget: timedelta, patience: timedelta | None = None
-    ) -> AsyncIterator[Lease]:
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + budget.total_seconds()
+    async def take(self, engine: AsyncEngine, deadline: float, patience: timedelta | None) -> Lease:
+        """Return a connection, for which it waits for `patience` or else till the deadline, a time of the loop.
+
+        Raises:
+            DatabaseUnavailable: there is none to be had.
+        """
+        if lease := await self._take_idle(engine, deadline):
+            return lease
+        wait = patience.total_seconds() if patience else deadline - asyncio.get_running_loop().time()
         with domain_errors():
-            async with self._turn():
-                wait = patience.total_seconds() if patience else deadline - loop.time()
-                lease = await self._take_idle(engine, deadline) or await self._check_out(engine, wait, deadline)
-                try:
-                    with hanging_up(lease, deadline), domain_errors():
-                        yield lease
-                except WrongServer:
-                    lease.is_lost = True
-                    raise
-                finally:
-                    await self._give_back(lease, deadline)
+            return await self._check_out(engine, wait, deadline)
 
-    def _make_turn(self, *, in_memory: bool) -> Callable[[], AbstractAsyncContextManager[None]]:
-        if self.is_postgresql:
-            return self._places.one
-        # One connection in memory serves everyone, one transaction at a time.
-        lock = asyncio.Lock()
-        return lambda: lock if in_memory else nullcontext()
+    async def give_back(self, lease: Lease, deadline: float) -> None:
+        """To the end, also for a request that is cancelled right now; a transaction is rolled back by the deadline."""
+        lease.is_lost |= self.is_postgresql and lease.is_closed
+        self._answered_at = NEVER if lease.is_lost else time.monotonic()
+        if lease.is_lost or lease.in_transaction or not self.is_postgresql or self._has_overflow:
+            with domain_errors():
+                await asyncio.shield(self._in_background(_close(lease, deadline)))
+        elif not lease.put_back():
+            await lease.close()  # which waits for nothing here
 
     async def _take_idle(self, engine: AsyncEngine, deadline: float) -> Lease | None:
-        """A connection that is there, to a server that answered a moment ago: there is hardly ever a wait.
-
-        But one that was lost, or is too old, the pool makes anew.
-        """
+        """A connection that is there, to a server that answered a moment ago, so that there is nothing to wait for."""
         if not (self.is_postgresql and self._is_well and self._idle):
             return None
-        dialect: Any = engine.dialect
         try:
-            async with asyncio.timeout_at(deadline):
-                lease = Lease(engine, await engine.raw_connection())
-        except dialect.loaded_dbapi.Error:  # it was too old, and a new one is not to be had
-            self._answered_at = NEVER
+            lease = Lease(engine, self._engine.pool.connect())
+        except MissingGreenlet:  # SQLAlchemy's word for a wait: it was too old, and a new one must be made
             return None
         if not lease.is_closed:
             return lease
-        await self._give_back(lease, deadline)
+        await self.give_back(lease, deadline)
         return None
 
     @property
@@ -133,15 +121,6 @@ class Pool:
         except dialect.loaded_dbapi.Error as error:
             raise InvalidatePoolError from error
 
-    async def _give_back(self, lease: Lease, deadline: float) -> None:
-        """To the end, also for a request that is cancelled right now; a transaction is rolled back by the deadline."""
-        lease.is_lost |= self.is_postgresql and lease.is_closed
-        self._answered_at = NEVER if lease.is_lost else time.monotonic()
-        if lease.is_lost or lease.in_transaction or not self.is_postgresql or self._has_overflow:
-            await asyncio.shield(self._in_background(_close(lease, deadline)))
-        elif not lease.put_back():
-            await lease.close()  # which waits for nothing here
-
     async def _check_out(self, engine: AsyncEngine, patience: float, deadline: float) -> Lease:
         """Wait for a connection no longer than `patience` seconds, whatever the driver is waiting for."""
 
@@ -149,7 +128,7 @@ class Pool:
             lease = await Lease.new(engine)
             if not self.is_postgresql or not lease.is_closed:
                 return lease
-            await self._give_back(lease, deadline)  # and the next one is tried
+            await self.give_back(lease, deadline)  # and the next one is tried
             return await Lease.new(engine)
 
         task = asyncio.create_task(take())
@@ -188,7 +167,7 @@ class Pool:
         pool: Any = self._engine.pool
         known = {"checked_out": "checkedout", "overflow": "overflow", "size": "size"}
         found = {name: max(0, getattr(pool, method)()) for name, method in known.items() if hasattr(pool, method)}
-        return found | {"time_outs": self._time_outs + self._places.time_outs}
+        return found | {"time_outs": self._time_outs + self.places.time_outs}
 
     async def dispose(self) -> None:
         """Close every connection; those that are still being waited for are dropped."""
@@ -197,24 +176,76 @@ class Pool:
         await self._engine.dispose()
 
 
+def _places(settings: DatabaseSettings) -> Places:
+    if settings.is_postgresql:
+        patience = settings.pool_timeout.total_seconds()
+        return Places(kept=settings.pool_size, more=settings.max_overflow, patience=patience)
+    # One connection in memory serves everyone, one transaction at a time; of a file everyone opens another.
+    return Places(kept=sys.maxsize if settings.sqlite_file else 1)
+
+
+class _Loan:
+    """A connection for one block. No generator, because every refresh passes here and that would double its cost."""
+
+    __slots__ = ("_budget", "_deadline", "_engine", "_lease", "_patience", "_place", "_pool", "_watch")
+
+    def __init__(self, pool: Pool, engine: AsyncEngine, budget: timedelta, patience: timedelta | None) -> None:
+        self._pool = pool
+        self._engine = engine
+        self._budget = budget
+        self._patience = patience
+
+    async def __aenter__(self) -> Lease:
+        self._deadline = asyncio.get_running_loop().time() + self._budget.total_seconds()
+        self._place = await self._pool.places.take()
+        try:
+            self._lease = await self._pool.take(self._engine, self._deadline, self._patience)
+        except BaseException:
+            self._place.release()
+            raise
+        self._watch = HangUp(self._lease, self._deadline)
+        return self._lease
+
+    async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        try:
+            self._watch.end(error)
+            if error is not None:
+                raise_domain_error(error)
+        except WrongServer:
+            self._lease.is_lost = True
+            raise
+        finally:
+            try:
+                await self._pool.give_back(self._lease, self._deadline)
+            finally:
+                self._place.release()
+
+
 async def _close(lease: Lease, deadline: float) -> None:
-    with hanging_up(lease, deadline):
+    with HangUp(lease, deadline):
         await lease.close()
 
 
-@contextmanager
-def hanging_up(lease: Lease, deadline: float) -> Iterator[None]:
-    """Hang up on PostgreSQL at the deadline, a time of the loop: whoever waits on the connection then gets an error."""
-    if lease.dialect.name != "postgresql":
-        yield
-        return
-    loop = asyncio.get_running_loop()
-    watch = loop.call_at(deadline, lease.hang_up)
-    try:
-        yield
-    except AttributeError as error:  # what asyncpg raises if we hang up while it prepares a statement
-        if loop.time() >= deadline:
+class HangUp:
+    """Hangs up on PostgreSQL at the deadline, a time of the loop: who waits on the connection then gets an error."""
+
+    __slots__ = ("_deadline", "_watch")
+
+    def __init__(self, lease: Lease, deadline: float) -> None:
+        self._deadline = deadline
+        is_remote = lease.dialect.name == "postgresql"
+        self._watch = asyncio.get_running_loop().call_at(deadline, lease.hang_up) if is_remote else None
+
+    def end(self, error: BaseException | None) -> None:
+        """Stay connected from now on; raises `DatabaseUnavailable` in place of what asyncpg makes of a hang-up."""
+        if self._watch:
+            self._watch.cancel()
+        # It raises this if we hang up while it prepares a statement.
+        if isinstance(error, AttributeError) and asyncio.get_running_loop().time() >= self._deadline:
             raise DatabaseUnavailable from error
-        raise
-    finally:
-        watch.cancel()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        self.end(error)

@@ -134,5 +134,16 @@ class RefreshTokens:
 
 def alive(row: Mapping[Any, Any], role: str) -> Session:
     """A session that a guard has just let through is alive, and was last used now."""
-    returned = {column.name: row[column.name] for column in RETURNED}
-    return Session(**returned, role=role, credential_is_current=True, revoked_at=None, now=row["last_used_at"])
+    return Session(
+        id=row["id"],
+        user_id=row["user_id"],
+        role=role,
+        credential_is_current=True,
+        generation=row["generation"],
+        rotations=row["rotations"],
+        idempotency_hash=row["idempotency_hash"],
+        last_used_at=row["last_used_at"],
+        expires_at=row["expires_at"],
+        revoked_at=None,
+        now=row["last_used_at"],
+    )

@@ -12,7 +12,7 @@ from auth_service import logs
 from auth_service.errors import DatabaseUnavailable
 from auth_service.repositories.faults import StatementTooSlow, TransactionConflict
 from auth_service.repositories.lease import Lease
-from auth_service.repositories.pool import Pool, hanging_up
+from auth_service.repositories.pool import HangUp, Pool
 from auth_service.settings import DatabaseSettings
 
 log = structlog.get_logger()
@@ -85,7 +85,7 @@ class Replica:
         deadline = asyncio.get_running_loop().time() + PATIENCE.total_seconds()
         try:
             async with self._pool.single(PATIENCE) as connection:
-                with hanging_up(connection, deadline):
+                with HangUp(connection, deadline):
                     await self._examine(connection)
                 yield connection
         except StatementTooSlow:  # it would be on the primary, which others need

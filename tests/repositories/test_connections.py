@@ -171,7 +171,8 @@ async def test_connections_that_were_reset_are_replaced_before_anyone_notices(
     with TcpProxy(cluster.port) as proxy:
         database = make_database(f"postgresql://postgres@127.0.0.1:{proxy.port}/postgres")
         await asyncio.gather(*(database.check() for _ in range(5)))
-        await asyncio.to_thread(proxy.reset)  # and the loop has seen it before the next statement
+        await asyncio.to_thread(proxy.reset)
+        await eventually(has_no_backend_of_ours, cluster.url("postgres"))  # and meanwhile the loop has seen it too
         for _ in range(5):
             await database.check()
 
@@ -205,6 +206,11 @@ async def test_a_connection_that_is_cut_off_in_the_middle_of_a_statement_is_not_
         await asked
     assert await ask(0) != first
     assert database.numbers()["checked_out"] == 0
+
+
+async def has_no_backend_of_ours(url: str) -> bool:
+    ours = "application_name = 'auth_service' AND datname = current_database()"
+    return await run_sql(url, f"SELECT count(*) FROM pg_stat_activity WHERE {ours}") == [(0,)]
 
 
 async def is_asleep(url: str) -> bool:
