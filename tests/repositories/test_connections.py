@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
@@ -205,6 +206,18 @@ async def test_a_connection_that_is_cut_off_in_the_middle_of_a_statement_is_not_
     with pytest.raises(asyncio.CancelledError):
         await asked
     assert await ask(0) != first
+    assert database.numbers()["checked_out"] == 0
+
+
+async def test_a_connection_that_is_too_old_is_replaced_and_nobody_notices(
+    make_database: MakeDatabase, postgres_url: str
+) -> None:
+    database = make_database(postgres_url, pool_size=1, max_overflow=0, pool_recycle=timedelta(milliseconds=1))
+    seen = []
+    for _ in range(5):
+        async with database.statement() as tx:
+            seen.append(await query(tx, "SELECT pg_backend_pid()"))
+    assert len(set(seen)) == 5
     assert database.numbers()["checked_out"] == 0
 
 
