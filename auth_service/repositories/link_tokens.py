@@ -4,10 +4,10 @@ from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import literal, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from auth_service.models import LINK_TOKENS, OUTGOING_MAILS, USERS, DueMail, LinkPurpose, User
 from auth_service.repositories.clock import time_of
+from auth_service.repositories.inserts import insert_into
 from auth_service.repositories.lease import Lease
 
 K, M = LINK_TOKENS.c, OUTGOING_MAILS.c
@@ -46,8 +46,8 @@ class LinkTokens:
         )
         if purpose is LinkPurpose.VERIFY_EMAIL:
             may_have_it = may_have_it.where(USERS.c.is_verified.is_(False))
-        insert: Any = postgresql.insert if self._connection.dialect.name == "postgresql" else sqlite.insert
-        statement = insert(LINK_TOKENS).from_select(list(values), may_have_it)
+        insert = insert_into(LINK_TOKENS, self._connection.dialect.name)
+        statement = insert.from_select(list(values), may_have_it)
         replaced = {name: statement.excluded[name] for name in values if name not in {"user_id", "purpose"}}
         statement = statement.on_conflict_do_update(index_elements=[K.user_id, K.purpose], set_=replaced)
         return (await self._connection.execute(statement.returning(K.user_id))).one_or_none() is not None

@@ -5,11 +5,11 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import delete, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from auth_service.models import SIGNING_KEYS, KeyState, SecurityEvent, SigningKey
 from auth_service.repositories.audit_events import AuditEvents
 from auth_service.repositories.clock import time_of
+from auth_service.repositories.inserts import insert_into
 from auth_service.repositories.lease import Lease
 
 KEYS_LOCK = 4_711_003  # beside the locks of the migrators and of the clean-up
@@ -35,8 +35,8 @@ class SigningKeys:
     async def add_first(self, values: dict[str, Any]) -> None:
         """Store a key as the active one, unless there is one: the unique index lets one of several starters win."""
         now = time_of(self._connection)
-        into = postgresql.insert if self._connection.dialect.name == "postgresql" else sqlite.insert
-        statement = into(SIGNING_KEYS).values(**values, state=KeyState.ACTIVE, created_at=now, activated_at=now)
+        into = insert_into(SIGNING_KEYS, self._connection.dialect.name)
+        statement = into.values(**values, state=KeyState.ACTIVE, created_at=now, activated_at=now)
         first = statement.on_conflict_do_nothing().returning(SIGNING_KEYS.c.kid)
         await self._audit.execute(first, SecurityEvent.KEY_ACTIVATED, kid=values["kid"])
 

@@ -23,10 +23,10 @@ from sqlalchemy import (
     union_all,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from auth_service.models import THROTTLES, Allowance, Tally, Whom
 from auth_service.repositories.clock import Clock
+from auth_service.repositories.inserts import insert_into
 from auth_service.repositories.prepared import Prepared
 
 T = THROTTLES.c
@@ -70,7 +70,7 @@ class _Builder:
     """Builds one statement."""
 
     def __init__(self, clock: Clock, shape: Shape) -> None:
-        self._insert: Any = postgresql.insert if clock.dialect == "postgresql" else sqlite.insert
+        self._dialect = clock.dialect
         self._at = clock.at
         self._after = clock.after
         self._shape = shape
@@ -100,7 +100,7 @@ class _Builder:
         full = self._concerned(seen.c.key, seen.c.key).where(~self._has_room(seen.c))
         values = {"key": wanted.c.key, "expires_at": wanted.c.expires_at, **first}
         chosen = self._concerned(wanted.c.key, *values.values()).where(~full.exists()).order_by(wanted.c.key)
-        statement = self._insert(THROTTLES).from_select(list(values), chosen)
+        statement = insert_into(THROTTLES, self._dialect).from_select(list(values), chosen)
         life = case((T.expires_at <= self._now, statement.excluded.expires_at), else_=T.expires_at)
         return statement.on_conflict_do_update(
             index_elements=[T.key], set_={**again, "expires_at": life}, where=self._has_room(T)
@@ -127,7 +127,7 @@ class _Builder:
             "blocked_until": self._now, "expires_at": fresh.c.expires_at,
         }  # fmt: skip
         every = select(*values.values()).where(fresh.c.key.is_not(None)).order_by(fresh.c.key)
-        statement = self._insert(THROTTLES).from_select(list(values), every)
+        statement = insert_into(THROTTLES, self._dialect).from_select(list(values), every)
         later = statement.excluded.expires_at
         ended = self._by_key(T.key, lambda allowance: literal(int(bool(allowance.delays))), literal(0)) == 1
         changed = {

@@ -6,12 +6,12 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ARRAY, Column, ColumnElement, Row, any_, column, func, literal, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
 from auth_service.models import USERS
 from auth_service.repositories.clock import time_of
 from auth_service.repositories.faults import fault_of_row
+from auth_service.repositories.inserts import insert_into
 from auth_service.repositories.lease import Lease
 
 U = USERS.c
@@ -73,7 +73,8 @@ class UserImports:
         else:
             now = datetime.now(UTC)
             whole = [row | {"created_at": row["created_at"] or now, "updated_at": now, **_NEW} for row in rows]
-            found = await self._connection.execute(sqlite.insert(USERS).on_conflict_do_nothing().returning(U.id), whole)
+            insert = insert_into(USERS, self._connection.dialect.name).on_conflict_do_nothing()
+            found = await self._connection.execute(insert.returning(U.id), whole)
         return set(found.scalars())
 
     def _of_arrays(self, rows: Sequence[Values]) -> Any:
@@ -85,5 +86,5 @@ class UserImports:
         values: dict[str, Any] = {one.name: given[one.name] for one in _GIVEN}
         values |= {"created_at": func.coalesce(given.created_at, now), "updated_at": now}
         values |= {name: literal(value) for name, value in _NEW.items()}
-        statement = postgresql.insert(USERS).from_select(list(values), select(*values.values()))
+        statement = insert_into(USERS, "postgresql").from_select(list(values), select(*values.values()))
         return statement.on_conflict_do_nothing().returning(U.id)

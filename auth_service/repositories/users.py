@@ -5,11 +5,11 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, Update, bindparam, delete, func, insert, or_, select, true, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from auth_service.models import REFRESH_TOKENS, USERS, Profile, Role, SecurityEvent, User
 from auth_service.repositories.audit_events import AuditEvents
 from auth_service.repositories.clock import time_of
+from auth_service.repositories.inserts import insert_into
 from auth_service.repositories.lease import Lease
 from auth_service.repositories.prepared import Prepared, Rows
 
@@ -62,8 +62,8 @@ class Users:
 
     async def add_unless_taken(self, values: dict[str, Any]) -> User | None:
         """As `add`, but None if the e-mail address or the username is somebody's already: the transaction goes on."""
-        insert_or_not: Any = postgresql.insert if self._connection.dialect.name == "postgresql" else sqlite.insert
-        statement = insert_or_not(USERS).values(**self._draft(values)).on_conflict_do_nothing().returning(USERS)
+        insert = insert_into(USERS, self._connection.dialect.name)
+        statement = insert.values(**self._draft(values)).on_conflict_do_nothing().returning(USERS)
         rows = await self._audit.execute(statement, SecurityEvent.ACCOUNT_REGISTERED, user="id")
         return _user(rows[0]) if rows else None
 
