@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from functools import wraps
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
-import tenacity
 from sqlalchemy import ColumnElement, func, select, text
 from sqlalchemy.ext.asyncio import AsyncTransaction
 
@@ -43,17 +42,10 @@ Answer = TypeVar("Answer")
 UseCase: TypeAlias = Callable[Arguments, Coroutine[Any, Any, Answer]]
 
 PAUSE = (0.005, 0.05)  # seconds, the least and the most, before something is run again
-_again = tenacity.retry(
-    retry=tenacity.retry_if_exception_type(TransactionConflict),
-    stop=tenacity.stop_after_attempt(2),
-    wait=tenacity.wait_random(*PAUSE),
-    reraise=True,
-)
 
 
 def retried(use_case: UseCase[Arguments, Answer]) -> UseCase[Arguments, Answer]:
     """For a use case whose transaction lost a deadlock, a conflict or a lock: it is run again, at most twice."""
-    run_again = _again(use_case)
 
     @wraps(use_case)
     async def run(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Answer:
@@ -61,9 +53,20 @@ def retried(use_case: UseCase[Arguments, Answer]) -> UseCase[Arguments, Answer]:
             return await use_case(*args, **kwargs)  # nearly always enough, and cheaper than to prepare for more
         except TransactionConflict:
             await asyncio.sleep(random.uniform(*PAUSE))  # noqa: S311  # no secret: it spreads the crowd
-        return await run_again(*args, **kwargs)
+        return await _again(use_case)(*args, **kwargs)
 
     return run
+
+
+def _again(use_case: UseCase[Arguments, Answer]) -> UseCase[Arguments, Answer]:
+    import tenacity  # noqa: PLC0415  # only after a conflict
+
+    return tenacity.retry(
+        retry=tenacity.retry_if_exception_type(TransactionConflict),
+        stop=tenacity.stop_after_attempt(2),
+        wait=tenacity.wait_random(*PAUSE),
+        reraise=True,
+    )(use_case)
 
 
 class Transaction:

@@ -1,6 +1,5 @@
 """The one place that turns what a driver raises into what the service says."""
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -98,6 +97,8 @@ def _said(error: Exception) -> BaseException:
 
 
 def _verdict_of(error: Exception) -> DatabaseUnavailable | None:
+    import sqlite3  # noqa: PLC0415  # which is there already where it is used
+
     said = _said(error)
     sqlstate = getattr(said, "sqlstate", None)
     if sqlstate:
@@ -111,6 +112,8 @@ def _verdict_of(error: Exception) -> DatabaseUnavailable | None:
 
 def fault_of_row(error: DBAPIError) -> str | None:
     """Return the name of an error that the values of a row are to blame for, and None if it is of any other kind."""
+    import sqlite3  # noqa: PLC0415
+
     sqlstate = getattr(error.orig, "sqlstate", None)
     if sqlstate:
         return f"SQLSTATE {sqlstate}" if sqlstate.startswith(ROW_FAULTS) else None

@@ -3,15 +3,15 @@
 import os
 import re
 from datetime import timedelta
-from email.errors import HeaderParseError
-from email.headerregistry import Address
-from email.policy import SMTP
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 
 from auth_service.settings.values import ZERO, Duration, Group
+
+if TYPE_CHECKING:
+    from email.headerregistry import Address
 
 DEFAULT_PORTS = {"starttls": 587, "tls": 465, "none": 25}
 LINK_URL = r"^https?://[^\s/?#]+(/[^\s?#]*)?(\?[^\s#]*)?$"
@@ -19,8 +19,11 @@ _HOST = r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?$|^[0-9A-Fa-f:.]{2,45}$"
 _DOMAIN = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
 
 
-def address_of(text: str) -> Address:
+def address_of(text: str) -> "Address":
     """Read one address with or without a name; raises ValueError."""
+    from email.errors import HeaderParseError  # noqa: PLC0415  # only where mail is sent
+    from email.policy import SMTP  # noqa: PLC0415
+
     try:
         addresses = SMTP.header_factory("To", text).addresses
     except (ValueError, IndexError, HeaderParseError):
