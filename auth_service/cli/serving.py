@@ -3,6 +3,12 @@
 from auth_service.cli.quick_start import collector_at_rest
 
 with collector_at_rest():
+    from pydantic import BaseModel
+
+    # A model is built when it is first used: FastAPI declares those of the whole OpenAPI format, and few routes of ours
+    # are asked by everybody.
+    BaseModel.model_config["defer_build"] = True
+
     from fastapi import FastAPI
 
     from auth_service.api.protocol import Protocol
