@@ -16,6 +16,7 @@ class Lease:
     """SQLAlchemy's form of the connection is made when a statement needs it, which those of the hot path do not."""
 
     def __init__(self, engine: AsyncEngine, lent: PoolProxiedConnection, whole: AsyncConnection | None = None) -> None:
+        self.dialect: Dialect = engine.sync_engine.dialect
         self._engine = engine
         self._lent = lent
         self._whole = whole
@@ -28,10 +29,6 @@ class Lease:
         """Take a connection from the pool, or make one; raises what SQLAlchemy does if there is none to be had."""
         whole = await engine.connect()
         return cls(engine, (await whole.get_raw_connection()), whole)
-
-    @property
-    def dialect(self) -> Dialect:
-        return self._engine.dialect
 
     @property
     def driver(self) -> Any:

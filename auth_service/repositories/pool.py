@@ -85,7 +85,7 @@ class Pool:
         if not (self.is_postgresql and self._is_well and self._idle):
             return None
         try:
-            lease = Lease(engine, self._engine.pool.connect())
+            lease = Lease(engine, self._engine.sync_engine.pool.connect())
         except MissingGreenlet:  # SQLAlchemy's word for a wait: it was too old, and a new one must be made
             return None
         if not lease.is_closed:
@@ -99,12 +99,12 @@ class Pool:
 
     @property
     def _idle(self) -> int:
-        pool: Any = self._engine.pool
+        pool: Any = self._engine.sync_engine.pool
         return int(pool.checkedin())
 
     @property
     def _has_overflow(self) -> bool:
-        pool: Any = self._engine.pool
+        pool: Any = self._engine.sync_engine.pool
         return int(pool.overflow()) > 0
 
     def _ping(self, connection: Any, record: Any, _fairy: object) -> None:

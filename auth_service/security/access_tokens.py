@@ -11,7 +11,7 @@ from jose import jws, jwt
 from jose.backends.cryptography_backend import CryptographyECKey
 from jose.exceptions import JOSEError
 from pydantic_core import to_json
-from uuid_utils.compat import uuid4
+from uuid_utils import uuid4
 
 from auth_service.errors import InvalidAccessToken
 from auth_service.models import SigningKey
