@@ -1,6 +1,7 @@
 """Places at the pool: whoever has one finds a connection there, or makes one."""
 
 import asyncio
+from collections import deque
 
 from auth_service.errors import DatabaseUnavailable
 
@@ -9,37 +10,59 @@ SOON = 0.02
 
 
 class Places:
-    """As many as connections that are `kept`, and some `more` at a peak; the others wait, first come, first served."""
+    """As many as connections that are `kept`, and some `more` at a peak; the others wait, first come, first served.
+
+    `asyncio.Semaphore` below `asyncio.timeout()` would do the same, for several times the work at each wait.
+    """
 
     def __init__(self, *, kept: int, more: int = 0, patience: float | None = None) -> None:
-        self._kept = asyncio.Semaphore(kept)
-        self._more = asyncio.Semaphore(more)
+        self._free = kept
+        self._more = more
+        self._peak = 0  # of `more` those that are taken
         self._patience = patience
+        self._waiting: deque[asyncio.Future[None]] = deque()
         self.time_outs = 0
 
-    async def take(self) -> asyncio.Semaphore:
-        """Return a place, to be released; raises `DatabaseUnavailable` if none is free for the patience."""
-        if self._kept.locked():
-            return await self._wait()
-        await self._kept.acquire()
-        return self._kept
+    async def take(self) -> None:
+        """Take a place, to be released; raises `DatabaseUnavailable` if there is none for the patience, in seconds."""
+        if self._free:  # then nobody waits
+            self._free -= 1
+            return
+        loop = asyncio.get_running_loop()
+        turn = loop.create_future()
+        self._waiting.append(turn)
+        soon = loop.call_later(SOON, self._open_more, turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled() and turn.exception() is None:  # it came at the same moment
+                self.release()
+            raise
+        finally:
+            soon.cancel()
 
-    async def _wait(self) -> asyncio.Semaphore:
-        if await _is_had(self._kept, SOON):
-            return self._kept
-        if not self._more.locked():
-            await self._more.acquire()
-            return self._more
-        if await _is_had(self._kept, self._patience):
-            return self._kept
-        self.time_outs += 1
-        raise DatabaseUnavailable
+    def release(self) -> None:
+        """Give a place to whoever has waited longest, or back."""
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        if self._peak:
+            self._peak -= 1
+        else:
+            self._free += 1
 
+    def _open_more(self, turn: "asyncio.Future[None]") -> None:
+        if turn.done():
+            return
+        if self._peak < self._more:
+            self._peak += 1
+            turn.set_result(None)
+        elif self._patience is not None:
+            turn.get_loop().call_later(self._patience, self._refuse, turn)
 
-async def _is_had(place: asyncio.Semaphore, seconds: float | None) -> bool:
-    try:
-        async with asyncio.timeout(seconds):
-            await place.acquire()
-    except TimeoutError:
-        return False
-    return True
+    def _refuse(self, turn: "asyncio.Future[None]") -> None:
+        if not turn.done():
+            self.time_outs += 1
+            turn.set_exception(DatabaseUnavailable())

@@ -12,6 +12,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import InvalidatePoolError, MissingGreenlet
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.util.concurrency import in_greenlet
 
 from auth_service.errors import DatabaseUnavailable
 from auth_service.repositories.engine import make_engine
@@ -37,6 +38,7 @@ class Pool:
         self._budget = settings.statement_timeout + MARGIN
         self._time_outs = 0
         self._answered_at = NEVER
+        self._before_renewal = 0  # so many idle connections are taken before one that must be made anew
         self._closing: set[asyncio.Task[None]] = set()
         if settings.is_postgresql and not settings.pgbouncer:
             self._explicit = self._engine.execution_options(isolation_level="READ COMMITTED")
@@ -84,9 +86,14 @@ class Pool:
         """A connection that is there, to a server that answered a moment ago, so that there is nothing to wait for."""
         if not (self.is_postgresql and self._is_well and self._idle):
             return None
+        if self._before_renewal:
+            self._before_renewal -= 1
+            return None
         try:
             lease = Lease(engine, self._engine.sync_engine.pool.connect())
-        except MissingGreenlet:  # SQLAlchemy's word for a wait: it was too old, and a new one must be made
+        except MissingGreenlet:  # SQLAlchemy's word for a wait: it was lost or too old, and a new one must be made
+            # It is the last in the queue now, and whoever takes it must be one who waits.
+            self._before_renewal = self._idle - 1
             return None
         if not lease.is_closed:
             return lease
@@ -110,11 +117,12 @@ class Pool:
     def _ping(self, connection: Any, record: Any, _fairy: object) -> None:
         """What the pool does with each connection that is taken from it; SQLAlchemy's own ping would come each time.
 
-        A new one has just been answered, and of two failures in a row SQLAlchemy makes an error that is not ours.
+        A new one has just been answered, and of two failures in a row SQLAlchemy makes an error that is not ours. Who
+        cannot wait has asked already whether the server is well.
         """
         dialect: Any = self._engine.dialect
         is_new, record.info[WAS_OUT] = WAS_OUT not in record.info, True
-        if is_new or self._is_well:
+        if is_new or not in_greenlet() or self._is_well:
             return
         try:
             dialect.do_ping(connection)
@@ -187,7 +195,7 @@ def _places(settings: DatabaseSettings) -> Places:
 class _Loan:
     """A connection for one block. No generator, because every refresh passes here and that would double its cost."""
 
-    __slots__ = ("_budget", "_deadline", "_engine", "_lease", "_patience", "_place", "_pool", "_watch")
+    __slots__ = ("_budget", "_deadline", "_engine", "_lease", "_patience", "_pool", "_watch")
 
     def __init__(self, pool: Pool, engine: AsyncEngine, budget: timedelta, patience: timedelta | None) -> None:
         self._pool = pool
@@ -197,11 +205,11 @@ class _Loan:
 
     async def __aenter__(self) -> Lease:
         self._deadline = asyncio.get_running_loop().time() + self._budget.total_seconds()
-        self._place = await self._pool.places.take()
+        await self._pool.places.take()
         try:
             self._lease = await self._pool.take(self._engine, self._deadline, self._patience)
         except BaseException:
-            self._place.release()
+            self._pool.places.release()
             raise
         self._watch = HangUp(self._lease, self._deadline)
         return self._lease
@@ -218,7 +226,7 @@ class _Loan:
             try:
                 await self._pool.give_back(self._lease, self._deadline)
             finally:
-                self._place.release()
+                self._pool.places.release()
 
 
 async def _close(lease: Lease, deadline: float) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import AsyncExitStack
 from datetime import timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from sqlalchemy import text
 
 from auth_service.errors import DatabaseUnavailable, InvalidInput
 from auth_service.repositories.database import Database
+from auth_service.repositories.places import SOON
 from auth_service.repositories.prepared import Prepared
 from tests.repositories.conftest import MakeDatabase, query
 from tests.support.polling import eventually
@@ -16,6 +18,8 @@ from tests.support.postgres import Cluster, Postgres
 from tests.support.server import free_port
 from tests.support.sql import run_sql
 from tests.support.tcp_proxy import TcpProxy
+
+OURS = "application_name = 'auth_service' AND datname = current_database()"
 
 END_THE_OTHERS = """
 SELECT count(*) FILTER (WHERE pg_terminate_backend(pid, 5000)) FROM pg_stat_activity
@@ -189,6 +193,37 @@ async def test_an_empty_pool_is_unavailable_within_a_second(make_database: MakeD
     await database.check()
 
 
+@pytest.mark.parametrize("kind", ["postgresql", "sqlite in memory"])
+async def test_who_comes_first_is_served_first_however_long_it_takes(
+    kind: str, make_database: MakeDatabase, request: pytest.FixtureRequest
+) -> None:
+    url = request.getfixturevalue("postgres_url") if kind == "postgresql" else "sqlite+aiosqlite:///:memory:"
+    database = make_database(url, pool_size=1, max_overflow=0)
+    served = []
+
+    async def come(number: int) -> None:
+        async with database.statement():
+            served.append(number)
+
+    async with asyncio.TaskGroup() as crowd, database.statement():
+        for number in range(6):
+            crowd.create_task(come(number))
+            await asyncio.sleep(SOON / 4)
+    assert served == list(range(6))
+
+
+async def test_a_place_that_was_given_to_somebody_who_left_at_that_moment_is_not_lost(
+    make_database: MakeDatabase, postgres_url: str
+) -> None:
+    database = make_database(postgres_url, pool_size=1, max_overflow=0)
+    async with database.statement():
+        leaving = asyncio.create_task(database.check())
+        await asyncio.sleep(0)
+    assert leaving.cancel()
+    await database.check()
+    assert leaving.cancelled()
+
+
 async def test_a_connection_that_is_cut_off_in_the_middle_of_a_statement_is_not_used_again(
     make_database: MakeDatabase, postgres_url: str
 ) -> None:
@@ -221,9 +256,28 @@ async def test_a_connection_that_is_too_old_is_replaced_and_nobody_notices(
     assert database.numbers()["checked_out"] == 0
 
 
+async def test_lone_statements_replace_all_connections_that_were_lost(
+    make_database: MakeDatabase, postgres_url: str
+) -> None:
+    database = make_database(postgres_url, pool_size=4, max_overflow=0)
+    async with AsyncExitStack() as stack:
+        for _ in range(4):
+            await query(await stack.enter_async_context(database.statement()), "SELECT 1")
+    assert await backends_of_ours(postgres_url) == 4
+    await run_sql(postgres_url, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {OURS}")
+    await eventually(has_no_backend_of_ours, postgres_url)
+    for _ in range(8):
+        await database.check()
+    assert await backends_of_ours(postgres_url) == 4
+
+
+async def backends_of_ours(url: str) -> int:
+    (row,) = await run_sql(url, f"SELECT count(*) FROM pg_stat_activity WHERE {OURS}")
+    return int(row[0])
+
+
 async def has_no_backend_of_ours(url: str) -> bool:
-    ours = "application_name = 'auth_service' AND datname = current_database()"
-    return await run_sql(url, f"SELECT count(*) FROM pg_stat_activity WHERE {ours}") == [(0,)]
+    return await backends_of_ours(url) == 0
 
 
 async def is_asleep(url: str) -> bool:
