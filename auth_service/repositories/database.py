@@ -49,24 +49,14 @@ def retried(use_case: UseCase[Arguments, Answer]) -> UseCase[Arguments, Answer]:
 
     @wraps(use_case)
     async def run(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Answer:
-        try:
-            return await use_case(*args, **kwargs)  # nearly always enough, and cheaper than to prepare for more
-        except TransactionConflict:
-            await asyncio.sleep(random.uniform(*PAUSE))  # noqa: S311  # no secret: it spreads the crowd
-        return await _again(use_case)(*args, **kwargs)
+        for _ in range(2):
+            try:
+                return await use_case(*args, **kwargs)
+            except TransactionConflict:
+                await asyncio.sleep(random.uniform(*PAUSE))  # noqa: S311  # no secret: it spreads the crowd
+        return await use_case(*args, **kwargs)
 
     return run
-
-
-def _again(use_case: UseCase[Arguments, Answer]) -> UseCase[Arguments, Answer]:
-    import tenacity  # noqa: PLC0415  # only after a conflict
-
-    return tenacity.retry(
-        retry=tenacity.retry_if_exception_type(TransactionConflict),
-        stop=tenacity.stop_after_attempt(2),
-        wait=tenacity.wait_random(*PAUSE),
-        reraise=True,
-    )(use_case)
 
 
 class Transaction:
