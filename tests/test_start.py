@@ -4,14 +4,19 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+
+import asyncpg
 
 from tests.conftest import environment
 from tests.support.client import PASSWORD, Client
 from tests.support.server import Server, free_port
 
 INTERNAL = "internal-token-of-the-tests"
-OTHER_DATABASES, MAIL, MIGRATIONS = {"aiosqlite"}, {"aiosmtplib", "jinja2", "smtplib"}, {"alembic", "mako"}
+OTHER_DATABASES, MIGRATIONS = {"aiosqlite", "sqlite3"}, {"alembic", "mako"}
+MAIL = {"aiosmtplib", "email.headerregistry", "jinja2", "smtplib"}
 WEB = {"apscheduler", "fastapi", "prometheus_client", "starlette", "uvicorn", "auth_service.main"}
 # One process imports them all, so each line has only what the words before did not need.
 IMPORT_WORDS = """
@@ -27,6 +32,18 @@ for word in ("serve", "audit", "cleanup", "keys", "users", "doctor", "migrate"):
 def imported(log: str) -> list[str]:
     """The modules that `-X importtime` told of, in their order."""
     return [line.rpartition("|")[2].strip() for line in log.splitlines() if line.startswith("import time:")]
+
+
+@asynccontextmanager
+async def locked(url: str, table: str) -> AsyncIterator[None]:
+    """Hold every row of a table."""
+    rival = await asyncpg.connect(url)
+    try:
+        async with rival.transaction():
+            await rival.execute(f"SELECT FROM {table} FOR UPDATE")
+            yield
+    finally:
+        await rival.close()
 
 
 async def test_a_server_on_postgresql_starts_with_all_that_requests_need_and_without_what_none_needs(
@@ -46,6 +63,10 @@ async def test_a_server_on_postgresql_starts_with_all_that_requests_need_and_wit
             changed.raise_for_status()
             for path in ("/metrics", "/.well-known/jwks.json", "/internal/revocations", "/auth/me"):
                 await client.get(path)
+            assert (await client.register("ada@example.com")).status_code == 409
+            tokens = await client.sign_in("ada@example.com", "seven more words, each of them longer")
+            async with locked(postgres_url, "refresh_tokens"):
+                assert (await client.refresh(tokens["refresh_token"])).status_code == 503
         later = imported(server.log())[len(at_start) :]
     assert {"asyncpg", "fastapi", "jose", "sqlalchemy"} <= set(at_start)
     assert set(at_start) & (OTHER_DATABASES | MAIL | MIGRATIONS | {"auth_service.cli.common"}) == set()

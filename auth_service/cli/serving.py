@@ -5,11 +5,11 @@ from auth_service.cli.quick_start import collector_at_rest
 with collector_at_rest():
     from pydantic import BaseModel
 
-    # A model is built when it is first used: FastAPI declares those of the whole OpenAPI format, and few routes of ours
-    # are asked by everybody.
+    # FastAPI declares a model for each part of the OpenAPI format. They are built when the document is asked for.
     BaseModel.model_config["defer_build"] = True
-
     from fastapi import FastAPI
+
+    del BaseModel.model_config["defer_build"]
 
     from auth_service.api.protocol import Protocol
     from auth_service.main import create_app

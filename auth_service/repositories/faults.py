@@ -97,28 +97,30 @@ def _said(error: Exception) -> BaseException:
 
 
 def _verdict_of(error: Exception) -> DatabaseUnavailable | None:
-    import sqlite3  # noqa: PLC0415  # which is there already where it is used
-
     said = _said(error)
     sqlstate = getattr(said, "sqlstate", None)
     if sqlstate:
         found = VERDICTS.get(sqlstate) or VERDICTS.get(sqlstate[:2])
         return found() if found else None
-    if isinstance(said, sqlite3.OperationalError):
+    if _is_of_sqlite(said, "OperationalError"):
         return SchemaNotReady() if "no such" in str(said) else DatabaseUnavailable()
     is_lost = isinstance(error, DBAPIError) and error.connection_invalidated
-    return DatabaseUnavailable() if is_lost or type(said) is sqlite3.DatabaseError or _is_client_side(said) else None
+    is_lost = is_lost or _is_of_sqlite(said, "DatabaseError") or _is_client_side(said)
+    return DatabaseUnavailable() if is_lost else None
 
 
 def fault_of_row(error: DBAPIError) -> str | None:
     """Return the name of an error that the values of a row are to blame for, and None if it is of any other kind."""
-    import sqlite3  # noqa: PLC0415
-
     sqlstate = getattr(error.orig, "sqlstate", None)
     if sqlstate:
         return f"SQLSTATE {sqlstate}" if sqlstate.startswith(ROW_FAULTS) else None
     cause = error.orig.__cause__ if error.orig and error.orig.__cause__ else error.orig
-    return str(cause.sqlite_errorname) if isinstance(cause, sqlite3.IntegrityError) else None
+    return str(getattr(cause, "sqlite_errorname", None)) if _is_of_sqlite(cause, "IntegrityError") else None
+
+
+def _is_of_sqlite(said: BaseException | None, name: str) -> bool:
+    """Whether it is this very error of `sqlite3`, which beside PostgreSQL nobody has to import."""
+    return (type(said).__module__, type(said).__name__) == ("sqlite3", name)
 
 
 def _is_client_side(said: BaseException) -> bool:
