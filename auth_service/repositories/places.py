@@ -12,7 +12,7 @@ SOON = 0.02
 class Places:
     """As many as connections that are `kept`, and some `more` at a peak; the others wait, first come, first served.
 
-    `asyncio.Semaphore` below `asyncio.timeout()` would do the same, for several times the work at each wait.
+    No semaphore of asyncio's, in whose queue whoever asks for more after a moment loses their place.
     """
 
     def __init__(self, *, kept: int, more: int = 0, patience: float | None = None) -> None:
@@ -42,16 +42,16 @@ class Places:
             soon.cancel()
 
     def release(self) -> None:
-        """Give a place to whoever has waited longest, or back."""
+        """Give a place back, or to whoever has waited longest. A peak ends first: under load it would never end."""
+        if self._peak:
+            self._peak -= 1
+            return
         while self._waiting:
             turn = self._waiting.popleft()
             if not turn.done():
                 turn.set_result(None)
                 return
-        if self._peak:
-            self._peak -= 1
-        else:
-            self._free += 1
+        self._free += 1
 
     def _open_more(self, turn: "asyncio.Future[None]") -> None:
         if turn.done():

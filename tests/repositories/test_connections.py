@@ -212,6 +212,20 @@ async def test_who_comes_first_is_served_first_however_long_it_takes(
     assert served == list(range(6))
 
 
+async def test_a_peak_ends_with_whoever_it_was_opened_for_even_if_others_wait(
+    make_database: MakeDatabase, postgres_url: str
+) -> None:
+    database = make_database(postgres_url, pool_size=1, max_overflow=1)
+    async with database.statement():
+        async with database.statement():
+            waiting = asyncio.create_task(database.check())
+            await asyncio.sleep(0)
+        for _ in range(3):  # in as many steps it would have its turn
+            await asyncio.sleep(0)
+        assert database.numbers()["checked_out"] == 1
+    await waiting
+
+
 async def test_a_place_that_was_given_to_somebody_who_left_at_that_moment_is_not_lost(
     make_database: MakeDatabase, postgres_url: str
 ) -> None:
