@@ -1,6 +1,12 @@
 """What a process that serves is made of. uvicorn imports it in each of them, and `serve` itself needs none of it."""
 
+import sys
+
 from auth_service.cli.quick_start import collector_at_rest
+
+# FastAPI asks of each model whether it is one of pydantic's first version, and would import that whole to find out.
+# Where it is told that there is none, the answer is no.
+sys.modules["pydantic.v1"] = None  # type: ignore[assignment]  # as Python's manual has it, for just this
 
 with collector_at_rest():
     from pydantic import BaseModel

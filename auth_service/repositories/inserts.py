@@ -3,9 +3,13 @@
 from typing import Any
 
 from sqlalchemy import Table
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import postgresql
 
 
 def insert_into(table: Table, dialect: str) -> Any:
     """Return an INSERT that knows ON CONFLICT on this dialect."""
-    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+    if dialect == "postgresql":
+        return postgresql.insert(table)
+    from sqlalchemy.dialects import sqlite  # noqa: PLC0415  # which an engine for SQLite has imported
+
+    return sqlite.insert(table)
