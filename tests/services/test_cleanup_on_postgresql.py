@@ -79,24 +79,37 @@ async def test_rows_that_somebody_holds_are_skipped_and_not_waited_for(postgres_
     assert (await run())["deleted"] == 2
 
 
-async def test_a_run_killed_in_the_middle_keeps_its_batches_and_a_later_one_finishes(
-    postgres_url: str, run: Any, tmp_path: Path
-) -> None:
-    await add_many_sessions(postgres_url, expired=7 * 1000, live=5)
-    env = {**os.environ, **environment(postgres_url)}
+@asynccontextmanager
+async def at_work(url: str, folder: Path) -> AsyncIterator[int]:
+    """A run in the middle of 7,000 expired sessions, by the id of its process, which is killed at the end."""
+    await add_many_sessions(url, expired=7 * 1000, live=5)
+    env = {**os.environ, **environment(url)}
     command = (*Server.program, "cleanup", "--batch-size", "7")
-    process = await asyncio.create_subprocess_exec(*command, env=env, cwd=tmp_path, stdin=asyncio.subprocess.DEVNULL)
+    process = await asyncio.create_subprocess_exec(*command, env=env, cwd=folder, stdin=asyncio.subprocess.DEVNULL)
     try:
-        await eventually(_is_at_work, postgres_url, seconds=20)
+        await eventually(_is_at_work, url, seconds=20)
+        yield process.pid
     finally:
         process.kill()
         await process.wait()
+
+
+async def test_a_run_killed_in_the_middle_keeps_its_batches_and_a_later_one_finishes(
+    postgres_url: str, run: Any, tmp_path: Path
+) -> None:
+    async with at_work(postgres_url, tmp_path):
+        pass
     await eventually(_has_gone, postgres_url)
     left = await count_expired(postgres_url)
     assert 0 < left < 7000
     assert left % 7 == 0, "a batch is deleted whole or not at all"
     report = await run()
     assert (report["deleted"], report["left"], report["skipped"]) == (left, 0, False)
+
+
+async def test_a_run_steps_back_behind_whoever_answers_requests(postgres_url: str, tmp_path: Path) -> None:
+    async with at_work(postgres_url, tmp_path) as process:
+        assert os.getpriority(os.PRIO_PROCESS, process) == os.getpriority(os.PRIO_PROCESS, 0) + 10
 
 
 async def _is_at_work(url: str) -> bool:
