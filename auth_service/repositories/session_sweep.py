@@ -30,8 +30,9 @@ SELECT statement_timestamp() AS begun, pages, current_setting('server_version_nu
 FROM stored, enough
 """
 ).bindparams(bindparam("many", type_=BigInteger()), bindparam("pages_to_a_row", type_=BigInteger()))
-# The sum keeps PostgreSQL from the index, here and below. Its entries of deleted rows lead to every page once more, and
-# a batch in its order would leave rows behind: the next one begins after the last address.
+# The sum keeps PostgreSQL from a range of the index, here and below, and an address from all of it. Its entries of
+# deleted rows lead to every page once more, and a batch in its order would leave rows behind, as the next one begins
+# after the last address.
 _DELETE = text(
     """
 WITH gone AS (
@@ -48,7 +49,7 @@ SELECT count(*), max(ctid) FROM gone
 _COUNT = text(
     """
 SELECT count(*), statement_timestamp() - min(expires_at)
-FROM refresh_tokens WHERE expires_at + interval '0' <= statement_timestamp()
+FROM refresh_tokens WHERE ctid >= '(0,0)' AND expires_at + interval '0' <= statement_timestamp()
 """
 )
 
