@@ -6,7 +6,7 @@ import time
 from collections.abc import Coroutine
 from contextlib import AbstractAsyncContextManager, suppress
 from datetime import timedelta
-from typing import Any, Self
+from typing import Any
 
 from sqlalchemy import event
 from sqlalchemy.exc import InvalidatePoolError, MissingGreenlet
@@ -17,6 +17,7 @@ from sqlalchemy.util.concurrency import in_greenlet
 from auth_service.errors import DatabaseUnavailable
 from auth_service.repositories.engine import make_engine
 from auth_service.repositories.faults import WrongServer, domain_errors, raise_domain_error
+from auth_service.repositories.hang_up import HangUp
 from auth_service.repositories.lease import BY_DRIVER, Lease
 from auth_service.repositories.places import Places
 from auth_service.settings import DatabaseSettings
@@ -232,28 +233,3 @@ class _Loan:
 async def _close(lease: Lease, deadline: float) -> None:
     with HangUp(lease, deadline):
         await lease.close()
-
-
-class HangUp:
-    """Hangs up on PostgreSQL at the deadline, a time of the loop: who waits on the connection then gets an error."""
-
-    __slots__ = ("_deadline", "_watch")
-
-    def __init__(self, lease: Lease, deadline: float) -> None:
-        self._deadline = deadline
-        is_remote = lease.dialect.name == "postgresql"
-        self._watch = asyncio.get_running_loop().call_at(deadline, lease.hang_up) if is_remote else None
-
-    def end(self, error: BaseException | None) -> None:
-        """Stay connected from now on; raises `DatabaseUnavailable` in place of what asyncpg makes of a hang-up."""
-        if self._watch:
-            self._watch.cancel()
-        # It raises this if we hang up while it prepares a statement.
-        if isinstance(error, AttributeError) and asyncio.get_running_loop().time() >= self._deadline:
-            raise DatabaseUnavailable from error
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        self.end(error)

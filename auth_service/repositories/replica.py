@@ -11,8 +11,9 @@ from sqlalchemy import text
 from auth_service import logs
 from auth_service.errors import DatabaseUnavailable
 from auth_service.repositories.faults import StatementTooSlow, TransactionConflict
+from auth_service.repositories.hang_up import HangUp
 from auth_service.repositories.lease import Lease
-from auth_service.repositories.pool import HangUp, Pool
+from auth_service.repositories.pool import Pool
 from auth_service.settings import DatabaseSettings
 
 log = structlog.get_logger()
