@@ -24,7 +24,7 @@
         ├── HashingOverloaded
         └── MailNotConfigured
 
-`api/problems.py` holds the one table that turns each word into a status code.
+`api/http/problems.py` holds the one table that turns each word into a status code.
 """
 
 import math

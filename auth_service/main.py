@@ -4,25 +4,23 @@ from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 
 from auth_service import __version__, logs
-from auth_service.api import (
+from auth_service.api.http import openapi, problems, quick
+from auth_service.api.http.cors import Cors
+from auth_service.api.http.middleware import LastNet, Limits, RequestContext
+from auth_service.api.routes import (
     accounts,
     admin,
     health,
-    inside,
+    internal,
     links,
     metrics,
-    openapi,
     own_account,
     own_sessions,
     pages,
-    problems,
-    quick,
     sessions,
     verify,
     well_known,
 )
-from auth_service.api.cors import Cors
-from auth_service.api.middleware import LastNet, Limits, RequestContext
 from auth_service.embedded_secret import with_secret
 from auth_service.process import Service
 from auth_service.settings import Settings, read_settings
@@ -53,7 +51,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.services = service.services
     public = (accounts, links, pages, own_account, sessions, own_sessions, well_known)
-    routers = [module.router for module in (*public, health, inside, admin, metrics)]
+    routers = [module.router for module in (*public, health, internal, admin, metrics)]
     for router in routers:
         # Not `include_router`: it would make each route, which is complete, once more at the first request.
         app.router.routes.extend(router.routes)

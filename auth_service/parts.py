@@ -3,45 +3,45 @@
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from auth_service.api.dependencies import Services
+from auth_service.api.requests.dependencies import Services
+from auth_service.database.notifications import Notifications
 from auth_service.models import SessionRules
-from auth_service.repositories.database import Database
-from auth_service.repositories.notifications import Notifications
 from auth_service.repositories.probe import Probe
+from auth_service.repositories.transaction import Database
 from auth_service.schedule import Schedule
 from auth_service.security.access_tokens import AccessTokens
 from auth_service.security.keys import SecretKeys
 from auth_service.security.passwords import Passwords
 from auth_service.security.refresh_tokens import RefreshTokens
-from auth_service.services.accounts import Accounts
-from auth_service.services.administration import Administration
-from auth_service.services.audit import Audit
-from auth_service.services.bearers import Bearers
-from auth_service.services.cleanup import Cleanup
-from auth_service.services.credentials import Credentials
-from auth_service.services.directory import Directory
-from auth_service.services.email_change import EmailChange
-from auth_service.services.hashing import HashingLane
-from auth_service.services.health import Health
-from auth_service.services.key_lifecycle import KeyLifecycle
-from auth_service.services.lane_size import lane_size
-from auth_service.services.links import Links
-from auth_service.services.new_passwords import NewPasswords
-from auth_service.services.own_account import OwnAccount
-from auth_service.services.own_sessions import OwnSessions
-from auth_service.services.password_check import PasswordCheck
-from auth_service.services.password_policy import PasswordPolicy
-from auth_service.services.password_proof import PasswordProof
-from auth_service.services.post import Post
-from auth_service.services.revocations import Revocations
-from auth_service.services.sessions import Sessions
-from auth_service.services.signing_keys import SigningKeys
-from auth_service.services.throttle import Throttle
-from auth_service.services.tokens import Tokens
+from auth_service.services.accounts.email_change import EmailChange
+from auth_service.services.accounts.own_account import OwnAccount
+from auth_service.services.accounts.password_change import Credentials
+from auth_service.services.accounts.reauthentication import PasswordProof
+from auth_service.services.accounts.recovery import Links
+from auth_service.services.accounts.registration import Accounts
+from auth_service.services.administration.administration import Administration
+from auth_service.services.administration.directory import Directory
+from auth_service.services.mail.notices import Post
+from auth_service.services.operations.audit import Audit
+from auth_service.services.operations.cleanup import Cleanup
+from auth_service.services.operations.health import Health
+from auth_service.services.passwords.hashing_lane import HashingLane
+from auth_service.services.passwords.lane_size import lane_size
+from auth_service.services.passwords.login_check import PasswordCheck
+from auth_service.services.passwords.new_password import NewPasswords
+from auth_service.services.passwords.policy import PasswordPolicy
+from auth_service.services.sessions.bearers import Bearers
+from auth_service.services.sessions.oauth_tokens import Tokens
+from auth_service.services.sessions.own_sessions import OwnSessions
+from auth_service.services.sessions.revocations import Revocations
+from auth_service.services.sessions.sessions import Sessions
+from auth_service.services.signing_keys.key_ring import SigningKeys
+from auth_service.services.signing_keys.lifecycle import KeyLifecycle
+from auth_service.services.throttling.throttle import Throttle
 from auth_service.settings import Settings, read_limits
 
 if TYPE_CHECKING:
-    from auth_service.services.postman import Postman
+    from auth_service.services.mail.dispatcher import Postman
 
 REVOCATION_MARGIN = timedelta(seconds=10)
 LEEWAY_ELSEWHERE = timedelta(minutes=1)  # of those who verify by themselves; the most that our pages allow
@@ -151,8 +151,8 @@ def _postman(settings: Settings, post: Post, database: Database, throttle: Throt
     from auth_service.mail.letters import Letters  # noqa: PLC0415
     from auth_service.mail.log import MailLog  # noqa: PLC0415
     from auth_service.mail.smtp import SmtpServer  # noqa: PLC0415
-    from auth_service.services.link_minting import LinkMinting  # noqa: PLC0415
-    from auth_service.services.postman import Postman  # noqa: PLC0415
+    from auth_service.services.mail.dispatcher import Postman  # noqa: PLC0415
+    from auth_service.services.mail.link_issuer import LinkMinting  # noqa: PLC0415
 
     return Postman(
         database=database,

@@ -8,10 +8,10 @@ from types import ModuleType
 import structlog
 
 from auth_service import __version__, logs
-from auth_service.drain import end_put_off
 from auth_service.errors import DatabaseUnavailable
 from auth_service.parts import Parts
 from auth_service.settings import Settings
+from auth_service.shutdown import end_put_off
 
 log = structlog.get_logger()
 
@@ -87,6 +87,6 @@ class Service:
 
 def _migrator() -> ModuleType:
     """What brings a schema to head. It needs Alembic, and a server on PostgreSQL does not migrate by default."""
-    from auth_service.repositories import migrator  # noqa: PLC0415
+    from auth_service.database import migrator  # noqa: PLC0415
 
     return migrator

@@ -9,9 +9,9 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from auth_service.errors import Refused
-from auth_service.services.cleanup import Cleanup
-from auth_service.services.key_lifecycle import KeyLifecycle
-from auth_service.services.signing_keys import SigningKeys
+from auth_service.services.operations.cleanup import Cleanup
+from auth_service.services.signing_keys.key_ring import SigningKeys
+from auth_service.services.signing_keys.lifecycle import KeyLifecycle
 from auth_service.settings import CleanupSettings
 
 log = structlog.get_logger()

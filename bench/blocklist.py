@@ -12,7 +12,7 @@ import click
 import psutil
 
 from auth_service.blocklist import SHIPPED, Blocklist
-from auth_service.services.password_policy import PasswordPolicy
+from auth_service.services.passwords.policy import PasswordPolicy
 from auth_service.settings import PasswordSettings
 from bench import machine
 

@@ -6,9 +6,9 @@ from typing import Any
 from alembic import context
 from sqlalchemy import Connection, text
 
+from auth_service.database import migrator
 from auth_service.models import USERS
-from auth_service.repositories import migrator
-from auth_service.repositories.database import Database
+from auth_service.repositories.transaction import Database
 from auth_service.settings import DatabaseSettings
 
 ADVISORY_LOCK = 4_711_001  # any number will do, as long as it is ours alone

@@ -3,8 +3,8 @@
 import asyncio
 
 from auth_service.errors import DatabaseUnavailable
-from auth_service.repositories.database import Database
-from auth_service.services.account_states import AccountStates
+from auth_service.repositories.transaction import Database
+from auth_service.services.accounts.status import AccountStates
 from auth_service.settings import DatabaseSettings
 from torture.history import Attempt, History, now
 

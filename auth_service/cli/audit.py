@@ -9,9 +9,9 @@ import click
 from auth_service.cli.common import run_with_database
 from auth_service.logs import escaped
 from auth_service.models import AuditEvent, SecurityEvent
-from auth_service.repositories.audit_trail import AuditFilter
-from auth_service.repositories.database import Database
-from auth_service.services.audit import Audit
+from auth_service.repositories.audit.trail import AuditFilter
+from auth_service.repositories.transaction import Database
+from auth_service.services.operations.audit import Audit
 from auth_service.settings import Settings
 
 WORDS = [event.value for event in SecurityEvent]

@@ -8,8 +8,8 @@ import click
 
 from auth_service.cli.common import run_with_database
 from auth_service.cli.wrong_setting import settings_or_exit
-from auth_service.repositories.database import Database
-from auth_service.services.cleanup import Cleanup, CleanupReport
+from auth_service.repositories.transaction import Database
+from auth_service.services.operations.cleanup import Cleanup, CleanupReport
 from auth_service.settings import Settings
 
 

@@ -13,7 +13,7 @@ from auth_service import logs
 from auth_service.cli.wrong_setting import settings_or_exit
 from auth_service.errors import InvalidInput, Refused
 from auth_service.models import ORIGIN, Origin
-from auth_service.repositories.database import Database
+from auth_service.repositories.transaction import Database
 from auth_service.settings import Settings
 
 Result = TypeVar("Result")

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 import click
 
 from auth_service.cli.common import run_with_database
-from auth_service.repositories.database import Database
-from auth_service.services.checkup import Check, Checkup
-from auth_service.services.hash_trial import HashTiming, recommend, time_hashes
-from auth_service.services.lane_size import PROCESS_MIB, LaneSize, lane_memory_mib, lane_size
+from auth_service.repositories.transaction import Database
+from auth_service.services.operations.doctor import Check, Checkup
+from auth_service.services.passwords.benchmark import HashTiming, recommend, time_hashes
+from auth_service.services.passwords.lane_size import PROCESS_MIB, LaneSize, lane_memory_mib, lane_size
 from auth_service.settings import Settings, read_limits
 
 

@@ -8,9 +8,9 @@ from typing import Any, BinaryIO, TypeVar
 import click
 
 from auth_service.cli.common import run_with_database
-from auth_service.repositories.database import Database
+from auth_service.repositories.transaction import Database
 from auth_service.security.keys import SecretKeys
-from auth_service.services.key_lifecycle import KeyLifecycle
+from auth_service.services.signing_keys.lifecycle import KeyLifecycle
 from auth_service.settings import Settings
 
 Result = TypeVar("Result")

@@ -3,7 +3,7 @@
 import click
 
 from auth_service.cli.common import run_with_database
-from auth_service.repositories import migrator
+from auth_service.database import migrator
 
 
 @click.command()

@@ -5,12 +5,12 @@ from datetime import timedelta
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from auth_service.database.connection import Lease
+from auth_service.database.engine import make_probe_engine
+from auth_service.database.errors import domain_errors
+from auth_service.database.schema import HEAD
 from auth_service.errors import DatabaseReadOnly, SchemaNotReady
-from auth_service.repositories.database import Database
-from auth_service.repositories.engine import make_probe_engine
-from auth_service.repositories.faults import domain_errors
-from auth_service.repositories.lease import Lease
-from auth_service.repositories.schema import HEAD
+from auth_service.repositories.transaction import Database
 from auth_service.settings import DatabaseSettings
 
 PATIENCE = timedelta(seconds=0.7)

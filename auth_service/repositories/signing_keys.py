@@ -6,11 +6,11 @@ from typing import Any
 
 from sqlalchemy import delete, func, insert, select, update
 
+from auth_service.database.clock import time_of
+from auth_service.database.connection import Lease
+from auth_service.database.inserts import insert_into
 from auth_service.models import SIGNING_KEYS, KeyState, SecurityEvent, SigningKey
-from auth_service.repositories.audit_events import AuditEvents
-from auth_service.repositories.clock import time_of
-from auth_service.repositories.inserts import insert_into
-from auth_service.repositories.lease import Lease
+from auth_service.repositories.audit.events import AuditEvents
 
 KEYS_LOCK = 4_711_003  # beside the locks of the migrators and of the clean-up
 

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from auth_service.api.schemas import ProblemDetails
+from auth_service.api.schemas.common import ProblemDetails
 from auth_service.main import create_app
 from tests.conftest import MakeClient, environment, make_settings
 from tests.support.client import Client

@@ -17,7 +17,7 @@ import pytest
 from auth_service.main import create_app
 from bench.directory import seed
 from tests.conftest import environment, make_settings
-from tests.repositories.test_migrator import alembic
+from tests.database.test_migrator import alembic
 from tests.support import roles
 from tests.support.admins import Admin
 from tests.support.client import Client

@@ -8,17 +8,17 @@ from typing import Any, TypeVar
 import click
 
 from auth_service.cli.common import run_with_database
+from auth_service.database.notifications import Notifications
 from auth_service.errors import InvalidPassword
 from auth_service.models import Role, User
-from auth_service.repositories.database import Database
-from auth_service.repositories.notifications import Notifications
+from auth_service.repositories.transaction import Database
 from auth_service.security.passwords import Passwords
-from auth_service.services.account_states import AccountStates
-from auth_service.services.administration import Administration
-from auth_service.services.operators import Operators, hash_chosen
-from auth_service.services.password_policy import PasswordPolicy
-from auth_service.services.post import Post
-from auth_service.services.revocations import Revocations
+from auth_service.services.accounts.status import AccountStates
+from auth_service.services.administration.administration import Administration
+from auth_service.services.administration.operators import Operators, hash_chosen
+from auth_service.services.mail.notices import Post
+from auth_service.services.passwords.policy import PasswordPolicy
+from auth_service.services.sessions.revocations import Revocations
 from auth_service.settings import Settings
 
 Result = TypeVar("Result")

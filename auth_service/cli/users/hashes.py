@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import click
 
 from auth_service.cli.common import run_with_database
-from auth_service.repositories.database import Database
+from auth_service.repositories.transaction import Database
 from auth_service.security.passwords import Passwords
-from auth_service.services.hash_survey import Forecast, HashKind, HashSurvey
+from auth_service.services.passwords.survey import Forecast, HashKind, HashSurvey
 from auth_service.settings import Settings
 
 ASSUMPTION = (

@@ -13,12 +13,12 @@ from typing import IO, TextIO
 import click
 
 from auth_service.cli.common import run_with_database
-from auth_service.repositories.database import Database
+from auth_service.repositories.transaction import Database
 from auth_service.security.passwords import UNUSABLE, Passwords
-from auth_service.services.account_export import AccountExport, exported_fields
-from auth_service.services.account_import import AccountImport, ImportReport
-from auth_service.services.account_lines import Format, RefusedLine, account_line, header_line, read_lines
-from auth_service.services.import_rows import RowMaker
+from auth_service.services.transfer.exporting import AccountExport, exported_fields
+from auth_service.services.transfer.importing import AccountImport, ImportReport
+from auth_service.services.transfer.lines import Format, RefusedLine, account_line, header_line, read_lines
+from auth_service.services.transfer.rows import RowMaker
 from auth_service.settings import Settings
 
 SHOWN = 20  # refused lines on the terminal; --rejects has all of them

@@ -11,10 +11,10 @@ from auth_service.cli.common import run_with_database
 from auth_service.cli.users.accounts import whose
 from auth_service.logs import escaped
 from auth_service.models import RefreshToken, SessionRules, User
-from auth_service.repositories.database import Database
-from auth_service.repositories.user_search import UserFilter
-from auth_service.services.directory import Directory
-from auth_service.services.operators import Operators
+from auth_service.repositories.transaction import Database
+from auth_service.repositories.users.search import UserFilter
+from auth_service.services.administration.directory import Directory
+from auth_service.services.administration.operators import Operators
 from auth_service.settings import Settings
 
 PAGE = 1000

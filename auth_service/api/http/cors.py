@@ -1,0 +1,56 @@
+"""Which pages of other origins may read the answers (https://fetch.spec.whatwg.org/#http-cors-protocol)."""
+
+from collections.abc import Collection
+
+from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from auth_service.api.http.problems import BadRequest, answer
+
+METHODS = ("GET", "POST", "PATCH", "DELETE")
+REQUEST_HEADERS = ("Authorization", "Content-Type", "Idempotency-Key", "X-Auth-Cookie", "X-Request-ID")
+EXPOSED_HEADERS = ("Retry-After", "X-Request-ID")
+VARY = (b"vary", b"Origin")
+
+
+class Cors(CORSMiddleware):
+    """Starlette's, for the listed origins alone; any other is answered as if there were no such thing.
+
+    By itself it tells every origin the whole policy, and refuses in plain text.
+    """
+
+    def __init__(self, app: ASGIApp, origins: Collection[str], base_url: str, *, with_cookies: bool) -> None:
+        super().__init__(
+            app,
+            allow_origins=frozenset(origins),
+            allow_methods=METHODS,
+            allow_headers=REQUEST_HEADERS,
+            allow_credentials=with_cookies,
+            expose_headers=EXPOSED_HEADERS,
+        )
+        self._base_url = base_url
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or self._is_from_listed_page(scope):
+            await super().__call__(scope, receive, send)
+            return
+
+        async def send_varying(message: Message) -> None:  # a cache must not hand this answer to a listed page
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), VARY]
+            await send(message)
+
+        await self.app(scope, receive, send_varying)
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        response = super().preflight_response(request_headers)
+        if response.status_code == 200:  # noqa: PLR2004
+            return response
+        refused = BadRequest("This method or one of these headers is not for pages of other origins.")
+        return answer(refused, self._base_url, {"Vary": response.headers["vary"]})
+
+    def _is_from_listed_page(self, scope: Scope) -> bool:
+        origins = Headers(scope=scope).getlist("origin")
+        return len(origins) == 1 and origins[0] in self.allow_origins

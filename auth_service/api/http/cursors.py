@@ -1,0 +1,28 @@
+"""Where a list goes on, as a word that means nothing to clients: the time and the id of the last item they had."""
+
+import base64
+import struct
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from auth_service.errors import InvalidInput
+from auth_service.services.administration.directory import Position
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FORM = struct.Struct(">q16s")  # microseconds, and the id
+
+
+def write(position: Position) -> str:
+    """Return the cursor of a position."""
+    created_at, user_id = position
+    microseconds = (created_at - _EPOCH) // timedelta(microseconds=1)
+    return base64.urlsafe_b64encode(_FORM.pack(microseconds, user_id.bytes)).decode()
+
+
+def read(cursor: str) -> Position:
+    """Return the position of 32 characters of base64url; raises `InvalidInput` if it is none of ours."""
+    microseconds, raw = _FORM.unpack(base64.urlsafe_b64decode(cursor))
+    try:
+        return _EPOCH + timedelta(microseconds=microseconds), UUID(bytes=raw)
+    except OverflowError:
+        raise InvalidInput("cursor", "Must be the next_cursor of an answer.") from None

@@ -1,0 +1,61 @@
+"""Form bodies of the OAuth endpoints: `application/x-www-form-urlencoded`, each parameter at most once."""
+
+from typing import Annotated, Any
+from urllib.parse import parse_qsl
+
+from fastapi import Depends
+from starlette.requests import Request
+
+from auth_service.api.http.problems import InvalidRequest, UnsupportedMediaType
+
+FORM = "application/x-www-form-urlencoded"
+MAX_FIELDS = 20
+HINTS = ["access_token", "refresh_token"]
+
+# For FastAPI's document: the parameters are read here, not by the framework.
+BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            FORM: {
+                "schema": {
+                    "type": "object",
+                    "required": ["token"],
+                    "maxProperties": MAX_FIELDS,
+                    "additionalProperties": {"type": "string"},
+                    "properties": {
+                        "token": {"type": "string", "minLength": 1},
+                        "token_type_hint": {
+                            "type": "string",
+                            "description": f"{' or '.join(HINTS)}; not needed, and anything else is ignored",
+                        },
+                    },
+                }
+            }
+        },
+    }
+}
+
+
+async def get_token(request: Request) -> str:
+    """The parameter `token` of the form (RFC 7009, section 2.1; RFC 7662, section 2.1).
+
+    Raises:
+        UnsupportedMediaType: the body is no form.
+        InvalidRequest: no token, or a parameter twice (RFC 6749, section 3.2); unknown ones are ignored.
+    """
+    content_type = request.headers.getlist("content-type")
+    if len(content_type) != 1 or content_type[0].partition(";")[0].strip().casefold() != FORM:
+        raise UnsupportedMediaType(f"The body must be {FORM}.")
+    try:
+        text = (await request.body()).decode()
+        pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
+    except ValueError:
+        raise InvalidRequest from None
+    fields = dict(pairs)
+    if len(fields) != len(pairs) or not fields.get("token"):
+        raise InvalidRequest
+    return fields["token"]
+
+
+TokenParameter = Annotated[str, Depends(get_token)]

@@ -1,0 +1,168 @@
+"""Around every request: an id, one log line, the headers of every answer, limits, and a last net for our own faults."""
+
+import asyncio
+import re
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uuid_utils import uuid7
+
+from auth_service.api.http.headers import complete
+from auth_service.api.http.problems import BodyTooLarge, HeadersTooLarge, InternalError, RequestTimeout, answer
+from auth_service.errors import Unavailable
+from auth_service.logs import REQUEST_ID
+
+log = structlog.get_logger()
+
+MAX_BODY_BYTES = 16 * 1024
+MAX_HEADER_BYTES = 16 * 1024
+MAX_HEADER_LINES = 100
+BODY_SECONDS = 10.0
+QUIET_PATHS = ("/health/", "/internal/verify")
+UNKNOWN_PATH = "(unknown)"  # a path that is no route is somebody's text, and may be a token
+CLIENT_CLOSED_REQUEST = 499  # nginx's word for it, in our log alone
+ARRIVED = "auth_service.arrived"  # in the scope, by the server: the body is here, and nobody need look at the clock
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+
+
+class RequestContext:
+    """Gives the request its id, in and out, its answer the headers of every answer, and writes one line about it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._log = log.bind()  # put together once, and not for each request
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = value_of(b"x-request-id", scope)
+        request_id = given.decode() if _REQUEST_ID.fullmatch(given) else str(uuid7())
+        REQUEST_ID.set(request_id)
+        started, status = time.perf_counter(), 0
+
+        async def send_completed(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = complete(message.get("headers", ()), request_id)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_completed)
+        except ClientDisconnect:  # nobody is left to be answered, and it is no fault of ours
+            status = status or CLIENT_CLOSED_REQUEST
+        finally:
+            write = self._log.debug if scope["path"].startswith(QUIET_PATHS) else self._log.info
+            write("request", **_summary(scope, status, started))
+
+
+class LastNet:
+    """Answers for whoever could not: after a fault of ours, and when the service ends before the request does."""
+
+    def __init__(self, app: ASGIApp, base_url: str) -> None:
+        self._app = app
+        self._base_url = base_url
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        answered = False
+
+        async def watch(message: Message) -> None:
+            nonlocal answered
+            answered = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watch)
+        except ClientDisconnect:
+            raise
+        except Exception as error:  # the fault is logged without values, the client told
+            log.exception("request.failed", exc_info=error)
+            if not answered:
+                await answer(InternalError(), self._base_url)(scope, receive, send)
+        except asyncio.CancelledError:
+            if not answered:
+                await answer(Unavailable(), self._base_url, {"Connection": "close"})(scope, receive, send)
+            raise
+
+
+def _summary(scope: Scope, status: int, started: float) -> dict[str, Any]:
+    """What the access line says: the route's own path where there is one, and never a query string."""
+    route = getattr(scope.get("route"), "path", None)
+    milliseconds = round((time.perf_counter() - started) * 1000, 2)
+    return {"method": scope["method"], "path": route or UNKNOWN_PATH, "status": status, "ms": milliseconds}
+
+
+def is_too_large(headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    """Whether a head has more bytes or more lines than we take."""
+    size = sum([len(name) + len(value) + 4 for name, value in headers])
+    return size > MAX_HEADER_BYTES or len(headers) > MAX_HEADER_LINES
+
+
+def value_of(wanted: bytes, scope: Scope) -> bytes:
+    """The value of the first header of this name, in lower case; empty if there is none."""
+    for name, value in scope["headers"]:
+        if name == wanted:
+            found: bytes = value
+            return found
+    return b""
+
+
+class Limits:
+    """Refuses oversize headers and bodies before anyone parses them, and bodies that drip."""
+
+    def __init__(self, app: ASGIApp, base_url: str) -> None:
+        self._app = app
+        self._base_url = base_url
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        if is_too_large(scope["headers"]):
+            await answer(HeadersTooLarge(), self._base_url)(scope, receive, send)
+        elif _declared_length(scope) > MAX_BODY_BYTES:
+            await answer(BodyTooLarge(), self._base_url)(scope, receive, send)
+        else:
+            await self._app(scope, _Bounded(scope, receive).receive, send)
+
+
+def _declared_length(scope: Scope) -> int:
+    declared = value_of(b"content-length", scope)
+    return int(declared) if declared.isdigit() and len(declared) < 20 else 0  # noqa: PLR2004
+
+
+class _Bounded:
+    """Counts a body while it arrives, for a client may not say how long it is, and looks at the clock."""
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self._scope = scope
+        self._receive = receive
+        self._deadline = asyncio.get_running_loop().time() + BODY_SECONDS
+        self._size = 0
+        self._complete = False
+
+    async def receive(self) -> Message:
+        if self._complete:
+            return await self._receive()
+        message = await (self._receive() if ARRIVED in self._scope else self._receive_in_time())
+        self._size += len(message.get("body", b""))
+        self._complete = not message.get("more_body", False)
+        if self._size > MAX_BODY_BYTES:
+            raise BodyTooLarge
+        return message
+
+    async def _receive_in_time(self) -> Message:
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                return await self._receive()
+        except TimeoutError:
+            raise RequestTimeout from None

@@ -1,0 +1,171 @@
+"""Errors as HTTP: the `application/problem+json` answers (RFC 9457) of every refusal."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import structlog
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Match
+
+from auth_service.api.http.problem_table import PROBLEMS, Problem
+from auth_service.api.requests import cookies
+from auth_service.errors import (
+    HashingOverloaded,
+    InsufficientRole,
+    InvalidAccessToken,
+    InvalidInput,
+    Refused,
+    ShuttingDown,
+    TooManyAttempts,
+    Unavailable,
+)
+from auth_service.logs import REQUEST_ID, causes_of
+
+log = structlog.get_logger()
+
+
+_CODE_OF_STATUS = {404: "not-found", 405: "method-not-allowed"}
+
+
+class MalformedJson(Refused):
+    code = "malformed-json"
+    detail = "The body is not valid JSON in UTF-8."
+
+
+class BadRequest(Refused):
+    code = "bad-request"
+    detail = "The request is not valid HTTP."
+
+
+class RequestTimeout(Refused):
+    code = "request-timeout"
+    detail = "The body did not arrive in time."
+
+
+class InvalidRequest(Refused):
+    code = "invalid-request"
+    detail = "Send the form parameter token, and no parameter twice."
+
+
+class BodyTooLarge(Refused):
+    code = "body-too-large"
+    detail = "A body may have at most 16 KiB."
+
+
+class UnsupportedMediaType(Refused):
+    code = "unsupported-media-type"
+    detail = "The body must be application/json in UTF-8."
+
+
+class HeadersTooLarge(Refused):
+    code = "headers-too-large"
+    detail = "The headers may have at most 16 KiB in 100 lines."
+
+
+class InternalError(Refused):
+    code = "internal-error"
+    detail = "Something went wrong on our side."
+
+
+class InvalidFields(Refused):
+    """What FastAPI found wrong with the shape of a request, stripped of everything that was sent."""
+
+    code = "validation-error"
+    detail = "The request has fields that cannot be taken."
+
+    def __init__(self, errors: list[dict[str, str]]) -> None:
+        super().__init__()
+        self.errors = errors
+
+
+def answer(refused: Refused, base_url: str, headers: Mapping[str, str] | None = None) -> Response:
+    """Return a refusal as `application/problem+json`. The request id is the one of the log."""
+    problem = PROBLEMS[refused.code]
+    body: dict[str, Any] = {
+        "type": f"{base_url}/problems/{refused.code}",
+        "title": problem.title,
+        "status": problem.status,
+        "detail": refused.detail,
+        "code": refused.code,
+        "request_id": REQUEST_ID.get(),
+    }
+    if isinstance(refused, InvalidRequest):
+        body["error"] = "invalid_request"  # for OAuth clients (RFC 6749, section 5.2)
+    if isinstance(refused, InvalidInput):
+        body["errors"] = [{"field": refused.field, "reason": refused.reason}]
+    elif isinstance(refused, InvalidFields):
+        body["errors"] = refused.errors
+    all_headers = {**_headers_of(refused, problem), **(headers or {})}
+    return JSONResponse(body, problem.status, all_headers, media_type="application/problem+json")
+
+
+def _headers_of(refused: Refused, problem: Problem) -> dict[str, str]:
+    if isinstance(refused, Unavailable | TooManyAttempts):
+        return {"Retry-After": str(refused.retry_after)}
+    if isinstance(refused, InvalidAccessToken):
+        return {"WWW-Authenticate": 'Bearer error="invalid_token"'}  # RFC 6750, section 3.1
+    if isinstance(refused, InsufficientRole):
+        return {"WWW-Authenticate": 'Bearer error="insufficient_scope"'}
+    if problem.status == 401:  # noqa: PLR2004
+        return {"WWW-Authenticate": "Bearer"}
+    # What was refused for its size or slowness is not read to its end.
+    return {"Connection": "close"} if problem.status in {408, 413, 431} else {}
+
+
+def answer_to(request: Request, refused: Refused, base_url: str) -> Response:
+    """Return the answer to a request that was refused, and tell the log when the machinery is why."""
+    if isinstance(refused, Unavailable):
+        # A flood is counted (/metrics), not told line by line: that would cost a quarter of refusing it.
+        tell = log.debug if isinstance(refused, HashingOverloaded | ShuttingDown) else log.warning
+        tell("request.unavailable", code=refused.code, caused_by=causes_of(refused))
+    return answer(refused, base_url, cookies.on_refusal(refused, request))
+
+
+def install(  # three small handlers, one for each family
+    app: FastAPI, base_url: str, routes: Sequence[BaseRoute]
+) -> None:
+    """Answer every refusal of ours, of FastAPI and of Starlette as a problem."""
+
+    async def refused(request: Request, error: Exception) -> Response:
+        if not isinstance(error, Refused):
+            raise error
+        return answer_to(request, error, base_url)
+
+    async def invalid(_request: Request, error: Exception) -> Response:
+        if not isinstance(error, RequestValidationError):
+            raise error
+        return answer(InvalidFields([_field_error(entry) for entry in error.errors()]), base_url)
+
+    async def http_error(request: Request, error: Exception) -> Response:
+        if not isinstance(error, HTTPException):
+            raise error
+        found = BadRequest()
+        found.code = _CODE_OF_STATUS.get(error.status_code, "bad-request")  # type: ignore[misc]
+        found.detail = PROBLEMS[found.code].explanation
+        allow = {"Allow": _allowed_methods(request, routes)} if error.status_code == 405 else {}  # noqa: PLR2004
+        return answer(found, base_url, {**(error.headers or {}), **allow})
+
+    app.add_exception_handler(Refused, refused)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, http_error)
+
+
+def _allowed_methods(request: Request, routes: Sequence[BaseRoute]) -> str:
+    """Every method of the path (RFC 9110, section 15.5.6); Starlette names those of the first route that has it."""
+    matching = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    return ", ".join(sorted({method for route in matching for method in getattr(route, "methods", None) or ()}))
+
+
+def _field_error(entry: Mapping[str, Any]) -> dict[str, str]:
+    """Field and reason of a pydantic error. A field that we do not know is not repeated either: it is what was sent."""
+    location = [str(part) for part in entry["loc"]]
+    if entry["type"] == "extra_forbidden":
+        return {"field": location[0], "reason": "Holds a field that is not known here."}
+    if str(entry["type"]).startswith("uuid"):  # pydantic's sentence quotes the character that it did not like
+        return {"field": ".".join(location[1:]), "reason": "Must be a UUID."}
+    message = str(entry["msg"]).removeprefix("Value error, ")
+    return {"field": ".".join(location[1:]) or location[0], "reason": message}

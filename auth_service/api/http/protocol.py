@@ -1,0 +1,156 @@
+"""How bytes become requests: uvicorn's protocol, with an end to each wait for a client, and problems for its refusals.
+
+uvicorn by itself waits for ever for a head and for the reading of an answer, keeps as much of a head as comes, takes
+trailers for headers, and refuses in plain text.
+"""
+
+import asyncio
+from contextvars import copy_context
+from typing import Any
+
+import structlog
+from uuid_utils import uuid7
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from auth_service.api.http.framing import is_clear
+from auth_service.api.http.headers import complete
+from auth_service.api.http.middleware import ARRIVED
+from auth_service.api.http.problems import BadRequest, BodyTooLarge, HeadersTooLarge, answer
+from auth_service.errors import Refused
+from auth_service.logs import REQUEST_ID
+
+log = structlog.get_logger()
+
+HEAD_SECONDS = READ_SECONDS = 14  # one less than is promised, for a busy machine
+GOODBYE_SECONDS = 2  # for a client that is waited for when the service is told to end
+# Beyond what the app refuses by itself with better knowledge (`middleware.py`): these bound the memory. The second
+# counts the sizes of chunks too, and leaves room for 16 KiB in chunks of one byte.
+HEAD_BYTES = 64 * 1024
+MESSAGE_BYTES = 256 * 1024
+REQUESTS_AHEAD = 16
+
+
+class _AmbiguousError(Exception):
+    """Raised inside the parser, which stops there and reports it as a defect of the request."""
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection.
+
+    A head must be complete within 15 seconds of the connection's start or of the last answer, and an answer read within
+    15 seconds; then the connection is gone, whatever is still in its buffers.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._patience: asyncio.TimerHandle | None = None
+        self._unread: asyncio.TimerHandle | None = None
+        self._in_head = self._in_body = self._ends = False
+        self._bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        super().connection_made(transport)
+        self._wait_for_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        self._stop_waiting_for_reader()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._bytes += len(data)
+        if self._in_head and self._bytes > HEAD_BYTES:
+            self._refuse(HeadersTooLarge())
+        elif self._in_body and self._bytes > MESSAGE_BYTES:
+            self._refuse(BodyTooLarge())
+
+    def on_message_begin(self) -> None:
+        self._in_head, self._bytes = True, 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        clear = is_clear(self.parser.get_http_version(), self.url, self.headers)
+        if not clear or len(self.pipeline) >= REQUESTS_AHEAD:
+            raise _AmbiguousError
+        self._in_head, self._in_body = False, True
+        self._stop_waiting()
+        super().on_headers_complete()
+        self.headers = []  # for trailers, which are no headers: no gateway has looked at them (RFC 9110, section 6.5.1)
+        if self.parser.should_upgrade():  # which we do not do, and the parser reads nothing that follows
+            self.cycle.keep_alive = False
+
+    def on_message_complete(self) -> None:
+        self._in_body = False
+        self.scope[ARRIVED] = True  # type: ignore[literal-required]  # a name of ours
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.cycle.response_complete:  # else the next request was there already and is being answered
+            self._wait_for_head()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread = self.loop.call_later(GOODBYE_SECONDS if self._ends else READ_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stop_waiting_for_reader()
+
+    def shutdown(self) -> None:
+        self._ends = True
+        super().shutdown()
+        if self.cycle is None or self.cycle.response_complete or self.cycle.more_body or self.flow.write_paused:
+            self.loop.call_later(GOODBYE_SECONDS, self.transport.abort)
+        app: Any = self.config.loaded_app
+        app.state.services.revocations.release()  # who waits for news on this connection would hold up the end
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Say nothing: what a client would like to speak instead is no news, and it could fill the log."""
+
+    def send_400_response(self, msg: str) -> None:  # uvicorn's sentence for every defect
+        self._refuse(BadRequest())
+
+    def _wait_for_head(self) -> None:
+        self._stop_waiting()
+        # Not close(), which would wait for the other side to read what has been written.
+        self._patience = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
+
+    def _stop_waiting(self) -> None:
+        if self._patience:
+            self._patience.cancel()
+
+    def _stop_waiting_for_reader(self) -> None:
+        if self._unread:
+            self._unread.cancel()
+
+    def _refuse(self, refused: Refused) -> None:
+        """Answer and hang up: what follows can no longer be told from the next request."""
+        if not self.transport.is_closing():
+            copy_context().run(self._hang_up, refused)  # the request's id is that of no other
+
+    def _hang_up(self, refused: Refused) -> None:
+        request_id = str(uuid7())
+        REQUEST_ID.set(request_id)
+        log.info("request.refused", code=refused.code)
+        if self._is_next_to_be_answered():
+            self.transport.write(self._written(refused, request_id))
+        elif not self._in_body:  # the requests before it are whole: they are answered, and then it ends
+            self.cycle.keep_alive = False
+            return
+        self._wait_for_head()  # it may not read what was written
+        self.transport.close()
+
+    def _is_next_to_be_answered(self) -> bool:
+        """Whether a refusal now could not be taken for the answer to an earlier request."""
+        if self._in_body:
+            return not self.pipeline and not self.cycle.response_started
+        return self.cycle is None or self.cycle.response_complete
+
+    def _written(self, refused: Refused, request_id: str) -> bytes:
+        app: Any = self.config.loaded_app
+        response = answer(refused, app.state.services.settings.base_url, {"Connection": "close"})
+        lines = [*self.server_state.default_headers, *complete(response.raw_headers, request_id)]
+        head = b"".join(b"%s: %s\r\n" % line for line in lines)
+        return STATUS_LINE[response.status_code] + head + b"\r\n" + bytes(response.body)

@@ -1,0 +1,53 @@
+"""Where a request comes from, as far as it can be believed."""
+
+import ipaddress
+import re
+from functools import lru_cache
+
+from auth_service.logs import REQUEST_ID
+from auth_service.models import ORIGIN, Origin
+from auth_service.services.sessions.values import Device
+from auth_service.settings import ProxySettings
+
+MAX_USER_AGENT = 256
+_WITH_PORT = re.compile(r"([0-9.]+):[0-9]+|\[([^\[\]]+)\](?::[0-9]+)?")  # as some proxies write an address
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def device_of(agent: str, peer: str, forwarded: str, proxy: ProxySettings) -> Device:
+    """Return the device behind a connection from `peer` with these values of User-Agent and X-Forwarded-For."""
+    if not agent.isprintable():
+        agent = "".join(c for c in agent if c.isprintable())
+    return Device(agent[:MAX_USER_AGENT] or None, _client_address(peer, forwarded, proxy))
+
+
+def note(device: Device) -> None:
+    """Let whatever this request writes to the security trail say where it came from."""
+    ORIGIN.set(Origin(REQUEST_ID.get(), device.ip, device.user_agent))
+
+
+def _client_address(peer: str, forwarded: str, proxy: ProxySettings) -> str | None:
+    """The peer, or, if that is a trusted proxy, the rightmost address in X-Forwarded-For that no trusted proxy has."""
+    believed: str | None = None
+    for candidate in [peer, *reversed(forwarded.split(","))]:
+        try:
+            address = _address(candidate)
+        except ValueError:
+            break
+        believed = str(address)
+        if not any(address in network for network in proxy.trusted):
+            break
+    return believed
+
+
+@lru_cache(maxsize=256)  # the same few gateways, or a crowd of clients: then the last of them
+def _address(text: str) -> Address:
+    """An address without its port and its zone, which is free text, and IPv4 as IPv4 however it is written.
+
+    Raises ValueError.
+    """
+    with_port = _WITH_PORT.fullmatch(text.strip())
+    host = (with_port[1] or with_port[2]) if with_port else text.strip()
+    address = ipaddress.ip_address(host.partition("%")[0])
+    return getattr(address, "ipv4_mapped", None) or address

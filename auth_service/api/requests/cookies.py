@@ -1,0 +1,129 @@
+"""The refresh token of a browser: in a cookie that no script can read, and never in a body.
+
+A page asks for it with `X-Auth-Cookie: 1`. No form can send that header, and no page of another origin without a
+preflight. The Origin is checked beside it, as a cookie does not know which page sends it along.
+"""
+
+from typing import Annotated
+
+from fastapi import Cookie, Depends, Header
+from starlette.requests import Request
+from starlette.responses import Response
+
+from auth_service.api.requests.dependencies import ServicesDep
+from auth_service.api.schemas.common import BrowserTokens, RefreshTokenBody, Tokens
+from auth_service.errors import CrossSiteRequest, InvalidInput, InvalidRefreshToken, Refused
+from auth_service.services.sessions.values import TokenPair
+from auth_service.settings import Settings
+
+COOKIE = "__Host-auth-refresh"
+ATTRIBUTES = "Path=/; Secure; HttpOnly; SameSite=Strict"
+CLEARED = {"Set-Cookie": f"{COOKIE}=; Max-Age=0; {ATTRIBUTES}"}
+
+_MODE = "With `1` the refresh token travels in a cookie alone; the Origin must be listed (AUTH_COOKIES__ENABLED)"
+_TOKEN = "The refresh token, where X-Auth-Cookie is sent; not looked at otherwise"  # noqa: S105  # a description
+
+
+async def is_cookie_mode(
+    request: Request, services: ServicesDep, x_auth_cookie: Annotated[str | None, Header(description=_MODE)] = None
+) -> bool:
+    """Tell whether the refresh token of this request travels in the cookie.
+
+    Raises:
+        InvalidInput: the header says something else than 1.
+        CrossSiteRequest: the page that sends it is none that may.
+    """
+    if x_auth_cookie is None or not services.settings.cookies.enabled:
+        return False
+    if request.headers.getlist("x-auth-cookie") != ["1"]:
+        raise InvalidInput("X-Auth-Cookie", "Must be one header with the value 1.")
+    origins = request.headers.getlist("origin")
+    if len(origins) != 1 or origins[0] not in services.settings.trusted_origins:
+        raise CrossSiteRequest
+    return True
+
+
+CookieMode = Annotated[bool, Depends(is_cookie_mode)]
+
+
+async def get_sent_token(
+    request: Request,
+    body: RefreshTokenBody,
+    cookie_mode: CookieMode,
+    _read_below: Annotated[str | None, Cookie(alias=COOKIE, description=_TOKEN)] = None,
+) -> str | None:
+    """The refresh token from the one place where it belongs; None in a browser that has none.
+
+    Raises:
+        InvalidInput: none in a body that needs one, one in a body that may not have it, or two cookies of the name.
+    """
+    if cookie_mode:
+        if body.refresh_token is not None:
+            raise InvalidInput("refresh_token", "Must not stand in the body beside X-Auth-Cookie.")
+        return _sole_cookie(request)
+    if body.refresh_token is None:
+        raise InvalidInput("refresh_token", "Field required")
+    return body.refresh_token.get_secret_value()
+
+
+SentToken = Annotated[str | None, Depends(get_sent_token)]
+
+
+async def get_refresh_token(sent: SentToken) -> str:
+    """The refresh token; a browser without one is told to sign in, without a look at the database."""
+    if sent is None:
+        raise InvalidRefreshToken
+    return sent
+
+
+RefreshToken = Annotated[str, Depends(get_refresh_token)]
+
+
+def hand_over(pair: TokenPair, settings: Settings, response: Response, *, cookie_mode: bool) -> Tokens | BrowserTokens:
+    """Return the body of an answer with new tokens, and in cookie mode put the refresh token into a header instead."""
+    told = tokens_of(pair, settings)
+    if not cookie_mode:
+        return told
+    cookie = f"{COOKIE}={pair.refresh_token}; Max-Age={pair.refresh_expires_in}; {ATTRIBUTES}"
+    response.headers.append("Set-Cookie", cookie)
+    return BrowserTokens(**told.model_dump(exclude={"refresh_token"}))
+
+
+def tokens_of(pair: TokenPair, settings: Settings) -> Tokens:
+    """Return the body of an answer with new tokens, for everybody but a browser."""
+    return Tokens(
+        access_token=pair.access_token,
+        expires_in=int(settings.tokens.access_lifetime.total_seconds()),
+        refresh_token=pair.refresh_token,
+        refresh_expires_in=pair.refresh_expires_in,
+        session_id=pair.session_id,
+    )
+
+
+def clear(response: Response, *, cookie_mode: bool) -> None:
+    """Take the cookie back, after a logout."""
+    if cookie_mode:
+        response.headers.update(CLEARED)
+
+
+def on_refusal(refused: Refused, request: Request) -> dict[str, str]:
+    """The headers that a refusal adds: a cookie whose session has ended is taken back. No other refusal says that.
+
+    Nothing is taken from a page that sent none: another tab may have signed in meanwhile.
+    """
+    enabled = request.app.state.services.settings.cookies.enabled
+    ended = isinstance(refused, InvalidRefreshToken)
+    return CLEARED if ended and enabled and "x-auth-cookie" in request.headers and _holds_cookie(request) else {}
+
+
+def _holds_cookie(request: Request) -> bool:
+    return any(COOKIE in line for line in request.headers.getlist("cookie"))
+
+
+def _sole_cookie(request: Request) -> str | None:
+    """The cookie's value. With two of the name one may be somebody else's, and nothing tells which."""
+    pairs = (pair.partition("=") for line in request.headers.getlist("cookie") for pair in line.split(";"))
+    values = [value.strip() for name, _, value in pairs if name.strip() == COOKIE]
+    if len(values) > 1:
+        raise InvalidInput("Cookie", f"Must hold {COOKIE} once.")
+    return values[0] if values else None

@@ -1,0 +1,129 @@
+"""What routes ask for: the services, the bearer's token, where a request comes from.
+
+All of them are coroutines: a plain function would be sent to a thread for each request.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Header
+from fastapi.security import HTTPBearer
+from starlette.requests import Request
+
+from auth_service.api.requests.client import device_of, note
+from auth_service.errors import InvalidInput, MissingAccessToken
+from auth_service.repositories.transaction import Database
+from auth_service.services.accounts.email_change import EmailChange
+from auth_service.services.accounts.own_account import OwnAccount
+from auth_service.services.accounts.password_change import Credentials
+from auth_service.services.accounts.recovery import Links
+from auth_service.services.accounts.registration import Accounts
+from auth_service.services.administration.administration import Administration
+from auth_service.services.administration.directory import Directory
+from auth_service.services.mail.notices import Post
+from auth_service.services.operations.cleanup import Cleanup
+from auth_service.services.operations.health import Health
+from auth_service.services.passwords.hashing_lane import HashingLane
+from auth_service.services.sessions.bearers import Bearer, Bearers
+from auth_service.services.sessions.oauth_tokens import Tokens
+from auth_service.services.sessions.own_sessions import OwnSessions
+from auth_service.services.sessions.revocations import Revocations
+from auth_service.services.sessions.sessions import Sessions
+from auth_service.services.sessions.values import Device
+from auth_service.services.signing_keys.key_ring import SigningKeys
+from auth_service.settings import Settings
+
+_BEARER = re.compile(r"(?i:bearer) +([A-Za-z0-9._~+/-]+=*) *")  # RFC 6750, section 2.1
+IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
+
+
+@dataclass(frozen=True)
+class Services:
+    """The use cases that the routes call, plugged together in `parts.py`."""
+
+    settings: Settings
+    accounts: Accounts
+    administration: Administration
+    directory: Directory
+    bearers: Bearers
+    credentials: Credentials
+    email_change: EmailChange
+    links: Links
+    sessions: Sessions
+    own_account: OwnAccount
+    own_sessions: OwnSessions
+    revocations: Revocations
+    keys: SigningKeys
+    health: Health
+    pool: Database
+    lane: HashingLane
+    tokens: Tokens
+    cleanup: Cleanup
+    post: Post
+
+
+async def get_services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+def bearer_token(authorization: Sequence[str]) -> str:
+    """The token in the one Authorization header of a request; raises `MissingAccessToken`."""
+    match = _BEARER.fullmatch(authorization[0]) if len(authorization) == 1 else None
+    if match is None:
+        raise MissingAccessToken
+    return match[1]
+
+
+class AccessToken(HTTPBearer):
+    """The access token, from exactly one Authorization header (RFC 6750, section 2).
+
+    FastAPI's class puts the scheme into the OpenAPI document; what it would take is too lenient.
+    """
+
+    async def __call__(self, request: Request) -> str:  # type: ignore[override]  # the token, and never None
+        return bearer_token(request.headers.getlist("authorization"))
+
+
+get_access_token = AccessToken(scheme_name="access_token", bearerFormat="JWT")
+
+
+async def get_bearer(token: Annotated[str, Depends(get_access_token)], services: "ServicesDep") -> Bearer:
+    """The user and the live session that the access token speaks for."""
+    return await services.bearers.identify(token)
+
+
+async def get_idempotency_key(
+    request: Request,
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            description="1 to 255 visible ASCII characters; lets a lost answer be asked for again for 24 hours",
+            json_schema_extra={"pattern": f"^{IDEMPOTENCY_KEY.pattern}$"},
+        ),
+    ] = None,
+) -> str | None:
+    repeated = len(request.headers.getlist("idempotency-key")) > 1
+    if repeated or (idempotency_key is not None and not IDEMPOTENCY_KEY.fullmatch(idempotency_key)):
+        raise InvalidInput("Idempotency-Key", "Must be one header of 1 to 255 visible ASCII characters.")
+    return idempotency_key
+
+
+async def get_device(request: Request, services: "ServicesDep") -> Device:
+    """Where the request comes from, as far as it can be believed."""
+    forwarded = ",".join(request.headers.getlist("x-forwarded-for"))
+    peer = request.client.host if request.client else ""
+    return device_of(request.headers.get("user-agent", ""), peer, forwarded, services.settings.proxy)
+
+
+async def note_origin(device: "DeviceDep") -> None:
+    """Let whatever this request writes to the security trail say where it came from."""
+    note(device)
+
+
+ServicesDep = Annotated[Services, Depends(get_services)]
+BearerDep = Annotated[Bearer, Depends(get_bearer)]
+IdempotencyKey = Annotated[str | None, Depends(get_idempotency_key)]
+DeviceDep = Annotated[Device, Depends(get_device)]

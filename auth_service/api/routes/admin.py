@@ -1,0 +1,138 @@
+"""`/admin/users`: administrators look after other people's accounts. For the inside, like `/internal`."""
+
+import math
+from dataclasses import replace
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, status
+
+from auth_service.api.http import cursors
+from auth_service.api.http.json_body import StrictJsonRoute
+from auth_service.api.http.openapi import problems
+from auth_service.api.requests.dependencies import ServicesDep, get_access_token, note_origin
+from auth_service.api.routes.accounts import BEARER
+from auth_service.api.routes.own_sessions import EndedToo
+from auth_service.api.schemas.admin import (
+    AccountWithSessions,
+    ChangeRoleBody,
+    CreateUserBody,
+    EndedSessions,
+    UserCounts,
+    UserList,
+    UserQuery,
+)
+from auth_service.api.schemas.common import Account
+from auth_service.models import ORIGIN, User
+from auth_service.repositories.users.search import UserFilter
+from auth_service.services.administration.directory import UserPage
+
+ADMIN = (*BEARER, "insufficient-role", "validation-error")
+ONE = (*ADMIN, "not-found")
+
+
+async def require_admin(
+    token: Annotated[str, Depends(get_access_token)], services: ServicesDep, _: Annotated[None, Depends(note_origin)]
+) -> None:
+    """Let nobody but an administrator in, and the security trail know who it was."""
+    bearer = await services.bearers.identify_admin(token)
+    ORIGIN.set(replace(ORIGIN.get(), actor=f"admin:{bearer.user_id}"))
+
+
+router = APIRouter(
+    prefix="/admin/users",
+    tags=["administration"],
+    route_class=StrictJsonRoute,
+    dependencies=[Depends(note_origin), Depends(require_admin)],
+)
+
+
+@router.get("", responses=problems(*ADMIN))
+async def list_users(query: Annotated[UserQuery, Query()], services: ServicesDep) -> UserList:
+    """List or search users, the newest first: by number of page, or on from a cursor at the same cost everywhere."""
+    wanted = UserFilter(
+        query.q, query.name, query.role, query.is_active, query.is_verified, query.created_from, query.created_to
+    )
+    if query.cursor is not None:
+        found = await services.directory.go_on(wanted, cursors.read(query.cursor), query.per_page)
+        return _list(found, None, query.per_page)
+    number = query.page or 1
+    return _list(await services.directory.page(wanted, number, query.per_page), number, query.per_page)
+
+
+@router.post(
+    "",
+    status_code=status.HTTP_201_CREATED,
+    response_model=Account,
+    responses=problems(*ADMIN, "account-exists", "mail-not-configured", body=True),
+)
+async def create_user(body: CreateUserBody, services: ServicesDep) -> User:
+    """Create an account without a password; its owner is invited by mail to choose one."""
+    return await services.administration.create(body.email, body.username, body.role)
+
+
+@router.get("/counts", responses=problems(*ADMIN))
+async def count_users(services: ServicesDep) -> UserCounts:
+    """Count users. Those who signed in within the longest life of a session were seen recently."""
+    counts = await services.directory.counts()
+    numbers = {name: count.number for name, count in counts.items()}
+    return UserCounts(**numbers, estimated=[name for name, count in counts.items() if count.is_estimate])
+
+
+@router.get("/{user_id:uuid}", response_model=AccountWithSessions, responses=problems(*ONE))
+async def show_user(user_id: UUID, services: ServicesDep, ended_too: EndedToo = False) -> User:
+    """Return one user with their sessions."""
+    return await services.directory.show(user_id, ended_too=ended_too)
+
+
+@router.patch("/{user_id:uuid}", response_model=Account, responses=problems(*ONE, "last-admin", body=True))
+async def change_role(user_id: UUID, body: ChangeRoleBody, services: ServicesDep) -> User:
+    """Change the role of a user. Their sessions end, because access tokens tell the role."""
+    return await services.administration.set_role(user_id, body.role)
+
+
+@router.delete("/{user_id:uuid}", status_code=status.HTTP_204_NO_CONTENT, responses=problems(*ONE, "last-admin"))
+async def delete_user(user_id: UUID, services: ServicesDep) -> None:
+    """Delete a user and everything that hangs on the account; the security trail stays."""
+    await services.administration.delete(user_id)
+
+
+@router.post("/{user_id:uuid}/disable", response_model=Account, responses=problems(*ONE, "last-admin"))
+async def disable_user(user_id: UUID, services: ServicesDep) -> User:
+    """Let a user sign in no more. Their sessions end for good."""
+    return await services.administration.set_active(user_id, active=False)
+
+
+@router.post("/{user_id:uuid}/enable", response_model=Account, responses=problems(*ONE))
+async def enable_user(user_id: UUID, services: ServicesDep) -> User:
+    """Let a disabled user sign in again."""
+    return await services.administration.set_active(user_id, active=True)
+
+
+@router.post("/{user_id:uuid}/end-sessions", responses=problems(*ONE))
+async def end_sessions(user_id: UUID, services: ServicesDep) -> EndedSessions:
+    """End every session of a user, who may sign in again."""
+    return EndedSessions(ended=await services.administration.end_sessions(user_id))
+
+
+@router.post(
+    "/{user_id:uuid}/reset-password",
+    status_code=status.HTTP_202_ACCEPTED,
+    responses=problems(*ONE, "mail-not-configured"),
+)
+async def reset_password(user_id: UUID, services: ServicesDep) -> None:
+    """Send a user a link to choose a new password. Nobody but them sees it, and nothing ends before they use it."""
+    await services.administration.start_reset(user_id)
+
+
+def _list(page: UserPage, number: int | None, size: int) -> UserList:
+    total, last = page.total, page.users[-1] if page.users else None
+    return UserList(
+        items=[Account.model_validate(user) for user in page.users],
+        total=total.number if total else None,
+        total_is_estimate=total.is_estimate if total else False,
+        page=number,
+        per_page=size,
+        pages=math.ceil(total.number / size) if total else None,
+        next_cursor=cursors.write((last.created_at, last.id)) if last and not page.is_last else None,
+    )

@@ -1,0 +1,81 @@
+"""`/internal/revocations` and `/internal/introspect`: for gateways and services that verify tokens by themselves."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, status
+from starlette.requests import Request
+from starlette.responses import Response
+
+from auth_service.api.http.etags import conditional
+from auth_service.api.http.form_body import BODY, TokenParameter
+from auth_service.api.http.openapi import problems
+from auth_service.api.requests.dependencies import ServicesDep, note_origin
+from auth_service.api.requests.internal_token import internal_only
+from auth_service.api.schemas.common import EndedSessionSet, Introspection
+from auth_service.services.sessions.oauth_tokens import ActiveToken
+from auth_service.services.sessions.revocation_document import Document
+from auth_service.settings import Settings
+
+router = APIRouter(prefix="/internal", tags=["inside"], dependencies=[Depends(note_origin), Depends(internal_only)])
+
+MAX_WAIT = 60  # seconds
+Wait = Annotated[
+    float, Query(ge=0, le=MAX_WAIT, description="Seconds to wait for a change, with If-None-Match", allow_inf_nan=False)
+]
+
+
+@router.get(
+    "/revocations",
+    response_model=EndedSessionSet,
+    responses={
+        304: {"description": "Unchanged since the ETag in If-None-Match"},
+        **problems("invalid-internal-token", "validation-error", "unavailable"),
+    },
+)
+async def revocations(request: Request, services: ServicesDep, wait: Wait = 0) -> Response:
+    """Every session that ended as long ago as an access token can live: refuse tokens whose `sid` is in here.
+
+    With `?wait=30` and the ETag of the last answer in If-None-Match, the answer comes as soon as the set changes.
+    """
+    news = services.revocations
+    response = _answer(request, await news.document())
+    if wait and response.status_code == status.HTTP_304_NOT_MODIFIED:
+        await news.wait_for_more(wait)
+        response = _answer(request, await news.document())
+    return response
+
+
+def _answer(request: Request, document: Document) -> Response:
+    return conditional(request, document.body, "no-cache", document.digest)
+
+
+@router.post(
+    "/introspect",
+    response_model_exclude_none=True,
+    openapi_extra=BODY,
+    responses=problems(
+        "invalid-internal-token", "invalid-request", "unsupported-media-type", "request-timeout",
+        "database-unavailable", "unavailable",
+    ),
+)  # fmt: skip
+async def introspect(token: TokenParameter, services: ServicesDep) -> Introspection:
+    """What a token says, if it would be accepted now (RFC 7662). Anything else is `{"active": false}` alone."""
+    found = await services.tokens.introspect(token)
+    return _described(found, services.settings) if found else Introspection(active=False)
+
+
+def _described(token: ActiveToken, settings: Settings) -> Introspection:
+    is_access_token = token.jti is not None
+    return Introspection(
+        active=True,
+        iss=settings.issuer,
+        sub=token.user_id,
+        aud=settings.audience if is_access_token else None,
+        client_id=settings.tokens.client_id,
+        sid=token.session_id,
+        roles=[token.role],
+        exp=token.expires_at,
+        iat=token.issued_at,
+        jti=token.jti,
+        token_type="Bearer" if is_access_token else None,  # the type, not a token
+    )

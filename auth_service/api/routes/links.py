@@ -1,0 +1,68 @@
+"""`/auth/verify-email`, `/auth/forgot-password`, `/auth/reset-password`, `/auth/me/email`, `/auth/confirm-email`.
+
+A link is used by a POST with its token in the body: no GET, and so no scanner and no preview, uses one up.
+"""
+
+from fastapi import APIRouter, Depends, status
+
+from auth_service.api.http.json_body import StrictJsonRoute
+from auth_service.api.http.openapi import problems
+from auth_service.api.requests.dependencies import BearerDep, DeviceDep, ServicesDep, note_origin
+from auth_service.api.routes.accounts import BEARER, PASSWORD
+from auth_service.api.schemas.links import AddressBody, ChangeEmailBody, EmailChangeState, LinkBody, ResetPasswordBody
+from auth_service.models import MailKind
+
+ASKING = ("too-many-attempts", "mail-not-configured", "database-unavailable")
+USING = ("invalid-link", "database-unavailable")
+
+router = APIRouter(prefix="/auth", tags=["links"], route_class=StrictJsonRoute, dependencies=[Depends(note_origin)])
+
+
+@router.post("/verify-email", status_code=status.HTTP_204_NO_CONTENT, responses=problems(*USING, body=True))
+async def verify_email(body: LinkBody, services: ServicesDep) -> None:
+    """Use the link of a verification mail: the account's address is verified."""
+    await services.links.verify_email(body.token.get_secret_value())
+
+
+@router.post("/verify-email/resend", status_code=status.HTTP_202_ACCEPTED, responses=problems(*ASKING, body=True))
+async def resend_verification(body: AddressBody, device: DeviceDep, services: ServicesDep) -> None:
+    """Ask for another verification mail. The same answer after the same time for an address that nobody has."""
+    await services.links.ask(MailKind.VERIFY_EMAIL, body.email, device.ip)
+
+
+@router.post("/forgot-password", status_code=status.HTTP_202_ACCEPTED, responses=problems(*ASKING, body=True))
+async def forgot_password(body: AddressBody, device: DeviceDep, services: ServicesDep) -> None:
+    """Ask for a mail to set a new password. The same answer after the same time for an address that nobody has."""
+    await services.links.ask(MailKind.RESET_PASSWORD, body.email, device.ip)
+
+
+@router.post(
+    "/reset-password",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=problems(*USING, *PASSWORD, "overloaded", body=True),
+)
+async def reset_password(body: ResetPasswordBody, device: DeviceDep, services: ServicesDep) -> None:
+    """Set a new password with the link of a mail. Every session of the account ends, and nobody is signed in."""
+    token, new = body.token.get_secret_value(), body.new_password.get_secret_value()
+    await services.links.reset_password(token, new, device.ip)
+
+
+@router.post(
+    "/me/email",
+    status_code=status.HTTP_202_ACCEPTED,
+    responses=problems(*BEARER, *ASKING, "invalid-credentials", "account-exists", "overloaded", body=True),
+)
+async def change_email(body: ChangeEmailBody, bearer: BearerDep, device: DeviceDep, services: ServicesDep) -> None:
+    """Ask for another e-mail address; it changes when the links at both addresses were used.
+
+    An account whose address was never verified needs only the link at the new one.
+    """
+    current = body.current_password.get_secret_value()
+    await services.email_change.ask(bearer, body.new_email, current, device.ip)
+
+
+@router.post("/confirm-email", responses=problems(*USING, "account-exists", body=True))
+async def confirm_email(body: LinkBody, services: ServicesDep) -> EmailChangeState:
+    """Use one of the two links of an e-mail change; with the second, the address changes."""
+    changed = await services.email_change.confirm(body.token.get_secret_value())
+    return EmailChangeState(status="changed" if changed else "waiting")

@@ -1,0 +1,91 @@
+"""`/metrics`, for Prometheus. Read at the moment of the scrape; with several workers each scrape sees one of them."""
+
+from collections.abc import Iterator
+
+from fastapi import APIRouter, Depends
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
+from starlette.responses import Response
+
+from auth_service.api.http.openapi import problems
+from auth_service.api.requests.dependencies import Services, ServicesDep, note_origin
+from auth_service.api.requests.internal_token import internal_only
+from auth_service.database.replica import Replica
+from auth_service.services.mail.notices import MailNumbers
+from auth_service.services.passwords.hashing_lane import HashingLane
+
+router = APIRouter(tags=["operations"], dependencies=[Depends(note_origin)])
+
+
+@router.get(
+    "/metrics",
+    dependencies=[Depends(internal_only)],
+    response_class=Response,
+    responses={200: {"content": {CONTENT_TYPE_LATEST: {}}}, **problems("invalid-internal-token")},
+)
+async def metrics(services: ServicesDep) -> Response:
+    """Pool, hashing lane, refresh outcomes and the news about ended sessions, in Prometheus' text format."""
+    registry = CollectorRegistry()
+    registry.register(_Snapshot(services))
+    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def _hashing(lane: HashingLane) -> Iterator[Metric]:
+    yield GaugeMetricFamily("auth_hashing_threads", "Passwords that can be hashed at the same time", lane.threads)
+    yield GaugeMetricFamily("auth_hashing_waiting", "Passwords that wait for a thread", lane.waiting)
+    seconds = "Hashes, and the seconds that they took in their threads"
+    yield SummaryMetricFamily("auth_hashing_seconds", seconds, lane.hashes, lane.seconds)
+    yield CounterMetricFamily(
+        "auth_hashing_shed", "Passwords refused for want of room in the queue or in time", lane.shed
+    )
+
+
+def _replica(replica: Replica) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "auth_database_replica_up", "1 while reads are sent to the read replica", int(replica.is_up)
+    )
+    yield CounterMetricFamily(
+        "auth_database_replica_fallbacks", "Reads that went to the primary for want of a replica", replica.fallbacks
+    )
+    if replica.lag is not None:
+        seconds = "How far the replica was behind at the last read, at the most"
+        yield GaugeMetricFamily("auth_database_replica_lag_seconds", seconds, replica.lag)
+
+
+def _mail(numbers: MailNumbers) -> Iterator[Metric]:
+    yield GaugeMetricFamily("auth_mails_waiting", "Mails that are still to be sent, by anybody", numbers.waiting)
+    yield GaugeMetricFamily("auth_mails_oldest_seconds", "For how long the oldest of them has waited", numbers.oldest)
+    yield CounterMetricFamily("auth_mails_sent", "Mails sent by this process", numbers.sent)
+    yield CounterMetricFamily("auth_mails_failed", "Times that a mail was not taken and put off", numbers.failed)
+    yield CounterMetricFamily(
+        "auth_mails_given_up", "Mails refused for good, or too old to be of use", numbers.given_up
+    )
+
+
+class _Snapshot(Collector):
+    """What the parts know about themselves right now."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def collect(self) -> Iterator[Metric]:
+        services = self._services
+        for name, value in services.pool.numbers().items():
+            yield GaugeMetricFamily(f"auth_db_pool_{name}", "Connections of the pool, or what was asked of it", value)
+        if services.pool.replica:
+            yield from _replica(services.pool.replica)
+        yield from _hashing(services.lane)
+        outcomes = CounterMetricFamily("auth_refreshes", "Refresh tokens presented, by outcome", labels=["outcome"])
+        for outcome, count in services.sessions.outcomes.items():
+            outcomes.add_metric([outcome], count)
+        yield outcomes
+        yield from _mail(services.post.numbers)
+        news = services.revocations
+        yield GaugeMetricFamily("auth_revocations_stale", "1 while ended sessions are asked for", int(news.is_stale))
+        yield GaugeMetricFamily("auth_revocations_remembered", "Ended sessions in memory", news.remembered)
+        yield GaugeMetricFamily("auth_verified_tokens", "Access tokens known to be genuine", services.keys.remembered)
+        deleted = CounterMetricFamily("auth_cleanup_deleted", "Expired sessions deleted by this process's schedule")
+        deleted.add_metric([], services.cleanup.deleted)
+        yield deleted

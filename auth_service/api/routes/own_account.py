@@ -1,0 +1,84 @@
+"""`/auth/me`: what owners see of their account, and how they change it, take it with them and delete it."""
+
+from collections.abc import AsyncIterator
+
+from fastapi import APIRouter, Depends, status
+from starlette.responses import StreamingResponse
+
+from auth_service.api.http.json_body import StrictJsonRoute
+from auth_service.api.http.openapi import problems
+from auth_service.api.requests.dependencies import BearerDep, ServicesDep, note_origin
+from auth_service.api.routes.accounts import BEARER
+from auth_service.api.schemas.common import Account, DeviceSession
+from auth_service.api.schemas.own_account import AccountExport, DeleteAccountBody, ExportedEvent, RenameBody
+from auth_service.models import AuditEvent, User
+from auth_service.services.accounts.own_account import Export
+
+router = APIRouter(
+    prefix="/auth/me", tags=["accounts"], route_class=StrictJsonRoute, dependencies=[Depends(note_origin)]
+)
+
+ATTACHMENT = {"Content-Disposition": 'attachment; filename="account.json"'}
+
+
+@router.patch("", response_model=Account, responses=problems(*BEARER, "account-exists", body=True))
+async def rename(body: RenameBody, bearer: BearerDep, services: ServicesDep) -> User:
+    """Choose another username, or none with `null`."""
+    return await services.own_account.rename(bearer, body.username)
+
+
+@router.delete(
+    "",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=problems(*BEARER, "invalid-credentials", "last-admin", "too-many-attempts", "overloaded", body=True),
+)
+async def delete(body: DeleteAccountBody, bearer: BearerDep, services: ServicesDep) -> None:
+    """Delete the account and all that hangs on it. Every session ends, and the address is free again."""
+    await services.own_account.delete(bearer, body.current_password.get_secret_value())
+
+
+@router.get(
+    "/export",
+    response_model=AccountExport,
+    responses={
+        200: {"headers": {"Content-Disposition": {"description": "attachment", "schema": {"type": "string"}}}},
+        **problems(*BEARER),
+    },
+)
+async def export(bearer: BearerDep, services: ServicesDep) -> StreamingResponse:
+    """All that is kept about the account: itself, its sessions while they are kept, and its security events."""
+    found = await services.own_account.export(bearer)
+    return StreamingResponse(_document(found), media_type="application/json", headers=ATTACHMENT)
+
+
+async def _document(found: Export) -> AsyncIterator[str]:
+    """The document in pieces, for the events of a year may be many: never more than one page of them in memory."""
+    head = AccountExport(
+        exported_at=found.at,
+        account=Account.model_validate(found.user),
+        sessions=[DeviceSession.model_validate(session) for session in found.sessions],
+        events=[],
+    )
+    opening, closing = head.model_dump_json().rsplit("]", 1)
+    yield opening
+    separator = ""
+    async for page in found.events:
+        yield separator + ",".join(_exported(event).model_dump_json() for event in page)
+        separator = ","
+    yield f"]{closing}"
+
+
+def _exported(event: AuditEvent) -> ExportedEvent:
+    """Who acted on somebody else's account is told by the kind alone: their id and address are their own."""
+    details = dict(event.details)
+    by = str(details.pop("actor", "owner")).partition(":")[0]
+    own = by == "owner"
+    return ExportedEvent(
+        at=event.at,
+        event=event.event,
+        by=by,
+        session_id=event.session_id,
+        ip=event.ip if own else None,
+        user_agent=event.user_agent if own else None,
+        details=details,
+    )

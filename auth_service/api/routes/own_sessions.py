@@ -1,0 +1,42 @@
+"""`/auth/sessions`: what owners see of their signed-in devices, and how they end them."""
+
+from dataclasses import asdict
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, status
+
+from auth_service.api.http.openapi import problems
+from auth_service.api.requests.dependencies import BearerDep, ServicesDep, note_origin
+from auth_service.api.routes.accounts import BEARER
+from auth_service.api.schemas.common import SessionItem, SessionList
+
+router = APIRouter(prefix="/auth/sessions", tags=["sessions"], dependencies=[Depends(note_origin)])
+
+EndedToo = Annotated[bool, Query(alias="ended", description="Also those that have ended, with the reason, while kept")]
+CurrentToo = Annotated[bool, Query(alias="current", description="Also the session of this request")]
+
+
+@router.get("", responses=problems(*BEARER, "validation-error"))
+async def list_sessions(bearer: BearerDep, services: ServicesDep, ended_too: EndedToo = False) -> SessionList:
+    """List the bearer's sessions, the newest first."""
+    found = await services.own_sessions.list_all(bearer, ended_too=ended_too)
+    return SessionList(
+        items=[SessionItem(**asdict(session), current=session.id == bearer.session_id) for session in found]
+    )
+
+
+@router.delete("", status_code=status.HTTP_204_NO_CONTENT, responses=problems(*BEARER, "validation-error"))
+async def end_sessions(bearer: BearerDep, services: ServicesDep, current_too: CurrentToo = False) -> None:
+    """End all other sessions of the bearer, or with `?current=true` this one too."""
+    await services.own_sessions.end_all(bearer, current_too=current_too)
+
+
+@router.delete(
+    "/{session_id}",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=problems(*BEARER, "not-found", "validation-error"),
+)
+async def end_session(session_id: UUID, bearer: BearerDep, services: ServicesDep) -> None:
+    """End one session of the bearer; somebody else's is as unknown as one that never was."""
+    await services.own_sessions.end_one(bearer, session_id)

@@ -1,0 +1,98 @@
+"""`/auth/login`, `/auth/refresh`, `/auth/logout` and `/auth/revoke`."""
+
+from typing import Any
+
+from fastapi import APIRouter, Depends, status
+from starlette.responses import Response
+
+from auth_service.api.http.form_body import BODY, TokenParameter
+from auth_service.api.http.json_body import StrictJsonRoute
+from auth_service.api.http.openapi import problems
+from auth_service.api.requests.cookies import CookieMode, RefreshToken, SentToken, clear, hand_over
+from auth_service.api.requests.dependencies import DeviceDep, IdempotencyKey, ServicesDep, note_origin
+from auth_service.api.schemas.common import BrowserTokens, LoginBody, Tokens
+
+router = APIRouter(prefix="/auth", tags=["sessions"], route_class=StrictJsonRoute, dependencies=[Depends(note_origin)])
+
+SETS_COOKIE: dict[str, Any] = {
+    "headers": {"Set-Cookie": {"description": "With X-Auth-Cookie: the refresh token", "schema": {"type": "string"}}}
+}
+
+
+@router.post(
+    "/login",
+    responses={
+        200: SETS_COOKIE,
+        **problems(
+            "invalid-credentials",
+            "too-many-attempts",
+            "cross-site-request",
+            "database-unavailable",
+            "overloaded",
+            "unavailable",
+            body=True,
+        ),
+    },
+)
+async def login(
+    body: LoginBody, device: DeviceDep, cookie_mode: CookieMode, services: ServicesDep, response: Response
+) -> Tokens | BrowserTokens:
+    """Open a session with an e-mail address or a username, exactly one of the two."""
+    pair = await services.sessions.login(body.email, body.username, body.password.get_secret_value(), device)
+    return hand_over(pair, services.settings, response, cookie_mode=cookie_mode)
+
+
+@router.post(
+    "/refresh",
+    responses={
+        200: SETS_COOKIE,
+        **problems(
+            "invalid-refresh-token",
+            "too-many-attempts",
+            "cross-site-request",
+            "database-unavailable",
+            "unavailable",
+            body=True,
+        ),
+    },
+)
+async def refresh(
+    token: RefreshToken,
+    idempotency_key: IdempotencyKey,
+    cookie_mode: CookieMode,
+    services: ServicesDep,
+    response: Response,
+) -> Tokens | BrowserTokens:
+    """Exchange a refresh token for its successor.
+
+    A retry, a second tab and a lost answer get the same successor again within the grace (30 seconds), and for 24 hours
+    with the same `Idempotency-Key`. A token that is used after that ends the session: somebody else has it too.
+    """
+    pair = await services.sessions.refresh(token, idempotency_key)
+    return hand_over(pair, services.settings, response, cookie_mode=cookie_mode)
+
+
+@router.post(
+    "/logout",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=problems("cross-site-request", "database-unavailable", body=True),
+)
+async def logout(token: SentToken, cookie_mode: CookieMode, services: ServicesDep, response: Response) -> None:
+    """End the session of a refresh token; the same answer for an unknown or dead one (RFC 7009, section 2.2)."""
+    await services.sessions.logout(token or "")
+    clear(response, cookie_mode=cookie_mode)
+
+
+@router.post(
+    "/revoke",
+    status_code=status.HTTP_200_OK,
+    response_class=Response,
+    openapi_extra=BODY,
+    responses=problems(
+        "invalid-request", "unsupported-media-type", "request-timeout", "database-unavailable", "unavailable"
+    ),
+)
+async def revoke(token: TokenParameter, services: ServicesDep) -> Response:
+    """End the session of a refresh or access token (RFC 7009); the same answer for one that is unknown or dead."""
+    await services.tokens.revoke(token)
+    return Response()

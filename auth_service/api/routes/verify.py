@@ -1,0 +1,125 @@
+"""`/internal/verify`: what a gateway asks before it lets a request through to an application.
+
+It stands before the framework, as it is asked for every request of every application; only its refusals take the
+long way.
+"""
+
+from typing import Any
+from urllib.parse import parse_qsl
+
+import structlog
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from auth_service.api.http.headers import DEFAULTS
+from auth_service.api.http.middleware import RequestContext, is_too_large
+from auth_service.api.http.openapi import problems
+from auth_service.api.http.problems import HeadersTooLarge, InternalError, answer
+from auth_service.api.requests.dependencies import Services, bearer_token
+from auth_service.api.requests.internal_token import require_token
+from auth_service.errors import InvalidInput, Refused
+from auth_service.security.access_tokens import Claims
+
+log = structlog.get_logger()
+
+PATH = "/internal/verify"
+
+
+class Verify:
+    """Answers every verb on one path, and hands on everything else."""
+
+    def __init__(self, app: ASGIApp, services: Services) -> None:
+        self._app = app
+        self._services = services
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] != PATH:
+            await self._app(scope, receive, send)
+            return
+        try:
+            claims = await self._verify(scope)
+        except Refused as refused:
+            await self._refuse(refused, scope, receive, send)
+        except Exception as error:  # the last net, as for every other route
+            log.exception("request.failed", exc_info=error)
+            await self._refuse(InternalError(), scope, receive, send)
+        else:
+            await send({"type": "http.response.start", "status": 200, "headers": _headers(claims)})
+            await send({"type": "http.response.body", "body": b""})
+
+    async def _verify(self, scope: Scope) -> Claims:
+        if is_too_large(scope["headers"]):
+            raise HeadersTooLarge
+        authorization, internal = [], ""
+        for name, value in scope["headers"]:
+            if name == b"authorization":
+                authorization.append(value.decode("latin-1"))
+            elif name == b"x-internal-token":
+                internal = value.decode("latin-1")
+        require_token(internal, self._services.settings)
+        roles = _roles(scope["query_string"]) if scope["query_string"] else ()
+        return await self._services.bearers.verify(bearer_token(authorization), roles)
+
+    async def _refuse(self, refused: Refused, scope: Scope, receive: Receive, send: Send) -> None:
+        base_url = self._services.settings.base_url
+
+        async def respond(scope: Scope, receive: Receive, send: Send) -> None:
+            await answer(refused, base_url)(scope, receive, send)
+
+        await RequestContext(respond)(scope, receive, send)
+
+
+def _headers(claims: Claims) -> list[tuple[bytes, bytes]]:
+    return [
+        (b"x-auth-user", str(claims.user_id).encode()),
+        (b"x-auth-session", str(claims.session_id).encode()),
+        (b"x-auth-role", claims.role.encode()),
+        *DEFAULTS,
+        (b"content-length", b"0"),
+    ]
+
+
+def _roles(query: bytes) -> list[str]:
+    """The roles of `?role=admin`, of which one is enough. A requirement that is not understood must not be ignored."""
+    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+    if not pairs or any(name != "role" or not value for name, value in pairs):
+        raise InvalidInput("query", "Must be role=ROLE, once or several times, and nothing else.")
+    return [value for _, value in pairs]
+
+
+def describe() -> dict[str, Any]:
+    """This path for the OpenAPI document, which is otherwise made from the framework's routes."""
+    headers = {
+        "X-Auth-User": "The user's id",
+        "X-Auth-Session": "The session's id",
+        "X-Auth-Role": "The user's role",
+    }
+    schema = {"type": "string"}
+    granted = {
+        "description": "The access token is good and its session is alive",
+        "headers": {name: {"description": text, "schema": schema} for name, text in headers.items()},
+    }
+    refusals = problems(
+        "missing-access-token", "invalid-access-token", "insufficient-role", "invalid-internal-token",
+        "validation-error", "headers-too-large", "unavailable", "database-unavailable",
+    )  # fmt: skip
+    return {
+        PATH: {
+            "get": {
+                "tags": ["inside"],
+                "summary": "Verify",
+                "description": "Say who holds the access token of a request. Answers every verb alike, never rotates "
+                "anything and never asks the database.",
+                "operationId": "verify",
+                "security": [{"access_token": [], "internal_token": []}],
+                "parameters": [
+                    {
+                        "name": "role",
+                        "in": "query",
+                        "description": "The bearer must have this role, or one of several",
+                        "schema": {"type": "array", "items": {**schema, "minLength": 1}},
+                    }
+                ],
+                "responses": {"200": granted, **{str(status): value for status, value in refusals.items()}},
+            }
+        }
+    }

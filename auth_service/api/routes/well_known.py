@@ -1,0 +1,73 @@
+"""`/.well-known/*`, and the pages that explain each problem."""
+
+import json
+from html import escape
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Depends
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from auth_service.api.http.etags import conditional
+from auth_service.api.http.openapi import problems
+from auth_service.api.http.problem_table import PROBLEMS
+from auth_service.api.requests.dependencies import ServicesDep, note_origin
+from auth_service.api.schemas.common import JsonWebKeySet, ServerMetadata
+
+router = APIRouter(dependencies=[Depends(note_origin)])
+
+JWKS_MAX_AGE = 300  # seconds; a key is published for at least this long before it signs
+METADATA_MAX_AGE = 3600  # seconds
+
+
+@router.get(
+    "/.well-known/jwks.json",
+    tags=["keys"],
+    response_model=JsonWebKeySet,
+    responses={304: {"description": "Unchanged since the ETag in If-None-Match"}, **problems("database-unavailable")},
+)
+async def jwks(request: Request, services: ServicesDep) -> Response:
+    """The public keys that verify access tokens (RFC 7517)."""
+    body = json.dumps({"keys": await services.keys.published()}, separators=(",", ":")).encode()
+    return conditional(request, body, f"public, max-age={JWKS_MAX_AGE}")
+
+
+@router.get(
+    "/.well-known/oauth-authorization-server",
+    tags=["keys"],
+    response_model=ServerMetadata,
+    response_model_exclude_none=True,
+    responses=problems(),
+)
+async def metadata(services: ServicesDep, response: Response) -> ServerMetadata:
+    """Where everything is (RFC 8414)."""
+    settings = services.settings
+    response.headers["Cache-Control"] = f"public, max-age={METADATA_MAX_AGE}"
+    return ServerMetadata(
+        issuer=settings.issuer,
+        jwks_uri=f"{settings.base_url}/.well-known/jwks.json",
+        revocation_endpoint=f"{settings.base_url}/auth/revoke",
+    )
+
+
+@router.get("/.well-known/oauth-authorization-server/{path:path}", include_in_schema=False)
+async def metadata_of_issuer(path: str, services: ServicesDep, response: Response) -> ServerMetadata:
+    """The same for an issuer with a path, which comes behind the well-known one (RFC 8414, section 3.1)."""
+    if path != urlsplit(services.settings.issuer).path.strip("/"):
+        raise HTTPException(404)
+    return await metadata(services, response)
+
+
+@router.get("/problems/{code}", include_in_schema=False)
+async def problem_page(code: str) -> HTMLResponse:
+    """What a `type` of a problem points at."""
+    problem = PROBLEMS.get(code)
+    if problem is None:
+        raise HTTPException(404)
+    page = (
+        f"<!doctype html><html lang=en><meta charset=utf-8><title>{escape(problem.title)}</title>"
+        f"<h1>{escape(problem.title)}</h1><p><code>{escape(code)}</code>, status {problem.status}</p>"
+        f"<p>{escape(problem.explanation)}</p></html>"
+    )
+    return HTMLResponse(page, headers={"Cache-Control": "public, max-age=3600"})

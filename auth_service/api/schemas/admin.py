@@ -1,0 +1,109 @@
+"""What goes in and out of `/admin/users`."""
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from auth_service.api.schemas.common import MAX_EMAIL, Account, Body, DeviceSession, Email, Username, clean
+from auth_service.models import Role
+
+MAX_PAGE = 100_000
+MAX_PER_PAGE = 100
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII | re.IGNORECASE)
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("Must lie in the years 1 to 9999 in UTC.") from None
+
+
+def _as_text(moment: object) -> object:
+    """A number would be taken for seconds or milliseconds, whichever looks right."""
+    if not isinstance(moment, str) or not _RFC_3339.fullmatch(moment):
+        raise ValueError("Must be a time with its zone, such as 2026-01-31T12:00:00Z.")
+    return moment
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_as_text), AfterValidator(_in_utc)]
+Fragment = Annotated[str, Field(min_length=3, max_length=MAX_EMAIL, examples=["ada"]), AfterValidator(clean)]
+Name = Annotated[str, Field(min_length=1, max_length=MAX_EMAIL, examples=["ada@example.com"]), AfterValidator(clean)]
+
+
+class UserQuery(BaseModel):
+    """What a list of users is narrowed to. Every condition that is given must hold."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    q: Annotated[Fragment | None, Field(description="Part of the e-mail address or of the username")] = None
+    name: Annotated[Name | None, Field(description="The whole e-mail address or username")] = None
+    role: Annotated[
+        str | None, Field(pattern=r"^[a-z][a-z0-9_.:-]{0,63}$", description="`user`, `admin` or one that was imported")
+    ] = None
+    is_active: bool | None = None
+    is_verified: bool | None = None
+    created_from: Annotated[Moment | None, Field(description="Created then or later")] = None
+    created_to: Annotated[Moment | None, Field(description="Created before then")] = None
+    page: Annotated[int | None, Field(ge=1, le=MAX_PAGE, description="1 if neither this nor a cursor is given")] = None
+    per_page: Annotated[int, Field(ge=1, le=MAX_PER_PAGE)] = 50
+    cursor: Annotated[
+        str | None,
+        Field(pattern=r"^[A-Za-z0-9_-]{32}$", description="`next_cursor` of the answer before, in place of a page"),
+    ] = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if self.page is not None and self.cursor is not None:
+            raise ValueError("Give a page or a cursor, not both.")
+        return self
+
+
+class UserList(BaseModel):
+    """Newest first. `total`, `page` and `pages` are null behind a cursor; `next_cursor` is null at the end."""
+
+    items: list[Account]
+    total: int | None
+    total_is_estimate: bool
+    page: int | None
+    per_page: int
+    pages: int | None
+    next_cursor: str | None
+
+
+class UserCounts(BaseModel):
+    """`estimated` names those that were estimated, because counting them would take long."""
+
+    active: int
+    disabled: int
+    unverified: int
+    recently_seen: int
+    total: int
+    estimated: list[str]
+
+
+class UserSession(DeviceSession):
+    """The same, read from a row."""
+
+    ended_at: datetime | None = Field(validation_alias="revoked_at")
+    ended_reason: str | None = Field(validation_alias="revoked_reason")
+
+
+class AccountWithSessions(Account):
+    sessions: list[UserSession]
+
+
+class CreateUserBody(Body):
+    email: Email
+    username: Username | None = None
+    role: Annotated[Role, Field(strict=False, examples=["user"])] = Role.USER
+
+
+class ChangeRoleBody(Body):
+    role: Annotated[Role, Field(strict=False, examples=["user"])]
+
+
+class EndedSessions(BaseModel):
+    ended: int

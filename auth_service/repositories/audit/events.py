@@ -1,0 +1,140 @@
+"""The security trail: a row in the statement that makes a change, and a line in the log once that is committed."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+from uuid import UUID
+
+import structlog
+from sqlalchemy import Row, bindparam, insert, literal, literal_column, select
+from sqlalchemy.sql.dml import ReturningDelete, ReturningInsert, ReturningUpdate
+from uuid_utils.compat import uuid7
+
+from auth_service.database.clock import Clock, time_of
+from auth_service.database.connection import Lease
+from auth_service.database.prepared import Prepared, Rows
+from auth_service.models import AUDIT_EVENTS, ORIGIN, EndReason, SecurityEvent
+
+log = structlog.get_logger()
+
+A = AUDIT_EVENTS.c
+Change: TypeAlias = ReturningInsert[Any] | ReturningUpdate[Any] | ReturningDelete[Any]
+_TOLD_AS_WARNING = {SecurityEvent.KEY_REVOKED, SecurityEvent.THROTTLE_BLOCKED}
+
+# A UUID of version 7, as uuid7() makes it: a statement that changes many rows cannot be told how many ids it will need.
+_UUID7 = literal_column(
+    "encode(set_bit(set_bit(overlay(uuid_send(gen_random_uuid()) placing substring(int8send("
+    "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint) FROM 3) FROM 1 FOR 6), 52, 1), 53, 1), 'hex')::uuid",
+    A.id.type,
+)
+
+
+_ORIGIN = ("ip", "user_agent", "request_id", "details")
+
+
+class AuditEvents:
+    def __init__(self, connection: Lease) -> None:
+        self._connection = connection
+        self._dialect = connection.dialect.name
+        self._untold: list[tuple[SecurityEvent, dict[str, Any]]] = []
+
+    async def add(self, event: SecurityEvent, user_id: UUID | None = None, **details: str | int) -> None:
+        """Write an event that comes with no change of its own, or with one in this transaction."""
+        await self._connection.execute(insert(AUDIT_EVENTS).values(self._row(event, user_id, None, details)))
+        self._remember(event, user_id, None, details)
+
+    async def execute(
+        self,
+        change: Change,
+        event: SecurityEvent,
+        *,
+        user: str | None = None,
+        session: str | None = None,
+        **details: str | int,
+    ) -> Sequence[Row[Any]]:
+        """Run a change and write the event for each row that it returns: both happen, or neither.
+
+        `user` and `session` name the returned columns that hold their ids. On PostgreSQL all of it is one statement.
+        """
+        statement, values = change, {}
+        if self._dialect == "postgresql":
+            statement, values = _with_trail(Clock(self._dialect), change, event, user, session), _trail(details)
+        rows = (await self._connection.execute(statement, values)).all()
+        await self._note([row._mapping for row in rows], event, user, session, details)  # noqa: SLF001  # its mapping
+        return rows
+
+    async def run(self, change: "AuditedChange", values: dict[str, Any], **details: str | int) -> Rows:
+        """The same with a statement of the hot path."""
+        on_postgresql = self._dialect == "postgresql"
+        statement = change.with_trail if on_postgresql else change.alone
+        rows = await statement.run(self._connection, **values, **(_trail(details) if on_postgresql else {}))
+        await self._note(rows, change.event, change.user, change.session, details)
+        return rows
+
+    async def _note(
+        self, rows: Rows, event: SecurityEvent, user: str | None, session: str | None, details: dict[str, Any]
+    ) -> None:
+        """Remember what to tell; and write it, if it was not written with the change."""
+        who = [(row[user] if user else None, row[session] if session else None) for row in rows]
+        if who and self._dialect != "postgresql":
+            trail = [self._row(event, *ids, details) for ids in who]
+            await self._connection.execute(insert(AUDIT_EVENTS).values(trail))
+        for ids in who:
+            self._remember(event, *ids, details)
+
+    def tell(self) -> None:
+        """Write the log's lines. Called when the rows are committed, so that nobody reads of what was rolled back."""
+        for event, fields in self._untold:
+            is_grave = event in _TOLD_AS_WARNING or fields.get("reason") == EndReason.REUSE
+            (log.warning if is_grave else log.info)(event, **fields)
+        self._untold.clear()
+
+    def _row(
+        self, event: SecurityEvent, user_id: UUID | None, session_id: UUID | None, details: dict[str, Any]
+    ) -> dict[str, Any]:
+        return {
+            "at": time_of(self._connection), "id": uuid7(), "event": event, "user_id": user_id,
+            "session_id": session_id, **_origin(details),
+        }  # fmt: skip
+
+    def _remember(
+        self, event: SecurityEvent, user_id: UUID | None, session_id: UUID | None, details: dict[str, Any]
+    ) -> None:
+        origin = ORIGIN.get()
+        known = {"user_id": user_id, "sid": session_id, "ip": origin.ip, "actor": origin.actor}
+        fields = {name: str(value) for name, value in known.items() if value is not None}
+        self._untold.append((event, fields | details))
+
+
+class AuditedChange:
+    """A change of the hot path and the event that it leaves for each row that it returns; see `AuditEvents.execute`."""
+
+    def __init__(
+        self, build: Callable[[Clock], Any], event: SecurityEvent, *, user: str | None, session: str | None
+    ) -> None:
+        self.event, self.user, self.session = event, user, session
+        self.alone = Prepared(build)
+        self.with_trail = Prepared(lambda clock: _with_trail(clock, build(clock), event, user, session))
+
+
+def _origin(details: Mapping[str, Any]) -> dict[str, Any]:
+    origin = ORIGIN.get()
+    actor = {"actor": origin.actor} if origin.actor else {}
+    return {
+        "ip": origin.ip, "user_agent": origin.user_agent, "request_id": origin.request_id,
+        "details": {**details, **actor},
+    }  # fmt: skip
+
+
+def _trail(details: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of `_with_trail()`."""
+    return {f"trail_{name}": value for name, value in _origin(details).items()}
+
+
+def _with_trail(clock: Clock, change: Change, event: SecurityEvent, user: str | None, session: str | None) -> Any:
+    changed = change.cte("changed")
+    values: dict[str, Any] = {"id": _UUID7, "at": clock.at(), "event": literal(event, A.event.type)}
+    values |= {"user_id": changed.c[user]} if user else {}
+    values |= {"session_id": changed.c[session]} if session else {}
+    values |= {name: bindparam(f"trail_{name}", type_=A[name].type) for name in _ORIGIN}
+    noted = insert(AUDIT_EVENTS).from_select(list(values), select(*values.values()).select_from(changed))
+    return select(changed).add_cte(noted.cte("noted"))

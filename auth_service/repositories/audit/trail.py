@@ -1,0 +1,67 @@
+"""The security trail, read from its newest end, and kept within its retention."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import delete, func, literal, select, tuple_
+
+from auth_service.database.clock import time_of
+from auth_service.database.connection import Lease
+from auth_service.models import AUDIT_EVENTS, AUDIT_FLOOR, AuditEvent, SecurityEvent
+
+A = AUDIT_EVENTS.c
+MONTHS_AHEAD = 3
+
+
+@dataclass(frozen=True)
+class AuditFilter:
+    """Which events are asked for; None asks for all. `since` is included, `until` is not."""
+
+    user_id: UUID | None = None
+    events: tuple[SecurityEvent, ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Upkeep:
+    """What was done about the trail's age: months on PostgreSQL; on SQLite nothing is made, and `dropped` is rows."""
+
+    made: int
+    dropped: int
+
+
+class AuditTrail:
+    def __init__(self, connection: Lease) -> None:
+        self._connection = connection
+
+    async def find(self, wanted: AuditFilter, limit: int, before: AuditEvent | None = None) -> Sequence[AuditEvent]:
+        """The newest events that match, or the next ones `before` an event that was read already."""
+        statement = select(AUDIT_EVENTS).order_by(A.at.desc(), A.id.desc()).limit(limit)
+        if wanted.user_id is not None:
+            statement = statement.where(A.user_id == wanted.user_id)
+        if wanted.events:
+            statement = statement.where(A.event.in_(wanted.events))
+        if wanted.since is not None:
+            statement = statement.where(A.at >= wanted.since)
+        if wanted.until is not None:
+            statement = statement.where(A.at < wanted.until)
+        if before is not None:
+            last = tuple_(literal(before.at, A.at.type), literal(before.id, A.id.type))
+            statement = statement.where(tuple_(A.at, A.id) < last)
+        return [AuditEvent(**row._mapping) for row in await self._connection.execute(statement)]  # noqa: SLF001
+
+    async def keep(self, retention: timedelta) -> Upkeep:
+        """Make room for the coming months, and drop what is older than the retention.
+
+        On PostgreSQL by a function that has the owner's rights, so that no role that serves or cleans up needs them.
+        """
+        if self._connection.dialect.name == "postgresql":
+            months = func.keep_audit_months(MONTHS_AHEAD, retention).table_valued("made", "dropped")
+            made, dropped = (await self._connection.execute(select(months.c.made, months.c.dropped))).one()
+            return Upkeep(made, dropped)
+        old = A.at < time_of(self._connection, -max(retention, AUDIT_FLOOR))
+        gone = (await self._connection.execute(delete(AUDIT_EVENTS).where(old).returning(A.id))).all()
+        return Upkeep(0, len(gone))

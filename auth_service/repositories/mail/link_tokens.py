@@ -1,0 +1,53 @@
+"""The links of mails: one of a purpose for each user, under the hash of its token."""
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import literal, select
+
+from auth_service.database.clock import time_of
+from auth_service.database.connection import Lease
+from auth_service.database.inserts import insert_into
+from auth_service.models import LINK_TOKENS, OUTGOING_MAILS, USERS, DueMail, LinkPurpose, User
+
+K, M = LINK_TOKENS.c, OUTGOING_MAILS.c
+
+
+class LinkTokens:
+    def __init__(self, connection: Lease) -> None:
+        self._connection = connection
+
+    async def replace(
+        self, mail: DueMail, user: User, purpose: LinkPurpose, token_hash: bytes, lifetime: timedelta
+    ) -> bool:
+        """Put a new link, for a mail that is claimed, in the place of the one that the user had for this purpose.
+
+        False, and nothing is written, if the account is disabled, has another address or other credentials than it was
+        read with, or is verified already where that is what the link is for; or if the mail was taken back, or is
+        somebody else's to send by now.
+        """
+        values: dict[str, Any] = {
+            "user_id": USERS.c.id,
+            "purpose": literal(purpose, K.purpose.type),
+            "token_hash": literal(token_hash, K.token_hash.type),
+            "email_canonical": USERS.c.email_canonical,
+            "credential_epoch": USERS.c.credential_epoch,
+            "new_email": literal(mail.details.get("new_email"), K.new_email.type),
+            "created_at": time_of(self._connection),
+            "expires_at": time_of(self._connection, lifetime),
+            "used_at": literal(None, K.used_at.type),
+        }
+        may_have_it = select(*values.values()).where(
+            USERS.c.id == user.id,
+            USERS.c.is_active,
+            USERS.c.email_canonical == user.email_canonical,
+            USERS.c.credential_epoch == user.credential_epoch,
+            select(M.id).where(M.id == mail.id, M.attempts == mail.attempts).exists(),
+        )
+        if purpose is LinkPurpose.VERIFY_EMAIL:
+            may_have_it = may_have_it.where(USERS.c.is_verified.is_(False))
+        insert = insert_into(LINK_TOKENS, self._connection.dialect.name)
+        statement = insert.from_select(list(values), may_have_it)
+        replaced = {name: statement.excluded[name] for name in values if name not in {"user_id", "purpose"}}
+        statement = statement.on_conflict_do_update(index_elements=[K.user_id, K.purpose], set_=replaced)
+        return (await self._connection.execute(statement.returning(K.user_id))).one_or_none() is not None

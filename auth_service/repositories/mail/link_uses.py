@@ -1,0 +1,134 @@
+"""Links, used: each is let through once, by the statement that judges it."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, delete, func, literal_column, or_, select, update
+
+from auth_service.database.clock import time_of
+from auth_service.database.connection import Lease
+from auth_service.models import LINK_TOKENS, OUTGOING_MAILS, USERS, LinkPurpose, MailKind, SecurityEvent, User
+from auth_service.repositories.audit.events import AuditEvents
+
+L, U = LINK_TOKENS.c, USERS.c
+EMAIL_CHANGE = (LinkPurpose.APPROVE_EMAIL_CHANGE, LinkPurpose.CONFIRM_EMAIL_CHANGE)
+
+
+@dataclass(frozen=True)
+class FoundLink:
+    """A link that could be used at the moment when it was looked up."""
+
+    user: User
+    purpose: LinkPurpose
+    new_email: str | None
+
+
+class LinkUses:
+    def __init__(self, connection: Lease, audit: AuditEvents) -> None:
+        self._connection = connection
+        self._audit = audit
+
+    async def find(self, token_hash: bytes, *purposes: LinkPurpose) -> FoundLink | None:
+        """The link and its user, if it could be used now for one of these purposes; nothing is consumed."""
+        statement = (
+            select(USERS, L.purpose, L.new_email)
+            .join(LINK_TOKENS, and_(L.user_id == U.id, *self._bound(U)))
+            .where(*self._usable(token_hash), L.purpose.in_(purposes), U.is_active)
+        )
+        row = (await self._connection.execute(statement)).one_or_none()
+        if row is None:
+            return None
+        values = dict(row._mapping)  # noqa: SLF001  # SQLAlchemy's public name for a row as a mapping
+        purpose, new_email = LinkPurpose(values.pop("purpose")), values.pop("new_email")
+        return FoundLink(User(**values), purpose, new_email)
+
+    async def use(self, token_hash: bytes, purpose: LinkPurpose) -> UUID | None:
+        """Use a link up and return whose it is; None if it cannot be used, for whatever reason.
+
+        The user's row is locked before the link's, in the one lock order; whoever waited for it sees what became of the
+        address, the credentials and the link meanwhile.
+        """
+        chosen = select(L.user_id).where(L.token_hash == token_hash)
+        owner = (
+            select(U.id, U.email_canonical, U.credential_epoch)
+            .where(U.id.in_(chosen), U.is_active)
+            .with_for_update()
+            .subquery("owner")
+        )
+        statement = (
+            update(LINK_TOKENS)
+            .values(used_at=time_of(self._connection))
+            .where(*self._usable(token_hash), L.purpose == purpose, L.user_id == owner.c.id, *self._bound(owner.c))
+            .returning(L.user_id)
+        )
+        rows = await self._audit.execute(statement, SecurityEvent.LINK_USED, user="user_id", purpose=purpose)
+        return rows[0].user_id if rows else None
+
+    async def verify_email(self, user_id: UUID) -> None:
+        """Note that a user has the mailbox of their address."""
+        statement = (
+            update(USERS)
+            .values(is_verified=True, updated_at=time_of(self._connection))
+            .where(U.id == user_id, U.is_verified.is_(False))
+            .returning(U.id)
+        )
+        await self._audit.execute(statement, SecurityEvent.EMAIL_VERIFIED, user="id")
+
+    async def change_email(self, user_id: UUID, new_email: str, new_canonical: str) -> bool:
+        """Give a user the address that their used links name; False while one of the links is not used.
+
+        An address that was never verified has nobody who could approve: then the new mailbox alone decides. Raises
+        `AccountExists`, which only the unique index decides.
+        """
+        approve, confirm = (self._agreed(purpose, new_email) for purpose in EMAIL_CHANGE)
+        statement = (
+            update(USERS)
+            .values(
+                email=new_email,
+                email_canonical=new_canonical,
+                is_verified=True,
+                updated_at=time_of(self._connection),
+            )
+            .where(U.id == user_id, confirm, or_(U.is_verified.is_(False), approve))
+            .returning(U.id)
+        )
+        return bool(await self._audit.execute(statement, SecurityEvent.EMAIL_CHANGED, user="id"))
+
+    async def hold(self, user: User) -> bool:
+        """Lock a user's row until the transaction ends; False if their address, credentials or state changed."""
+        unchanged = (
+            U.is_active,
+            U.email_canonical == user.email_canonical,
+            U.credential_epoch == user.credential_epoch,
+        )
+        held = select(U.id).where(U.id == user.id, *unchanged).with_for_update()
+        return (await self._connection.execute(held)).one_or_none() is not None
+
+    async def withdraw_email_change(self, user_id: UUID) -> None:
+        """Take back a change that is pending: its links, and its mails that were not sent yet."""
+        mails, kinds = OUTGOING_MAILS.c, (MailKind.APPROVE_EMAIL_CHANGE, MailKind.CONFIRM_EMAIL_CHANGE)
+        await self._connection.execute(delete(OUTGOING_MAILS).where(mails.user_id == user_id, mails.kind.in_(kinds)))
+        await self._connection.execute(delete(LINK_TOKENS).where(L.user_id == user_id, L.purpose.in_(EMAIL_CHANGE)))
+
+    async def delete_expired(self, limit: int) -> int:
+        """Delete up to `limit` links whose time is over, skipping those that are locked; return how many."""
+        on_postgresql = self._connection.dialect.name == "postgresql"
+        address: Any = literal_column("link_tokens.ctid" if on_postgresql else "link_tokens.rowid")
+        # Not clock_timestamp(): for a time that may change from row to row the index would not be used.
+        now = func.statement_timestamp() if on_postgresql else time_of(self._connection)
+        found = select(address).where(L.expires_at <= now).limit(limit).with_for_update(skip_locked=True)
+        gone = address == func.any(func.array(found.scalar_subquery())) if on_postgresql else address.in_(found)
+        return (await self._connection.execute(delete(LINK_TOKENS).where(gone))).rowcount
+
+    def _usable(self, token_hash: bytes) -> tuple[ColumnElement[bool], ...]:
+        return L.token_hash == token_hash, L.used_at.is_(None), L.expires_at > time_of(self._connection)
+
+    def _bound(self, owner: Any) -> tuple[ColumnElement[bool], ...]:
+        """A link is good for the address and the credentials that its user had when it was made."""
+        return L.email_canonical == owner.email_canonical, L.credential_epoch == owner.credential_epoch
+
+    def _agreed(self, purpose: LinkPurpose, new_email: str) -> ColumnElement[bool]:
+        """Whether the user's link of a purpose was used for this new address, and still counts."""
+        used = select(L.user_id).where(L.user_id == U.id, L.purpose == purpose, L.used_at.is_not(None))
+        return used.where(L.new_email == new_email, L.expires_at > time_of(self._connection), *self._bound(U)).exists()

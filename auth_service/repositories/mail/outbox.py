@@ -1,0 +1,71 @@
+"""Mail that is to be sent: written in the transaction of what it tells of, claimed by one process, then deleted."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, func, insert, select, update
+from uuid_utils.compat import uuid7
+
+from auth_service.database.clock import time_of
+from auth_service.database.connection import Lease
+from auth_service.models import OUTGOING_MAILS, DueMail, MailKind
+
+M = OUTGOING_MAILS.c
+
+
+class Outbox:
+    def __init__(self, connection: Lease) -> None:
+        self._connection = connection
+        self._on_postgresql = connection.dialect.name == "postgresql"
+        self.was_written = False
+
+    async def add(
+        self, kind: MailKind, user_id: UUID | None = None, recipient: str | None = None, **details: str | int
+    ) -> None:
+        """Have a mail sent, if the transaction is committed; see `OutgoingMail` for who gets it."""
+        await self._connection.execute(insert(OUTGOING_MAILS).values(**self._row(kind, user_id, recipient, details)))
+        self.was_written = True
+
+    def _row(
+        self, kind: MailKind, user_id: UUID | None, recipient: str | None, details: Mapping[str, str | int]
+    ) -> dict[str, Any]:
+        now = time_of(self._connection)
+        return {
+            "id": uuid7(), "kind": kind, "user_id": user_id, "recipient": recipient, "details": dict(details),
+            "attempts": 0, "created_at": now, "due_at": now,
+        }  # fmt: skip
+
+    async def claim(self, limit: int, lease: timedelta) -> Sequence[DueMail]:
+        """Take up to `limit` mails that are due, those that wait longest first: nobody else gets them before the lease.
+
+        One statement. What another process is claiming is skipped.
+        """
+        now = time_of(self._connection)
+        due = func.statement_timestamp() if self._on_postgresql else now  # of a volatile one the index is no use
+        found = select(M.id).where(M.due_at <= due).order_by(M.due_at).limit(limit).with_for_update(skip_locked=True)
+        # An array and not IN: the planner may run the part in IN again, and claim more than the limit.
+        is_found = M.id == func.any(func.array(found.scalar_subquery())) if self._on_postgresql else M.id.in_(found)
+        statement = (
+            update(OUTGOING_MAILS)
+            .values(due_at=time_of(self._connection, lease), attempts=M.attempts + 1)
+            .where(is_found)
+            .returning(M.id, M.kind, M.user_id, M.recipient, M.details, M.created_at, M.attempts, now.label("now"))
+        )
+        return [DueMail(**row._mapping) for row in await self._connection.execute(statement)]  # noqa: SLF001
+
+    async def postpone(self, mail: DueMail, pause: timedelta) -> None:
+        """Let a claimed mail be due again after the pause, unless its lease is over and somebody else has it."""
+        statement = update(OUTGOING_MAILS).values(due_at=time_of(self._connection, pause))
+        await self._connection.execute(statement.where(M.id == mail.id, M.attempts == mail.attempts))
+
+    async def remove(self, mail: DueMail) -> None:
+        """Delete a claimed mail: it was sent, or never will be."""
+        await self._connection.execute(delete(OUTGOING_MAILS).where(M.id == mail.id, M.attempts == mail.attempts))
+
+    async def survey(self) -> tuple[int, timedelta]:
+        """How many mails wait, and how old the oldest is (0 if none)."""
+        now = time_of(self._connection)
+        count, oldest, at = (await self._connection.execute(select(func.count(), func.min(M.created_at), now))).one()
+        return count, at - oldest if oldest else timedelta(0)

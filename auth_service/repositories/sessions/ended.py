@@ -1,0 +1,30 @@
+"""Which sessions ended a short while ago, from the rows that are left and from those that are gone."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import delete, func, select, union_all
+
+from auth_service.database.clock import time_of
+from auth_service.database.connection import Lease
+from auth_service.models import DELETED_SESSIONS, REFRESH_TOKENS
+
+
+class EndedSessions:
+    def __init__(self, connection: Lease) -> None:
+        self._connection = connection
+
+    async def list_recent(self, within: timedelta) -> Sequence[UUID]:
+        """The ids of sessions that ended within this time; both halves are read from an index."""
+        since = time_of(self._connection, -within)
+        if self._connection.dialect.name == "postgresql":
+            since = func.now() - within  # a volatile function would keep the index from being used
+        ended = select(REFRESH_TOKENS.c.id).where(REFRESH_TOKENS.c.revoked_at > since)
+        gone = select(DELETED_SESSIONS.c.session_id).where(DELETED_SESSIONS.c.deleted_at > since)
+        return (await self._connection.execute(union_all(ended, gone))).scalars().all()
+
+    async def forget(self, after: timedelta) -> None:
+        """Delete the ids of deleted sessions that no valid access token can name any more."""
+        old = DELETED_SESSIONS.c.deleted_at < time_of(self._connection, -after)
+        await self._connection.execute(delete(DELETED_SESSIONS).where(old))

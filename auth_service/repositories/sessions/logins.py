@@ -1,0 +1,183 @@
+"""What a sign-in writes: the session, and then in one statement all that goes with it."""
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    String,
+    Uuid,
+    and_,
+    bindparam,
+    cast,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql
+from uuid_utils.compat import uuid7
+
+from auth_service.database.clock import Clock
+from auth_service.database.connection import Lease
+from auth_service.database.prepared import Prepared
+from auth_service.models import (
+    OUTGOING_MAILS,
+    REFRESH_TOKENS,
+    USERS,
+    MailKind,
+    SecurityEvent,
+    Session,
+    User,
+    neighbourhood_of,
+)
+from auth_service.repositories.audit.events import AuditedChange, AuditEvents
+from auth_service.repositories.mail.outbox import Outbox
+from auth_service.repositories.sessions.refreshes import RETURNED, alive
+from auth_service.repositories.throttles.throttles import Success
+
+M, T = OUTGOING_MAILS.c, REFRESH_TOKENS.c
+_NUMBERS = "[0-9._]+"
+_GIVEN = ("id", "user_id", "credential_epoch", "secret_hash", "user_agent", "ip")
+
+
+def _open(clock: Clock) -> Any:
+    times = {"created_at": clock.at(), "last_used_at": clock.at(), "expires_at": clock.after("lifetime")}
+    fresh = {"generation": literal(0, T.generation.type), "rotations": literal([], T.rotations.type)}
+    given = {name: bindparam(f"session_{name}", type_=T[name].type) for name in _GIVEN}
+    values = {**given, **fresh, **times}
+    still_so = (
+        select(*values.values())
+        .select_from(USERS)
+        .where(USERS.c.id == given["user_id"], USERS.c.credential_epoch == given["credential_epoch"], USERS.c.is_active)
+        .with_for_update(read=True)
+    )
+    return insert(REFRESH_TOKENS).from_select(list(values), still_so).returning(*RETURNED)
+
+
+_OPENED = AuditedChange(_open, SecurityEvent.LOGIN_SUCCEEDED, user="user_id", session="id")
+
+_WHO = bindparam("user_id", type_=Uuid())
+
+
+def _note(clock: Clock) -> Any:
+    """Never waits: whoever holds the row is another login, which notes the same, or a change that matters more."""
+    unlocked = select(USERS.c.id).where(USERS.c.id == _WHO).with_for_update(skip_locked=True, key_share=True)
+    return update(USERS).values(last_login_at=clock.at()).where(USERS.c.id.in_(unlocked))
+
+
+def _notify(clock: Clock) -> Any:
+    """A mail to the owner, unless this is their first session, or an earlier one came from such a device and place too.
+
+    Of several that are opened at once one is the first; if each looked at all others, nobody would be told of any.
+    Numbers in a user agent do not count, since browsers raise them all the time.
+    """
+    this = REFRESH_TOKENS.alias("this").c
+    opened = select(this.created_at).where(this.id == bindparam("session_id", type_=Uuid())).scalar_subquery()
+    others = select(T.id).where(T.user_id == _WHO, T.created_at < opened)
+    kind = bindparam("kind_of_device", type_=String())
+    alike = func.regexp_replace(T.user_agent, _NUMBERS, "", "g").is_not_distinct_from(kind)
+    values = {
+        "id": bindparam("mail_id", type_=M.id.type), "kind": literal(MailKind.NEW_DEVICE, M.kind.type),
+        "user_id": _WHO, "details": bindparam("mail_details", type_=M.details.type),
+        "attempts": literal(0), "created_at": clock.at(), "due_at": clock.at(),
+    }  # fmt: skip
+    is_new = and_(others.exists(), ~others.where(alike, _is_near(clock.dialect)).exists())
+    return insert(OUTGOING_MAILS).from_select(list(values), select(*values.values()).where(is_new)).returning(M.id)
+
+
+def _is_near(dialect: str) -> ColumnElement[bool]:
+    network = bindparam("network", type_=String())
+    within: ColumnElement[bool]
+    if dialect == "postgresql":
+        within = cast(T.ip, postgresql.INET).op("<<=", return_type=Boolean())(cast(network, postgresql.INET))
+    else:
+        within = func.is_in_network(T.ip, network, type_=Boolean())
+    return or_(network.is_(None), within)
+
+
+def _count(clock: Clock) -> Any:
+    unended = select(func.count().label("alive")).where(T.user_id == _WHO, T.revoked_at.is_(None))
+    return unended.where(T.expires_at > clock.at(), T.last_used_at > clock.after("minus_idle"))
+
+
+_NOTE, _NOTIFY, _COUNT = Prepared(_note), Prepared(_notify), Prepared(_count)
+
+
+@cache
+def _all_of(success: Prepared | None, *, with_notice: bool) -> Prepared:
+    """All parts as one statement, which SQLite cannot do."""
+
+    def build(clock: Clock) -> Any:
+        statement = _count(clock).add_cte(_note(clock).cte("noted"))
+        if success:
+            statement = statement.add_cte(success.build(clock).cte("succeeded"))
+        if with_notice:
+            statement = statement.add_columns(select(_notify(clock).cte("mailed").c.id).exists().label("mailed"))
+        return statement
+
+    return Prepared(build)
+
+
+class SignIns:
+    def __init__(self, connection: Lease, audit: AuditEvents, outbox: Outbox) -> None:
+        self._connection = connection
+        self._audit = audit
+        self._outbox = outbox
+
+    async def open(
+        self, user: User, secret_hash: bytes, lifetime: timedelta, user_agent: str | None, ip: str | None
+    ) -> Session | None:
+        """Insert a session for a user whose credentials are still those that were verified; None if they are not.
+
+        The row of the user is locked FOR SHARE: a password change either comes first, and nothing is inserted, or waits
+        and then ends this session with the others.
+        """
+        given = (uuid7(), user.id, user.credential_epoch, secret_hash, user_agent, ip)
+        values = {f"session_{name}": value for name, value in zip(_GIVEN, given, strict=True)}
+        rows = await self._audit.run(_OPENED, values | {"lifetime": lifetime})
+        return alive(rows[0], user.role) if rows else None
+
+    async def settle(
+        self,
+        user_id: UUID,
+        session_id: UUID,
+        idle: timedelta,
+        success: Success | None,
+        *,
+        device: tuple[str | None, str | None],
+        notice: Mapping[str, str] | None,
+    ) -> int:
+        """Note the login and that its attempt was right, and if there is a `notice` mail it to the owner of a new
+        device, which is a user agent and an address; return how many live sessions there are now.
+        """
+        user_agent, ip = device
+        values: dict[str, Any] = {"user_id": user_id, "minus_idle": -idle, **(success.values if success else {})}
+        if notice is not None:
+            kind = re.sub(_NUMBERS, "", user_agent) if user_agent else None
+            values |= {"session_id": session_id, "kind_of_device": kind, "network": neighbourhood_of(ip)}
+            values |= {"mail_id": uuid7(), "mail_details": dict(notice)}
+        if self._connection.dialect.name == "postgresql":
+            whole = _all_of(success.statement if success else None, with_notice=notice is not None)
+            (row,) = await whole.run(self._connection, **values)
+        else:
+            row = await self._one_by_one(success, values, with_notice=notice is not None)
+        self._outbox.was_written |= bool(row.get("mailed"))
+        return int(row["alive"])
+
+    async def _one_by_one(
+        self, success: Success | None, values: dict[str, Any], *, with_notice: bool
+    ) -> Mapping[Any, Any]:
+        await _NOTE.run(self._connection, **values)
+        if success:
+            await success.statement.run(self._connection, **values)
+        mailed = await _NOTIFY.run(self._connection, **values) if with_notice else ()
+        (row,) = await _COUNT.run(self._connection, **values)
+        return {**row, "mailed": mailed}

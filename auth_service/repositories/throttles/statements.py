@@ -1,0 +1,193 @@
+"""The statements about attempts, built once for each combination of tallies: they are too large to be built each time.
+
+Rows are locked in the order of their keys everywhere, so that two attempts never deadlock.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache, partial
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    LargeBinary,
+    Select,
+    and_,
+    bindparam,
+    case,
+    false,
+    literal,
+    or_,
+    select,
+    union_all,
+    update,
+)
+
+from auth_service.database.clock import Clock
+from auth_service.database.inserts import insert_into
+from auth_service.database.prepared import Prepared
+from auth_service.models import THROTTLES, Allowance, Tally, Whom
+
+T = THROTTLES.c
+Shape = tuple[tuple[Allowance, Whom], ...]
+
+
+@dataclass(frozen=True)
+class Statements:
+    """One of each kind; their parameters are `key0`, `key1` and so on, and `lease`."""
+
+    reserve: Prepared
+    spend: Prepared
+    blocks: Prepared
+    fail: Prepared
+    succeed: Prepared
+
+
+def statements_for(tallies: Sequence[Tally]) -> Statements:
+    """The statements for attempts of these tallies, whatever their keys."""
+    return _statements(tuple((tally.allowance, tally.whom) for tally in tallies))
+
+
+def in_order(keys: Sequence[Any]) -> ColumnElement[bool]:
+    """The condition that a row has one of these keys; locks them in their order."""
+    row = THROTTLES.alias("row")
+    return T.key.in_(select(row.c.key).where(row.c.key.in_(keys)).order_by(row.c.key).with_for_update())
+
+
+_NAMES = ("reserve", "spend", "blocks", "fail", "succeed")
+
+
+@cache
+def _statements(shape: Shape) -> Statements:
+    def build(name: str, clock: Clock) -> Any:
+        return getattr(_Builder(clock, shape), name)()
+
+    return Statements(*(Prepared(partial(build, name)) for name in _NAMES))
+
+
+class _Builder:
+    """Builds one statement."""
+
+    def __init__(self, clock: Clock, shape: Shape) -> None:
+        self._dialect = clock.dialect
+        self._at = clock.at
+        self._after = clock.after
+        self._shape = shape
+        self._keys = [bindparam(f"key{number}", type_=LargeBinary()) for number in range(len(shape))]
+        self._now = clock.at()
+
+    def reserve(self) -> Any:
+        """Let an attempt in that is decided later."""
+        until = self._after("lease")
+        first = {"failures": literal(0), "pending": literal(1), "pending_until": until, "blocked_until": self._now}
+        taken = {"failures": self._failures(T), "pending": self._pending(T) + 1, "pending_until": until}
+        return self._let_in(first, taken).returning(T.key)
+
+    def spend(self) -> Any:
+        """Let an attempt in that counts whatever comes of it. One cannot be all that is allowed."""
+        first = {"failures": literal(1), "pending": literal(0), "pending_until": self._now, "blocked_until": self._now}
+        taken = {
+            "failures": self._failures(T) + 1,
+            "blocked_until": self._by_key(T.key, self._blocked_until, T.blocked_until),
+        }
+        statement = self._let_in(first, taken)
+        return statement.returning(T.key, T.failures, T.blocked_until, self._now.label("now"))
+
+    def _let_in(self, first: dict[str, Any], again: dict[str, Any]) -> Any:
+        """Insert or change the rows that concern an attempt, if each of them has room."""
+        seen, wanted = THROTTLES.alias("seen"), self._fresh()
+        full = self._concerned(seen.c.key, seen.c.key).where(~self._has_room(seen.c))
+        values = {"key": wanted.c.key, "expires_at": wanted.c.expires_at, **first}
+        chosen = self._concerned(wanted.c.key, *values.values()).where(~full.exists()).order_by(wanted.c.key)
+        statement = insert_into(THROTTLES, self._dialect).from_select(list(values), chosen)
+        life = case((T.expires_at <= self._now, statement.excluded.expires_at), else_=T.expires_at)
+        return statement.on_conflict_do_update(
+            index_elements=[T.key], set_={**again, "expires_at": life}, where=self._has_room(T)
+        )
+
+    def blocks(self) -> Any:
+        columns = (T.key, T.failures, T.blocked_until, self._now.label("now"))
+        return self._concerned(T.key, *columns).where(T.blocked_until > self._now)
+
+    def fail(self) -> Any:
+        pending = self._pending(T)
+        values = {
+            "failures": self._failures(T) + 1, "pending": case((pending > 0, pending - 1), else_=0),
+            "blocked_until": self._by_key(T.key, self._blocked_until, T.blocked_until),
+            "expires_at": self._by_key(T.key, self._remembered_until, T.expires_at),
+        }  # fmt: skip
+        statement = update(THROTTLES).values(**values).where(in_order(self._keys))
+        return statement.returning(T.key, T.failures, T.blocked_until, self._now.label("now"))
+
+    def succeed(self) -> Any:
+        fresh = self._fresh(only_known=True)
+        values = {
+            "key": fresh.c.key, "failures": literal(0), "pending": literal(0), "pending_until": self._now,
+            "blocked_until": self._now, "expires_at": fresh.c.expires_at,
+        }  # fmt: skip
+        every = select(*values.values()).where(fresh.c.key.is_not(None)).order_by(fresh.c.key)
+        statement = insert_into(THROTTLES, self._dialect).from_select(list(values), every)
+        later = statement.excluded.expires_at
+        ended = self._by_key(T.key, lambda allowance: literal(int(bool(allowance.delays))), literal(0)) == 1
+        changed = {
+            "failures": case((ended, 0), else_=T.failures),
+            "pending": case((T.pending > 0, T.pending - 1), else_=0),
+            "blocked_until": case((ended, self._now), else_=T.blocked_until),
+            "expires_at": case((T.expires_at < later, later), else_=T.expires_at),
+        }
+        return statement.on_conflict_do_update(index_elements=[T.key], set_=changed)
+
+    def _fresh(self, *, only_known: bool = False) -> Any:
+        """Rows of a key and the time until which a first attempt is remembered, or only a known network's."""
+        rows = []
+        for key, (allowance, whom) in zip(self._keys, self._shape, strict=True):
+            life = timedelta(0) if only_known and whom is not Whom.KNOWN else allowance.memory
+            rows.append(select(key.label("key"), self._at(life).label("expires_at")))
+        return union_all(*rows).subquery("wanted")
+
+    def _concerned(self, key: ColumnElement[bytes], *columns: Any) -> Select[Any]:
+        """Select the tallies that concern an attempt; whether it comes from a known network, only the table knows."""
+        row = THROTTLES.alias("network")
+        home = select(row.c.key).where(self._is_of(Whom.KNOWN, row.c.key), row.c.expires_at > self._now).exists()
+        concerned = or_(
+            self._is_of(Whom.ANYBODY, key),
+            and_(home, self._is_of(Whom.KNOWN, key)),
+            and_(~home, self._is_of(Whom.STRANGER, key)),
+        )
+        return select(*columns).where(key.in_(self._keys), concerned)
+
+    def _is_of(self, whom: Whom, key: ColumnElement[bytes]) -> ColumnElement[bool]:
+        keys = [given for given, (_, who) in zip(self._keys, self._shape, strict=True) if who is whom]
+        return key.in_(keys) if keys else false()
+
+    def _failures(self, row: Any) -> ColumnElement[int]:
+        """The failures that count: with those whose process died before it could decide, and none of an expired row."""
+        lost = row.failures + row.pending
+        return case((row.expires_at <= self._now, 0), (row.pending_until <= self._now, lost), else_=row.failures)
+
+    def _pending(self, row: Any) -> ColumnElement[int]:
+        return case((or_(row.expires_at <= self._now, row.pending_until <= self._now), 0), else_=row.pending)
+
+    def _has_room(self, row: Any) -> ColumnElement[bool]:
+        """Whether a row takes one more attempt: what is left of its allowance, and after the block of a delay one."""
+        left = self._by_key(row.key, lambda allowance: literal(allowance.failures), literal(0)) - self._failures(row)
+        return and_(row.blocked_until <= self._now, self._pending(row) < case((left > 1, left), else_=1))
+
+    def _blocked_until(self, allowance: Allowance) -> ColumnElement[Any]:
+        """The end of the block that one more failure leads to; the longest that applies."""
+        failures = self._failures(T) + 1
+        if not allowance.delays:
+            return case((failures >= allowance.failures, self._remembered_until(allowance)), else_=T.blocked_until)
+        steps = ((failures >= count, self._at(delay)) for count, delay in reversed(allowance.delays))
+        return case(*steps, else_=T.blocked_until)
+
+    def _remembered_until(self, allowance: Allowance) -> ColumnElement[Any]:
+        fresh = self._at(allowance.memory)
+        return fresh if allowance.renewed else case((T.expires_at <= self._now, fresh), else_=T.expires_at)
+
+    def _by_key(
+        self, key: Any, value: Callable[[Allowance], ColumnElement[Any]], otherwise: ColumnElement[Any]
+    ) -> ColumnElement[Any]:
+        pairs = zip(self._keys, self._shape, strict=True)
+        return case(*((key == given, value(allowance)) for given, (allowance, _) in pairs), else_=otherwise)

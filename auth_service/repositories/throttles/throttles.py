@@ -1,0 +1,115 @@
+"""Attempts, counted. One statement lets an attempt in on all of its tallies, or on none: the database judges races."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Self
+
+from sqlalchemy import delete, func, literal_column, select, update
+
+from auth_service.database.clock import time_of
+from auth_service.database.connection import Lease
+from auth_service.database.prepared import Prepared, Rows
+from auth_service.models import THROTTLES, Tally, Whom
+from auth_service.repositories.throttles.statements import in_order, statements_for
+
+T = THROTTLES.c
+
+
+@dataclass(frozen=True)
+class Block:
+    """A tally that is closed, and for how long."""
+
+    tally: Tally
+    failures: int
+    length: timedelta
+
+
+@dataclass(frozen=True)
+class Success:
+    """What notes that an attempt was right, which may be done with other things: a statement and its values."""
+
+    statement: Prepared
+    values: dict[str, Any]
+
+    @classmethod
+    def of(cls, tallies: Sequence[Tally], known: Tally | None) -> Self:
+        """It gives the attempt back, wipes out the failures in a row that it ended, and remembers the network."""
+        several = (*tallies, known) if known and known not in tallies else tuple(tallies)
+        return cls(statements_for(several).succeed, _keys(several))
+
+
+class Throttles:
+    def __init__(self, connection: Lease) -> None:
+        self._connection = connection
+        self._dialect = connection.dialect.name
+
+    async def reserve(self, tallies: Sequence[Tally], lease: timedelta) -> frozenset[bytes]:
+        """Let one attempt in on every tally that concerns it; return their keys, or nothing if one of them is full.
+
+        Failures and attempts under way fill a tally alike. Whoever is refused writes nothing and locks nothing, but for
+        a race that the rows themselves decide. `lease` is the time after which an undecided attempt counts as failed.
+        """
+        statement = statements_for(tallies).reserve
+        keys = frozenset(row["key"] for row in await self._run(statement, tallies, lease))
+        if keys in {_concerned(tallies, Whom.KNOWN), _concerned(tallies, Whom.STRANGER)}:
+            return keys
+        if keys:
+            await self.release(keys)  # another attempt was faster on one of them
+        return frozenset()
+
+    async def spend(self, tallies: Sequence[Tally]) -> list[Block] | None:
+        """Let one attempt in and count it, whatever comes of it; return what it closed, or None if it is not let in."""
+        rows = await self._run(statements_for(tallies).spend, tallies)
+        return _blocks(rows, tallies) if len(rows) == len(tallies) else None
+
+    async def blocks(self, tallies: Sequence[Tally]) -> list[Block]:
+        """The blocks that stand in the way of an attempt; none if it is in the way of undecided ones only."""
+        rows = await self._run(statements_for(tallies).blocks, tallies)
+        return _blocks(rows, tallies)
+
+    async def fail(self, tallies: Sequence[Tally]) -> list[Block]:
+        """Turn an attempt that was let in into a failure; return the tallies that it closed."""
+        rows = await self._run(statements_for(tallies).fail, tallies)
+        return _blocks(rows, tallies)
+
+    async def succeed(self, success: Success) -> None:
+        """Note that an attempt was right."""
+        await success.statement.run(self._connection, **success.values)
+
+    async def forgive(self, keys: Sequence[bytes]) -> None:
+        """Wipe out failures and the block that they led to; attempts under way are not decided by that."""
+        wiped = update(THROTTLES).values(failures=0, blocked_until=time_of(self._connection))
+        await self._connection.execute(wiped.where(in_order(keys)))
+
+    async def release(self, keys: Iterable[bytes]) -> None:
+        """Take back an attempt that was never decided."""
+        statement = update(THROTTLES).values(pending=T.pending - 1).where(in_order(list(keys)), T.pending > 0)
+        await self._connection.execute(statement)
+
+    async def delete_expired(self, limit: int) -> int:
+        """Delete up to `limit` rows that mean nothing any more, skipping those that are locked; return how many."""
+        on_postgresql = self._dialect == "postgresql"
+        address: Any = literal_column("throttles.ctid" if on_postgresql else "throttles.rowid")
+        # Not clock_timestamp(): for a time that may change from row to row the index would not be used.
+        now = func.statement_timestamp() if on_postgresql else time_of(self._connection)
+        found = select(address).where(T.expires_at <= now).limit(limit).with_for_update(skip_locked=True)
+        gone = address == func.any(func.array(found.scalar_subquery())) if on_postgresql else address.in_(found)
+        return (await self._connection.execute(delete(THROTTLES).where(gone))).rowcount
+
+    async def _run(self, statement: Prepared, tallies: Sequence[Tally], lease: timedelta = timedelta(0)) -> Rows:
+        return await statement.run(self._connection, **_keys(tallies), lease=lease)
+
+
+def _keys(tallies: Sequence[Tally]) -> dict[str, Any]:
+    return {f"key{number}": tally.key for number, tally in enumerate(tallies)}
+
+
+def _concerned(tallies: Sequence[Tally], whom: Whom) -> frozenset[bytes]:
+    return frozenset(tally.key for tally in tallies if tally.whom in {whom, Whom.ANYBODY})
+
+
+def _blocks(rows: Rows, tallies: Sequence[Tally]) -> list[Block]:
+    by_key = {tally.key: tally for tally in tallies}
+    closed = (row for row in rows if row["blocked_until"] > row["now"])
+    return [Block(by_key[row["key"]], row["failures"], row["blocked_until"] - row["now"]) for row in closed]

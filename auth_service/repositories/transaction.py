@@ -1,0 +1,250 @@
+"""Transactions, lone statements and reads. Every failure in here becomes a `DatabaseUnavailable`."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime, timedelta
+from functools import wraps
+from typing import Any, ParamSpec, TypeAlias, TypeVar
+
+from sqlalchemy import ColumnElement, func, select, text
+from sqlalchemy.ext.asyncio import AsyncTransaction
+
+from auth_service.database.clock import time_of
+from auth_service.database.connection import Lease
+from auth_service.database.errors import TransactionConflict
+from auth_service.database.pool import Pool
+from auth_service.database.replica import Replica
+from auth_service.repositories.audit.events import AuditEvents
+from auth_service.repositories.audit.trail import AuditTrail
+from auth_service.repositories.mail.link_tokens import LinkTokens
+from auth_service.repositories.mail.link_uses import LinkUses
+from auth_service.repositories.mail.outbox import Outbox
+from auth_service.repositories.sessions.ended import EndedSessions
+from auth_service.repositories.sessions.expired import ExpiredSessions
+from auth_service.repositories.sessions.logins import SignIns
+from auth_service.repositories.sessions.of_user import UserSessions
+from auth_service.repositories.sessions.refreshes import RefreshTokens
+from auth_service.repositories.sessions.sweep import SessionSweep
+from auth_service.repositories.signing_keys import SigningKeys
+from auth_service.repositories.throttles.throttles import Throttles
+from auth_service.repositories.users.hash_survey import HashCensus
+from auth_service.repositories.users.imports import UserImports
+from auth_service.repositories.users.search import UserSearch
+from auth_service.repositories.users.users import Users
+from auth_service.settings import DatabaseSettings
+
+CLEANUP_LOCK = 4_711_002  # beside the migrators' lock, see migrations/env.py
+
+Arguments = ParamSpec("Arguments")
+Answer = TypeVar("Answer")
+UseCase: TypeAlias = Callable[Arguments, Coroutine[Any, Any, Answer]]
+
+PAUSE = (0.005, 0.05)  # seconds, the least and the most, before something is run again
+
+
+def retried(use_case: UseCase[Arguments, Answer]) -> UseCase[Arguments, Answer]:
+    """For a use case whose transaction lost a deadlock, a conflict or a lock: it is run again, at most twice."""
+
+    @wraps(use_case)
+    async def run(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Answer:
+        for _ in range(2):
+            try:
+                return await use_case(*args, **kwargs)
+            except TransactionConflict:
+                await asyncio.sleep(random.uniform(*PAUSE))  # noqa: S311  # no secret: it spreads the crowd
+        return await use_case(*args, **kwargs)
+
+    return run
+
+
+class Transaction:
+    """The repositories, bound to one connection; each is made when it is asked for, because most use cases need one."""
+
+    def __init__(self, connection: Lease) -> None:
+        self.connection = connection
+        self.audit = AuditEvents(connection)
+        self.outbox = Outbox(connection)
+
+    @property
+    def audit_trail(self) -> AuditTrail:
+        return AuditTrail(self.connection)
+
+    @property
+    def users(self) -> Users:
+        return Users(self.connection, self.audit)
+
+    @property
+    def refresh_tokens(self) -> RefreshTokens:
+        return RefreshTokens(self.connection, self.audit)
+
+    @property
+    def user_search(self) -> UserSearch:
+        return UserSearch(self.connection)
+
+    @property
+    def hash_census(self) -> HashCensus:
+        return HashCensus(self.connection)
+
+    @property
+    def user_imports(self) -> UserImports:
+        return UserImports(self.connection)
+
+    @property
+    def user_sessions(self) -> UserSessions:
+        return UserSessions(self.connection, self.audit)
+
+    @property
+    def ended_sessions(self) -> EndedSessions:
+        return EndedSessions(self.connection)
+
+    @property
+    def expired_sessions(self) -> ExpiredSessions:
+        return ExpiredSessions(self.connection)
+
+    @property
+    def session_sweep(self) -> SessionSweep:
+        return SessionSweep(self.connection)
+
+    @property
+    def sign_ins(self) -> SignIns:
+        return SignIns(self.connection, self.audit, self.outbox)
+
+    @property
+    def link_tokens(self) -> LinkTokens:
+        return LinkTokens(self.connection)
+
+    @property
+    def link_uses(self) -> LinkUses:
+        return LinkUses(self.connection, self.audit)
+
+    @property
+    def throttles(self) -> Throttles:
+        return Throttles(self.connection)
+
+    @property
+    def signing_keys(self) -> SigningKeys:
+        return SigningKeys(self.connection, self.audit)
+
+    async def become_only_cleaner(self, budget: timedelta) -> bool:
+        """Try to be the one clean-up at work until this transaction ends (a lock of the transaction survives a pooler).
+
+        Its commit waits for the disk like any other: what it has logged would else be waited for by the next refresh.
+        SQLite has one writer at a time anyway.
+        """
+        if self.connection.dialect.name != "postgresql":
+            return True
+        asked = select(func.pg_try_advisory_xact_lock(CLEANUP_LOCK), _time_out(budget))
+        return bool((await self.connection.execute(asked)).scalar_one())
+
+    async def allow_slow_statements(self, budget: timedelta) -> None:
+        """Lift the statement time-out for this transaction: a job may take longer than a request."""
+        if self.connection.dialect.name == "postgresql":
+            await self.connection.execute(select(_time_out(budget)))
+
+    def savepoint(self) -> AsyncTransaction:
+        """A nested transaction, for use with `async with`."""
+        return self.connection.whole.begin_nested()
+
+
+def _time_out(budget: timedelta) -> ColumnElement[str]:
+    return func.set_config("statement_timeout", str(round(budget.total_seconds() * 1000)), True)
+
+
+class Reading:
+    """The repositories of lists, searches and counts, bound to a connection that may be a little behind.
+
+    Nothing that decides who gets in may ever be one of them.
+    """
+
+    def __init__(self, connection: Lease) -> None:
+        self.connection = connection
+        self.user_search = UserSearch(connection)
+
+
+class Database:
+    """Connections to PostgreSQL and perhaps its read replica, or to the embedded SQLite."""
+
+    def __init__(self, settings: DatabaseSettings) -> None:
+        self.is_postgresql = settings.is_postgresql
+        self._pool = Pool(settings)
+        self.replica = Replica(settings) if settings.read_replica_url else None
+        self.mail_was_written = asyncio.Event()
+
+    @asynccontextmanager
+    async def transaction(self, budget: timedelta | None = None) -> AsyncIterator[Transaction]:
+        """One transaction: committed at the end of the block, rolled back if it raises.
+
+        Raises:
+            DatabaseUnavailable: no connection, no answer within the budget, or a lost connection.
+        """
+        async with self._pool.explicit(budget) as connection, connection.whole.begin():
+            tx = Transaction(connection)
+            yield tx
+        self._tell(tx)
+
+    @asynccontextmanager
+    async def statement(self) -> AsyncIterator[Transaction]:
+        """For use cases of one statement, or of several that need no common fate: no BEGIN and no COMMIT is sent.
+
+        On SQLite, and through a pooler, the block is one transaction all the same.
+
+        Raises:
+            DatabaseUnavailable: as in `transaction()`.
+        """
+        async with self._pool.single() as connection:
+            tx = Transaction(connection)
+            yield tx
+            if connection.in_transaction:  # not if the driver alone was at work
+                await connection.whole.commit()
+        self._tell(tx)
+
+    def _tell(self, tx: Transaction) -> None:
+        """Tell what is committed: the security events to the log, and mail to whoever sends it."""
+        tx.audit.tell()
+        if tx.outbox.was_written:
+            self.mail_was_written.set()
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Reading]:
+        """For lists, searches and counts: on the read replica if there is one that works, else as in `statement()`.
+
+        Its user is `@retried`: the block of a replica that failed in the middle is run again, on the primary.
+
+        Raises:
+            TransactionConflict: the replica failed; the next block goes to the primary.
+            DatabaseUnavailable: as in `transaction()`.
+        """
+        async with AsyncExitStack() as stack:
+            connection = await self.replica.enter(stack) if self.replica else None
+            if connection is None:
+                connection = await stack.enter_async_context(self._pool.single())
+            yield Reading(connection)
+            await connection.whole.commit()
+
+    def numbers(self) -> dict[str, int]:
+        """The pool's size, how many connections are out, beyond the size, and how often nobody got one in time."""
+        return self._pool.numbers()
+
+    async def run_sync(self, work: Callable[..., Any], budget: timedelta) -> Any:
+        """Run blocking SQLAlchemy code, such as a migration, in one transaction."""
+        async with self.transaction(budget) as tx:
+            return await tx.connection.whole.run_sync(work)
+
+    async def check(self) -> None:
+        """Ask for `SELECT 1`; raises `DatabaseUnavailable`."""
+        async with self.statement() as tx:
+            await tx.connection.execute(text("SELECT 1"))
+
+    async def now(self) -> datetime:
+        """The database's time; raises `DatabaseUnavailable`."""
+        async with self.statement() as tx:
+            now: datetime = (await tx.connection.execute(select(time_of(tx.connection)))).scalar_one()
+            return now
+
+    async def dispose(self) -> None:
+        """Close every connection; those that are still being waited for are dropped."""
+        await self._pool.dispose()
+        if self.replica:
+            await self.replica.dispose()

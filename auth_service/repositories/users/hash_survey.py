@@ -1,0 +1,52 @@
+"""Stored password hashes, counted by kind where they lie: none of them leaves the database but one of each kind."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, case, func, select
+
+from auth_service.database.clock import time_of
+from auth_service.database.connection import Lease
+from auth_service.models import AUDIT_EVENTS, USERS, SecurityEvent
+
+U, A = USERS.c, AUDIT_EVENTS.c
+
+# What stands between two $ and is neither a scheme nor a parameter: a salt or a digest. What looks like one by chance
+# makes a kind of its own here, and whoever reads the example finds that it is the same.
+_KEPT = r"\d{1,9}|2[abxy]?|argon2(id|i|d)|pbkdf2(-sha\d+)?|scrypt|(bcrypt|firebase)-\w+|[a-z]+=\w+(,[a-z]+=\w+)*"
+_SALTS = rf"\$(?!({_KEPT})(\$|$))[^$]*"
+_IN_LETTERS = "$7$"  # this format has its parameters in eleven letters
+_PREFIX = 14
+
+
+class HashCensus:
+    def __init__(self, connection: Lease) -> None:
+        self._connection = connection
+
+    async def kinds(self) -> Sequence[Row[Any]]:
+        """For each kind of hash: an `example`, the `accounts` that have one, and how many of them ever `signed_in`."""
+        hashed = U.hashed_password
+        kind = case(
+            (hashed.startswith(_IN_LETTERS), func.substr(hashed, 1, _PREFIX)),
+            else_=func.regexp_replace(hashed, _SALTS, "$", "g"),
+        )
+        told = (
+            func.min(hashed).label("example"),
+            func.count().label("accounts"),
+            func.count(U.last_login_at).label("signed_in"),
+        )
+        found: Sequence[Row[Any]] = (await self._connection.execute(select(*told).group_by(kind))).all()
+        return found
+
+    async def last_import(self) -> tuple[datetime, datetime | None]:
+        """The time now, and that of the newest accounts from another system, if the trail knows of any."""
+        newest = select(func.max(A.at)).where(A.event == SecurityEvent.ACCOUNTS_IMPORTED).scalar_subquery()
+        now, found = (await self._connection.execute(select(time_of(self._connection), newest))).one()
+        return now, found
+
+    async def renewed_since(self, since: datetime) -> int:
+        """How many outdated hashes were replaced at a sign-in since then."""
+        renewed = select(func.count()).where(A.event == SecurityEvent.PASSWORD_REHASHED, A.at >= since)
+        count: int = (await self._connection.execute(renewed)).scalar_one()
+        return count

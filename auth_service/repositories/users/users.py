@@ -1,0 +1,204 @@
+"""Questions about users, and the statements that change them."""
+
+from dataclasses import fields
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Row, Update, bindparam, delete, func, insert, or_, select, true, update
+
+from auth_service.database.clock import time_of
+from auth_service.database.connection import Lease
+from auth_service.database.inserts import insert_into
+from auth_service.database.prepared import Prepared, Rows
+from auth_service.models import REFRESH_TOKENS, USERS, Profile, Role, SecurityEvent, User
+from auth_service.repositories.audit.events import AuditEvents
+
+_A = USERS.alias("admins")
+_LOCKED = select(_A.c.id).where(_A.c.role == Role.ADMIN, _A.c.is_active).order_by(_A.c.id).with_for_update()
+_ADMINS = _LOCKED.subquery("locked")
+_OTHERS = select(func.count().filter(_ADMINS.c.id != USERS.c.id)).select_from(_ADMINS).correlate(USERS)
+
+# For the WHERE of whatever takes an administrator away. Only if the row is one, all of them are locked, in one order
+# everywhere, before they are counted: of two that remove each other, the second waits and finds itself the last.
+NOT_THE_LAST_ADMIN = or_(USERS.c.role != Role.ADMIN, USERS.c.is_active.is_(False), _OTHERS.scalar_subquery() > 0)
+
+
+def _alive(session_id: Any, now: ColumnElement[Any]) -> ColumnElement[bool]:
+    session = REFRESH_TOKENS.c
+    return (
+        select(session.id)
+        .where(session.id == session_id, session.user_id == USERS.c.id, session.revoked_at.is_(None))
+        .where(session.credential_epoch == USERS.c.credential_epoch, session.expires_at > now)
+        .exists()
+    )
+
+
+_BY_EMAIL = Prepared(lambda _clock: select(USERS).where(USERS.c.email_canonical == bindparam("email")))
+_BY_USERNAME = Prepared(lambda _clock: select(USERS).where(USERS.c.username_canonical == bindparam("username")))
+
+
+def _by_session(*columns: Any) -> Prepared:
+    return Prepared(
+        lambda clock: select(*columns).where(
+            USERS.c.id == bindparam("user_id"), USERS.c.is_active, _alive(bindparam("session_id"), clock.at())
+        )
+    )
+
+
+_BY_SESSION = _by_session(USERS)
+_PROFILE = _by_session(*(USERS.c[field.name] for field in fields(Profile)))
+
+
+class Users:
+    def __init__(self, connection: Lease, audit: AuditEvents) -> None:
+        self._connection = connection
+        self._audit = audit
+
+    async def add(self, values: dict[str, Any]) -> User:
+        """Insert a user with these columns; raises `AccountExists`, which only the unique indexes decide."""
+        statement = insert(USERS).values(**self._draft(values)).returning(USERS)
+        (row,) = await self._audit.execute(statement, SecurityEvent.ACCOUNT_REGISTERED, user="id")
+        return _user(row)
+
+    async def add_unless_taken(self, values: dict[str, Any]) -> User | None:
+        """As `add`, but None if the e-mail address or the username is somebody's already: the transaction goes on."""
+        insert = insert_into(USERS, self._connection.dialect.name)
+        statement = insert.values(**self._draft(values)).on_conflict_do_nothing().returning(USERS)
+        rows = await self._audit.execute(statement, SecurityEvent.ACCOUNT_REGISTERED, user="id")
+        return _user(rows[0]) if rows else None
+
+    def _draft(self, values: dict[str, Any]) -> dict[str, Any]:
+        now = time_of(self._connection)
+        return User(**values).model_dump(exclude={"created_at", "updated_at"}) | {"created_at": now, "updated_at": now}
+
+    async def find_by_email(self, email_canonical: str) -> User | None:
+        return _first(await _BY_EMAIL.run(self._connection, email=email_canonical))
+
+    async def find_by_username(self, username_canonical: str) -> User | None:
+        return _first(await _BY_USERNAME.run(self._connection, username=username_canonical))
+
+    async def find(self, whose: UUID | str) -> User | None:
+        """The user of an id or of a canonical e-mail address."""
+        return await self._find(_is(whose))
+
+    async def hold(self, user_id: UUID) -> bool:
+        """Keep an account from being deleted until the transaction ends; False if it is gone."""
+        held = select(USERS.c.id).where(USERS.c.id == user_id).with_for_update(read=True, key_share=True)
+        return (await self._connection.execute(held)).one_or_none() is not None
+
+    async def find_by_session(self, user_id: UUID, session_id: UUID) -> User | None:
+        """The user, if this session of theirs is alive."""
+        return _first(await _BY_SESSION.run(self._connection, user_id=user_id, session_id=session_id))
+
+    async def profile(self, user_id: UUID, session_id: UUID) -> Profile | None:
+        """What an owner sees of their account, if this session of theirs is alive."""
+        rows = await _PROFILE.run(self._connection, user_id=user_id, session_id=session_id)
+        return Profile(**rows[0]) if rows else None
+
+    async def change_password(self, user: User, hashed_password: str, *, by_link: bool = False) -> int | None:
+        """Set a new hash and raise the credential epoch; return the new epoch.
+
+        None if somebody was faster: the epoch is no longer the one that was verified. The hash may be another one: a
+        login that renews an outdated hash changes nothing else. Whoever came by the link of a mail has the mailbox too.
+        """
+        statement = (
+            self._change_credentials(
+                hashed_password=hashed_password, is_verified=true() if by_link else USERS.c.is_verified
+            )
+            .where(USERS.c.id == user.id, USERS.c.is_active)
+            .where(USERS.c.credential_epoch == user.credential_epoch)
+            .returning(USERS.c.id, USERS.c.credential_epoch)
+        )
+        event = SecurityEvent.PASSWORD_RESET if by_link else SecurityEvent.PASSWORD_CHANGED
+        rows = await self._audit.execute(statement, event, user="id")
+        return rows[0].credential_epoch if rows else None
+
+    async def rename(self, user_id: UUID, session_id: UUID, username: str | None, canonical: str | None) -> User | None:
+        """Give a user another name, or none; None if that session of theirs is not alive any more.
+
+        Raises `AccountExists`, which only the unique index decides.
+        """
+        statement = (
+            update(USERS)
+            .values(username=username, username_canonical=canonical, updated_at=time_of(self._connection))
+            .where(USERS.c.id == user_id, USERS.c.is_active, _alive(session_id, time_of(self._connection)))
+            .returning(USERS)
+        )
+        rows = await self._audit.execute(statement, SecurityEvent.ACCOUNT_RENAMED, user="id")
+        return _user(rows[0]) if rows else None
+
+    async def set_role(self, user_id: UUID, role: Role) -> bool:
+        """Change what somebody may do, and raise the credential epoch: a login under way has read the old role.
+
+        False if that changes nothing, or nobody, or takes the last administrator.
+        """
+        statement = (
+            self._change_credentials(role=role).where(USERS.c.id == user_id, USERS.c.role != role).returning(USERS.c.id)
+        )
+        if role != Role.ADMIN:
+            statement = statement.where(NOT_THE_LAST_ADMIN)
+        return bool(await self._audit.execute(statement, SecurityEvent.ACCOUNT_ROLE_CHANGED, user="id", role=role))
+
+    async def lock_for_removal(self, user_id: UUID, credential_epoch: int | None = None) -> bool:
+        """Keep everybody from signing in to an account until the transaction ends; the first step of its removal.
+
+        False if it is gone, if its credentials are not those of this epoch any more, or if nobody would be left to
+        look after accounts.
+        """
+        statement = select(USERS.c.id).where(USERS.c.id == user_id, NOT_THE_LAST_ADMIN).with_for_update(of=USERS)
+        if credential_epoch is not None:
+            statement = statement.where(USERS.c.credential_epoch == credential_epoch, USERS.c.is_active)
+        return (await self._connection.execute(statement)).one_or_none() is not None
+
+    async def remove(self, user_id: UUID) -> None:
+        """Delete an account that is locked for it, and by cascade all that hangs on it. The trail stays."""
+        statement = delete(USERS).where(USERS.c.id == user_id).returning(USERS.c.id)
+        await self._audit.execute(statement, SecurityEvent.ACCOUNT_DELETED, user="id")
+
+    async def set_active(self, whose: UUID | str, *, active: bool) -> UUID | None:
+        """Enable or disable the account of an id or a canonical address, and raise its credential epoch.
+
+        None if that changes nothing, or nobody, or takes the last administrator.
+        """
+        statement = (
+            self._change_credentials(is_active=active)
+            .where(_is(whose), USERS.c.is_active.is_not(active))
+            .returning(USERS.c.id)
+        )
+        if not active:
+            statement = statement.where(NOT_THE_LAST_ADMIN)
+        event = SecurityEvent.ACCOUNT_ENABLED if active else SecurityEvent.ACCOUNT_DISABLED
+        rows = await self._audit.execute(statement, event, user="id")
+        return rows[0].id if rows else None
+
+    async def renew_hash(self, user: User, replacement: str) -> None:
+        """Replace an outdated hash of the password that was verified. Never waits: see `SignIns.settle`."""
+        unlocked = select(USERS.c.id).where(USERS.c.id == user.id).with_for_update(skip_locked=True, key_share=True)
+        statement = (
+            update(USERS)
+            .values(hashed_password=replacement, updated_at=time_of(self._connection))
+            .where(USERS.c.id.in_(unlocked), USERS.c.hashed_password == user.hashed_password)
+            .returning(USERS.c.id)
+        )
+        await self._audit.execute(statement, SecurityEvent.PASSWORD_REHASHED, user="id")
+
+    def _change_credentials(self, **values: Any) -> Update:
+        """An update that raises the epoch: sessions and links from before, and logins under way, are good no more."""
+        epoch = USERS.c.credential_epoch + 1
+        return update(USERS).values(**values, credential_epoch=epoch, updated_at=time_of(self._connection))
+
+    async def _find(self, *conditions: Any) -> User | None:
+        row = (await self._connection.execute(select(USERS).where(*conditions))).one_or_none()
+        return _user(row) if row else None
+
+
+def _is(whose: UUID | str) -> ColumnElement[bool]:
+    return USERS.c.email_canonical == whose if isinstance(whose, str) else USERS.c.id == whose
+
+
+def _first(rows: Rows) -> User | None:
+    return User(**rows[0]) if rows else None
+
+
+def _user(row: Row[Any]) -> User:
+    return User(**row._mapping)  # noqa: SLF001  # SQLAlchemy's public name for a row as a mapping

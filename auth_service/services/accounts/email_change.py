@@ -1,0 +1,105 @@
+"""A change of the e-mail address, agreed to with a link at the old address and with one at the new."""
+
+from auth_service.errors import AccountExists, InvalidCredentials, InvalidInput, InvalidLink
+from auth_service.identifiers import canonical_email
+from auth_service.models import MailKind, SecurityEvent, User
+from auth_service.repositories.mail.link_uses import EMAIL_CHANGE, FoundLink
+from auth_service.repositories.transaction import Database, retried
+from auth_service.security.link_tokens import hash_link_token
+from auth_service.services.accounts.reauthentication import PasswordProof
+from auth_service.services.mail.notices import Post, whence
+from auth_service.services.sessions.bearers import Bearer
+from auth_service.services.throttling.attempts import Attempt
+from auth_service.services.throttling.throttle import Throttle
+
+
+class EmailChange:
+    """`conceals` says whether nobody may learn that an address belongs to somebody."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        proof: PasswordProof,
+        throttle: Throttle,
+        post: Post,
+        conceals: bool,
+    ) -> None:
+        self._database = database
+        self._proof = proof
+        self._throttle = throttle
+        self._post = post
+        self._conceals = conceals
+
+    async def ask(self, bearer: Bearer, new_email: str, current: str, address: str | None) -> None:
+        """Have links sent to both addresses; a change that was asked for before is off.
+
+        Raises:
+            MailNotConfigured: there is no mail server.
+            InvalidInput: the new address cannot be taken, or is the account's own.
+            InvalidCredentials: the current password is wrong, or the account was changed at the same moment.
+            InvalidAccessToken: the bearer's session has ended in the meantime.
+            AccountExists: the new address is somebody's already, unless that is concealed.
+            TooManyAttempts: the current password was wrong too often, or too many links were asked for.
+        """
+        self._post.ensure_configured()
+        canonical = canonical_email(new_email, "new_email")
+        user = await self._proof.owner(bearer)
+        if canonical == user.email_canonical:
+            raise InvalidInput("new_email", "Is the address of this account already.")
+        async with self._proof.given(user, current, SecurityEvent.EMAIL_CHANGE_REFUSED) as attempt:
+            await self._throttle.link_request(MailKind.CONFIRM_EMAIL_CHANGE, str(user.id), address)
+            if not self._conceals:
+                await self._ensure_free(canonical)
+            if not await self._order(user, new_email.strip(), attempt):
+                raise InvalidCredentials
+
+    async def confirm(self, token: str) -> bool:
+        """Use one of the two links; return whether the address has changed now, or waits for the other link.
+
+        Raises:
+            InvalidLink: unknown, used, replaced, expired, or for something else.
+            AccountExists: somebody else has taken the address meanwhile; nothing is changed, and the link stays good.
+        """
+        token_hash = hash_link_token(token)
+        async with self._database.statement() as tx:
+            link = await tx.link_uses.find(token_hash, *EMAIL_CHANGE)
+        if link is None or link.new_email is None:
+            raise InvalidLink
+        return await self._confirm(token_hash, link, link.new_email)
+
+    async def _ensure_free(self, canonical: str) -> None:
+        """For a quick answer alone: when both links are used, the unique index decides."""
+        async with self._database.statement() as tx:
+            if await tx.users.find_by_email(canonical) is not None:
+                raise AccountExists
+
+    @retried
+    async def _order(self, user: User, new_email: str, attempt: Attempt) -> bool:
+        """An address that was never verified may be a typo or somebody else's: only the new one gets a link then."""
+        async with self._database.transaction() as tx:
+            if not await tx.link_uses.hold(user):
+                return False
+            await tx.link_uses.withdraw_email_change(user.id)
+            # What was asked for with a password dies with it, also while its mails wait for a mail server.
+            epoch = user.credential_epoch
+            if user.is_verified:
+                await tx.outbox.add(MailKind.APPROVE_EMAIL_CHANGE, user.id, new_email=new_email, credential_epoch=epoch)
+            await tx.outbox.add(
+                MailKind.CONFIRM_EMAIL_CHANGE, user.id, new_email, new_email=new_email, credential_epoch=epoch
+            )
+            await tx.audit.add(SecurityEvent.LINK_REQUESTED, user.id, kind=MailKind.CONFIRM_EMAIL_CHANGE)
+            await attempt.succeed(tx)
+            return True
+
+    @retried
+    async def _confirm(self, token_hash: bytes, link: FoundLink, new_email: str) -> bool:
+        async with self._database.transaction() as tx:
+            if await tx.link_uses.use(token_hash, link.purpose) is None:
+                raise InvalidLink
+            changed = await tx.link_uses.change_email(link.user.id, new_email, canonical_email(new_email))
+            if changed and self._post.is_configured:
+                await tx.outbox.add(
+                    MailKind.EMAIL_CHANGED, link.user.id, link.user.email, new_email=new_email, **whence()
+                )
+            return changed

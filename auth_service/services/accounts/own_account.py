@@ -1,0 +1,104 @@
+"""What owners do with their account: rename it, take their data with them, and delete it."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from auth_service.errors import InvalidAccessToken, NoSuchUser
+from auth_service.identifiers import canonical_username
+from auth_service.models import AuditEvent, OwnSession, SecurityEvent, SessionRules, User
+from auth_service.repositories.audit.trail import AuditFilter
+from auth_service.repositories.transaction import Database, retried
+from auth_service.services.accounts.reauthentication import PasswordProof
+from auth_service.services.accounts.status import remove_account
+from auth_service.services.operations.audit import PAGE
+from auth_service.services.sessions.bearers import Bearer
+from auth_service.services.sessions.revocations import Revocations
+from auth_service.services.throttling.attempts import Attempt
+
+
+@dataclass(frozen=True)
+class Export:
+    """All that is kept about a user. The events come in pages, the newest first, each read when it is asked for."""
+
+    user: User
+    sessions: Sequence[OwnSession]
+    events: AsyncIterator[Sequence[AuditEvent]]
+    at: datetime
+
+
+class OwnAccount:
+    def __init__(self, database: Database, revocations: Revocations, proof: PasswordProof, rules: SessionRules) -> None:
+        self._database = database
+        self._revocations = revocations
+        self._proof = proof
+        self._rules = rules
+
+    @retried
+    async def rename(self, bearer: Bearer, username: str | None) -> User:
+        """Give the bearer another username, or none; return the account.
+
+        Raises:
+            InvalidInput: the username cannot be taken.
+            AccountExists: it is somebody's already.
+            InvalidAccessToken: the bearer's session has ended in the meantime.
+        """
+        name = username.strip() if username is not None else None
+        canonical = canonical_username(name) if name is not None else None
+        async with self._database.statement() as tx:
+            user = await tx.users.rename(bearer.user_id, bearer.session_id, name, canonical)
+        if user is None:
+            raise InvalidAccessToken
+        return user
+
+    async def delete(self, bearer: Bearer, password: str) -> None:
+        """Remove the bearer's account with all that hangs on it; every session of theirs ends.
+
+        Raises:
+            InvalidCredentials: the password is wrong, or was changed at the same moment.
+            InvalidAccessToken: the bearer's session has ended in the meantime.
+            LastAdmin: nobody would be left to look after accounts.
+            TooManyAttempts: the password was wrong too often.
+        """
+        user = await self._proof.owner(bearer)
+        async with self._proof.given(user, password, SecurityEvent.ACCOUNT_DELETE_REFUSED) as attempt:
+            ended = await self._remove(user, attempt)
+        self._revocations.note(ended)
+
+    async def export(self, bearer: Bearer) -> Export:
+        """Return all that is kept about the bearer, and note that it was asked for.
+
+        Raises:
+            InvalidAccessToken: the bearer's session has ended in the meantime.
+        """
+        wanted = AuditFilter(user_id=bearer.user_id)
+        # A transaction, because SQLite does not let one that has read become one that writes while others write.
+        async with self._database.transaction() as tx:
+            user = await tx.users.find_by_session(bearer.user_id, bearer.session_id)
+            if user is None:
+                raise InvalidAccessToken
+            sessions = await tx.user_sessions.list_of_user(user.id, self._rules.idle_lifetime, ended_too=True)
+            await tx.audit.add(SecurityEvent.ACCOUNT_EXPORTED, user.id)
+        async with self._database.statement() as tx:
+            newest = await tx.audit_trail.find(wanted, PAGE)
+        return Export(user, sessions, self._pages(wanted, newest), newest[0].at)
+
+    async def _pages(self, wanted: AuditFilter, page: Sequence[AuditEvent]) -> AsyncIterator[Sequence[AuditEvent]]:
+        """No connection is held between two pages: the client takes its time."""
+        while page:
+            yield page
+            if len(page) < PAGE:
+                return
+            async with self._database.statement() as tx:
+                page = await tx.audit_trail.find(wanted, PAGE, page[-1])
+
+    @retried
+    async def _remove(self, user: User, attempt: Attempt) -> Sequence[UUID]:
+        async with self._database.transaction() as tx:
+            try:
+                ended = await remove_account(tx, user.id, user.credential_epoch)
+            except NoSuchUser:
+                raise InvalidAccessToken from None
+            await attempt.succeed(tx)
+            return ended

@@ -1,0 +1,63 @@
+"""Changes of what people sign in with. Each ends, in one transaction, the sessions that the old credentials opened."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from auth_service.errors import InvalidAccessToken, InvalidCredentials
+from auth_service.models import EndReason, MailKind, SecurityEvent, User
+from auth_service.repositories.transaction import Database, retried
+from auth_service.services.accounts.reauthentication import PasswordProof
+from auth_service.services.mail.notices import Post
+from auth_service.services.passwords.new_password import NewPasswords
+from auth_service.services.sessions.bearers import Bearer
+from auth_service.services.sessions.revocations import Revocations
+from auth_service.services.throttling.attempts import Attempt
+
+
+class Credentials:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        revocations: Revocations,
+        new_passwords: NewPasswords,
+        proof: PasswordProof,
+        post: Post,
+    ) -> None:
+        self._database = database
+        self._revocations = revocations
+        self._new_passwords = new_passwords
+        self._proof = proof
+        self._post = post
+
+    async def change_password(self, bearer: Bearer, current: str, new: str) -> None:
+        """Set a new password; every session of the user but the bearer's ends with it.
+
+        Raises:
+            InvalidPassword: the policy refuses the new one.
+            InvalidCredentials: the current one is wrong, or was changed by somebody else at the same moment.
+            InvalidAccessToken: the bearer's session has ended in the meantime.
+            TooManyAttempts: the current one was wrong too often.
+        """
+        user = await self._proof.owner(bearer)
+        accepted = self._new_passwords.accept("new_password", new, (user.email, user.username))
+        async with self._proof.given(user, current, SecurityEvent.PASSWORD_CHANGE_REFUSED) as attempt:
+            hashed = await self._new_passwords.hash(accepted)
+            ended = await self._replace(user, hashed, bearer.session_id, attempt)
+            if ended is None:
+                raise InvalidCredentials
+        self._revocations.note(ended)
+
+    @retried
+    async def _replace(self, user: User, hashed: str, keep: UUID, attempt: Attempt) -> Sequence[UUID] | None:
+        """The user's row first, then the sessions': the one lock order, in which a login waits at the first."""
+        async with self._database.transaction() as tx:
+            epoch = await tx.users.change_password(user, hashed)
+            if epoch is None:
+                return None
+            ended = await tx.user_sessions.revoke_of_user(user.id, EndReason.PASSWORD_CHANGED, keep=keep)
+            if not await tx.user_sessions.carry_over(keep, epoch):
+                raise InvalidAccessToken  # rolled back on purpose: who was signed out meanwhile changes nothing
+            await attempt.succeed(tx)
+            await self._post.notify(tx, MailKind.PASSWORD_CHANGED, user.id)
+            return ended

@@ -1,0 +1,57 @@
+"""Proof that whoever is signed in still knows the password, before what cannot be taken back."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from auth_service.errors import InvalidAccessToken, InvalidCredentials
+from auth_service.models import SecurityEvent, User
+from auth_service.repositories.transaction import Database
+from auth_service.security.passwords import Passwords
+from auth_service.services.operations.audit import Audit
+from auth_service.services.passwords.hashing_lane import HashingLane
+from auth_service.services.sessions.bearers import Bearer
+from auth_service.services.throttling.attempts import Attempt
+from auth_service.services.throttling.throttle import Throttle
+
+
+class PasswordProof:
+    def __init__(
+        self, *, database: Database, passwords: Passwords, lane: HashingLane, throttle: Throttle, audit: Audit
+    ) -> None:
+        self._database = database
+        self._passwords = passwords
+        self._lane = lane
+        self._throttle = throttle
+        self._audit = audit
+
+    async def owner(self, bearer: Bearer) -> User:
+        """Return the account of a bearer who will have to prove the password; its epoch guards the change.
+
+        Raises:
+            InvalidAccessToken: the bearer's session has ended in the meantime.
+            HashingOverloaded: there is no room in the lane; nothing was looked up.
+        """
+        self._lane.ensure_room()
+        async with self._database.statement() as tx:
+            user = await tx.users.find_by_session(bearer.user_id, bearer.session_id)
+        if user is None:
+            raise InvalidAccessToken
+        return user
+
+    @asynccontextmanager
+    async def given(self, user: User, password: str, refused: SecurityEvent) -> AsyncIterator[Attempt]:
+        """Enter the block with an attempt, which succeeds in the transaction of the change, if the password is right.
+
+        A wrong one is noted as the event `refused`. `InvalidCredentials` out of the block counts as a wrong one too.
+
+        Raises:
+            InvalidCredentials: it is wrong.
+            TooManyAttempts: it was wrong too often.
+            HashingOverloaded: the lane is full.
+        """
+        async with self._throttle.password(user.id) as attempt:
+            right, _ = await self._lane.run(lambda: self._passwords.verify(password, user.hashed_password))
+            if not right:
+                await self._audit.note(refused, user.id)
+                raise InvalidCredentials
+            yield attempt

@@ -1,0 +1,96 @@
+"""Links in mails: asked for with an address, used once. They recover an account and never sign anybody in."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from auth_service.errors import InvalidLink
+from auth_service.identifiers import canonical_email
+from auth_service.models import EndReason, LinkPurpose, MailKind, SecurityEvent, User
+from auth_service.repositories.transaction import Database, retried
+from auth_service.security.link_tokens import hash_link_token
+from auth_service.services.mail.notices import Post
+from auth_service.services.passwords.new_password import NewPasswords
+from auth_service.services.sessions.revocations import Revocations
+from auth_service.services.throttling.throttle import Throttle
+
+
+class Links:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        revocations: Revocations,
+        new_passwords: NewPasswords,
+        throttle: Throttle,
+        post: Post,
+    ) -> None:
+        self._database = database
+        self._revocations = revocations
+        self._new_passwords = new_passwords
+        self._throttle = throttle
+        self._post = post
+
+    async def ask(self, kind: MailKind, email: str, address: str | None) -> None:
+        """Have a link sent to whoever has this e-mail address, asked for from this address of the network.
+
+        Nobody is looked up, so an unknown address costs and answers the same: who has it is found out when the mail is
+        sent.
+
+        Raises:
+            InvalidInput: not an e-mail address.
+            MailNotConfigured: there is no mail server.
+            TooManyAttempts: for this e-mail address, from this address of the network, or altogether.
+        """
+        self._post.ensure_configured()
+        name = canonical_email(email)
+        await self._throttle.link_request(kind, name, address)
+        await self._order(kind, name)
+
+    @retried
+    async def _order(self, kind: MailKind, name: str) -> None:
+        async with self._database.transaction() as tx:
+            await tx.outbox.add(kind, recipient=name)
+            await tx.audit.add(SecurityEvent.LINK_REQUESTED, kind=kind)
+
+    @retried
+    async def verify_email(self, token: str) -> None:
+        """Note that the owner of this link has the mailbox; raises `InvalidLink`."""
+        async with self._database.transaction() as tx:
+            user_id = await tx.link_uses.use(hash_link_token(token), LinkPurpose.VERIFY_EMAIL)
+            if user_id is None:
+                raise InvalidLink
+            await tx.link_uses.verify_email(user_id)
+
+    async def reset_password(self, token: str, new: str, address: str | None) -> None:
+        """Set a new password for the owner of this link, and end all of their sessions; nobody is signed in.
+
+        The link is looked at before the password is hashed, so that a made-up one costs no hash, and used up with the
+        change. Failures that were counted against the account are wiped out, also for this address of the network:
+        whoever guessed did so at a password that is gone.
+
+        Raises:
+            InvalidLink: unknown, used, replaced, expired, or for something else.
+            InvalidPassword: the policy refuses the new one; the link stays good.
+        """
+        self._new_passwords.ensure_room()
+        token_hash = hash_link_token(token)
+        async with self._database.statement() as tx:
+            link = await tx.link_uses.find(token_hash, LinkPurpose.RESET_PASSWORD)
+        if link is None:
+            raise InvalidLink
+        accepted = self._new_passwords.accept("new_password", new, (link.user.email, link.user.username))
+        hashed = await self._new_passwords.hash(accepted)
+        self._revocations.note(await self._reset(token_hash, link.user, hashed, address))
+
+    @retried
+    async def _reset(self, token_hash: bytes, user: User, hashed: str, address: str | None) -> Sequence[UUID]:
+        """In the lock order of every change of credentials: the user, then what hangs on them."""
+        async with self._database.transaction() as tx:
+            if await tx.link_uses.use(token_hash, LinkPurpose.RESET_PASSWORD) is None:
+                raise InvalidLink
+            if await tx.users.change_password(user, hashed, by_link=True) is None:
+                raise InvalidLink  # rolled back: the link was made for credentials of another day
+            ended = await tx.user_sessions.revoke_of_user(user.id, EndReason.PASSWORD_CHANGED)
+            await self._post.notify(tx, MailKind.PASSWORD_CHANGED, user.id)
+            await self._throttle.forgive(tx, user.id, address)
+            return ended

@@ -1,0 +1,73 @@
+"""Accounts: who a person is."""
+
+from auth_service.errors import InvalidAccessToken, InvalidInput
+from auth_service.identifiers import account_names
+from auth_service.models import MailKind, Profile, User
+from auth_service.repositories.transaction import Database, retried
+from auth_service.services.mail.notices import Post
+from auth_service.services.passwords.new_password import NewPasswords
+from auth_service.services.sessions.bearers import Bearer
+from auth_service.services.throttling.throttle import Throttle
+
+
+class Accounts:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        new_passwords: NewPasswords,
+        throttle: Throttle,
+        post: Post,
+        conceal: bool,
+    ) -> None:
+        self._database = database
+        self._new_passwords = new_passwords
+        self._throttle = throttle
+        self._post = post
+        self._conceal = conceal
+
+    async def register(self, email: str, password: str, username: str | None, address: str | None) -> User | None:
+        """Create an account for somebody at this address of the network; None, always, if nobody is to be told.
+
+        Raises:
+            InvalidInput: the e-mail address, the username or the password cannot be taken. A username never can
+                if nobody is to be told: whether it is free again would tell what became of its first registration.
+            AccountExists: the e-mail address or the username is somebody's already.
+            TooManyAttempts: too many registrations, from this address or in all.
+        """
+        values = account_names(email, username)
+        if self._conceal and username is not None:
+            raise InvalidInput("username", "Choose one after you have signed in for the first time.")
+        secret = self._new_passwords.accept("password", password, (email, username))
+        await self._throttle.registration(address)
+        hashed = await self._new_passwords.hash(secret)
+        values["hashed_password"] = hashed
+        return await (self._add_or_tell_owner(values) if self._conceal else self._add(values))
+
+    async def show(self, bearer: Bearer) -> Profile:
+        """Return the bearer's account; raises `InvalidAccessToken` if their session has ended in the meantime."""
+        async with self._database.statement() as tx:
+            profile = await tx.users.profile(bearer.user_id, bearer.session_id)
+        if profile is None:
+            raise InvalidAccessToken
+        return profile
+
+    @retried
+    async def _add(self, values: dict[str, str | None]) -> User:
+        if not self._post.is_configured:
+            async with self._database.statement() as tx:
+                return await tx.users.add(values)
+        async with self._database.transaction() as tx:
+            user = await tx.users.add(values)
+            await tx.outbox.add(MailKind.VERIFY_EMAIL, user.id)
+        return user
+
+    @retried
+    async def _add_or_tell_owner(self, values: dict[str, str | None]) -> None:
+        """Two statements whether the address is free or not: the time of the answer says nothing about it."""
+        async with self._database.transaction() as tx:
+            user = await tx.users.add_unless_taken(values)
+            if user is not None:
+                await tx.outbox.add(MailKind.VERIFY_EMAIL, user.id)
+            else:
+                await tx.outbox.add(MailKind.REGISTERED_AGAIN, recipient=values["email_canonical"])

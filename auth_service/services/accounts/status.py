@@ -1,0 +1,54 @@
+"""Whether an account may be used, and its removal. Whoever is disabled or removed is out everywhere, for good."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from auth_service.errors import InvalidCredentials, LastAdmin, NoSuchUser
+from auth_service.models import EndReason
+from auth_service.repositories.transaction import Database, Transaction, retried
+
+
+async def remove_account(tx: Transaction, user_id: UUID, credential_epoch: int | None = None) -> Sequence[UUID]:
+    """Remove an account in this transaction; return which sessions ended with it.
+
+    The user's row is locked first, then the sessions': a login waits, or comes before and is ended with the others.
+
+    Raises:
+        NoSuchUser: it is gone already.
+        InvalidCredentials: its credentials are not those of this epoch any more.
+        LastAdmin: nobody would be left to look after accounts.
+    """
+    if not await tx.users.lock_for_removal(user_id, credential_epoch):
+        user = await tx.users.find(user_id)
+        if user is None:
+            raise NoSuchUser
+        raise LastAdmin if credential_epoch in {None, user.credential_epoch} else InvalidCredentials
+    ended = await tx.user_sessions.revoke_of_user(user_id, EndReason.USER_DELETED)
+    await tx.users.remove(user_id)
+    return ended
+
+
+class AccountStates:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @retried
+    async def set_active(self, whose: UUID | str, *, active: bool) -> Sequence[UUID]:
+        """Enable or disable the account of a user's id or a canonical address; return which sessions ended with it.
+
+        The epoch rises both ways, so that no session from before ever comes back.
+
+        Raises:
+            NoSuchUser: there is none.
+            LastAdmin: nobody would be left to look after accounts.
+        """
+        async with self._database.transaction() as tx:
+            user_id = await tx.users.set_active(whose, active=active)
+            if user_id is None:
+                user = await tx.users.find(whose)
+                if user is None:
+                    raise NoSuchUser
+                if user.is_active is not active:
+                    raise LastAdmin
+                return ()  # it is so already, and whoever is signed in stays
+            return await tx.user_sessions.revoke_of_user(user_id, EndReason.USER_DISABLED)

@@ -1,0 +1,111 @@
+"""What administrators do about other people's accounts. They neither see nor choose a password."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from auth_service.errors import LastAdmin, NoSuchUser
+from auth_service.identifiers import account_names
+from auth_service.models import EndReason, MailKind, Role, SecurityEvent, User
+from auth_service.repositories.transaction import Database, retried
+from auth_service.security.passwords import UNUSABLE
+from auth_service.services.accounts.status import AccountStates, remove_account
+from auth_service.services.mail.notices import Post
+from auth_service.services.sessions.revocations import Revocations
+
+
+class Administration:
+    def __init__(self, database: Database, revocations: Revocations, post: Post) -> None:
+        self._database = database
+        self._revocations = revocations
+        self._states = AccountStates(database)
+        self._post = post
+
+    async def create(self, email: str, username: str | None, role: Role) -> User:
+        """Create an account without a password, and invite its owner by mail to choose one.
+
+        Raises:
+            MailNotConfigured: nobody could be invited.
+            InvalidInput: the e-mail address or the username cannot be taken.
+            AccountExists: one of them is somebody's already.
+        """
+        self._post.ensure_configured()
+        return await self._create({**account_names(email, username), "hashed_password": UNUSABLE, "role": role})
+
+    @retried
+    async def _create(self, values: dict[str, str | None]) -> User:
+        async with self._database.transaction() as tx:
+            user = await tx.users.add(values)
+            await tx.outbox.add(MailKind.INVITATION, user.id)
+            return user
+
+    async def set_role(self, user_id: UUID, role: Role) -> User:
+        """Change what somebody may do; return their account. Their sessions end, because access tokens tell the role.
+
+        Raises:
+            NoSuchUser: there is none of this id.
+            LastAdmin: nobody would be left to look after accounts.
+        """
+        self._revocations.note(await self._set_role(user_id, role))
+        return await self._show(user_id)
+
+    @retried
+    async def _set_role(self, user_id: UUID, role: Role) -> Sequence[UUID]:
+        async with self._database.transaction() as tx:
+            if not await tx.users.set_role(user_id, role):
+                user = await tx.users.find(user_id)
+                if user is None:
+                    raise NoSuchUser
+                if user.role != role:
+                    raise LastAdmin
+                return ()  # it is so already
+            return await tx.user_sessions.revoke_of_user(user_id, EndReason.ADMIN)
+
+    async def set_active(self, user_id: UUID, *, active: bool) -> User:
+        """Enable or disable an account, and return it; its sessions end for good. Raises as `set_role`."""
+        self._revocations.note(await self._states.set_active(user_id, active=active))
+        return await self._show(user_id)
+
+    async def end_sessions(self, user_id: UUID) -> int:
+        """End every session of somebody; return how many; raises `NoSuchUser`."""
+        ended = await self._end_sessions(user_id)
+        self._revocations.note(ended)
+        return len(ended)
+
+    @retried
+    async def _end_sessions(self, user_id: UUID) -> Sequence[UUID]:
+        async with self._database.statement() as tx:
+            ended = await tx.user_sessions.revoke_of_user(user_id, EndReason.ADMIN)
+            if not ended and await tx.users.find(user_id) is None:
+                raise NoSuchUser
+            return ended
+
+    @retried
+    async def start_reset(self, user_id: UUID) -> None:
+        """Have a link sent to somebody by which they choose a new password; nothing ends before they do.
+
+        Raises:
+            MailNotConfigured: it could not be sent.
+            NoSuchUser: there is none of this id.
+        """
+        self._post.ensure_configured()
+        async with self._database.transaction() as tx:
+            if not await tx.users.hold(user_id):
+                raise NoSuchUser
+            await tx.outbox.add(MailKind.RESET_PASSWORD, user_id)
+            await tx.audit.add(SecurityEvent.PASSWORD_RESET_STARTED, user_id)
+
+    async def _show(self, user_id: UUID) -> User:
+        async with self._database.statement() as tx:
+            user = await tx.users.find(user_id)
+        if user is None:
+            raise NoSuchUser
+        return user
+
+    async def delete(self, user_id: UUID) -> None:
+        """Delete an account, and by cascade all that hangs on it; the trail stays. Raises as `set_role`."""
+        self._revocations.note(await self._delete(user_id))
+
+    @retried
+    async def _delete(self, user_id: UUID) -> Sequence[UUID]:
+        async with self._database.transaction() as tx:
+            return await remove_account(tx, user_id)

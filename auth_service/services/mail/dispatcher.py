@@ -1,0 +1,203 @@
+"""The postman: sends the mail that is due, at least once each. No mail server can hold up a request or the pool."""
+
+import asyncio
+import random
+from contextlib import suppress
+from datetime import timedelta
+
+import structlog
+
+from auth_service import logs
+from auth_service.errors import DatabaseUnavailable, TooManyAttempts
+from auth_service.identifiers import canonical_email
+from auth_service.mail.letters import Letter, Letters, WrongTemplateError
+from auth_service.mail.log import MailLog
+from auth_service.mail.smtp import NotDeliveredError, SmtpServer, UndeliverableError
+from auth_service.models import LINKS, DueMail, MailKind, User
+from auth_service.repositories.transaction import Database, retried
+from auth_service.services.mail.link_issuer import LinkMinting
+from auth_service.services.mail.notices import MailNumbers
+from auth_service.services.mail.recipients import deliverable, may_be_a_strangers
+from auth_service.services.throttling.throttle import Throttle
+from auth_service.settings import MailSettings
+
+log = structlog.get_logger()
+
+AT_A_TIME = 4
+LONGEST_PAUSE = timedelta(hours=1)
+LEASE_MARGIN = timedelta(seconds=20)  # beside the time with the server: for the statements around it
+COUNT_EVERY = 15.0  # seconds
+
+
+class Postman:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        carrier: SmtpServer | MailLog,
+        letters: Letters,
+        minting: LinkMinting,
+        throttle: Throttle,
+        settings: MailSettings,
+        numbers: MailNumbers,
+    ) -> None:
+        self._database = database
+        self._carrier = carrier
+        self._letters = letters
+        self._minting = minting
+        self._throttle = throttle
+        self._interval = settings.interval
+        self._lease = settings.timeout + LEASE_MARGIN
+        self._sending: set[asyncio.Task[None]] = set()
+        self._stopping = False
+        self._server_fails = False
+        self._counted_at = float("-inf")
+        self._numbers = numbers
+
+    async def follow(self) -> None:
+        """Send what is due, every few seconds and whenever a use case of this process wrote some, until `stop()`."""
+        try:
+            while not self._stopping:
+                self._database.mail_was_written.clear()
+                await self._look()
+                await self._rest()
+            await asyncio.gather(*self._sending)
+        finally:
+            for task in self._sending:
+                task.cancel()
+            await asyncio.gather(*self._sending, return_exceptions=True)
+
+    async def _look(self) -> None:
+        try:
+            await self._hand_out()
+            await self._count()
+        except DatabaseUnavailable:
+            log.debug("mail.not_read")
+        except Exception:
+            log.exception("mail.not_read")  # whatever it was: to send no more would be worse
+
+    def stop(self) -> None:
+        """Let `follow()` end after the mails that it is at; one that is cut off is sent again after its lease."""
+        self._stopping = True
+        self._database.mail_was_written.set()
+
+    async def _rest(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._interval.total_seconds()):
+                await self._database.mail_was_written.wait()
+
+    async def _hand_out(self) -> None:
+        """Claim as many mails as can be sent now, so that their leases begin when their sending does.
+
+        While the server fails, one at a time shows whether it still does.
+        """
+        free = (1 if self._server_fails else AT_A_TIME) - len(self._sending)
+        if free <= 0:
+            return
+        async with self._database.statement() as tx:
+            mails = await tx.outbox.claim(free, self._lease)
+        for mail in mails:
+            task = asyncio.create_task(self._send(mail))
+            self._sending.add(task)
+            task.add_done_callback(self._finished)
+
+    def _finished(self, task: "asyncio.Task[None]") -> None:
+        """There may be more mail for a hand that is free again; a server that fails is left alone for a while."""
+        self._sending.discard(task)
+        if not self._server_fails:
+            self._database.mail_was_written.set()
+
+    async def _count(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - self._counted_at < COUNT_EVERY:
+            return
+        async with self._database.statement() as tx:
+            self._numbers.waiting, oldest = await tx.outbox.survey()
+        self._numbers.oldest = oldest.total_seconds()
+        self._counted_at = now
+
+    async def _send(self, mail: DueMail) -> None:
+        """Do all that becomes of one mail now. What is interrupted is due again after its lease."""
+        try:
+            await self._try(mail)
+        except DatabaseUnavailable:
+            log.warning("mail.interrupted", mail=str(mail.id), kind=mail.kind)
+        except Exception:
+            log.exception("mail.interrupted", mail=str(mail.id), kind=mail.kind)
+
+    async def _try(self, mail: DueMail) -> None:
+        """Send one mail, or note in its row why not."""
+        try:
+            if mail.is_too_old:
+                await self._give_up(mail, "too old")
+            elif letter := await self._prepare(mail):
+                await self._carrier.deliver(letter)
+                await self._done(mail)
+            else:
+                await self._remove(mail)
+        except UndeliverableError as error:
+            self._server_fails = False
+            await self._give_up(mail, f"refused with {error.code}")
+        except TooManyAttempts:
+            await self._give_up(mail, "too many")
+        except NotDeliveredError as error:
+            self._server_fails = error.code is None
+            await self._postpone(mail, code=error.code, caused_by=logs.causes_of(error))
+        except WrongTemplateError as error:
+            await self._postpone(mail, template=str(error).partition(":")[0])
+
+    async def _prepare(self, mail: DueMail) -> Letter | None:
+        """Write the mail, with a link that is committed before anybody is sent it; None if there is nobody to tell."""
+        user = await self._owner(mail)
+        if user is None:
+            return None
+        recipient = deliverable((mail.user_id and mail.recipient) or user.email)
+        if mail.attempts == 1 and may_be_a_strangers(mail, user):
+            await self._throttle.mail(mail.kind, canonical_email(recipient))
+        if mail.kind not in LINKS:
+            return self._letters.compose(mail, recipient, None)
+        token = await self._mint(mail, user)
+        if token is not None:
+            return self._letters.compose(mail, recipient, self._minting.link(MailKind(mail.kind), token))
+        now = await self._owner(mail)
+        return await self._prepare(mail) if now and _credentials(now) != _credentials(user) else None
+
+    async def _owner(self, mail: DueMail) -> User | None:
+        async with self._database.statement() as tx:
+            if mail.user_id is not None:
+                return await tx.users.find(mail.user_id)
+            return await tx.users.find_by_email(mail.recipient or "")
+
+    @retried
+    async def _mint(self, mail: DueMail, user: User) -> str | None:
+        async with self._database.transaction() as tx:
+            return await self._minting.mint(tx, mail, user)
+
+    async def _done(self, mail: DueMail) -> None:
+        self._server_fails = False
+        self._numbers.sent += 1
+        await self._remove(mail)
+        log.info("mail.sent", mail=str(mail.id), kind=mail.kind, attempts=mail.attempts)
+
+    async def _give_up(self, mail: DueMail, reason: str) -> None:
+        self._numbers.given_up += 1
+        await self._remove(mail)
+        log.warning("mail.given_up", mail=str(mail.id), kind=mail.kind, attempts=mail.attempts, reason=reason)
+
+    async def _postpone(self, mail: DueMail, **why: object) -> None:
+        """Twice the pause of the time before, and a part of it by chance, so that not all come back at once."""
+        self._numbers.failed += 1
+        pause = min(self._interval * 2 ** min(mail.attempts - 1, 20), LONGEST_PAUSE) * random.uniform(0.5, 1)  # noqa: S311
+        log.warning("mail.not_sent", mail=str(mail.id), kind=mail.kind, attempts=mail.attempts, **why)
+        async with self._database.statement() as tx:
+            await tx.outbox.postpone(mail, pause)
+
+    @retried
+    async def _remove(self, mail: DueMail) -> None:
+        async with self._database.statement() as tx:
+            await tx.outbox.remove(mail)
+
+
+def _credentials(user: User) -> tuple[str, int]:
+    """What a link is made for: if it changed after it was read, the mail must be looked at anew, and not be lost."""
+    return user.email_canonical, user.credential_epoch

@@ -1,0 +1,38 @@
+"""Makes the links that mails carry, at the moment when they are sent."""
+
+from auth_service.models import LINKS, DueMail, LinkPurpose, MailKind, User
+from auth_service.repositories.transaction import Transaction
+from auth_service.security.link_tokens import hash_link_token, new_link_token
+from auth_service.settings import Settings
+
+PAGES = {
+    LinkPurpose.VERIFY_EMAIL: "verify-email",
+    LinkPurpose.RESET_PASSWORD: "reset-password",
+    LinkPurpose.APPROVE_EMAIL_CHANGE: "confirm-email",
+    LinkPurpose.CONFIRM_EMAIL_CHANGE: "confirm-email",
+}
+
+
+class LinkMinting:
+    def __init__(self, settings: Settings) -> None:
+        mail = settings.mail
+        configured = {
+            LinkPurpose.VERIFY_EMAIL: mail.verify_url,
+            LinkPurpose.RESET_PASSWORD: mail.reset_url,
+            LinkPurpose.APPROVE_EMAIL_CHANGE: mail.email_change_url,
+            LinkPurpose.CONFIRM_EMAIL_CHANGE: mail.email_change_url,
+        }
+        self._urls = {purpose: url or settings.page_url(PAGES[purpose]) for purpose, url in configured.items()}
+
+    async def mint(self, tx: Transaction, mail: DueMail, user: User) -> str | None:
+        """Make the token of a mail's link in place of the one before; None if the user may have none (any more)."""
+        if mail.details.get("credential_epoch", user.credential_epoch) != user.credential_epoch:
+            return None  # it was asked for with credentials of another day
+        purpose, lifetime = LINKS[MailKind(mail.kind)]
+        token = new_link_token()
+        made = await tx.link_tokens.replace(mail, user, purpose, hash_link_token(token), lifetime)
+        return token if made else None
+
+    def link(self, kind: MailKind, token: str) -> str:
+        """The configured URL with the token as its fragment, which no browser sends to a server."""
+        return f"{self._urls[LINKS[kind][0]]}#token={token}"

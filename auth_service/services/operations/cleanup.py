@@ -1,0 +1,157 @@
+"""The clean-up job: deletes sessions whose absolute life is over, and counts of attempts and links that have expired.
+
+Revoked sessions stay until then, as tripwires.
+"""
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import structlog
+
+from auth_service.database.errors import TransactionConflict
+from auth_service.repositories.audit.trail import Upkeep
+from auth_service.repositories.transaction import Database
+from auth_service.services.operations.session_cleanup import BATCH_BUDGET, COUNT_BUDGET, REST, SessionCleanup
+from auth_service.settings import DEFAULT_AUDIT_RETENTION, MAX_ACCESS_LIFETIME
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class CleanupReport:
+    """What a run did. `oldest_expired_seconds` is the age of the oldest row that is left, or None."""
+
+    deleted: int
+    batches: int
+    seconds: float
+    left: int
+    oldest_expired_seconds: float | None
+    skipped: bool
+    """Another run was at work, so this one stopped."""
+    throttles_deleted: int = 0
+    """Expired rows of attempts."""
+    links_deleted: int = 0
+    """Links of mails whose time is over."""
+    audit_made: int = 0
+    """Months of the audit trail that were made ahead; on SQLite none."""
+    audit_dropped: int = 0
+    """Months whose retention is over; on SQLite rows."""
+
+
+class Cleanup:
+    """One method for cron, for a Kubernetes CronJob and for the built-in schedule."""
+
+    def __init__(self, database: Database, audit_retention: timedelta = DEFAULT_AUDIT_RETENTION) -> None:
+        self._database = database
+        self._audit_retention = audit_retention
+        self.deleted = 0
+        """By all runs of this process."""
+
+    async def run(
+        self,
+        batch_size: int,
+        time_budget: timedelta | None = None,
+        on_progress: Callable[[int], None] = lambda _deleted: None,
+    ) -> CleanupReport:
+        """Delete what has expired, `batch_size` rows to a transaction, until nothing is left or the time is up.
+
+        Runs at the same time are harmless: one works, the others stop. So is being killed: the batches before stay.
+        After each batch it rests for two fifths of the time that it took.
+
+        Raises:
+            DatabaseUnavailable: what was deleted before is deleted.
+        """
+        started = time.monotonic()
+        deadline = started + (time_budget.total_seconds() if time_budget is not None else math.inf)
+        sessions = SessionCleanup(self._database, batch_size, deadline, self._telling(on_progress))
+        await sessions.run()
+        # Whoever gives way to another run does so in everything: each step takes the lock that the other one needs.
+        nothing = 0, 0, Upkeep(0, 0)
+        throttles, links, trail = nothing if sessions.skipped else await self._tidy(batch_size, deadline)
+        seconds = round(time.monotonic() - started, 3)
+        left, oldest = await self._find_left(has_swept=sessions.has_swept)
+        report = CleanupReport(
+            sessions.deleted,
+            sessions.batches,
+            seconds,
+            left,
+            oldest,
+            sessions.skipped,
+            throttles_deleted=throttles,
+            links_deleted=links,
+            audit_made=trail.made,
+            audit_dropped=trail.dropped,
+        )
+        log.info("cleanup.finished", **vars(report))
+        return report
+
+    async def _tidy(self, batch_size: int, deadline: float) -> tuple[int, int, Upkeep]:
+        """Do what comes after the sessions; return how many counts and links went, and what became of the trail."""
+        await self._forget_deleted_sessions()
+        throttles = await self._delete_all(self._delete_attempts, batch_size, deadline)
+        links = await self._delete_all(self._delete_links, batch_size, deadline)
+        return throttles, links, await self._keep_trail()
+
+    async def survey(self) -> CleanupReport:
+        """Report what a run would find, and delete nothing."""
+        left, oldest = await self._find_left(has_swept=False)
+        return CleanupReport(0, 0, 0.0, left, oldest, skipped=False)
+
+    def _telling(self, on_progress: Callable[[int], None]) -> Callable[[int], None]:
+        def tell(deleted: int) -> None:
+            self.deleted += deleted
+            on_progress(deleted)
+
+        return tell
+
+    async def _forget_deleted_sessions(self) -> None:
+        async with self._database.transaction(BATCH_BUDGET) as tx:
+            await tx.allow_slow_statements(BATCH_BUDGET)
+            await tx.ended_sessions.forget(after=MAX_ACCESS_LIFETIME * 2)
+
+    async def _delete_all(
+        self, delete: Callable[[int], Coroutine[Any, Any, int]], batch_size: int, deadline: float
+    ) -> int:
+        """Delete what has expired, batch by batch until none is left or the time is up; return how much."""
+        deleted = 0
+        while True:
+            begun = time.monotonic()
+            gone = await delete(batch_size)
+            deleted += gone
+            if gone < batch_size or time.monotonic() > deadline:
+                return deleted
+            await asyncio.sleep((time.monotonic() - begun) * REST)
+
+    async def _delete_attempts(self, size: int) -> int:
+        async with self._database.transaction(BATCH_BUDGET) as tx:
+            return await tx.throttles.delete_expired(size) if await tx.become_only_cleaner(BATCH_BUDGET) else 0
+
+    async def _delete_links(self, size: int) -> int:
+        async with self._database.transaction(BATCH_BUDGET) as tx:
+            return await tx.link_uses.delete_expired(size) if await tx.become_only_cleaner(BATCH_BUDGET) else 0
+
+    async def _keep_trail(self) -> Upkeep:
+        """Keep the audit trail, if nobody else is at it. Dropping a month waits half a second for those who read."""
+        try:
+            async with self._database.transaction(BATCH_BUDGET) as tx:
+                if await tx.become_only_cleaner(BATCH_BUDGET):
+                    return await tx.audit_trail.keep(self._audit_retention)
+        except TransactionConflict:
+            log.warning("audit.not_kept", hint="somebody reads the table for long; the next run tries again")
+        return Upkeep(0, 0)
+
+    async def _find_left(self, *, has_swept: bool) -> tuple[int, float | None]:
+        """How many sessions have expired, and for how many seconds the first one has."""
+        async with self._database.transaction(COUNT_BUDGET) as tx:
+            await tx.allow_slow_statements(COUNT_BUDGET)
+            if has_swept:
+                left, oldest = await tx.session_sweep.survey()
+            else:
+                left = await tx.expired_sessions.count_expired()
+                oldest = await tx.expired_sessions.oldest_expired_age()
+        return left, oldest.total_seconds() if oldest else None

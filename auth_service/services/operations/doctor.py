@@ -1,0 +1,116 @@
+"""What an operator wants to know about a deployment, each as one line that is in order or not."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from auth_service.errors import DatabaseUnavailable
+from auth_service.models import KeyState
+from auth_service.repositories.probe import Probe
+from auth_service.repositories.transaction import Database
+from auth_service.security import argon2_build
+from auth_service.security.access_tokens import signer_of
+from auth_service.security.keys import SecretKeys, UnknownSecretError
+from auth_service.services.passwords.benchmark import described, meets_minimum
+from auth_service.services.passwords.lane_size import PROCESS_MIB, LaneSize, lane_memory_mib
+from auth_service.settings import X86_64_V3, Settings, runs_x86_64_v3
+
+CLOCKS_APART = timedelta(seconds=5)
+
+
+@dataclass(frozen=True)
+class Check:
+    name: str
+    ok: bool
+    detail: str
+
+
+class Checkup:
+    """Looks, and changes nothing."""
+
+    def __init__(self, settings: Settings, database: Database, lane: LaneSize) -> None:
+        self._settings = settings
+        self._database = database
+        self._lane = lane
+
+    async def run(self) -> list[Check]:
+        """Return every check, those of the database up to the first that it does not let be made."""
+        found = [Check("settings", True, "usable"), self._argon2(), _build(), self._memory(), self._schedule()]
+        database = {
+            "database": self._reach,
+            "clock": self._clock,
+            "schema": self._schema,
+            "signing key": self._signing_key,
+        }
+        for name, look in database.items():
+            try:
+                found.append(await look())
+            except DatabaseUnavailable as error:
+                return [*found, Check(name, False, error.detail)]
+        return found
+
+    def _argon2(self) -> Check:
+        password = self._settings.password
+        enough = meets_minimum(password)
+        return Check("argon2", enough, f"{described(password)}, {'at least' if enough else 'below'} OWASP's minimum")
+
+    def _memory(self) -> Check:
+        needed = PROCESS_MIB + lane_memory_mib(self._settings, self._lane.threads)
+        limit = self._lane.limits.memory
+        told = f"a process needs up to {needed:.0f} MiB"
+        if limit is None:
+            return Check("memory", True, f"{told}; no limit is set")
+        return Check("memory", needed * 2**20 <= limit, f"{told} of {limit // 2**20} MiB")
+
+    def _schedule(self) -> Check:
+        cleanup, rotation = self._settings.cleanup.interval, self._settings.keys.rotation_interval
+        expired = (
+            f"clean-up every {cleanup.total_seconds():g} s"
+            if cleanup
+            else "clean-up off: cron must run 'auth-service cleanup'"
+        )
+        keys = (
+            f"a new signing key every {rotation.total_seconds() / 86_400:g} days"
+            if rotation
+            else "keys only by 'auth-service keys rotate'"
+        )
+        return Check("schedule", True, f"{expired}; {keys}")
+
+    async def _reach(self) -> Check:
+        await self._database.check()
+        return Check("database", True, "answers")
+
+    async def _clock(self) -> Check:
+        before = datetime.now(UTC)
+        now = await self._database.now()
+        apart = now - before - (datetime.now(UTC) - before) / 2
+        return Check("clock", abs(apart) <= CLOCKS_APART, f"the database's is {apart.total_seconds():+.1f} s from ours")
+
+    async def _schema(self) -> Check:
+        probe = Probe(self._settings.database, self._database)
+        try:
+            await probe.check()
+        finally:
+            await probe.close()
+        return Check("schema", True, "at head")
+
+    async def _signing_key(self) -> Check:
+        secrets = SecretKeys([secret.get_secret_value() for secret in self._settings.secret_key])
+        async with self._database.statement() as tx:
+            active = next((key for key in await tx.signing_keys.list_all() if key.state == KeyState.ACTIVE), None)
+        if active is None:
+            return Check("signing key", True, "none yet: the first start makes it")
+        try:
+            signer_of(active, secrets)
+        except UnknownSecretError:
+            return Check("signing key", False, "AUTH_SECRET_KEY does not list the secret that it is encrypted under")
+        return Check("signing key", True, f"{active.kid} can be used")
+
+
+def _build() -> Check:
+    """Which build of Argon2 hashes here, and whether this processor could do better; neither is a failure."""
+    argon2_build.choose()
+    running = argon2_build.running()
+    if running != X86_64_V3 and runs_x86_64_v3():
+        hint = f"{X86_64_V3}, which takes about half the time: docs/operating.md, 'The build of Argon2'"
+        return Check("argon2 build", True, f"{running}, and this processor runs {hint}")
+    return Check("argon2 build", True, running)

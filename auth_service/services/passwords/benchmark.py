@@ -1,0 +1,102 @@
+"""How long passwords take to hash on this machine, and which parameters would take as long as wanted."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+from auth_service.security import argon2_build
+from auth_service.security.passwords import Passwords
+from auth_service.services.passwords.hashing_lane import HashingLane
+from auth_service.settings import HashingSettings, PasswordSettings
+
+TRIAL_SECONDS = 1.0
+TRIAL_HASHES = 20  # for each thread
+PASSWORD = "correct horse battery staple"  # noqa: S105  # nobody's
+
+# Argon2id with one lane each, the cheapest first: memory in KiB and passes. The first three are OWASP's minimum, equal
+# in strength; the dearer ones have the three passes of RFC 9106, section 4.
+LADDER = ((12_288, 3), (19_456, 2), (47_104, 1), (32_768, 3), (65_536, 3), (131_072, 3), (262_144, 3), (524_288, 3))
+MINIMUM = LADDER[:3]
+
+
+@dataclass(frozen=True)
+class HashTiming:
+    """Milliseconds for a hash in one thread and when all threads work, and hashes a second of all.
+
+    `build` is the build of Argon2 that was timed: `portable` or `x86-64-v3`.
+    """
+
+    argon2: str
+    build: str
+    alone_ms: float
+    together_ms: float
+    per_second: float
+
+
+def described(settings: PasswordSettings) -> str:
+    return f"m={settings.argon2_memory_kib},t={settings.argon2_time_cost},p={settings.argon2_parallelism}"
+
+
+def meets_minimum(settings: PasswordSettings) -> bool:
+    """Whether the parameters are one of OWASP's or better (ASVS 5.0, 11.4.2)."""
+    memory, passes = settings.argon2_memory_kib, settings.argon2_time_cost
+    return any(memory >= least_memory and passes >= least_passes for least_memory, least_passes in MINIMUM)
+
+
+async def time_hashes(settings: PasswordSettings, threads: int) -> HashTiming:
+    """Hash for a second in one thread of a lane and for a second in all of them."""
+    passwords = Passwords(settings)
+    lane = HashingLane(HashingSettings(), threads)
+    try:
+        alone_ms, _ = await _trial(lane, passwords, 1)
+        together_ms, per_second = await _trial(lane, passwords, threads)
+    finally:
+        lane.close()
+    return HashTiming(described(settings), argon2_build.running(), alone_ms, together_ms, per_second)
+
+
+async def _trial(lane: HashingLane, passwords: Passwords, at_once: int) -> tuple[float, float]:
+    """Keep so many threads busy; return the mean milliseconds of a hash and the hashes a second of all."""
+    started, hashes, seconds = time.perf_counter(), lane.hashes, lane.seconds
+
+    async def keep_busy() -> None:
+        for _ in range(TRIAL_HASHES):
+            await lane.run(lambda: passwords.hash(PASSWORD))
+            if time.perf_counter() - started > TRIAL_SECONDS:
+                break
+
+    await asyncio.gather(*(keep_busy() for _ in range(at_once)))
+    done = lane.hashes - hashes
+    mean = (lane.seconds - seconds) / done
+    return round(mean * 1000, 1), round(done / (time.perf_counter() - started), 1)
+
+
+def recommend(target_ms: float, lane_mib: float | None, threads: int) -> PasswordSettings:
+    """Return the dearest parameters whose hash takes no longer than the target and whose lane fits into the memory.
+
+    At least OWASP's minimum that takes the least memory, however slow the machine. Hashes a few times, in this thread.
+    """
+    chosen = _parameters(*LADDER[0])
+    for memory, passes in LADDER[1:]:
+        if lane_mib is not None and memory * threads > lane_mib * 1024:
+            break
+        candidate = _parameters(memory, passes)
+        if _milliseconds(candidate) > target_ms:
+            break
+        chosen = candidate
+    return chosen
+
+
+def _parameters(memory: int, passes: int) -> PasswordSettings:
+    return PasswordSettings(argon2_memory_kib=memory, argon2_time_cost=passes, argon2_parallelism=1)
+
+
+def _milliseconds(settings: PasswordSettings) -> float:
+    """The quickest of three, which is what the machine can do when nothing else runs on it."""
+    passwords = Passwords(settings)
+    found = []
+    for _ in range(3):
+        started = time.perf_counter()
+        passwords.hash(PASSWORD)
+        found.append(time.perf_counter() - started)
+    return min(found) * 1000

@@ -1,0 +1,40 @@
+"""Which passwords are taken. The same rule at registration and at every change."""
+
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from auth_service.blocklist import Blocklist, fold
+from auth_service.errors import InvalidPassword
+from auth_service.identifiers import canonical_password
+from auth_service.services.passwords.guessable import is_guessable, words_of
+from auth_service.settings import PasswordSettings
+
+SERVICE_NAMES = ("auth-service", "authservice")
+BLOCKLISTED = "The password is known to guessers, or made of names, repetitions or rows of keys; choose another."
+
+
+class PasswordPolicy:
+    def __init__(self, settings: PasswordSettings, base_url: str) -> None:
+        self._shortest, self._longest = settings.min_length, settings.max_length
+        self._blocklist = Blocklist.open(settings.blocklist)
+        self._names = [*SERVICE_NAMES, urlsplit(base_url).hostname or ""]
+
+    def accept(self, field: str, password: str, names: Iterable[str | None]) -> str:
+        """Return the password in canonical form. Lengths are in code points, after NFC; nothing is ever cut off.
+
+        `names` are those of the account, its e-mail address and its username.
+
+        Raises:
+            InvalidPassword: too short, too long, or easily guessed; `field` is the one of the request.
+        """
+        secret = canonical_password(password)
+        if len(secret) < self._shortest:
+            sentence = f"The password needs at least {self._shortest} characters."
+            raise InvalidPassword(field, "password-too-short", sentence)
+        if len(secret) > self._longest:
+            sentence = f"The password may have at most {self._longest} characters."
+            raise InvalidPassword(field, "password-too-long", sentence)
+        words = {word for name in (*self._names, *names) if name for word in words_of(fold(name))}
+        if is_guessable(fold(secret), words, self._blocklist):
+            raise InvalidPassword(field, "password-blocklisted", BLOCKLISTED)
+        return secret

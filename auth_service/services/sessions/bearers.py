@@ -1,0 +1,75 @@
+"""Who holds an access token, and whether its session is alive."""
+
+from collections.abc import Collection
+from uuid import UUID
+
+from auth_service.errors import InsufficientRole, InvalidAccessToken
+from auth_service.models import Role
+from auth_service.repositories.transaction import Database
+from auth_service.security.access_tokens import Claims
+from auth_service.services.sessions.revocations import NewsTooOld, Revocations
+from auth_service.services.signing_keys.key_ring import SigningKeys
+
+Bearer = Claims
+"""Whoever holds an access token is known by what it says: a user, and the session that speaks for them."""
+
+
+class Bearers:
+    def __init__(self, database: Database, keys: SigningKeys, revocations: Revocations) -> None:
+        self._database = database
+        self._keys = keys
+        self._revocations = revocations
+
+    async def identify(self, access_token: str) -> Bearer:
+        """Return the bearer, without asking the database unless the news about ended sessions is too old.
+
+        Raises:
+            InvalidAccessToken: for every defect of the token alike, and when its session has ended.
+        """
+        claims = await self._keys.verify(access_token)
+        if self._revocations.is_ended(claims.session_id):
+            raise InvalidAccessToken
+        if self._revocations.is_stale and not await self._is_alive(claims.user_id, claims.session_id):
+            raise InvalidAccessToken
+        return claims
+
+    async def identify_admin(self, access_token: str) -> Bearer:
+        """Return an administrator. The database is asked each time: for them a token's five minutes are too long.
+
+        Raises:
+            InvalidAccessToken: as in `identify`, and when the session or its user is not alive in the database.
+            InsufficientRole: the token is not an administrator's, or its user is none any more.
+        """
+        claims = await self.identify(access_token)
+        if claims.role != Role.ADMIN:
+            raise InsufficientRole
+        async with self._database.statement() as tx:
+            user = await tx.users.find_by_session(claims.user_id, claims.session_id)
+        if user is None:
+            raise InvalidAccessToken
+        if user.role != Role.ADMIN:
+            raise InsufficientRole
+        return claims
+
+    async def verify(self, access_token: str, roles: Collection[str]) -> Claims:
+        """Return what the token says, for a gateway: from memory alone, whatever the database does.
+
+        `roles` are those of which the bearer must have one; empty if any will do.
+
+        Raises:
+            InvalidAccessToken: for every defect of the token alike, and when its session has ended.
+            InsufficientRole: the bearer has none of the roles.
+            Unavailable: it cannot be known, because the keys or the news about ended sessions are missing.
+        """
+        claims = await self._keys.verify_from_memory(access_token)
+        if self._revocations.is_ended(claims.session_id):
+            raise InvalidAccessToken
+        if self._revocations.is_stale:
+            raise NewsTooOld
+        if roles and claims.role not in roles:
+            raise InsufficientRole
+        return claims
+
+    async def _is_alive(self, user_id: UUID, session_id: UUID) -> bool:
+        async with self._database.statement() as tx:
+            return await tx.users.find_by_session(user_id, session_id) is not None

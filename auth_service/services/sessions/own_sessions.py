@@ -1,0 +1,44 @@
+"""What owners do with their sessions: look at them, and end them."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from auth_service.errors import NoSuchSession
+from auth_service.models import EndReason, OwnSession, SessionRules
+from auth_service.repositories.transaction import Database, retried
+from auth_service.services.sessions.bearers import Bearer
+from auth_service.services.sessions.revocations import Revocations
+
+
+class OwnSessions:
+    def __init__(self, database: Database, revocations: Revocations, rules: SessionRules) -> None:
+        self._database = database
+        self._revocations = revocations
+        self._rules = rules
+
+    async def list_all(self, bearer: Bearer, *, ended_too: bool) -> Sequence[OwnSession]:
+        """Return the bearer's live sessions, the newest first; on request also the ended ones that are still kept."""
+        async with self._database.statement() as tx:
+            return await tx.user_sessions.list_of_user(bearer.user_id, self._rules.idle_lifetime, ended_too=ended_too)
+
+    @retried
+    async def end_one(self, bearer: Bearer, session_id: UUID) -> None:
+        """End one session of the bearer; the same answer if it had ended before.
+
+        Raises:
+            NoSuchSession: unknown, or somebody else's.
+        """
+        async with self._database.statement() as tx:
+            ended = await tx.user_sessions.revoke_of_user(bearer.user_id, EndReason.LOGOUT, only=session_id)
+            known = ended or await tx.user_sessions.belongs_to(session_id, bearer.user_id)
+        if not known:
+            raise NoSuchSession
+        self._revocations.note(ended)
+
+    @retried
+    async def end_all(self, bearer: Bearer, *, current_too: bool) -> None:
+        """End the bearer's other sessions, or all of them."""
+        keep = None if current_too else bearer.session_id
+        async with self._database.statement() as tx:
+            ended = await tx.user_sessions.revoke_of_user(bearer.user_id, EndReason.LOGOUT, keep=keep)
+        self._revocations.note(ended)

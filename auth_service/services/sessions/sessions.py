@@ -1,0 +1,220 @@
+"""Sessions: opened by a login, kept by refreshes, ended by a logout or a theft."""
+
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+
+from auth_service.database.errors import TransactionConflict
+from auth_service.errors import DatabaseUnavailable, InvalidCredentials, InvalidRefreshToken
+from auth_service.identifiers import canonical_email, canonical_username
+from auth_service.models import EndReason, MailKind, SecurityEvent, Session, SessionRules, User, Verdict, judge
+from auth_service.repositories.transaction import Database, retried
+from auth_service.security.refresh_tokens import PresentedToken, RefreshTokens, hash_secret, new_secret
+from auth_service.services.mail.notices import Post, whence
+from auth_service.services.operations.audit import Audit
+from auth_service.services.passwords.login_check import PasswordCheck
+from auth_service.services.sessions.revocations import Revocations
+from auth_service.services.sessions.values import Device, TokenPair
+from auth_service.services.signing_keys.key_ring import SigningKeys
+from auth_service.services.throttling.attempts import Attempt
+from auth_service.services.throttling.throttle import Throttle
+
+log = structlog.get_logger()
+
+
+class Sessions:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        tokens: RefreshTokens,
+        keys: SigningKeys,
+        revocations: Revocations,
+        password_check: PasswordCheck,
+        rules: SessionRules,
+        throttle: Throttle,
+        audit: Audit,
+        post: Post,
+        verified_only: bool,
+    ) -> None:
+        self._database = database
+        self._tokens = tokens
+        self._keys = keys
+        self._revocations = revocations
+        self._password_check = password_check
+        self._rules = rules
+        self._throttle = throttle
+        self._audit = audit
+        self._post = post
+        self._verified_only = verified_only
+        self.outcomes: Counter[Verdict] = Counter()
+
+    async def login(self, email: str | None, username: str | None, password: str, device: Device) -> TokenPair:
+        """Open a session for whoever knows the password; exactly one of `email` and `username` is given.
+
+        Raises:
+            InvalidCredentials: unknown account, wrong password and disabled account alike, after the same time.
+            HashingOverloaded: there is no room in the lane; nothing was looked up.
+            TooManyAttempts: before that work, for known and unknown accounts alike.
+        """
+        self._password_check.ensure_room()
+        user, name = await self._find_user(email, username)
+        async with self._throttle.login(user.id if user else None, name, device.ip) as attempt:
+            may_sign_in = user and user.is_active and (user.is_verified or not self._verified_only)
+            stored = user.hashed_password if user and may_sign_in else None
+            right, replacement = await self._password_check.verify(password, stored)
+            if user is None or not right:
+                await self._audit.note(SecurityEvent.LOGIN_FAILED, user.id if user else None)
+                raise InvalidCredentials
+            await self._keys.signer()  # no session is opened that could not be answered
+            session, token_secret = await self._open(user, device)
+            signed_in = await self._pair(session, token_secret, generation=0)
+            await self._settle(user, session.id, device, replacement, attempt)
+        return signed_in
+
+    async def refresh(self, refresh_token: str, idempotency_key: str | None) -> TokenPair:
+        """Exchange a refresh token for its one successor, the same one again for a retry within the grace.
+
+        Raises:
+            InvalidRefreshToken: forged, ended, expired, or spent too long ago; the last ends the session.
+            TooManyAttempts: this session is refreshed far too often.
+        """
+        await self._keys.signer()  # without it every token would look foreign: that is our fault, and not a 401
+        presented = self._tokens.read(refresh_token)
+        if presented is None:
+            self.outcomes[Verdict.FORGED] += 1
+            raise InvalidRefreshToken
+        self._throttle.refresh(presented.secret_hash)
+        session, verdict = await self._advance(presented, idempotency_key)
+        self.outcomes[verdict] += 1
+        if session is None:
+            raise InvalidRefreshToken
+        self._tell(session, verdict)
+        if verdict not in {Verdict.ROTATED, Verdict.REPLAY}:
+            raise InvalidRefreshToken
+        return await self._pair(session, presented.secret, presented.generation + 1)
+
+    async def inspect(self, refresh_token: str) -> tuple[Session, datetime] | None:
+        """Return the session of a token that a refresh would accept now, and until when; change nothing."""
+        await self._keys.signer()  # as in a refresh
+        presented = self._tokens.read(refresh_token)
+        if presented is None:
+            return None
+        async with self._database.statement() as tx:
+            session = await tx.refresh_tokens.find(presented.secret_hash)
+        if session is None:
+            return None
+        verdict = judge(session, presented.generation, None, self._rules)
+        is_active = verdict in {Verdict.RACE, Verdict.REPLAY}  # RACE: current, and nobody has rotated it
+        return (session, session.usable_until(self._rules)) if is_active else None
+
+    async def logout(self, refresh_token: str) -> None:
+        """End the session of a token, of whatever generation; a token that opens nothing is already logged out."""
+        await self._keys.signer()  # as in a refresh: nobody may be told that they are out while the secret is missing
+        presented = self._tokens.read(refresh_token)
+        ended = await self._end(presented.secret_hash) if presented else None
+        if ended:
+            self._revocations.note([ended])
+
+    async def _find_user(self, email: str | None, username: str | None) -> tuple[User | None, str]:
+        """Return the user, and the name that was given in canonical form."""
+        if email is not None:
+            name = canonical_email(email)
+            async with self._database.statement() as tx:
+                return await tx.users.find_by_email(name), name
+        name = canonical_username(username or "")
+        async with self._database.statement() as tx:
+            return await tx.users.find_by_username(name), name
+
+    @retried
+    async def _open(self, user: User, device: Device) -> tuple[Session, bytes]:
+        secret = new_secret()
+        async with self._database.statement() as tx:
+            session = await tx.sign_ins.open(
+                user, hash_secret(secret), self._rules.absolute_lifetime, device.user_agent, device.ip
+            )
+        if session is None:  # disabled, or the password changed while it was being verified
+            raise InvalidCredentials
+        return session, secret
+
+    async def _settle(
+        self, user: User, session_id: UUID, device: Device, replacement: str | None, attempt: Attempt
+    ) -> None:
+        """Note the login, tell the owner of a new device, and make room. What fails here must not fail the login."""
+        alive = None
+        try:
+            async with self._throttle.statement() as tx:
+                notice = whence() if self._post.is_configured else None
+                idle, known_by = self._rules.idle_lifetime, (device.user_agent, device.ip)
+                alive = await tx.sign_ins.settle(
+                    user.id, session_id, idle, attempt.success, device=known_by, notice=notice
+                )
+            attempt.decided = True  # not before it is committed: what is rolled back must be taken back, and no more
+            if replacement:
+                async with self._database.statement() as tx:
+                    await tx.users.renew_hash(user, replacement)
+        except DatabaseUnavailable:
+            log.warning("login.not_recorded", user_id=str(user.id))
+        if alive is None or alive > self._rules.max_per_user:  # the last of several at once sees them all
+            with suppress(DatabaseUnavailable):
+                self._revocations.note(await self._evict(user.id))
+
+    @retried
+    async def _evict(self, user_id: UUID) -> Sequence[UUID]:
+        async with self._database.statement() as tx:
+            return await tx.user_sessions.revoke_oldest(user_id, self._rules.max_per_user, self._rules.idle_lifetime)
+
+    @retried
+    async def _advance(self, presented: PresentedToken, idempotency_key: str | None) -> tuple[Session | None, Verdict]:
+        """Rotate the session, or find out what the token means; a reuse has ended the session when this returns."""
+        key_hash = hash_secret(presented.secret + idempotency_key.encode()) if idempotency_key else None
+        async with self._database.statement() as tx:
+            sessions = tx.refresh_tokens
+            idle = self._rules.idle_lifetime
+            session = await sessions.rotate(presented.secret_hash, presented.generation, key_hash, idle)
+            if session is not None:
+                return session, Verdict.ROTATED
+            session = await sessions.find(presented.secret_hash)
+            if session is None:
+                return None, Verdict.UNKNOWN
+            verdict = judge(session, presented.generation, key_hash, self._rules)
+        if verdict is Verdict.RACE:
+            raise TransactionConflict
+        if verdict is Verdict.REUSE and not await self._end_reused(session, presented):
+            verdict = Verdict.ENDED  # somebody else ended it first
+        return session, verdict
+
+    @retried
+    async def _end_reused(self, session: Session, presented: PresentedToken) -> bool:
+        """End a session that two parties hold, and tell its owner; False if it has ended in the meantime."""
+        behind = session.generation - presented.generation
+        async with self._database.transaction() as tx:
+            await tx.users.hold(session.user_id)  # the notice will refer to it: users before sessions, as everywhere
+            if not await tx.refresh_tokens.revoke(presented.secret_hash, EndReason.REUSE, behind=behind):
+                return False
+            await self._post.notify(tx, MailKind.REUSE_DETECTED, session.user_id)
+        return True
+
+    def _tell(self, session: Session, verdict: Verdict) -> None:
+        if verdict is Verdict.REUSE:
+            self._revocations.note([session.id])
+        skipped = session.rotations[1:].count(session.rotations[0]) if verdict is Verdict.ROTATED else 0
+        if skipped:
+            log.warning("refresh.fast_forwarded", sid=str(session.id), generations=skipped)
+
+    @retried
+    async def _end(self, secret_hash: bytes) -> UUID | None:
+        async with self._database.statement() as tx:
+            return await tx.refresh_tokens.revoke(secret_hash, EndReason.LOGOUT)
+
+    async def _pair(self, session: Session, secret: bytes, generation: int) -> TokenPair:
+        access_token = await self._keys.sign(
+            user_id=session.user_id, session_id=session.id, role=session.role, now=session.now
+        )
+        remaining = session.usable_until(self._rules) - session.now
+        refresh_token = self._tokens.issue(secret, generation)
+        return TokenPair(access_token, refresh_token, int(remaining.total_seconds()), session.id)

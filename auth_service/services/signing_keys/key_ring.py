@@ -1,0 +1,180 @@
+"""The signing keys in memory: which one signs, which ones verify, and what is published."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from auth_service.errors import DatabaseUnavailable, InvalidAccessToken, Unavailable
+from auth_service.models import KeyState, SigningKey
+from auth_service.repositories.transaction import Database
+from auth_service.security.access_tokens import AccessTokens, Claims, Signer, signer_of, verifier_of
+from auth_service.security.keys import SecretKeys, UnknownSecretError, make_signing_key
+from auth_service.services.signing_keys.verified_tokens import VerifiedTokens
+
+log = structlog.get_logger()
+
+LOOK_AGAIN_EVERY = 0.5  # seconds; key ids that somebody makes up must not become a flood of queries
+NEWS_WITHIN = 3.0  # seconds; the schedule reads the keys more often than this
+
+
+class SigningKeyUnavailable(Unavailable):
+    detail = "The signing key cannot be used just now; the operator's log says why."
+
+
+@dataclass(frozen=True)
+class KeyRing:
+    """One reading of the stored keys. `signer` is None if no listed secret opens the active key."""
+
+    signer: Signer | None
+    verifiers: Mapping[str, Any]
+    public: list[dict[str, str]]
+
+
+class SigningKeys:
+    """Signs and verifies access tokens. The keys are read once and then kept fresh by `reload()`."""
+
+    def __init__(self, database: Database, secrets: SecretKeys, tokens: AccessTokens) -> None:
+        self._database = database
+        self._secrets = secrets
+        self._tokens = tokens
+        self._ring: KeyRing | None = None
+        self._loading: asyncio.Task[KeyRing] | None = None
+        self._looking = asyncio.Lock()
+        self._news = asyncio.Condition()
+        self._verified = VerifiedTokens()
+        self._read_at = self._failed_at = float("-inf")
+
+    async def sign(self, *, user_id: UUID, session_id: UUID, role: str, now: datetime) -> str:
+        """Return an access token that starts at `now`, the database's time."""
+        return self._tokens.issue(await self.signer(), user_id=user_id, session_id=session_id, role=role, now=now)
+
+    async def signer(self) -> Signer:
+        """Return the active key; raises `Unavailable` if it cannot be had."""
+        signer = (await self._current()).signer
+        if signer is None:
+            raise SigningKeyUnavailable
+        return signer
+
+    async def verify(self, access_token: str) -> Claims:
+        """Return what a token says.
+
+        Raises:
+            InvalidAccessToken: for every defect of the token alike.
+            DatabaseUnavailable: its key is not known here, and the stored ones cannot be read.
+        """
+        ring = await self._current()
+        known = self._known(access_token, ring)
+        if known is None and self._tokens.key_id(access_token) not in ring.verifiers:
+            ring = await self._look_again()
+        return known or self._check(access_token, ring)
+
+    async def verify_from_memory(self, access_token: str) -> Claims:
+        """The same, without asking the database: a token of an unknown key waits for the schedule's next reading.
+
+        Raises:
+            InvalidAccessToken: for every defect of the token alike.
+            Unavailable: its key is not known here, and no reading came in time.
+        """
+        if self._ring is None:
+            raise SigningKeyUnavailable
+        known = self._known(access_token, self._ring)
+        if known is None and self._tokens.key_id(access_token) not in self._ring.verifiers:
+            await self._next_reading()
+        return known or self._check(access_token, self._ring)
+
+    def _known(self, access_token: str, ring: KeyRing) -> Claims | None:
+        """What a token says that has passed before; raises `InvalidAccessToken` if its time or its key is over."""
+        claims = self._verified.find(access_token)
+        if claims and (claims.kid not in ring.verifiers or self._tokens.is_over(claims, time.time())):
+            raise InvalidAccessToken
+        return claims
+
+    def _check(self, access_token: str, ring: KeyRing) -> Claims:
+        claims = self._tokens.verify(access_token, ring.verifiers, datetime.now(UTC))
+        self._verified.remember(access_token, claims)
+        return claims
+
+    @property
+    def remembered(self) -> int:
+        return len(self._verified)
+
+    async def published(self) -> list[dict[str, str]]:
+        """The public keys, for `/.well-known/jwks.json` (RFC 7517, section 5)."""
+        return (await self._current()).public
+
+    async def reload(self) -> None:
+        """Read the stored keys again; without a database the known ones stay in use."""
+        try:
+            async with self._looking:  # an older reading must not overwrite a newer one
+                await self._load()
+        except DatabaseUnavailable:
+            log.warning("signing_keys.reload_failed")
+
+    async def _current(self) -> KeyRing:
+        if self._ring is None:
+            # One reading for all who wait. Each for itself, in turn, would add up while the database is silent.
+            if self._loading is None or self._loading.done():
+                self._loading = asyncio.create_task(self._load())
+                self._loading.add_done_callback(lambda task: task.cancelled() or task.exception())
+            return await asyncio.shield(self._loading)
+        return self._ring
+
+    async def _next_reading(self) -> None:
+        asked = time.monotonic()
+        try:
+            async with asyncio.timeout(NEWS_WITHIN), self._news:
+                await self._news.wait_for(lambda: self._read_at > asked)
+        except TimeoutError:
+            raise DatabaseUnavailable from None
+
+    async def _look_again(self) -> KeyRing:
+        """Read the keys, once for all who ask at the same time: an unknown one may be as young as the token.
+
+        After an emergency a new key signs at once, in each process as soon as that one has seen it.
+        """
+        asked = time.monotonic()
+        async with self._looking:
+            if self._failed_at > asked:
+                raise DatabaseUnavailable
+            if self._ring is None or self._read_at < asked:
+                await asyncio.sleep(self._read_at + LOOK_AGAIN_EVERY - time.monotonic())
+                try:
+                    return await self._load()
+                except DatabaseUnavailable:
+                    self._failed_at = time.monotonic()
+                    raise
+            return self._ring
+
+    async def _load(self) -> KeyRing:
+        started = time.monotonic()
+        async with self._database.statement() as tx:
+            stored = await tx.signing_keys.list_all()
+            if not any(key.state == KeyState.ACTIVE for key in stored):
+                await tx.signing_keys.add_first(asdict(make_signing_key(self._secrets)))
+                stored = await tx.signing_keys.list_all()
+        active = next((key for key in stored if key.state == KeyState.ACTIVE), None)
+        self._ring = ring = KeyRing(
+            signer=self._open(active) if active else None,
+            verifiers={key.kid: verifier_of(key.public_jwk) for key in stored},
+            public=[key.public_jwk for key in stored],
+        )
+        self._read_at = started
+        async with self._news:
+            self._news.notify_all()
+        return ring
+
+    def _open(self, active: SigningKey) -> Signer | None:
+        if self._ring and self._ring.signer and self._ring.signer.kid == active.kid:
+            return self._ring.signer
+        try:
+            return signer_of(active, self._secrets)
+        except UnknownSecretError:
+            hint = "AUTH_SECRET_KEY must list the secret that sealed it"
+            log.error("signing_key.unreadable", kid=active.kid, hint=hint)  # noqa: TRY400  # no trace: it is known
+            return None

@@ -1,0 +1,151 @@
+"""The life of signing keys: pending (published), active (signs), retired (still verifies), gone."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import timedelta
+
+from auth_service.errors import InvalidInput, Refused
+from auth_service.models import KeyState, KeyStep, SecurityEvent, SigningKey, due_steps
+from auth_service.repositories.transaction import Database, Transaction, retried
+from auth_service.security.keys import (
+    SealedKey,
+    SecretKeys,
+    UnknownSecretError,
+    UnusableKeyError,
+    make_signing_key,
+    read_signing_key,
+    reseal,
+)
+
+
+class NoSuchKey(Refused):
+    detail = "There is no such key; 'auth-service keys list' shows them."
+
+
+class KeyUnreadable(Refused):
+    detail = "AUTH_SECRET_KEY does not list the secret that a key is encrypted under; nothing was changed."
+
+
+class RotationUnderWay(Refused):
+    detail = "A new key is published already and will sign soon; nothing was changed."
+
+
+class KeyKnown(Refused):
+    detail = "This key is stored already; nothing was changed."
+
+
+class KeyLifecycle:
+    """Each method is one transaction that waits for the others: any number of processes may call them."""
+
+    def __init__(self, database: Database, secrets: SecretKeys, rotation_interval: timedelta) -> None:
+        self._database = database
+        self._secrets = secrets
+        self._rotation_interval = rotation_interval
+
+    async def list_all(self) -> Sequence[SigningKey]:
+        """Return every key, the oldest first."""
+        async with self._database.statement() as tx:
+            return await tx.signing_keys.list_all()
+
+    @retried
+    async def advance(self) -> Sequence[tuple[KeyStep, str]]:
+        """Take the steps that are due and return them; the schedule calls this again and again in every process."""
+        async with self._database.transaction() as tx:
+            now = await tx.signing_keys.lock()
+            steps = due_steps(await tx.signing_keys.list_all(), now, self._rotation_interval)
+            for step, kid in steps:
+                await self._take(tx, step, kid)
+        return steps
+
+    @retried
+    async def rotate(self) -> str:
+        """Publish a new key, which signs after six minutes; return its `kid`.
+
+        Raises:
+            RotationUnderWay: there is a pending key already.
+        """
+        return await self._add_pending(make_signing_key(self._secrets))
+
+    @retried
+    async def import_key(self, pem: bytes) -> str:
+        """Publish a key that was made elsewhere, which signs after six minutes; return its `kid`.
+
+        Raises:
+            InvalidInput: not an unencrypted P-256 private key in PEM.
+            KeyKnown: it was imported before.
+            RotationUnderWay: there is a pending key already.
+        """
+        try:
+            return await self._add_pending(read_signing_key(pem, self._secrets))
+        except UnusableKeyError:
+            raise InvalidInput("file", "Must hold an unencrypted P-256 private key in PEM.") from None
+
+    @retried
+    async def revoke(self, kid: str) -> None:
+        """Remove a key at once, with every token that it signed; if it was active, another one signs from now on.
+
+        Nobody is signed out: clients get a 401 for their access token and refresh it.
+
+        Raises:
+            NoSuchKey: no key has this `kid`.
+        """
+        async with self._database.transaction() as tx:
+            await tx.signing_keys.lock()
+            keys = await tx.signing_keys.list_all()
+            found = next((key for key in keys if key.kid == kid), None)
+            if found is None:
+                raise NoSuchKey
+            await tx.signing_keys.remove(kid, SecurityEvent.KEY_REVOKED)
+            if found.state == KeyState.ACTIVE:
+                await self._replace_active(tx, keys)
+
+    @retried
+    async def rewrap(self) -> int:
+        """Encrypt every key under the newest secret, so that the older ones can be dropped; return how many were.
+
+        Raises:
+            KeyUnreadable: a key is encrypted under a secret that is not listed.
+        """
+        newest = self._secrets.newest.id.hex()
+        async with self._database.transaction() as tx:
+            await tx.signing_keys.lock()
+            old = [key for key in await tx.signing_keys.list_all() if key.secret_id != newest]
+            for key in old:
+                sealed = self._reseal(key)
+                await tx.signing_keys.reseal(key.kid, sealed.private_key, sealed.secret_id)
+        return len(old)
+
+    async def _add_pending(self, key: SealedKey) -> str:
+        async with self._database.transaction() as tx:
+            await tx.signing_keys.lock()
+            keys = await tx.signing_keys.list_all()
+            if any(known.kid == key.kid for known in keys):
+                raise KeyKnown
+            if any(known.state == KeyState.PENDING for known in keys):
+                raise RotationUnderWay
+            await tx.signing_keys.add_pending(asdict(key))
+        return key.kid
+
+    async def _take(self, tx: Transaction, step: KeyStep, kid: str) -> None:
+        if step is KeyStep.ADD:
+            await tx.signing_keys.add_pending(asdict(make_signing_key(self._secrets)))
+        elif step is KeyStep.RETIRE:
+            await tx.signing_keys.retire(kid)
+        elif step is KeyStep.ACTIVATE:
+            await tx.signing_keys.activate(kid)
+        else:
+            await tx.signing_keys.remove(kid, SecurityEvent.KEY_REMOVED)
+
+    async def _replace_active(self, tx: Transaction, keys: Sequence[SigningKey]) -> None:
+        """Verifiers look a new `kid` up, so an emergency need not wait for it to be published first."""
+        pending = next((key for key in keys if key.state == KeyState.PENDING), None)
+        if pending:
+            await tx.signing_keys.activate(pending.kid)
+        else:
+            await tx.signing_keys.add_first(asdict(make_signing_key(self._secrets)))
+
+    def _reseal(self, key: SigningKey) -> SealedKey:
+        try:
+            return reseal(key, self._secrets)
+        except UnknownSecretError:
+            raise KeyUnreadable from None

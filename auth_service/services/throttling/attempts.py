@@ -1,0 +1,185 @@
+"""Attempts are reserved in the database before any password is hashed, and decided after.
+
+So neither parallel requests nor more replicas buy a guess. Nothing is held while an attempt is under way.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, nullcontext, suppress
+from datetime import timedelta
+from uuid import UUID
+from weakref import WeakValueDictionary
+
+from auth_service.errors import (
+    DatabaseUnavailable,
+    HashingOverloaded,
+    InvalidCredentials,
+    Refused,
+    TooManyAttempts,
+    Unavailable,
+)
+from auth_service.models import SecurityEvent, Tally, Whom
+from auth_service.repositories.throttles.throttles import Block, Success
+from auth_service.repositories.transaction import Database, Transaction, retried
+from auth_service.services.operations.audit import Audit
+
+LEASE_MARGIN = timedelta(seconds=10)  # beyond two turns in the hashing lane: who is not back then has died
+STATEMENTS_AT_ONCE = 3
+PAUSE_FIRST, PAUSE_MOST = 0.01, 0.2  # seconds
+
+
+class Attempt:
+    """An attempt that was let in, and the counts that it is on."""
+
+    def __init__(self, tallies: Sequence[Tally] = (), known: Tally | None = None) -> None:
+        self.tallies = tallies
+        self.decided = False
+        self._known = known
+
+    @property
+    def success(self) -> Success | None:
+        """What notes that it was right; None if nothing is counted."""
+        return Success.of(self.tallies, self._known) if self.tallies else None
+
+    async def succeed(self, tx: Transaction) -> None:
+        """Note that it was right, with a statement of a transaction that is open anyway."""
+        if success := self.success:
+            await tx.throttles.succeed(success)
+        self.decided = True
+
+
+class Attempts:
+    """`patience` is how long an attempt waits for others, and for the database's attention."""
+
+    def __init__(self, database: Database, audit: Audit, patience: timedelta) -> None:
+        self._database = database
+        self._audit = audit
+        self._patience = patience.total_seconds()
+        self._lease = 2 * patience + LEASE_MARGIN
+        self._places: WeakValueDictionary[bytes, asyncio.Semaphore] = WeakValueDictionary()
+        self._turns = asyncio.Semaphore(STATEMENTS_AT_ONCE)
+        self._releasing: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def reserve(self, what: str, user_id: UUID | None, tallies: Sequence[Tally]) -> AsyncIterator[Attempt]:
+        """Reserve for the length of the block: `InvalidCredentials` makes it a failure, whatever else takes it back.
+
+        Raises:
+            TooManyAttempts: one of the tallies is closed.
+            HashingOverloaded: other attempts were not decided for too long.
+        """
+        deadline = asyncio.get_running_loop().time() + self._patience
+        async with self._place(tallies[0], deadline):
+            attempt = await self._enter(tallies, deadline)
+            try:
+                yield attempt
+            except InvalidCredentials:
+                attempt.decided = True  # if it cannot be written now, it counts when its lease ends
+                await self._note(what, user_id, await self._fail(attempt.tallies))
+                raise
+            finally:
+                if not attempt.decided:
+                    self._take_back(attempt)
+
+    async def spend(self, what: str, *tallies: Tally) -> None:
+        """Count an attempt whatever comes of it; raises `TooManyAttempts`."""
+        await self._note(what, None, await self._spend(tallies))
+
+    @asynccontextmanager
+    async def statement(self) -> AsyncIterator[Transaction]:
+        """A `Database.statement()` about attempts. Few at a time: they wait for each other's rows, and the connections
+        of the pool are there for others too.
+        """
+        deadline = asyncio.get_running_loop().time() + self._patience
+        async with _in_turn(self._turns, deadline, DatabaseUnavailable), self._database.statement() as tx:
+            yield tx
+
+    async def close(self) -> None:
+        """Wait for what is still being taken back."""
+        await asyncio.gather(*self._releasing, return_exceptions=True)
+
+    @asynccontextmanager
+    async def _place(self, tally: Tally, deadline: float) -> AsyncIterator[None]:
+        """Let no more in at once than could fail, so that a crowd waits here and does not keep asking the database."""
+        place = self._places.setdefault(tally.key, asyncio.Semaphore(tally.allowance.failures))
+        async with _in_turn(place, deadline, HashingOverloaded):
+            yield
+
+    async def _enter(self, tallies: Sequence[Tally], deadline: float) -> Attempt:
+        """Reserve, or wait while nothing but undecided attempts stands in the way: they may all be right."""
+        loop, pause = asyncio.get_running_loop(), PAUSE_FIRST
+        while not (taken := await self._reserve(tallies)):
+            if loop.time() + pause > deadline:
+                raise HashingOverloaded
+            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311  # no secret: it spreads the crowd
+            pause = min(pause * 2, PAUSE_MOST)
+        known = next((tally for tally in tallies if tally.whom is Whom.KNOWN), None)
+        return Attempt([tally for tally in tallies if tally.key in taken], known)
+
+    @retried
+    async def _reserve(self, tallies: Sequence[Tally]) -> frozenset[bytes]:
+        async with self.statement() as tx:
+            taken = await tx.throttles.reserve(tallies, self._lease)
+            blocks = [] if taken else await tx.throttles.blocks(tallies)
+        if blocks:
+            raise _refusal(blocks)
+        return taken
+
+    @retried
+    async def _spend(self, tallies: Sequence[Tally]) -> list[Block]:
+        async with self.statement() as tx:
+            closed = await tx.throttles.spend(tallies)
+            blocks = await tx.throttles.blocks(tallies) if closed is None else []
+        if closed is None:
+            raise _refusal(blocks)
+        return closed
+
+    @retried
+    async def _fail(self, tallies: Sequence[Tally]) -> list[Block]:
+        async with self.statement() as tx:
+            return await tx.throttles.fail(tallies)
+
+    async def _note(self, what: str, user_id: UUID | None, closed: Sequence[Block]) -> None:
+        """Write down once each tally that an attempt has closed, and not who is refused then.
+
+        After the count and apart from it: what cannot be written down must not be counted again.
+        """
+        for block in closed:
+            await self._audit.note(
+                SecurityEvent.THROTTLE_BLOCKED,
+                user_id,
+                what=what,
+                by=block.tally.allowance.by,
+                failures=block.failures,
+                seconds=round(block.length.total_seconds()),
+            )
+
+    def _take_back(self, attempt: Attempt) -> None:
+        """Not waited for: the answer is a failure of the machinery already, which may take as long again."""
+        task = asyncio.create_task(self._release([tally.key for tally in attempt.tallies]))
+        self._releasing.add(task)
+        task.add_done_callback(self._releasing.discard)
+
+    async def _release(self, keys: Sequence[bytes]) -> None:
+        with suppress(Refused):
+            async with self.statement() as tx:
+                await tx.throttles.release(keys)
+
+
+@asynccontextmanager
+async def _in_turn(places: asyncio.Semaphore, deadline: float, too_late: type[Unavailable]) -> AsyncIterator[None]:
+    """Hold one of the places; raises `too_late` if none became free until the deadline of the loop's clock."""
+    try:
+        async with asyncio.timeout_at(deadline) if places.locked() else nullcontext():
+            await places.acquire()
+    except TimeoutError:
+        raise too_late from None
+    try:
+        yield
+    finally:
+        places.release()
+
+
+def _refusal(blocks: Sequence[Block]) -> TooManyAttempts:
+    return TooManyAttempts(max((block.length.total_seconds() for block in blocks), default=1))

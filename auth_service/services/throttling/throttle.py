@@ -1,0 +1,130 @@
+"""Guessing is slow: what may be tried how often, and on which counts an attempt goes."""
+
+from contextlib import AbstractAsyncContextManager, nullcontext
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+
+from auth_service.errors import TooManyAttempts
+from auth_service.models import (
+    ADDRESS_WINDOW,
+    FAILURES_KEPT,
+    GLOBAL_WINDOW,
+    KNOWN_FOR,
+    Allowance,
+    Tally,
+    Whom,
+    growing_delays,
+    network_of,
+)
+from auth_service.repositories.transaction import Database, Transaction
+from auth_service.security.keys import SecretKeys
+from auth_service.security.throttle_keys import ThrottleKeys
+from auth_service.services.operations.audit import Audit
+from auth_service.services.throttling.attempts import Attempt, Attempts
+from auth_service.services.throttling.token_bucket import Pace
+from auth_service.settings import ThrottleSettings
+
+log = structlog.get_logger()
+
+
+class Throttle:
+    """Who may try, and who has to wait. `patience` is how long an attempt waits for others that are not decided yet."""
+
+    def __init__(
+        self, database: Database, audit: Audit, secrets: SecretKeys, settings: ThrottleSettings, patience: timedelta
+    ) -> None:
+        self._database = database
+        self._keys = ThrottleKeys(secrets)
+        self._attempts = Attempts(database, audit, patience) if settings.enabled else None
+        self._refreshes = Pace(settings.refreshes)
+        free = settings.account_failures
+        delays = growing_delays(free, settings.max_delay)
+        self._account = Allowance("account", free, FAILURES_KEPT, delays, renewed=True)
+        self._network = Allowance("network", free, KNOWN_FOR, delays)
+        self._address = Allowance("address", settings.address_failures, ADDRESS_WINDOW)
+        self._everybody = Allowance("everybody", settings.global_failures, GLOBAL_WINDOW)
+        self._registrations = Allowance("address", settings.registrations, ADDRESS_WINDOW)
+        self._all_registrations = Allowance("everybody", settings.global_registrations, GLOBAL_WINDOW)
+        self._links = Allowance("account", settings.links, ADDRESS_WINDOW)
+        self._address_links = Allowance("address", settings.address_links, ADDRESS_WINDOW)
+        self._all_links = Allowance("everybody", settings.global_links, GLOBAL_WINDOW)
+
+    def login(self, user_id: UUID | None, name: str, address: str | None) -> AbstractAsyncContextManager[Attempt]:
+        """Reserve a sign-in. The block raises `InvalidCredentials` for a failure, and succeeds by `Attempt.succeed()`.
+
+        Whoever signed in to this account from this network before is counted apart from strangers, who so cannot lock
+        the owner out. An account that does not exist is counted by the name, just like one that does.
+
+        Raises:
+            TooManyAttempts: of this account, from this address, or of everybody.
+            HashingOverloaded: others were being checked for too long.
+        """
+        account, network = str(user_id or name), network_of(address)
+        return self._attempt(
+            "login",
+            user_id,
+            Tally(self._keys.of("login", account, network), self._network, Whom.KNOWN),
+            Tally(self._keys.of("login", account), self._account, Whom.STRANGER),
+            Tally(self._keys.of("logins from", network), self._address),
+            Tally(self._keys.of("logins"), self._everybody, Whom.STRANGER),
+        )
+
+    def password(self, user_id: UUID) -> AbstractAsyncContextManager[Attempt]:
+        """Reserve a look at the current password of somebody who is signed in; used and refused like `login()`."""
+        return self._attempt("password", user_id, Tally(self._keys.of("password", str(user_id)), self._account))
+
+    async def registration(self, address: str | None) -> None:
+        """Count a registration, whether or not it succeeds; raises `TooManyAttempts`."""
+        if self._attempts:
+            await self._attempts.spend(
+                "registration",
+                Tally(self._keys.of("registrations from", network_of(address)), self._registrations),
+                Tally(self._keys.of("registrations"), self._all_registrations),
+            )
+
+    async def link_request(self, what: str, name: str, address: str | None) -> None:
+        """Count a mail with a link that is asked for, by the name alone, whether or not anybody has that.
+
+        Raises:
+            TooManyAttempts: for this name, from this address of the network, or altogether.
+        """
+        if self._attempts:
+            await self._attempts.spend(
+                what,
+                Tally(self._keys.of("links", what, name), self._links),
+                Tally(self._keys.of("links from", network_of(address)), self._address_links),
+                Tally(self._keys.of("links"), self._all_links),
+            )
+
+    async def mail(self, kind: str, name: str) -> None:
+        """Count a mail to an address that may be a stranger's; raises `TooManyAttempts` for this kind of mail."""
+        if self._attempts:
+            await self._attempts.spend(kind, Tally(self._keys.of("mails", kind, name), self._links))
+
+    async def forgive(self, tx: Transaction, user_id: UUID, address: str | None) -> None:
+        """Wipe out what was counted against an account: of strangers, of this network, and of its current password."""
+        account, network = str(user_id), network_of(address)
+        about = (("login", account), ("login", account, network), ("password", account))
+        await tx.throttles.forgive([self._keys.of(*parts) for parts in about])
+
+    def refresh(self, session: bytes) -> None:
+        """Count a refresh of a session, in this process alone; raises `TooManyAttempts`."""
+        wait = self._refreshes.take(session) if self._attempts else 0
+        if wait:
+            if self._refreshes.is_news(session):
+                log.warning("throttle.blocked", what="refresh", by="session", seconds=round(wait))
+            raise TooManyAttempts(wait)
+
+    def statement(self) -> AbstractAsyncContextManager[Transaction]:
+        """A `Database.statement()` to succeed in, beside other statements."""
+        return self._attempts.statement() if self._attempts else self._database.statement()
+
+    async def close(self) -> None:
+        """Wait for what is still being taken back."""
+        if self._attempts:
+            await self._attempts.close()
+
+    def _attempt(self, what: str, user_id: UUID | None, *tallies: Tally) -> AbstractAsyncContextManager[Attempt]:
+        return self._attempts.reserve(what, user_id, tallies) if self._attempts else nullcontext(Attempt())

@@ -1,0 +1,131 @@
+"""Every error is `application/problem+json` with a page that explains it."""
+
+import asyncio
+import re
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+
+from auth_service.api.http.problem_table import PROBLEMS
+from tests.api.conftest import document
+from tests.conftest import MakeClient
+from tests.support.client import PASSWORD, Client
+from tests.support.problems import assert_problem
+from tests.support.sql import run_sql
+
+PUBLIC_URL = "https://id.example.com/v1"
+ACCOUNT = {"email": "ada@example.com", "password": PASSWORD}
+BEARER = {"Authorization": "Bearer a.b.c"}
+
+# The problem, and the request of someone who is not signed in and gets it.
+REFUSALS: list[tuple[int, str, str, str, dict[str, Any]]] = [
+    (400, "malformed-json", "POST", "/auth/login", {"content": b"{", "headers": {"Content-Type": "application/json"}}),
+    (401, "invalid-credentials", "POST", "/auth/login", {"json": {**ACCOUNT, "password": "wrong"}}),
+    (401, "invalid-refresh-token", "POST", "/auth/refresh", {"json": {"refresh_token": "art_unknown"}}),
+    (401, "missing-access-token", "GET", "/auth/me", {}),
+    (401, "invalid-access-token", "GET", "/auth/me", {"headers": BEARER}),
+    (404, "not-found", "GET", "/nowhere", {}),
+    (404, "not-found", "POST", "/auth/login/", {"json": ACCOUNT}),
+    (404, "not-found", "GET", "/problems/unheard-of", {}),
+    (405, "method-not-allowed", "GET", "/auth/login", {}),
+    (409, "account-exists", "POST", "/auth/register", {"json": ACCOUNT}),
+    (413, "body-too-large", "POST", "/auth/login", {"json": {**ACCOUNT, "password": "x" * 17_000}}),
+    (413, "body-too-large", "POST", "/nowhere", {"content": b"x" * 17_000}),
+    (413, "body-too-large", "GET", "/auth/me", {"content": b"x" * 17_000}),
+    (415, "unsupported-media-type", "POST", "/auth/login", {"content": b"{}"}),
+    (422, "validation-error", "POST", "/auth/login", {"json": {}}),
+    (422, "password-too-short", "POST", "/auth/register", {"json": {**ACCOUNT, "password": "x" * 14}}),
+    (422, "password-too-long", "POST", "/auth/register", {"json": {**ACCOUNT, "password": "x" * 257}}),
+    (431, "headers-too-large", "GET", "/health/live", {"headers": {"X-Long": "x" * 17_000}}),
+    (431, "headers-too-large", "GET", "/health/live", {"headers": {f"X-{number}": "x" for number in range(101)}}),
+]
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=lambda refusal: f"{refusal[1]} of {refusal[3]}")
+async def test_a_refusal_is_a_problem(
+    make_client: MakeClient, refusal: tuple[int, str, str, str, dict[str, Any]]
+) -> None:
+    status, code, method, path, arguments = refusal
+    client = await make_client(public_url=PUBLIC_URL)
+    await client.register("ada@example.com")
+    answer = await client.request(method, path, **arguments)
+    assert_problem(answer, status, code, PUBLIC_URL)
+
+
+async def test_a_public_url_with_a_slash_at_its_end_gives_the_same_types(make_client: MakeClient) -> None:
+    client = await make_client(public_url=PUBLIC_URL + "/")
+    assert_problem(await client.get("/nowhere"), 404, "not-found", PUBLIC_URL)
+
+
+@pytest.mark.parametrize("code", PROBLEMS)
+async def test_the_type_of_a_problem_leads_to_a_page_that_explains_it(client: Client, code: str) -> None:
+    page = await client.get(f"/problems/{code}")
+    assert page.status_code == 200
+    assert page.headers["content-type"].startswith("text/html")
+    assert code in page.text
+    assert str(PROBLEMS[code].status) in page.text
+    assert "://" not in page.text  # nothing is loaded from elsewhere
+
+
+async def test_a_fault_of_our_own_is_a_500_that_tells_nothing_of_the_row(
+    make_client: MakeClient, file_url: str
+) -> None:
+    client = await make_client(file_url)
+    fault = "CREATE TRIGGER fault BEFORE INSERT ON users BEGIN SELECT RAISE(ABORT, 'the secret of the trigger'); END"
+    await run_sql(file_url, fault)
+    answer = await client.register("ada@example.com")
+    assert_problem(answer, 500, "internal-error")
+    _assert_silent_about(answer, "trigger", "users", "ada@", PASSWORD, "sqlite")
+
+
+async def test_a_check_violation_on_postgresql_is_a_500_that_tells_nothing_of_the_row(
+    make_client: MakeClient, postgres_url: str
+) -> None:
+    client = await make_client(postgres_url)
+    await run_sql(postgres_url, "ALTER TABLE users ADD CONSTRAINT ck_impossible CHECK (role = 'nobody')")
+    answer = await client.register("ada@example.com")
+    assert_problem(answer, 500, "internal-error")
+    _assert_silent_about(answer, "ck_impossible", "users", "ada@", PASSWORD, "postgres")
+
+
+async def test_a_missing_table_is_a_503_that_tells_nothing_of_the_statement(
+    make_client: MakeClient, file_url: str
+) -> None:
+    client = await make_client(file_url)
+    await run_sql(file_url, "DROP TABLE users")
+    for answer in (await client.register("ada@example.com"), await client.login("ada@example.com")):
+        assert_problem(answer, 503, "schema-not-ready")
+        _assert_silent_about(answer, "users", "ada@", "SELECT", "sqlite", "no such")
+
+
+async def test_a_full_hashing_lane_is_a_503(make_client: MakeClient) -> None:
+    slow = {"argon2_memory_kib": 19456, "argon2_time_cost": 10}
+    client = await make_client(hashing={"threads": 1, "queue": 0}, password=slow)
+    answers = await asyncio.gather(*(client.login("nobody@example.com") for _ in range(5)))
+    full = [answer for answer in answers if answer.status_code == 503]
+    assert full
+    for answer in full:
+        assert_problem(answer, 503, "overloaded")
+
+
+@pytest.mark.parametrize("path", sorted({*document()["paths"]} - {"/internal/verify"}))  # that takes every method
+async def test_an_undeclared_method_is_a_405_that_names_the_declared_ones(client: Client, path: str) -> None:
+    declared = {method.upper() for method in document()["paths"][path]}
+    for method in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"} - declared:
+        answer = await client.request(method, re.sub(r"{\w+}", str(uuid4()), path))
+        assert answer.status_code == 405
+        assert set(answer.headers["allow"].split(", ")) == declared
+        if method != "HEAD":
+            assert_problem(answer, 405, "method-not-allowed")
+
+
+async def test_a_request_without_an_id_gets_a_new_one(client: Client) -> None:
+    answers = [await client.get("/nowhere") for _ in range(2)]
+    assert len({UUID(answer.headers["x-request-id"]) for answer in answers}) == 2
+
+
+def _assert_silent_about(answer: httpx.Response, *words: str) -> None:
+    text = answer.text.casefold()
+    assert not [word for word in words if word.casefold() in text]

@@ -1,0 +1,161 @@
+"""`/internal/verify`: a gateway asks, and only whoever holds a good token of a living session is let through."""
+
+import asyncio
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from auth_service.security.access_tokens import Claims
+from auth_service.services.signing_keys.verified_tokens import VerifiedTokens
+from tests.conftest import MakeClient
+from tests.support.client import Client
+from tests.support.polling import eventually
+from tests.support.postgres import Cluster
+from tests.support.problems import assert_problem
+
+TOKEN = "internal-token-of-the-tests"
+NO_TOKEN = "missing-access-token"
+VERBS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "BREW"]
+
+
+def bearer(access_token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {access_token}"}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+async def test_a_good_token_is_let_through_with_every_verb_and_a_body(ada: Client, verb: str) -> None:
+    tokens = await ada.sign_in()
+    answer = await ada.request(verb, "/internal/verify", headers=bearer(tokens["access_token"]), content=b"x" * 1000)
+    account = (await ada.me(tokens["access_token"])).json()
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["x-auth-user"] == account["id"]
+    assert answer.headers["x-auth-session"] == tokens["session_id"]
+    assert answer.headers["x-auth-role"] == "user"
+    assert answer.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("verb", VERBS)
+async def test_no_token_is_a_401_with_every_verb_whatever_identity_headers_come_with_it(
+    client: Client, verb: str
+) -> None:
+    forged = {"X-Auth-User": "admin", "X-Auth-Role": "admin", "X-Forwarded-User": "admin", "Remote-User": "admin"}
+    answer = await client.request(verb, "/internal/verify", headers=forged)
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert not [name for name in answer.headers if name.startswith("x-auth-")]
+
+
+async def test_a_forged_token_is_a_401_again_and_again(ada: Client) -> None:
+    token = (await ada.sign_in())["access_token"]
+    head, payload, signature = token.split(".")
+    forged = ".".join([head, payload, signature[:-4] + ("AAAA" if signature[-4:] != "AAAA" else "BBBB")])
+    for _ in range(3):
+        assert (await ada.get("/internal/verify", headers=bearer(token))).status_code == 200
+        answer = await ada.get("/internal/verify", headers=bearer(forged))
+        assert_problem(answer, 401, "invalid-access-token")
+        assert answer.headers["www-authenticate"] == 'Bearer error="invalid_token"'
+
+
+async def test_a_role_is_required_where_it_is_asked_for(ada: Client) -> None:
+    headers = bearer((await ada.sign_in())["access_token"])
+    for allowed in ("role=user", "role=admin&role=user"):
+        assert (await ada.get(f"/internal/verify?{allowed}", headers=headers)).status_code == 200
+    refused = await ada.get("/internal/verify?role=admin", headers=headers)
+    assert_problem(refused, 403, "insufficient-role")
+    assert refused.headers["www-authenticate"] == 'Bearer error="insufficient_scope"'
+
+
+@pytest.mark.parametrize("query", ["roles=admin", "role=", "role=user&x=1", "admin", "ROLE=user"])
+async def test_a_requirement_that_is_not_understood_lets_nobody_through(ada: Client, query: str) -> None:
+    headers = bearer((await ada.sign_in())["access_token"])
+    assert_problem(await ada.get(f"/internal/verify?{query}", headers=headers), 422, "validation-error")
+
+
+async def test_an_ended_session_is_refused_at_once(ada: Client) -> None:
+    tokens = await ada.sign_in()
+    headers = bearer(tokens["access_token"])
+    assert (await ada.get("/internal/verify", headers=headers)).status_code == 200
+    await ada.logout(tokens["refresh_token"])
+    assert (await ada.get("/internal/verify", headers=headers)).status_code == 401
+
+
+async def test_an_expired_token_is_refused_although_it_was_verified_before(make_client: MakeClient) -> None:
+    client = await make_client(tokens={"access_lifetime": 1, "leeway": 0})
+    await client.register("ada@example.com")
+    headers = bearer((await client.sign_in())["access_token"])
+
+    async def is_refused() -> bool:
+        return (await client.get("/internal/verify", headers=headers)).status_code == 401
+
+    await eventually(is_refused, seconds=5)
+
+
+@pytest.mark.parametrize("headers", [{}, {"X-Internal-Token": "another"}, {"Authorization": f"Bearer {TOKEN}"}])
+async def test_a_gateway_without_the_internal_token_learns_nothing(
+    make_client: MakeClient, headers: dict[str, str]
+) -> None:
+    client = await make_client(internal_token=TOKEN)
+    await client.register("ada@example.com")
+    good = bearer((await client.sign_in())["access_token"])
+    assert_problem(await client.get("/internal/verify", headers={**good, **headers}), 401, "invalid-internal-token")
+    answer = await client.get("/internal/verify", headers={**good, "X-Internal-Token": TOKEN})
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("path", ["//internal/verify", "/internal/verify/", "/internal/%76erify/x", "/INTERNAL/verify"])
+async def test_no_other_spelling_of_the_path_verifies_anything(ada: Client, path: str) -> None:
+    headers = bearer((await ada.sign_in())["access_token"])
+    answer = await ada.get(ada.base_url.join("/").copy_with(raw_path=path.encode()), headers=headers)
+    assert answer.status_code == 404
+
+
+async def test_with_the_database_gone_it_answers_from_memory_and_then_says_that_it_cannot_know(
+    make_client: MakeClient, cluster: Cluster, postgres_url: str
+) -> None:
+    client = await make_client(postgres_url, internal_token=TOKEN, revocations={"stale_after": 60})
+    impatient = await make_client(postgres_url, internal_token=TOKEN)
+    await client.register("ada@example.com")
+    tokens = await client.sign_in()
+    headers = {**bearer(tokens["access_token"]), "X-Internal-Token": TOKEN}
+
+    async def verify(at: Client) -> httpx.Response:
+        return await at.get("/internal/verify", headers=headers)
+
+    async def cannot_know() -> bool:
+        return (await verify(impatient)).status_code == 503
+
+    assert (await verify(client)).status_code == (await verify(impatient)).status_code == 200
+    await asyncio.to_thread(cluster.stop, "immediate")
+    try:
+        await eventually(cannot_know, seconds=20)
+        assert_problem(await verify(impatient), 503, "unavailable")
+        assert (await verify(client)).status_code == 200
+        assert_problem(await client.get("/internal/verify", headers={"X-Internal-Token": TOKEN}), 401, NO_TOKEN)
+    finally:
+        await asyncio.to_thread(cluster.start)
+
+
+async def test_forged_tokens_push_no_genuine_one_out_of_the_memory(ada: Client) -> None:
+    genuine = [(await ada.sign_in())["access_token"] for _ in range(3)]
+    for token in genuine:
+        await ada.get("/internal/verify", headers=bearer(token))
+    for number in range(50):
+        head, payload, _ = genuine[0].split(".")
+        await ada.get("/internal/verify", headers=bearer(f"{head}.{payload}.{number:086}"))
+    assert "auth_verified_tokens 3.0" in (await ada.get("/metrics")).text
+
+
+def test_the_memory_of_genuine_tokens_is_bounded_and_forgets_the_oldest() -> None:
+    memory = VerifiedTokens(limit=2)
+    claims = [Claims(uuid4(), uuid4(), "user", 0, "kid", 0, "jti") for _ in range(3)]
+    for number, claim in enumerate(claims):
+        memory.remember(f"token {number}", claim)
+    assert len(memory) == 2
+    assert [memory.find(f"token {number}") for number in range(3)] == [None, *claims[1:]]
+
+
+async def test_a_head_that_is_too_large_is_a_431_here_too(ada: Client) -> None:
+    headers = bearer((await ada.sign_in())["access_token"])
+    for large in ({f"X-{number}": "x" for number in range(120)}, {"X-Large": "x" * 17_000}):
+        assert_problem(await ada.get("/internal/verify", headers={**headers, **large}), 431, "headers-too-large")

@@ -1,0 +1,174 @@
+"""The pages of docs/ are true: their code runs, their SQL works, and they name what exists."""
+
+import asyncio
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from jose import JWTError
+
+from auth_service.api.http.problem_table import PROBLEMS
+from auth_service.cli import WORDS
+from auth_service.models import SecurityEvent
+from auth_service.settings import environment_names
+from tests.conftest import environment
+from tests.support.client import PASSWORD, Client
+from tests.support.markdown import PAGES, ROOT, block, code, section, tables
+from tests.support.postgres import Cluster, programs
+from tests.support.server import Server, run_command, wait_until
+from tests.support.tcp_proxy import TcpProxy
+
+
+def example(name: str) -> dict[str, Any]:
+    """Run a Python block of the page for integrators and return what it defines."""
+    found: dict[str, Any] = {}
+    exec(block("docs/integrating.md", f"run: {name}"), found)  # noqa: S102  # that the page's code runs is the test
+    return found
+
+
+async def test_the_example_client_refreshes_once_for_many_callers(ada: Client) -> None:
+    session = example("session")["Session"](ada, {**await ada.sign_in(), "expires_in": 0})
+    tokens = await asyncio.gather(*(session.access_token() for _ in range(5)))
+    assert len(set(tokens)) == 1
+    assert (await ada.me(tokens[0])).status_code == 200
+
+
+async def test_the_example_client_says_so_when_the_session_has_ended(ada: Client) -> None:
+    names = example("session")
+    session = names["Session"](ada, await ada.sign_in())
+    await ada.logout(session.tokens["refresh_token"])
+    with pytest.raises(names["SignInAgainError"]):
+        await session.refresh()
+
+
+async def test_the_example_client_gets_the_same_successor_after_a_lost_answer(tmp_path: Path) -> None:
+    with Server(environment(f"sqlite+aiosqlite:///{tmp_path}/auth.db"), tmp_path) as server:
+        server.wait_ready()
+        with TcpProxy(server.port) as proxy:
+            async with Client(base_url=f"http://127.0.0.1:{proxy.port}", trust_env=False) as client:
+                await client.register("ada@example.com")
+                session = example("session")["Session"](client, await client.sign_in())
+                proxy.reset_counters()
+                proxy.swallow_answers()
+                refreshing = asyncio.create_task(session.refresh())
+                await asyncio.to_thread(wait_until, lambda: proxy.bytes_down > 0, 10, lambda: "no answer was swallowed")
+                proxy.pass_through()
+                proxy.reset()
+                await refreshing
+                assert (await client.me(session.tokens["access_token"])).status_code == 200
+                assert (await client.refresh(session.tokens["refresh_token"])).status_code == 200
+
+
+async def test_the_example_verifier_takes_our_tokens_and_no_others(ada: Client) -> None:
+    verify = example("verify")["verify"]
+    tokens = await ada.sign_in()
+    jwks = (await ada.get("/.well-known/jwks.json")).json()
+    claims = verify(tokens["access_token"], jwks, "http://127.0.0.1:8000")
+    assert claims["sid"] == tokens["session_id"]
+    assert set(claims) == {"iss", "aud", "sub", "sid", "client_id", "roles", "jti", "iat", "exp"}
+    for token, keys, service in [
+        (tokens["access_token"], jwks, "http://other.example"),
+        (tokens["access_token"], {"keys": []}, "http://127.0.0.1:8000"),
+        (tokens["access_token"][:-8] + "AAAAAAAA", jwks, "http://127.0.0.1:8000"),
+    ]:
+        with pytest.raises(JWTError):
+            verify(token, keys, service)
+
+
+LAST_MONTH = "SELECT name FROM audit_partitions() ORDER BY ends DESC LIMIT 1"
+
+
+def test_the_roles_and_grants_of_the_operators_page_are_enough(cluster: Cluster, tmp_path: Path) -> None:
+    host = f"127.0.0.1:{cluster.port}"
+    commands = block("docs/operating.md", "sh: roles").replace("HOST", host)
+    path = f"{programs()}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    service = f"auth-service() {{ '{sys.executable}' -m auth_service \"$@\"; }}"
+    env = {**environment(""), "PATH": path}
+    try:
+        for _ in range(2):  # all of it may run again
+            subprocess.run(["bash", "-euc", f"{service}\n{commands}"], cwd=ROOT, env=env, check=True, timeout=60)
+        url = f"postgresql://{{}}@{host}/auth"
+        live_and_be_disabled(cluster, url.format("auth_app"), tmp_path)
+        cluster.execute(f"DROP TABLE {cluster.execute(LAST_MONTH, database='auth')}", database="auth")
+        done = run_command("cleanup", "--json", env=environment(url.format("auth_cleanup")), cwd=tmp_path)
+        cleaned = json.loads(done.stdout)
+        assert (cleaned["deleted"], cleaned["audit_made"]) == (3, 1)
+        trail = run_command("audit", env=environment(url.format("auth_app")), cwd=tmp_path).stdout
+        assert trail.count("session.ended") == 2
+    finally:
+        cluster.drop_database("auth")
+
+
+def live_and_be_disabled(cluster: Cluster, url: str, folder: Path) -> None:
+    """Use every statement of the service once, with a thief and the SQL that disables a user."""
+    who = {"email": "ada@example.com", "password": PASSWORD}
+    env = environment(url, AUTH_TOKENS__REFRESH_GRACE="0")
+    with Server(env, folder) as server, httpx.Client(base_url=server.base_url, trust_env=False) as http:
+        server.wait_ready()
+        assert http.post("/auth/register", json=who).status_code == 201
+
+        def log_in() -> dict[str, str]:
+            return dict(http.post("/auth/login", json=who).raise_for_status().json())
+
+        def refresh(token: str) -> int:
+            return http.post("/auth/refresh", json={"refresh_token": token}).status_code
+
+        stolen = log_in()["refresh_token"]
+        assert [refresh(stolen), refresh(stolen)] == [200, 401]
+        ended = {"refresh_token": log_in()["refresh_token"]}
+        assert http.post("/auth/logout", json=ended).status_code == 204
+        tokens = log_in()
+        bearer = {"Authorization": f"Bearer {tokens['access_token']}"}
+        assert http.get("/auth/me", headers=bearer).status_code == 200
+        cluster.execute(block("docs/operating.md", "sql: disable"), database="auth")
+        assert http.get("/auth/me", headers=bearer).status_code == 401
+        assert refresh(tokens["refresh_token"]) == 401
+        assert http.post("/auth/login", json=who).status_code == 401
+    cluster.execute("UPDATE refresh_tokens SET expires_at = now()", database="auth")
+
+
+def test_every_link_within_the_pages_leads_somewhere() -> None:
+    links = [(page, link) for page in PAGES for link in re.findall(r"\]\(([^)#]+)\)", page.read_text("utf-8"))]
+    assert len(links) > 5
+    assert [(page.name, link) for page, link in links if "://" not in link and not (page.parent / link).exists()] == []
+
+
+def test_every_setting_and_command_that_the_pages_name_exists() -> None:
+    text = "\n".join(page.read_text("utf-8") for page in PAGES)
+    settings = set(re.findall(r"\b(?:AUTH_[A-Z0-9_]+|DB_[A-Z_]+|DATABASE_URL)\b", text))
+    assert settings - set(environment_names()) == set()
+    assert set(re.findall(r"`auth-service ([a-z]+)", text)) <= set(WORDS)
+
+
+def test_the_page_for_integrators_explains_every_problem() -> None:
+    (table,) = tables(section("docs/integrating.md", "What each error means"))
+    explained = {(int(row[0]), word) for row in table for word in code(row[1])}
+    assert explained == {(problem.status, word) for word, problem in PROBLEMS.items()}
+
+
+def test_the_operators_page_lists_every_event_of_the_log() -> None:
+    (table,) = tables(section("docs/operating.md", "Logs"))
+    paths = [path for folder in ("auth_service", "migrations") for path in sorted((ROOT / folder).rglob("*.py"))]
+    source = "\n".join(path.read_text("utf-8") for path in paths)
+    logged = set(re.findall(r"\b(?:log\.\w+|write|tell)\(\s*\"([a-z_.]+)\"", source))
+    assert {event for row in table for event in code(row[0])} == logged | set(SecurityEvent)
+
+
+def test_every_test_that_the_pages_name_exists() -> None:
+    """The guards of laws and decisions, as `file::test` or `file`."""
+    named = {name for page in PAGES for name in re.findall(r"`(tests/[\w/]+\.py(?:::\w+)?)`", page.read_text("utf-8"))}
+    assert len(named) > 5
+    for name in sorted(named):
+        file, _, test = name.partition("::")
+        assert (ROOT / file).exists(), name
+        assert not test or f"def {test}(" in (ROOT / file).read_text("utf-8"), name
+
+
+def test_the_script_that_tries_the_image_is_a_valid_script() -> None:
+    subprocess.run(["bash", "-n", ROOT / "deploy" / "try-image"], check=True)

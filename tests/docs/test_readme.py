@@ -1,0 +1,107 @@
+"""The README is true: its transcript runs, its picture is the code's, and its tables list what there is."""
+
+import os
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import grimp
+import pytest
+
+from tests.support.markdown import ROOT, block, code, fenced, section, tables
+from tests.support.server import Server
+
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+BETWEEN_STEPS = "<<<next>>>"
+FOR_OTHER_SERVICES = {"testing", "verifier"}  # no request to this service goes through these
+
+needs_curl = pytest.mark.skipif(
+    not os.environ.get("CI") and not (shutil.which("curl") and shutil.which("bash")),
+    reason="the transcript needs curl and bash, which this machine does not have",
+)
+
+
+@needs_curl
+def test_the_transcript_gets_the_answers_that_it_shows(tmp_path: Path) -> None:
+    steps = transcript()
+    # No setting at all: what `make run` serves.
+    with Server({}, tmp_path) as server:
+        server.wait_ready()
+        answers = run([command.replace("http://127.0.0.1:8000", server.base_url) for command, _ in steps], tmp_path)
+    assert len(answers) == len(steps) == 6
+    for (command, shown), answer in zip(steps, answers, strict=True):
+        assert re.fullmatch(pattern(shown), answer), f"{command}\nshown:  {shown}\nanswer: {answer}"
+
+
+def transcript() -> list[tuple[str, str]]:
+    """Each command of the block (with the preparations before it), and the answer that is shown below it."""
+    parts = re.findall(r"(.*?)^# ([^\n]*)\n", block("README.md", "transcript"), re.DOTALL | re.MULTILINE)
+    return [(commands, shown) for commands, shown in parts]
+
+
+def run(commands: list[str], folder: Path) -> list[str]:
+    """Run the commands in one shell, as somebody does who pastes the block, and return what each one printed."""
+    script = f"\necho '{BETWEEN_STEPS}'\n".join(["set -eu", *commands])
+    environment = {"PATH": os.environ["PATH"], "no_proxy": "127.0.0.1", "HOME": str(folder)}
+    done = subprocess.run(
+        ["bash", "-c", script], env=environment, cwd=folder, capture_output=True, text=True, timeout=30, check=True
+    )
+    return [answer.strip() for answer in done.stdout.split(BETWEEN_STEPS)[1:]]
+
+
+def pattern(shown: str) -> str:
+    """A shown answer as a pattern: `...` stands for anything within one string."""
+    return '[^"]+'.join(map(re.escape, shown.split("...")))
+
+
+def test_the_picture_shows_the_rooms_and_imports_that_there_are() -> None:
+    drawn = picture()
+    layers = [set(re.findall(r"auth_service\.(\w+)", layer)) for layer in imports_point_down()["layers"]]
+    depth = {room: number for number, layer in enumerate(layers) for room in layer}
+    folders = {path.parent.name for path in (ROOT / "auth_service").glob("*/__init__.py")} - FOR_OTHER_SERVICES
+    rooms = {room for arrow in drawn for room in arrow}
+    assert folders | {"cli", "main", "models"} <= rooms <= set(depth)
+    assert all(depth[above] < depth[below] for above, below in drawn)
+    assert drawn <= room_imports()
+
+
+def picture() -> set[tuple[str, str]]:
+    """The arrows of the README's picture, without those from the request and to the database."""
+    node = r'(\w+)(?:[\[(]+"[^"]*"[\])]+)?'
+    arrows = re.findall(rf"^\s+{node} --> {node}$", fenced("README.md", "mermaid"), re.MULTILINE)
+    assert len(arrows) == fenced("README.md", "mermaid").count("-->")
+    return {(above, below) for above, below in arrows if above != "request" and below != "postgresql"}
+
+
+def imports_point_down() -> dict[str, list[str]]:
+    contracts: list[dict[str, list[str]]] = PYPROJECT["tool"]["importlinter"]["contracts"]
+    return next(contract for contract in contracts if "layers" in contract)
+
+
+def room_imports() -> set[tuple[str, str]]:
+    graph = grimp.build_graph("auth_service", cache_dir=None)
+    # uvicorn imports main by its name, in each worker.
+    found = {("cli", "main")}
+    for module in graph.modules - {"auth_service"}:
+        for imported in graph.find_modules_directly_imported_by(module) - {"auth_service"}:
+            found.add((module.split(".")[1], imported.split(".")[1]))
+    return found
+
+
+def test_every_dependency_has_a_reason_and_every_reason_a_dependency() -> None:
+    project = PYPROJECT["project"]
+    extra = project["optional-dependencies"]["verifier"]
+    declared = [project["dependencies"], extra, PYPROJECT["dependency-groups"]["dev"]]
+    listed = tables(section("README.md", "Dependencies"))
+    assert [sorted(map(name_of, group)) for group in declared] == [
+        sorted(code(row[0])[0] for row in table) for table in listed
+    ]
+    assert all(row[1] for table in listed for row in table)
+
+
+def name_of(requirement: str) -> str:
+    found = re.match(r"[A-Za-z0-9._-]+", requirement)
+    assert found, requirement
+    return found[0]

@@ -1,0 +1,96 @@
+"""A start imports what it needs and nothing else: a server all that requests need, a command its own parts."""
+
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import asyncpg
+
+from tests.conftest import environment
+from tests.support.client import PASSWORD, Client
+from tests.support.server import Server, free_port
+
+INTERNAL = "internal-token-of-the-tests"
+OTHER_DATABASES = {"aiosqlite", "sqlite3", "sqlalchemy.dialects.sqlite"}
+MIGRATIONS = {"alembic", "mako"}
+MAIL = {"aiosmtplib", "email.headerregistry", "jinja2", "smtplib"}
+WEB = {"apscheduler", "fastapi", "prometheus_client", "starlette", "uvicorn", "auth_service.main"}
+# One process imports them all, so each line has only what the words before did not need.
+IMPORT_WORDS = """
+import sys
+from auth_service.cli import Words
+for word in ("serve", "audit", "cleanup", "keys", "users", "doctor", "migrate"):
+    before = set(sys.modules)
+    Words().get_command(None, word)
+    print(word, *(set(sys.modules) - before))
+"""
+
+
+def imported(log: str) -> list[str]:
+    """The modules that `-X importtime` told of, in their order."""
+    return [line.rpartition("|")[2].strip() for line in log.splitlines() if line.startswith("import time:")]
+
+
+@asynccontextmanager
+async def locked(url: str, table: str) -> AsyncIterator[None]:
+    """Hold every row of a table."""
+    rival = await asyncpg.connect(url)
+    try:
+        async with rival.transaction():
+            await rival.execute(f"SELECT FROM {table} FOR UPDATE")
+            yield
+    finally:
+        await rival.close()
+
+
+async def test_a_server_on_postgresql_starts_with_all_that_requests_need_and_without_what_none_needs(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    env = environment(postgres_url, PYTHONPROFILEIMPORTTIME="1", AUTH_INTERNAL_TOKEN=INTERNAL)
+    with Server(env, tmp_path) as server:
+        server.wait_ready(60)
+        at_start = imported(server.log())
+        async with Client(base_url=server.base_url, headers={"X-Internal-Token": INTERNAL}, timeout=60) as client:
+            (await client.register("ada@example.com")).raise_for_status()
+            tokens = await client.sign_in("ada@example.com")
+            (await client.refresh(tokens["refresh_token"])).raise_for_status()
+            changed = await client.change_password(
+                tokens["access_token"], PASSWORD, "seven more words, each of them longer"
+            )
+            changed.raise_for_status()
+            for path in ("/metrics", "/.well-known/jwks.json", "/internal/revocations", "/auth/me"):
+                await client.get(path)
+            assert (await client.register("ada@example.com")).status_code == 409
+            tokens = await client.sign_in("ada@example.com", "seven more words, each of them longer")
+            async with locked(postgres_url, "refresh_tokens"):
+                assert (await client.refresh(tokens["refresh_token"])).status_code == 503
+        later = imported(server.log())[len(at_start) :]
+    assert {"asyncpg", "fastapi", "jose", "sqlalchemy"} <= set(at_start)
+    assert set(at_start) & (OTHER_DATABASES | MAIL | MIGRATIONS | {"auth_service.cli.common"}) == set()
+    assert later == []
+
+
+def test_each_command_imports_what_its_job_needs(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", IMPORT_WORDS]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
+    found = {word: set(modules) for word, *modules in map(str.split, done.stdout.splitlines())}
+    assert found["serve"] & {"fastapi", "sqlalchemy", "jose", *MAIL} == set()  # each of its processes has them
+    web = WEB - {"uvicorn"}  # which `serve` did import
+    assert set().union(*found.values()) & (web | MAIL | OTHER_DATABASES) == set()
+    assert {word for word, modules in found.items() if modules & MIGRATIONS} == {"migrate"}
+    assert {word for word, modules in found.items() if modules & {"jose", "passlib"}} <= {"users", "doctor"}
+
+
+def test_a_server_whose_hashes_do_not_fit_into_its_memory_does_not_start(tmp_path: Path) -> None:
+    env = environment("sqlite+aiosqlite://", AUTH_PASSWORD__ARGON2_MEMORY_KIB=str(4 * 2**20), PATH=os.environ["PATH"])
+    limited = "ulimit -v 2500000 && exec " + shlex.join([*Server.program, "serve", "--port", str(free_port())])
+    done = subprocess.run(
+        ["sh", "-c", limited], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert "HashingError" in done.stdout + done.stderr
+    assert "service.started" not in done.stdout

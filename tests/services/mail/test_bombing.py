@@ -1,0 +1,59 @@
+"""What a user can do to a stranger's mailbox: an account needs no more than an address."""
+
+from collections import Counter
+
+import pytest
+
+from tests.conftest import MakeClient
+from tests.services.mail.test_sending import none_waits, to
+from tests.support.client import PASSWORD
+from tests.support.mail_server import link_in, mail_server
+from tests.support.polling import eventually
+
+VICTIM = "ada@example.com"
+AGENTS = ("curl", "wget", "httpie", "lynx", "links")
+NOTICE = "New sign-in to your account"
+
+
+@pytest.mark.parametrize("database_url", ["sqlite-file", "postgresql"], indirect=True)
+async def test_mail_bombing_by_signing_in_to_an_account_in_a_strangers_name_ends_soon_and_an_owner_hears_of_all(
+    make_client: MakeClient,
+) -> None:
+    async with mail_server() as server:
+        client = await make_client(mail=to(server), throttle={"links": 2})
+        await client.register(VICTIM)
+        await client.sign_in()
+        for agent in AGENTS[:3]:
+            assert (await client.login(headers={"User-Agent": agent})).status_code == 200
+        await server.wait_for(3)
+        await eventually(none_waits, client)
+        assert Counter(server.subjects()) == {"Confirm your e-mail address": 1, NOTICE: 2}
+        (confirm,) = [mail for mail in server.mails if mail["Subject"].startswith("Confirm")]
+        await client.verify_email(link_in(confirm).partition("#token=")[2])
+        for agent in AGENTS[3:]:
+            assert (await client.login(headers={"User-Agent": agent})).status_code == 200
+        await server.wait_for(5)
+        await eventually(none_waits, client)
+    assert server.subjects().count(NOTICE) == 4, "whoever has the mailbox is told each time"
+
+
+@pytest.mark.parametrize("database_url", ["sqlite-file"], indirect=True)
+async def test_mail_bombing_by_registering_again_and_again_ends_soon(make_client: MakeClient) -> None:
+    async with mail_server() as server:
+        client = await make_client(mail=to(server), throttle={"links": 2}, registration={"existing": "conceal"})
+        for _ in range(5):
+            assert (await client.register(VICTIM)).status_code == 202
+        await eventually(none_waits, client)
+    assert Counter(server.subjects()) == {"Confirm your e-mail address": 1, "You have an account already": 2}
+
+
+@pytest.mark.parametrize("database_url", ["sqlite-file"], indirect=True)
+async def test_mail_bombing_by_many_accounts_that_want_one_address_ends_soon(make_client: MakeClient) -> None:
+    async with mail_server() as server:
+        client = await make_client(mail=to(server), throttle={"links": 2})
+        for number in range(4):
+            await client.register(f"user{number}@example.com")
+            tokens = await client.sign_in(f"user{number}@example.com")
+            assert (await client.change_email(tokens["access_token"], VICTIM, PASSWORD)).status_code == 202
+        await eventually(none_waits, client)
+    assert [recipients for _, recipients in server.envelopes].count([VICTIM]) == 2
