@@ -6,7 +6,7 @@ from fastapi.telemetry import TelemetryConfig
 from auth_service import __version__, logs
 from auth_service.api.http import openapi, problems, quick
 from auth_service.api.http.cors import Cors
-from auth_service.api.http.middleware import LastNet, Limits, RequestContext
+from auth_service.api.http.middleware import ErrorBoundary, RequestContext, RequestLimits
 from auth_service.api.routes import (
     accounts,
     admin,
@@ -22,7 +22,7 @@ from auth_service.api.routes import (
     well_known,
 )
 from auth_service.embedded_secret import with_secret
-from auth_service.process import Service
+from auth_service.process import Process
 from auth_service.settings import Settings, read_settings
 
 # With OpenTelemetry's variables in the environment, the framework would export the messages of exceptions.
@@ -37,7 +37,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """
     settings = with_secret(settings or read_settings())
     logs.configure(settings.log)
-    service = Service(settings)
+    service = Process(settings)
     app = FastAPI(
         title="auth-service",
         version=__version__,
@@ -58,8 +58,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     openapi.install(app, serve=settings.serves_docs, more_paths=verify.describe())
     problems.install(app, settings.base_url, [route for router in routers for route in router.routes])
     app.add_middleware(quick.Quick, services=service.services)
-    app.add_middleware(Limits, base_url=settings.base_url)
-    app.add_middleware(LastNet, base_url=settings.base_url)
+    app.add_middleware(RequestLimits, base_url=settings.base_url)
+    app.add_middleware(ErrorBoundary, base_url=settings.base_url)
     if settings.cors.origins:
         origins, with_cookies = settings.cors.origins, settings.cookies.enabled
         app.add_middleware(Cors, origins=origins, base_url=settings.base_url, with_cookies=with_cookies)

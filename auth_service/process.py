@@ -11,7 +11,7 @@ from auth_service import __version__, logs
 from auth_service.errors import DatabaseUnavailable
 from auth_service.parts import Parts
 from auth_service.settings import Settings
-from auth_service.shutdown import end_put_off
+from auth_service.shutdown import delay_sigterm
 
 log = structlog.get_logger()
 
@@ -19,7 +19,7 @@ STOP_SECONDS = 3.0  # as long as a statement can take
 RETRY_FASTEST, RETRY_SLOWEST = 0.25, 5.0  # seconds
 
 
-class Service:
+class Process:
     """Its parts are made once; `services` are those that the routes call."""
 
     def __init__(self, settings: Settings) -> None:
@@ -35,19 +35,19 @@ class Service:
         preparing = None if await self._is_prepared() else asyncio.create_task(self._prepare())
         await tried_out
         following = {asyncio.create_task(self._parts.revocations.follow())}
-        if self._parts.postman:
-            following.add(asyncio.create_task(self._parts.postman.follow()))
+        if self._parts.dispatcher:
+            following.add(asyncio.create_task(self._parts.dispatcher.follow()))
         self._parts.schedule.start()
         self._parts.lane_size.tell(self._parts.settings.hashing)
         log.info("service.started", version=__version__)
         try:
-            with end_put_off(self._parts.settings.shutdown.drain, self._parts.health.end_is_near):
+            with delay_sigterm(self._parts.settings.shutdown.drain, self._parts.health.end_is_near):
                 yield
         finally:
             self._parts.schedule.stop()
             self._parts.revocations.stop()
-            if self._parts.postman:
-                self._parts.postman.stop()
+            if self._parts.dispatcher:
+                self._parts.dispatcher.stop()
             if preparing:
                 preparing.cancel()
             tasks = {*following, *self._parts.schedule.running} | ({preparing} if preparing else set())

@@ -10,7 +10,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from auth_service.errors import Refused
 from auth_service.services.operations.cleanup import Cleanup
-from auth_service.services.signing_keys.key_ring import SigningKeys
+from auth_service.services.signing_keys.key_ring import KeyRing
 from auth_service.services.signing_keys.lifecycle import KeyLifecycle
 from auth_service.settings import CleanupSettings
 
@@ -21,7 +21,7 @@ KEYS_ADVANCE = timedelta(seconds=30)
 
 
 class Schedule:
-    def __init__(self, keys: SigningKeys, lifecycle: KeyLifecycle, cleanup: Cleanup, settings: CleanupSettings) -> None:
+    def __init__(self, keys: KeyRing, lifecycle: KeyLifecycle, cleanup: Cleanup, settings: CleanupSettings) -> None:
         self._keys = keys
         self._lifecycle = lifecycle
         self._cleanup = cleanup

@@ -13,7 +13,7 @@ log = structlog.get_logger()
 
 
 @contextmanager
-def end_put_off(wait: timedelta, tell: Callable[[], None]) -> Iterator[None]:
+def delay_sigterm(wait: timedelta, tell: Callable[[], None]) -> Iterator[None]:
     """For the length of the block: at SIGTERM call `tell`, and do what SIGTERM did before when `wait` is over.
 
     A second SIGTERM is obeyed at once. Does nothing where nobody but the system handles the signal.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from auth_service.security.keys import SecretKeys
 from auth_service.security.passwords import UNUSABLE, Passwords
-from auth_service.security.refresh_tokens import RefreshTokens
+from auth_service.security.refresh_tokens import RefreshTokenCodec
 from auth_service.settings import PasswordSettings
 from tests.support.postgres import Cluster, programs
 
@@ -67,7 +67,7 @@ class Population:
         self.users = max(1, rows // USERS_EACH)
         self._url = cluster.url(database)
         self._expired = expired
-        self._tokens = RefreshTokens(SecretKeys([SECRET_KEY]))
+        self._tokens = RefreshTokenCodec(SecretKeys([SECRET_KEY]))
 
     def make(self, known: str = "") -> None:
         """Insert everybody, and leave the tables as autovacuum and a checkpoint would.

@@ -4,7 +4,7 @@ import asyncio
 
 from auth_service.errors import DatabaseUnavailable
 from auth_service.repositories.transaction import Database
-from auth_service.services.accounts.status import AccountStates
+from auth_service.services.accounts.status import AccountStatus
 from auth_service.settings import DatabaseSettings
 from torture.history import Attempt, History, now
 
@@ -15,7 +15,7 @@ class Operator:
     def __init__(self, history: History, database_url: str) -> None:
         self._history = history
         self._database = Database(DatabaseSettings(DATABASE_URL=database_url, _env_file=None))
-        self._states = AccountStates(self._database)
+        self._states = AccountStatus(self._database)
         self._number = 0
 
     async def set_active(self, user: str, email: str, *, active: bool) -> None:

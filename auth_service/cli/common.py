@@ -12,7 +12,7 @@ import click
 from auth_service import logs
 from auth_service.cli.wrong_setting import settings_or_exit
 from auth_service.errors import InvalidInput, Refused
-from auth_service.models import ORIGIN, Origin
+from auth_service.models import REQUESTER, Requester
 from auth_service.repositories.transaction import Database
 from auth_service.settings import Settings
 
@@ -31,7 +31,7 @@ def run_with_database(
     logs.configure(settings.log if tell else quiet, sys.stderr)  # the answer is on stdout
 
     async def run() -> Result:
-        ORIGIN.set(Origin(actor=f"cli:{_operator()}"))
+        REQUESTER.set(Requester(actor=f"cli:{_operator()}"))
         database = Database(settings.database)
         try:
             return await work(database, settings)

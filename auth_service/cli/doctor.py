@@ -8,7 +8,7 @@ import click
 
 from auth_service.cli.common import run_with_database
 from auth_service.repositories.transaction import Database
-from auth_service.services.operations.doctor import Check, Checkup
+from auth_service.services.operations.doctor import Check, Doctor
 from auth_service.services.passwords.benchmark import HashTiming, recommend, time_hashes
 from auth_service.services.passwords.lane_size import PROCESS_MIB, LaneSize, lane_memory_mib, lane_size
 from auth_service.settings import Settings, read_limits
@@ -41,7 +41,7 @@ def doctor(target: float, as_json: bool) -> None:
         room = lane.limits.memory / 2**20 - PROCESS_MIB if lane.limits.memory else None
         recommended = recommend(target, room, lane.threads)
         return _Report(
-            checks=await Checkup(settings, database, lane).run(),
+            checks=await Doctor(settings, database, lane).run(),
             lane=lane,
             lane_memory_mib=lane_memory_mib(settings, lane.threads),
             hashing=await time_hashes(settings.password, lane.threads),

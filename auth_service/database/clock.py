@@ -6,13 +6,13 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Interval, bindparam, func, literal, type_coerce
 
-from auth_service.database.connection import Lease
+from auth_service.database.connection import Connection
 from auth_service.models import UtcDateTime
 
 _NO_TIME = timedelta(0)
 
 
-def time_of(connection: Lease, ahead: timedelta = _NO_TIME) -> ColumnElement[Any]:
+def time_of(connection: Connection, ahead: timedelta = _NO_TIME) -> ColumnElement[Any]:
     """The time now, plus `ahead`, as an expression for a statement on this connection."""
     if connection.dialect.name == "postgresql":
         return _on_postgresql(ahead)

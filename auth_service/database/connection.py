@@ -2,7 +2,8 @@
 
 from typing import Any, Self
 
-from sqlalchemy import Connection, CursorResult, Executable
+from sqlalchemy import Connection as SyncConnection
+from sqlalchemy import CursorResult, Executable
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.pool import PoolProxiedConnection
@@ -12,7 +13,7 @@ from sqlalchemy.pool import PoolProxiedConnection
 BY_DRIVER = "by_driver"
 
 
-class Lease:
+class Connection:
     """SQLAlchemy's form of the connection is made when a statement needs it, which those of the hot path do not."""
 
     def __init__(self, engine: AsyncEngine, lent: PoolProxiedConnection, whole: AsyncConnection | None = None) -> None:
@@ -39,7 +40,7 @@ class Lease:
     def whole(self) -> AsyncConnection:
         """SQLAlchemy's form of it."""
         if self._whole is None:
-            self._whole = AsyncConnection(self._engine, Connection(self._engine.sync_engine, self._lent))
+            self._whole = AsyncConnection(self._engine, SyncConnection(self._engine.sync_engine, self._lent))
         return self._whole
 
     async def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[*tuple[Any, ...]]:

@@ -3,16 +3,16 @@
 import asyncio
 from typing import Self
 
-from auth_service.database.connection import Lease
+from auth_service.database.connection import Connection
 from auth_service.errors import DatabaseUnavailable
 
 
-class HangUp:
+class Deadline:
     """Hangs up on PostgreSQL at the deadline, a time of the loop: who waits on the connection then gets an error."""
 
     __slots__ = ("_deadline", "_watch")
 
-    def __init__(self, lease: Lease, deadline: float) -> None:
+    def __init__(self, lease: Connection, deadline: float) -> None:
         self._deadline = deadline
         is_remote = lease.dialect.name == "postgresql"
         self._watch = asyncio.get_running_loop().call_at(deadline, lease.hang_up) if is_remote else None

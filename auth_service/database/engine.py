@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import Pool
 from sqlalchemy.util.concurrency import in_greenlet
 
-from auth_service.database.hosts import Servers
+from auth_service.database.hosts import Hosts
 from auth_service.models import ROTATIONS_KEPT
 from auth_service.settings import DatabaseSettings
 
@@ -67,7 +67,7 @@ def _where_it_can_be_awaited(connect: Callable[..., Any]) -> Callable[..., Any]:
 def connect_args(settings: DatabaseSettings) -> dict[str, Any]:
     """What asyncpg is told for every connection."""
     arguments: dict[str, Any] = {
-        "async_creator_fn": Servers("postgresql:" + settings.location).connect,
+        "async_creator_fn": Hosts("postgresql:" + settings.location).connect,
         "timeout": settings.connect_timeout.total_seconds(),
         "server_settings": {"application_name": APPLICATION_NAME},
     }

@@ -9,7 +9,7 @@ import asyncpg
 CONNECTION_LOST = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
-class Servers:
+class Hosts:
     """Tries one server after the other, the one that was right last time first.
 
     The driver would do the same with the URL itself, but its time-out is one for all of them: a server that takes the

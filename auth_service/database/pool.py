@@ -14,11 +14,11 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util.concurrency import in_greenlet
 
-from auth_service.database.connection import BY_DRIVER, Lease
-from auth_service.database.deadline import HangUp
+from auth_service.database.connection import BY_DRIVER, Connection
+from auth_service.database.deadline import Deadline
 from auth_service.database.engine import make_engine
 from auth_service.database.errors import WrongServer, domain_errors, raise_domain_error
-from auth_service.database.pool_queue import Places
+from auth_service.database.pool_queue import PoolQueue
 from auth_service.errors import DatabaseUnavailable
 from auth_service.settings import DatabaseSettings
 
@@ -53,15 +53,15 @@ class Pool:
         if settings.is_postgresql and settings.pool_pre_ping:
             event.listen(self._engine.sync_engine, "checkout", self._ping)
 
-    def explicit(self, budget: timedelta | None = None) -> AbstractAsyncContextManager[Lease]:
+    def explicit(self, budget: timedelta | None = None) -> AbstractAsyncContextManager[Connection]:
         """A connection for a transaction that is begun and committed, for as long as the budget."""
         return _Loan(self, self._explicit, budget or self._budget, None)
 
-    def single(self, patience: timedelta | None = None) -> AbstractAsyncContextManager[Lease]:
+    def single(self, patience: timedelta | None = None) -> AbstractAsyncContextManager[Connection]:
         """A connection whose statements are committed one by one, where that can be; got within `patience`."""
         return _Loan(self, self._single, self._budget, patience)
 
-    async def take(self, engine: AsyncEngine, deadline: float, patience: timedelta | None) -> Lease:
+    async def take(self, engine: AsyncEngine, deadline: float, patience: timedelta | None) -> Connection:
         """Return a connection, for which it waits for `patience` or else till the deadline, a time of the loop.
 
         Raises:
@@ -73,7 +73,7 @@ class Pool:
         with domain_errors():
             return await self._check_out(engine, wait, deadline)
 
-    async def give_back(self, lease: Lease, deadline: float) -> None:
+    async def give_back(self, lease: Connection, deadline: float) -> None:
         """To the end, also for a request that is cancelled right now; a transaction is rolled back by the deadline."""
         lease.is_lost |= self.is_postgresql and lease.is_closed
         self._answered_at = NEVER if lease.is_lost else time.monotonic()
@@ -83,7 +83,7 @@ class Pool:
         elif not lease.put_back():
             await lease.close()  # which waits for nothing here
 
-    async def _take_idle(self, engine: AsyncEngine, deadline: float) -> Lease | None:
+    async def _take_idle(self, engine: AsyncEngine, deadline: float) -> Connection | None:
         """A connection that is there, to a server that answered a moment ago, so that there is nothing to wait for."""
         if not (self.is_postgresql and self._is_well and self._idle):
             return None
@@ -91,7 +91,7 @@ class Pool:
             self._before_renewal -= 1
             return None
         try:
-            lease = Lease(engine, self._engine.sync_engine.pool.connect())
+            lease = Connection(engine, self._engine.sync_engine.pool.connect())
         except MissingGreenlet:  # SQLAlchemy's word for a wait: it was lost or too old, and a new one must be made
             # It is the last in the queue now, and whoever takes it must be one who waits.
             self._before_renewal = self._idle - 1
@@ -130,15 +130,15 @@ class Pool:
         except dialect.loaded_dbapi.Error as error:
             raise InvalidatePoolError from error
 
-    async def _check_out(self, engine: AsyncEngine, patience: float, deadline: float) -> Lease:
+    async def _check_out(self, engine: AsyncEngine, patience: float, deadline: float) -> Connection:
         """Wait for a connection no longer than `patience` seconds, whatever the driver is waiting for."""
 
-        async def take() -> Lease:
-            lease = await Lease.new(engine)
+        async def take() -> Connection:
+            lease = await Connection.new(engine)
             if not self.is_postgresql or not lease.is_closed:
                 return lease
             await self.give_back(lease, deadline)  # and the next one is tried
-            return await Lease.new(engine)
+            return await Connection.new(engine)
 
         task = asyncio.create_task(take())
         try:
@@ -153,7 +153,7 @@ class Pool:
             self._time_outs += 1
         return task.result()
 
-    def _abandon(self, connecting: "asyncio.Task[Lease]") -> None:
+    def _abandon(self, connecting: "asyncio.Task[Connection]") -> None:
         """Give up a connection that may still come. The driver's polite good-bye to a silent server takes a while."""
 
         async def close() -> None:
@@ -185,12 +185,12 @@ class Pool:
         await self._engine.dispose()
 
 
-def _places(settings: DatabaseSettings) -> Places:
+def _places(settings: DatabaseSettings) -> PoolQueue:
     if settings.is_postgresql:
         patience = settings.pool_timeout.total_seconds()
-        return Places(kept=settings.pool_size, more=settings.max_overflow, patience=patience)
+        return PoolQueue(kept=settings.pool_size, more=settings.max_overflow, patience=patience)
     # One connection in memory serves everyone, one transaction at a time; of a file everyone opens another.
-    return Places(kept=sys.maxsize if settings.sqlite_file else 1)
+    return PoolQueue(kept=sys.maxsize if settings.sqlite_file else 1)
 
 
 class _Loan:
@@ -204,7 +204,7 @@ class _Loan:
         self._budget = budget
         self._patience = patience
 
-    async def __aenter__(self) -> Lease:
+    async def __aenter__(self) -> Connection:
         self._deadline = asyncio.get_running_loop().time() + self._budget.total_seconds()
         await self._pool.places.take()
         try:
@@ -212,7 +212,7 @@ class _Loan:
         except BaseException:
             self._pool.places.release()
             raise
-        self._watch = HangUp(self._lease, self._deadline)
+        self._watch = Deadline(self._lease, self._deadline)
         return self._lease
 
     async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
@@ -230,6 +230,6 @@ class _Loan:
                 self._pool.places.release()
 
 
-async def _close(lease: Lease, deadline: float) -> None:
-    with HangUp(lease, deadline):
+async def _close(lease: Connection, deadline: float) -> None:
+    with Deadline(lease, deadline):
         await lease.close()

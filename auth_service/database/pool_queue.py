@@ -1,4 +1,4 @@
-"""Places at the pool: whoever has one finds a connection there, or makes one."""
+"""PoolQueue at the pool: whoever has one finds a connection there, or makes one."""
 
 import asyncio
 from collections import deque
@@ -9,7 +9,7 @@ from auth_service.errors import DatabaseUnavailable
 SOON = 0.02
 
 
-class Places:
+class PoolQueue:
     """As many as connections that are `kept`, and some `more` at a peak; the others wait, first come, first served.
 
     No semaphore of asyncio's, in whose queue whoever asks for more after a moment loses their place.

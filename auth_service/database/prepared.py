@@ -10,7 +10,7 @@ import asyncpg
 from sqlalchemy.engine import Dialect
 
 from auth_service.database.clock import Clock
-from auth_service.database.connection import Lease
+from auth_service.database.connection import Connection
 
 Values: TypeAlias = Mapping[str, Any]
 Rows: TypeAlias = Sequence[Mapping[Any, Any]]
@@ -23,7 +23,7 @@ class Prepared:
         self.build = build
         self._made: dict[str, _Made] = {}
 
-    async def run(self, connection: Lease, **values: Any) -> Rows:
+    async def run(self, connection: Connection, **values: Any) -> Rows:
         """Execute it with these values; return its rows."""
         made = self._made.get(connection.dialect.name) or self._make(connection.dialect)
         if (driver := connection.driver) is not None:

@@ -9,8 +9,8 @@ import structlog
 from sqlalchemy import text
 
 from auth_service import logs
-from auth_service.database.connection import Lease
-from auth_service.database.deadline import HangUp
+from auth_service.database.connection import Connection
+from auth_service.database.deadline import Deadline
 from auth_service.database.errors import StatementTooSlow, TransactionConflict
 from auth_service.database.pool import Pool
 from auth_service.errors import DatabaseUnavailable
@@ -61,7 +61,7 @@ class Replica:
         self.lag: float | None = None  # seconds, the most that it can be, when last asked
         self.fallbacks = 0
 
-    async def enter(self, stack: AsyncExitStack) -> Lease | None:
+    async def enter(self, stack: AsyncExitStack) -> Connection | None:
         """Return a connection to the replica, given back with the stack, or None if the primary has to be asked.
 
         A replica that does not answer costs at most a second, and only one read every five seconds.
@@ -82,11 +82,11 @@ class Replica:
         return True
 
     @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[Lease]:
+    async def _connection(self) -> AsyncIterator[Connection]:
         deadline = asyncio.get_running_loop().time() + PATIENCE.total_seconds()
         try:
             async with self._pool.single(PATIENCE) as connection:
-                with HangUp(connection, deadline):
+                with Deadline(connection, deadline):
                     await self._examine(connection)
                 yield connection
         except StatementTooSlow:  # it would be on the primary, which others need
@@ -96,7 +96,7 @@ class Replica:
             raise ReplicaFailed from error
         self._note_success()
 
-    async def _examine(self, connection: Lease) -> None:
+    async def _examine(self, connection: Connection) -> None:
         """Ask for its state; raises `NotAReplica` or `ReplicaBehind`."""
         is_standby, self.lag = (await connection.execute(_QUESTION)).one()
         if not is_standby:

@@ -1,7 +1,7 @@
 """The tables, and the pure rules about them. A rule never reads a clock: it is told the time."""
 
 from auth_service.models.accounts import Profile
-from auth_service.models.audit import AUDIT_FLOOR, ORIGIN, Origin, SecurityEvent
+from auth_service.models.audit import AUDIT_FLOOR, REQUESTER, Requester, SecurityEvent
 from auth_service.models.keys import PUBLISHED_FIRST, RETIRED_FOR, KeyStep, due_steps
 from auth_service.models.mail import LINKS, DueMail, LinkPurpose, MailKind
 from auth_service.models.mail_tables import LINK_TOKENS, OUTGOING_MAILS, LinkToken, OutgoingMail
@@ -59,10 +59,10 @@ __all__ = [
     "LINKS",
     "LINK_TOKENS",
     "MOST_IN_A_ROW",
-    "ORIGIN",
     "OUTGOING_MAILS",
     "PUBLISHED_FIRST",
     "REFRESH_TOKENS",
+    "REQUESTER",
     "RETIRED_FOR",
     "ROTATIONS_KEPT",
     "SIGNING_KEYS",
@@ -78,11 +78,11 @@ __all__ = [
     "LinkPurpose",
     "LinkToken",
     "MailKind",
-    "Origin",
     "OutgoingMail",
     "OwnSession",
     "Profile",
     "RefreshToken",
+    "Requester",
     "Role",
     "SecurityEvent",
     "Session",

@@ -46,7 +46,7 @@ class SecurityEvent(StrEnum):
 
 
 @dataclass(frozen=True)
-class Origin:
+class Requester:
     """Who asked, as far as it is known. `actor` is set where it is not the owner of the account: `cli:root`."""
 
     request_id: str | None = None
@@ -55,7 +55,7 @@ class Origin:
     actor: str | None = None
 
 
-THE_SERVICE = Origin(actor="service")
+THE_SERVICE = Requester(actor="service")
 
 # Beside the calls and not in them: what ends a session need not know of headers.
-ORIGIN: ContextVar[Origin] = ContextVar("origin", default=THE_SERVICE)
+REQUESTER: ContextVar[Requester] = ContextVar("requester", default=THE_SERVICE)

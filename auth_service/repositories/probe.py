@@ -5,7 +5,7 @@ from datetime import timedelta
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from auth_service.database.connection import Lease
+from auth_service.database.connection import Connection
 from auth_service.database.engine import make_probe_engine
 from auth_service.database.errors import domain_errors
 from auth_service.database.schema import HEAD
@@ -44,7 +44,7 @@ class Probe:
             await self._engine.dispose()
 
 
-async def _examine(connection: AsyncConnection | Lease) -> None:
+async def _examine(connection: AsyncConnection | Connection) -> None:
     if (await connection.execute(text("SELECT version_num FROM alembic_version"))).scalars().all() != [HEAD]:
         raise SchemaNotReady
     if connection.dialect.name == "postgresql":

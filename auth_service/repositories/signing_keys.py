@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import delete, func, insert, select, update
 
 from auth_service.database.clock import time_of
-from auth_service.database.connection import Lease
+from auth_service.database.connection import Connection
 from auth_service.database.inserts import insert_into
 from auth_service.models import SIGNING_KEYS, KeyState, SecurityEvent, SigningKey
 from auth_service.repositories.audit.events import AuditEvents
@@ -16,7 +16,7 @@ KEYS_LOCK = 4_711_003  # beside the locks of the migrators and of the clean-up
 
 
 class SigningKeys:
-    def __init__(self, connection: Lease, audit: AuditEvents) -> None:
+    def __init__(self, connection: Connection, audit: AuditEvents) -> None:
         self._connection = connection
         self._audit = audit
 

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, func, select, text
 from sqlalchemy.ext.asyncio import AsyncTransaction
 
 from auth_service.database.clock import time_of
-from auth_service.database.connection import Lease
+from auth_service.database.connection import Connection
 from auth_service.database.errors import TransactionConflict
 from auth_service.database.pool import Pool
 from auth_service.database.replica import Replica
@@ -21,17 +21,17 @@ from auth_service.repositories.audit.trail import AuditTrail
 from auth_service.repositories.mail.link_tokens import LinkTokens
 from auth_service.repositories.mail.link_uses import LinkUses
 from auth_service.repositories.mail.outbox import Outbox
-from auth_service.repositories.sessions.ended import EndedSessions
 from auth_service.repositories.sessions.expired import ExpiredSessions
-from auth_service.repositories.sessions.logins import SignIns
-from auth_service.repositories.sessions.of_user import UserSessions
-from auth_service.repositories.sessions.refreshes import RefreshTokens
+from auth_service.repositories.sessions.logins import Logins
+from auth_service.repositories.sessions.refresh_tokens import RefreshTokens
+from auth_service.repositories.sessions.revocation_feed import RevocationFeed
 from auth_service.repositories.sessions.sweep import SessionSweep
+from auth_service.repositories.sessions.user_sessions import UserSessions
 from auth_service.repositories.signing_keys import SigningKeys
 from auth_service.repositories.throttles.throttles import Throttles
-from auth_service.repositories.users.hash_survey import HashCensus
 from auth_service.repositories.users.imports import UserImports
 from auth_service.repositories.users.search import UserSearch
+from auth_service.repositories.users.stored_hashes import StoredHashRows
 from auth_service.repositories.users.users import Users
 from auth_service.settings import DatabaseSettings
 
@@ -62,7 +62,7 @@ def retried(use_case: UseCase[Arguments, Answer]) -> UseCase[Arguments, Answer]:
 class Transaction:
     """The repositories, bound to one connection; each is made when it is asked for, because most use cases need one."""
 
-    def __init__(self, connection: Lease) -> None:
+    def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.audit = AuditEvents(connection)
         self.outbox = Outbox(connection)
@@ -84,8 +84,8 @@ class Transaction:
         return UserSearch(self.connection)
 
     @property
-    def hash_census(self) -> HashCensus:
-        return HashCensus(self.connection)
+    def stored_hashes(self) -> StoredHashRows:
+        return StoredHashRows(self.connection)
 
     @property
     def user_imports(self) -> UserImports:
@@ -96,8 +96,8 @@ class Transaction:
         return UserSessions(self.connection, self.audit)
 
     @property
-    def ended_sessions(self) -> EndedSessions:
-        return EndedSessions(self.connection)
+    def revocation_feed(self) -> RevocationFeed:
+        return RevocationFeed(self.connection)
 
     @property
     def expired_sessions(self) -> ExpiredSessions:
@@ -108,8 +108,8 @@ class Transaction:
         return SessionSweep(self.connection)
 
     @property
-    def sign_ins(self) -> SignIns:
-        return SignIns(self.connection, self.audit, self.outbox)
+    def logins(self) -> Logins:
+        return Logins(self.connection, self.audit, self.outbox)
 
     @property
     def link_tokens(self) -> LinkTokens:
@@ -158,7 +158,7 @@ class Reading:
     Nothing that decides who gets in may ever be one of them.
     """
 
-    def __init__(self, connection: Lease) -> None:
+    def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.user_search = UserSearch(connection)
 

@@ -36,7 +36,7 @@ class PresentedToken:
         return hash_secret(self.secret)
 
 
-class RefreshTokens:
+class RefreshTokenCodec:
     """Makes and reads the tokens that clients hold."""
 
     def __init__(self, keys: SecretKeys) -> None:

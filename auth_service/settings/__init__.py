@@ -13,7 +13,7 @@ from auth_service.settings.groups import (
     RevocationSettings,
     ThrottleSettings,
 )
-from auth_service.settings.limits import Limits, read_limits
+from auth_service.settings.limits import MachineLimits, read_limits
 from auth_service.settings.mail import MailSettings, address_of
 from auth_service.settings.reading import WrongSettingError, environment_names, read_settings
 from auth_service.settings.whole import Settings
@@ -25,8 +25,8 @@ __all__ = [
     "CleanupSettings",
     "DatabaseSettings",
     "HashingSettings",
-    "Limits",
     "LogSettings",
+    "MachineLimits",
     "MailSettings",
     "PasswordSettings",
     "ProxySettings",

@@ -14,7 +14,7 @@ Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True)
-class Limits:
+class MachineLimits:
     """`cores`: those that the process may run on; `quota`: the cores' worth of time that it gets; `memory` in bytes."""
 
     cores: int
@@ -22,11 +22,11 @@ class Limits:
     memory: int | None
 
 
-def read_limits(cgroups: Path = CGROUPS, membership: Path = MEMBERSHIP) -> Limits:
+def read_limits(cgroups: Path = CGROUPS, membership: Path = MEMBERSHIP) -> MachineLimits:
     """Read the limits of the process's control group (cgroup v2) and of those around it; the smallest holds."""
     groups = list(_groups(cgroups, membership))
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return Limits(cores, _smallest(groups, "cpu.max", _quota), _smallest(groups, "memory.max", int))
+    return MachineLimits(cores, _smallest(groups, "cpu.max", _quota), _smallest(groups, "memory.max", int))
 
 
 def _groups(cgroups: Path, membership: Path) -> Iterator[Path]:

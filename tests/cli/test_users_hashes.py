@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from auth_service.services.passwords.survey import WINDOW, forecast
+from auth_service.services.passwords.stored_hashes import WINDOW, forecast
 from tests.support.operator import Operator
 
 on_a_lasting_database = pytest.mark.parametrize("database_url", ["sqlite-file", "postgresql"], indirect=True)

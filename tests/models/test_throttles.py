@@ -6,7 +6,7 @@ import pytest
 
 from auth_service.models import growing_delays, network_of
 from auth_service.services.throttling import token_bucket as pace
-from auth_service.services.throttling.token_bucket import Pace
+from auth_service.services.throttling.token_bucket import TokenBuckets
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(hours=24)
 
@@ -42,7 +42,7 @@ def test_a_network_is_an_ipv4_address_or_64_bits_of_ipv6(address: str | None, ne
 
 
 def test_a_pace_lets_so_many_go_at_once_and_then_makes_the_next_wait() -> None:
-    steps = Pace(10)
+    steps = TokenBuckets(10)
     assert [steps.take(b"one") for _ in range(10)] == [0] * 10
     wait = steps.take(b"one")
     assert 0 < wait <= 6
@@ -51,7 +51,7 @@ def test_a_pace_lets_so_many_go_at_once_and_then_makes_the_next_wait() -> None:
 
 
 def test_a_pace_remembers_a_bounded_number_of_keys() -> None:
-    steps = Pace(10)
+    steps = TokenBuckets(10)
     for number in range(pace.MOST_REMEMBERED + 1000):
         steps.take(number.to_bytes(4, "big"))
     assert len(steps._full_at) <= pace.MOST_REMEMBERED

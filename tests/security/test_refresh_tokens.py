@@ -7,14 +7,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from auth_service.security.keys import SecretKeys, base64url
-from auth_service.security.refresh_tokens import MAX_GENERATION, RefreshTokens, new_secret
+from auth_service.security.refresh_tokens import MAX_GENERATION, RefreshTokenCodec, new_secret
 from tests.conftest import SECRET, MakeClient
 from tests.support.behind import behind_proxy
 from tests.support.client import Client
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 SECRET_PART, TAG_PART = slice(4, 36), slice(40, 56)
-TOKENS = RefreshTokens(SecretKeys([SECRET]))
+TOKENS = RefreshTokenCodec(SecretKeys([SECRET]))
 GENERATIONS = st.integers(0, MAX_GENERATION)
 SECRETS = st.binary(min_size=32, max_size=32)
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy
@@ -46,7 +46,7 @@ def respelled(token: str) -> list[str]:
 
 def forgeries(token: str) -> list[str]:
     """What an attacker makes of a genuine token without the service's key; also one of a key that is not ours."""
-    made_elsewhere = RefreshTokens(SecretKeys(["another secret"])).issue(unpacked(token)[SECRET_PART], 1)
+    made_elsewhere = RefreshTokenCodec(SecretKeys(["another secret"])).issue(unpacked(token)[SECRET_PART], 1)
     unknown_key = "art_" + base64url(b"\x00" * 4 + unpacked(token)[4:])
     return [*bit_flips(token), *respelled(token), made_elsewhere, unknown_key, token[4:], "ART_" + token[4:]]
 
@@ -111,7 +111,7 @@ def test_the_successor_of_the_last_generation_is_not_read() -> None:
 
 
 def test_a_token_of_a_listed_older_secret_is_read_and_new_ones_are_made_with_the_newest() -> None:
-    older, both, newer = (RefreshTokens(SecretKeys(listed)) for listed in (["old"], ["new", "old"], ["new"]))
+    older, both, newer = (RefreshTokenCodec(SecretKeys(listed)) for listed in (["old"], ["new", "old"], ["new"]))
     secret = new_secret()
     assert both.read(older.issue(secret, 3)) == older.read(older.issue(secret, 3))
     assert both.issue(secret, 4) == newer.issue(secret, 4)

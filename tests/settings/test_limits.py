@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from auth_service.services.passwords.lane_size import PROCESS_MIB, lane_size
-from auth_service.settings import Limits, read_limits
+from auth_service.settings import MachineLimits, read_limits
 from tests.conftest import make_settings
 
 MIB = 2**20
 POD = "kubepods.slice/kubepods-burstable.slice/pod4711.slice/cri-containerd-0815.scope"
 
 
-def limits_of(folder: Path, membership: str, files: dict[str, str]) -> Limits:
+def limits_of(folder: Path, membership: str, files: dict[str, str]) -> MachineLimits:
     """Write a tree of control groups and the process's place in it, and read its limits."""
     for name, text in files.items():
         file = folder / "cgroup" / name
@@ -72,26 +72,26 @@ def test_a_system_without_control_groups_has_no_limits(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("limits", "threads", "because"),
     [
-        (Limits(4, None, None), 4, "cores"),
-        (Limits(4, None, 8192 * MIB), 4, "cores"),
-        (Limits(64, 0.25, None), 1, "quota"),
-        (Limits(64, 1.0, None), 1, "quota"),
-        (Limits(64, 2.0, None), 1, "quota"),
-        (Limits(64, 4.0, None), 3, "quota"),
-        (Limits(2, 8.0, None), 2, "cores"),
-        (Limits(64, None, (PROCESS_MIB + 19 * 5) * MIB), 5, "memory"),
-        (Limits(64, None, (PROCESS_MIB + 19 * 5) * MIB - 1024), 4, "memory"),
-        (Limits(64, 8.0, (PROCESS_MIB + 19 * 3) * MIB), 3, "memory"),
-        (Limits(64, None, 64 * MIB), 1, "memory"),
+        (MachineLimits(4, None, None), 4, "cores"),
+        (MachineLimits(4, None, 8192 * MIB), 4, "cores"),
+        (MachineLimits(64, 0.25, None), 1, "quota"),
+        (MachineLimits(64, 1.0, None), 1, "quota"),
+        (MachineLimits(64, 2.0, None), 1, "quota"),
+        (MachineLimits(64, 4.0, None), 3, "quota"),
+        (MachineLimits(2, 8.0, None), 2, "cores"),
+        (MachineLimits(64, None, (PROCESS_MIB + 19 * 5) * MIB), 5, "memory"),
+        (MachineLimits(64, None, (PROCESS_MIB + 19 * 5) * MIB - 1024), 4, "memory"),
+        (MachineLimits(64, 8.0, (PROCESS_MIB + 19 * 3) * MIB), 3, "memory"),
+        (MachineLimits(64, None, 64 * MIB), 1, "memory"),
     ],
 )
 def test_the_lane_has_as_many_threads_as_cores_quota_and_memory_allow(
-    limits: Limits, threads: int, because: str
+    limits: MachineLimits, threads: int, because: str
 ) -> None:
     size = lane_size(make_settings("sqlite+aiosqlite://", password={"argon2_memory_kib": 19456}), limits)
     assert (size.threads, size.because) == (threads, because)
 
 
 def test_a_number_that_was_set_wins_over_the_limits() -> None:
-    size = lane_size(make_settings("sqlite+aiosqlite://", hashing={"threads": 9}), Limits(1, 0.5, 64 * MIB))
+    size = lane_size(make_settings("sqlite+aiosqlite://", hashing={"threads": 9}), MachineLimits(1, 0.5, 64 * MIB))
     assert (size.threads, size.because) == (9, "set")

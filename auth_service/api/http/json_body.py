@@ -13,7 +13,7 @@ from starlette.types import Receive
 
 from auth_service.api.http.problems import MalformedJson, UnsupportedMediaType
 from auth_service.errors import InvalidInput
-from auth_service.services.passwords.hashing_lane import departure
+from auth_service.services.passwords.hashing_lane import client_disconnect
 
 # Refused at the door when no password could be hashed in time: to read and parse a flood first would double its cost.
 HASHING = frozenset({"/auth/login", "/auth/register", "/auth/me/password", "/auth/me/email", "/auth/reset-password"})
@@ -33,18 +33,18 @@ class StrictJsonRoute(APIRoute):
             _require_json(request)
             strict = _StrictRequest(request.scope, request.receive)
             strict.document = parse(await strict.body())
-            watch_for_departure(request.receive)
+            watch_for_disconnect(request.receive)
             return await handle(strict)
 
         return check_and_handle
 
 
-def watch_for_departure(receive: Receive) -> None:
+def watch_for_disconnect(receive: Receive) -> None:
     """Let whoever waits to be hashed for this request see its client hang up. For who has read the body."""
-    departure.set(partial(_departure, receive))
+    client_disconnect.set(partial(_wait_for_disconnect, receive))
 
 
-async def _departure(receive: Receive) -> NoReturn:
+async def _wait_for_disconnect(receive: Receive) -> NoReturn:
     """Wait until the client hangs up; raises `ClientDisconnect` then."""
     while (await receive())["type"] != "http.disconnect":
         pass

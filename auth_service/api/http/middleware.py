@@ -62,7 +62,7 @@ class RequestContext:
             write("request", **_summary(scope, status, started))
 
 
-class LastNet:
+class ErrorBoundary:
     """Answers for whoever could not: after a fault of ours, and when the service ends before the request does."""
 
     def __init__(self, app: ASGIApp, base_url: str) -> None:
@@ -116,7 +116,7 @@ def value_of(wanted: bytes, scope: Scope) -> bytes:
     return b""
 
 
-class Limits:
+class RequestLimits:
     """Refuses oversize headers and bodies before anyone parses them, and bodies that drip."""
 
     def __init__(self, app: ASGIApp, base_url: str) -> None:

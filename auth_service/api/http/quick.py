@@ -13,7 +13,7 @@ from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from auth_service.api.http.json_body import parse, watch_for_departure
+from auth_service.api.http.json_body import parse, watch_for_disconnect
 from auth_service.api.http.problems import answer_to
 from auth_service.api.requests.client import device_of, note
 from auth_service.api.requests.cookies import tokens_of
@@ -46,7 +46,7 @@ class PlainRequest:
         if self._read[-1]["type"] != "http.request":
             return None
         document = parse(b"".join([message.get("body", b"") for message in self._read]))
-        watch_for_departure(self._receive)
+        watch_for_disconnect(self._receive)
         try:
             return model.model_validate(document)
         except ValidationError:
@@ -116,7 +116,7 @@ class Quick:
     async def _me(self, request: PlainRequest) -> BaseModel | None:
         self._origin(request)
         bearer = await self._services.bearers.identify(bearer_token([request.text(b"authorization")]))
-        return Account.model_validate(await self._services.accounts.show(bearer))
+        return Account.model_validate(await self._services.registration.show(bearer))
 
     def _origin(self, request: PlainRequest) -> Device:
         """Return where the request comes from, and note it for the security trail."""

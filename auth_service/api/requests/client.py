@@ -5,7 +5,7 @@ import re
 from functools import lru_cache
 
 from auth_service.logs import REQUEST_ID
-from auth_service.models import ORIGIN, Origin
+from auth_service.models import REQUESTER, Requester
 from auth_service.services.sessions.values import Device
 from auth_service.settings import ProxySettings
 
@@ -24,7 +24,7 @@ def device_of(agent: str, peer: str, forwarded: str, proxy: ProxySettings) -> De
 
 def note(device: Device) -> None:
     """Let whatever this request writes to the security trail say where it came from."""
-    ORIGIN.set(Origin(REQUEST_ID.get(), device.ip, device.user_agent))
+    REQUESTER.set(Requester(REQUEST_ID.get(), device.ip, device.user_agent))
 
 
 def _client_address(peer: str, forwarded: str, proxy: ProxySettings) -> str | None:

@@ -79,7 +79,9 @@ async def get_refresh_token(sent: SentToken) -> str:
 RefreshToken = Annotated[str, Depends(get_refresh_token)]
 
 
-def hand_over(pair: TokenPair, settings: Settings, response: Response, *, cookie_mode: bool) -> Tokens | BrowserTokens:
+def token_response(
+    pair: TokenPair, settings: Settings, response: Response, *, cookie_mode: bool
+) -> Tokens | BrowserTokens:
     """Return the body of an answer with new tokens, and in cookie mode put the refresh token into a header instead."""
     told = tokens_of(pair, settings)
     if not cookie_mode:

@@ -17,22 +17,22 @@ from auth_service.errors import InvalidInput, MissingAccessToken
 from auth_service.repositories.transaction import Database
 from auth_service.services.accounts.email_change import EmailChange
 from auth_service.services.accounts.own_account import OwnAccount
-from auth_service.services.accounts.password_change import Credentials
-from auth_service.services.accounts.recovery import Links
-from auth_service.services.accounts.registration import Accounts
+from auth_service.services.accounts.password_change import PasswordChange
+from auth_service.services.accounts.recovery import Recovery
+from auth_service.services.accounts.registration import Registration
 from auth_service.services.administration.administration import Administration
 from auth_service.services.administration.directory import Directory
-from auth_service.services.mail.notices import Post
+from auth_service.services.mail.notices import Notices
 from auth_service.services.operations.cleanup import Cleanup
-from auth_service.services.operations.health import Health
+from auth_service.services.operations.health import HealthCheck
 from auth_service.services.passwords.hashing_lane import HashingLane
 from auth_service.services.sessions.bearers import Bearer, Bearers
-from auth_service.services.sessions.oauth_tokens import Tokens
+from auth_service.services.sessions.oauth_tokens import OAuthTokens
 from auth_service.services.sessions.own_sessions import OwnSessions
 from auth_service.services.sessions.revocations import Revocations
 from auth_service.services.sessions.sessions import Sessions
 from auth_service.services.sessions.values import Device
-from auth_service.services.signing_keys.key_ring import SigningKeys
+from auth_service.services.signing_keys.key_ring import KeyRing
 from auth_service.settings import Settings
 
 _BEARER = re.compile(r"(?i:bearer) +([A-Za-z0-9._~+/-]+=*) *")  # RFC 6750, section 2.1
@@ -44,24 +44,24 @@ class Services:
     """The use cases that the routes call, plugged together in `parts.py`."""
 
     settings: Settings
-    accounts: Accounts
+    registration: Registration
     administration: Administration
     directory: Directory
     bearers: Bearers
-    credentials: Credentials
+    password_change: PasswordChange
     email_change: EmailChange
-    links: Links
+    recovery: Recovery
     sessions: Sessions
     own_account: OwnAccount
     own_sessions: OwnSessions
     revocations: Revocations
-    keys: SigningKeys
-    health: Health
+    keys: KeyRing
+    health: HealthCheck
     pool: Database
     lane: HashingLane
-    tokens: Tokens
+    oauth_tokens: OAuthTokens
     cleanup: Cleanup
-    post: Post
+    notices: Notices
 
 
 async def get_services(request: Request) -> Services:
@@ -118,7 +118,7 @@ async def get_device(request: Request, services: "ServicesDep") -> Device:
     return device_of(request.headers.get("user-agent", ""), peer, forwarded, services.settings.proxy)
 
 
-async def note_origin(device: "DeviceDep") -> None:
+async def set_requester(device: "DeviceDep") -> None:
     """Let whatever this request writes to the security trail say where it came from."""
     note(device)
 

@@ -5,13 +5,15 @@ from starlette.responses import JSONResponse
 
 from auth_service.api.http.json_body import StrictJsonRoute
 from auth_service.api.http.openapi import problems
-from auth_service.api.requests.dependencies import BearerDep, DeviceDep, ServicesDep, note_origin
+from auth_service.api.requests.dependencies import BearerDep, DeviceDep, ServicesDep, set_requester
 from auth_service.api.schemas.common import Accepted, Account, ChangePasswordBody, RegisterBody
 from auth_service.models import Profile, User
 
 PASSWORD = ("password-too-short", "password-too-long", "password-blocklisted")
 
-router = APIRouter(prefix="/auth", tags=["accounts"], route_class=StrictJsonRoute, dependencies=[Depends(note_origin)])
+router = APIRouter(
+    prefix="/auth", tags=["accounts"], route_class=StrictJsonRoute, dependencies=[Depends(set_requester)]
+)
 
 
 @router.post(
@@ -26,7 +28,7 @@ router = APIRouter(prefix="/auth", tags=["accounts"], route_class=StrictJsonRout
 async def register(body: RegisterBody, device: DeviceDep, services: ServicesDep) -> User | JSONResponse:
     """Create an account. Passwords are as long as the policy asks; no kind of character is asked for."""
     password = body.password.get_secret_value()
-    user = await services.accounts.register(body.email, password, body.username, device.ip)
+    user = await services.registration.register(body.email, password, body.username, device.ip)
     return user or JSONResponse(Accepted().model_dump(), status.HTTP_202_ACCEPTED)
 
 
@@ -36,7 +38,7 @@ BEARER = ("missing-access-token", "invalid-access-token", "database-unavailable"
 @router.get("/me", response_model=Account, responses=problems(*BEARER))
 async def me(bearer: BearerDep, services: ServicesDep) -> Profile:
     """Return the account that the access token belongs to."""
-    return await services.accounts.show(bearer)
+    return await services.registration.show(bearer)
 
 
 @router.post(
@@ -47,4 +49,4 @@ async def me(bearer: BearerDep, services: ServicesDep) -> Profile:
 async def change_password(body: ChangePasswordBody, bearer: BearerDep, services: ServicesDep) -> None:
     """Set a new password. Every other session of the account ends; this one stays."""
     current, new = body.current_password.get_secret_value(), body.new_password.get_secret_value()
-    await services.credentials.change_password(bearer, current, new)
+    await services.password_change.change_password(bearer, current, new)

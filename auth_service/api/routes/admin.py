@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Query, status
 from auth_service.api.http import cursors
 from auth_service.api.http.json_body import StrictJsonRoute
 from auth_service.api.http.openapi import problems
-from auth_service.api.requests.dependencies import ServicesDep, get_access_token, note_origin
+from auth_service.api.requests.dependencies import ServicesDep, get_access_token, set_requester
 from auth_service.api.routes.accounts import BEARER
 from auth_service.api.routes.own_sessions import EndedToo
 from auth_service.api.schemas.admin import (
@@ -23,7 +23,7 @@ from auth_service.api.schemas.admin import (
     UserQuery,
 )
 from auth_service.api.schemas.common import Account
-from auth_service.models import ORIGIN, User
+from auth_service.models import REQUESTER, User
 from auth_service.repositories.users.search import UserFilter
 from auth_service.services.administration.directory import UserPage
 
@@ -32,18 +32,20 @@ ONE = (*ADMIN, "not-found")
 
 
 async def require_admin(
-    token: Annotated[str, Depends(get_access_token)], services: ServicesDep, _: Annotated[None, Depends(note_origin)]
+    token: Annotated[str, Depends(get_access_token)],
+    services: ServicesDep,
+    _: Annotated[None, Depends(set_requester)],
 ) -> None:
     """Let nobody but an administrator in, and the security trail know who it was."""
     bearer = await services.bearers.identify_admin(token)
-    ORIGIN.set(replace(ORIGIN.get(), actor=f"admin:{bearer.user_id}"))
+    REQUESTER.set(replace(REQUESTER.get(), actor=f"admin:{bearer.user_id}"))
 
 
 router = APIRouter(
     prefix="/admin/users",
     tags=["administration"],
     route_class=StrictJsonRoute,
-    dependencies=[Depends(note_origin), Depends(require_admin)],
+    dependencies=[Depends(set_requester), Depends(require_admin)],
 )
 
 

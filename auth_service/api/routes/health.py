@@ -3,10 +3,10 @@
 from fastapi import APIRouter, Depends
 
 from auth_service.api.http.openapi import problems
-from auth_service.api.requests.dependencies import ServicesDep, note_origin
+from auth_service.api.requests.dependencies import ServicesDep, set_requester
 from auth_service.api.schemas.common import Health, Readiness
 
-router = APIRouter(prefix="/health", tags=["health"], dependencies=[Depends(note_origin)])
+router = APIRouter(prefix="/health", tags=["health"], dependencies=[Depends(set_requester)])
 
 NOT_READY = problems("database-unavailable", "schema-not-ready", "database-read-only", "shutting-down")
 

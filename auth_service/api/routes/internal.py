@@ -9,14 +9,14 @@ from starlette.responses import Response
 from auth_service.api.http.etags import conditional
 from auth_service.api.http.form_body import BODY, TokenParameter
 from auth_service.api.http.openapi import problems
-from auth_service.api.requests.dependencies import ServicesDep, note_origin
+from auth_service.api.requests.dependencies import ServicesDep, set_requester
 from auth_service.api.requests.internal_token import internal_only
 from auth_service.api.schemas.common import EndedSessionSet, Introspection
 from auth_service.services.sessions.oauth_tokens import ActiveToken
 from auth_service.services.sessions.revocation_document import Document
 from auth_service.settings import Settings
 
-router = APIRouter(prefix="/internal", tags=["inside"], dependencies=[Depends(note_origin), Depends(internal_only)])
+router = APIRouter(prefix="/internal", tags=["inside"], dependencies=[Depends(set_requester), Depends(internal_only)])
 
 MAX_WAIT = 60  # seconds
 Wait = Annotated[
@@ -60,7 +60,7 @@ def _answer(request: Request, document: Document) -> Response:
 )  # fmt: skip
 async def introspect(token: TokenParameter, services: ServicesDep) -> Introspection:
     """What a token says, if it would be accepted now (RFC 7662). Anything else is `{"active": false}` alone."""
-    found = await services.tokens.introspect(token)
+    found = await services.oauth_tokens.introspect(token)
     return _described(found, services.settings) if found else Introspection(active=False)
 
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, status
 
 from auth_service.api.http.json_body import StrictJsonRoute
 from auth_service.api.http.openapi import problems
-from auth_service.api.requests.dependencies import BearerDep, DeviceDep, ServicesDep, note_origin
+from auth_service.api.requests.dependencies import BearerDep, DeviceDep, ServicesDep, set_requester
 from auth_service.api.routes.accounts import BEARER, PASSWORD
 from auth_service.api.schemas.links import AddressBody, ChangeEmailBody, EmailChangeState, LinkBody, ResetPasswordBody
 from auth_service.models import MailKind
@@ -15,25 +15,25 @@ from auth_service.models import MailKind
 ASKING = ("too-many-attempts", "mail-not-configured", "database-unavailable")
 USING = ("invalid-link", "database-unavailable")
 
-router = APIRouter(prefix="/auth", tags=["links"], route_class=StrictJsonRoute, dependencies=[Depends(note_origin)])
+router = APIRouter(prefix="/auth", tags=["links"], route_class=StrictJsonRoute, dependencies=[Depends(set_requester)])
 
 
 @router.post("/verify-email", status_code=status.HTTP_204_NO_CONTENT, responses=problems(*USING, body=True))
 async def verify_email(body: LinkBody, services: ServicesDep) -> None:
     """Use the link of a verification mail: the account's address is verified."""
-    await services.links.verify_email(body.token.get_secret_value())
+    await services.recovery.verify_email(body.token.get_secret_value())
 
 
 @router.post("/verify-email/resend", status_code=status.HTTP_202_ACCEPTED, responses=problems(*ASKING, body=True))
 async def resend_verification(body: AddressBody, device: DeviceDep, services: ServicesDep) -> None:
     """Ask for another verification mail. The same answer after the same time for an address that nobody has."""
-    await services.links.ask(MailKind.VERIFY_EMAIL, body.email, device.ip)
+    await services.recovery.ask(MailKind.VERIFY_EMAIL, body.email, device.ip)
 
 
 @router.post("/forgot-password", status_code=status.HTTP_202_ACCEPTED, responses=problems(*ASKING, body=True))
 async def forgot_password(body: AddressBody, device: DeviceDep, services: ServicesDep) -> None:
     """Ask for a mail to set a new password. The same answer after the same time for an address that nobody has."""
-    await services.links.ask(MailKind.RESET_PASSWORD, body.email, device.ip)
+    await services.recovery.ask(MailKind.RESET_PASSWORD, body.email, device.ip)
 
 
 @router.post(
@@ -44,7 +44,7 @@ async def forgot_password(body: AddressBody, device: DeviceDep, services: Servic
 async def reset_password(body: ResetPasswordBody, device: DeviceDep, services: ServicesDep) -> None:
     """Set a new password with the link of a mail. Every session of the account ends, and nobody is signed in."""
     token, new = body.token.get_secret_value(), body.new_password.get_secret_value()
-    await services.links.reset_password(token, new, device.ip)
+    await services.recovery.reset_password(token, new, device.ip)
 
 
 @router.post(

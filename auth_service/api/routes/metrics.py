@@ -10,13 +10,13 @@ from prometheus_client.registry import Collector
 from starlette.responses import Response
 
 from auth_service.api.http.openapi import problems
-from auth_service.api.requests.dependencies import Services, ServicesDep, note_origin
+from auth_service.api.requests.dependencies import Services, ServicesDep, set_requester
 from auth_service.api.requests.internal_token import internal_only
 from auth_service.database.replica import Replica
 from auth_service.services.mail.notices import MailNumbers
 from auth_service.services.passwords.hashing_lane import HashingLane
 
-router = APIRouter(tags=["operations"], dependencies=[Depends(note_origin)])
+router = APIRouter(tags=["operations"], dependencies=[Depends(set_requester)])
 
 
 @router.get(
@@ -81,7 +81,7 @@ class _Snapshot(Collector):
         for outcome, count in services.sessions.outcomes.items():
             outcomes.add_metric([outcome], count)
         yield outcomes
-        yield from _mail(services.post.numbers)
+        yield from _mail(services.notices.numbers)
         news = services.revocations
         yield GaugeMetricFamily("auth_revocations_stale", "1 while ended sessions are asked for", int(news.is_stale))
         yield GaugeMetricFamily("auth_revocations_remembered", "Ended sessions in memory", news.remembered)

@@ -7,7 +7,7 @@ from starlette.responses import StreamingResponse
 
 from auth_service.api.http.json_body import StrictJsonRoute
 from auth_service.api.http.openapi import problems
-from auth_service.api.requests.dependencies import BearerDep, ServicesDep, note_origin
+from auth_service.api.requests.dependencies import BearerDep, ServicesDep, set_requester
 from auth_service.api.routes.accounts import BEARER
 from auth_service.api.schemas.common import Account, DeviceSession
 from auth_service.api.schemas.own_account import AccountExport, DeleteAccountBody, ExportedEvent, RenameBody
@@ -15,7 +15,7 @@ from auth_service.models import AuditEvent, User
 from auth_service.services.accounts.own_account import Export
 
 router = APIRouter(
-    prefix="/auth/me", tags=["accounts"], route_class=StrictJsonRoute, dependencies=[Depends(note_origin)]
+    prefix="/auth/me", tags=["accounts"], route_class=StrictJsonRoute, dependencies=[Depends(set_requester)]
 )
 
 ATTACHMENT = {"Content-Disposition": 'attachment; filename="account.json"'}

@@ -7,11 +7,11 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, status
 
 from auth_service.api.http.openapi import problems
-from auth_service.api.requests.dependencies import BearerDep, ServicesDep, note_origin
+from auth_service.api.requests.dependencies import BearerDep, ServicesDep, set_requester
 from auth_service.api.routes.accounts import BEARER
 from auth_service.api.schemas.common import SessionItem, SessionList
 
-router = APIRouter(prefix="/auth/sessions", tags=["sessions"], dependencies=[Depends(note_origin)])
+router = APIRouter(prefix="/auth/sessions", tags=["sessions"], dependencies=[Depends(set_requester)])
 
 EndedToo = Annotated[bool, Query(alias="ended", description="Also those that have ended, with the reason, while kept")]
 CurrentToo = Annotated[bool, Query(alias="current", description="Also the session of this request")]

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from auth_service.api.requests.dependencies import note_origin
+from auth_service.api.requests.dependencies import set_requester
 
 FOLDER = Path(__file__).parent / "link_pages"
 POLICY = (
@@ -66,7 +66,7 @@ FILES = {
     "page.css": ((FOLDER / "page.css").read_bytes(), "text/css; charset=utf-8"),
 }
 
-router = APIRouter(prefix="/auth/pages", dependencies=[Depends(note_origin)])
+router = APIRouter(prefix="/auth/pages", dependencies=[Depends(set_requester)])
 
 
 @router.api_route("/{name}", methods=["GET", "HEAD"], include_in_schema=False)

@@ -8,11 +8,13 @@ from starlette.responses import Response
 from auth_service.api.http.form_body import BODY, TokenParameter
 from auth_service.api.http.json_body import StrictJsonRoute
 from auth_service.api.http.openapi import problems
-from auth_service.api.requests.cookies import CookieMode, RefreshToken, SentToken, clear, hand_over
-from auth_service.api.requests.dependencies import DeviceDep, IdempotencyKey, ServicesDep, note_origin
+from auth_service.api.requests.cookies import CookieMode, RefreshToken, SentToken, clear, token_response
+from auth_service.api.requests.dependencies import DeviceDep, IdempotencyKey, ServicesDep, set_requester
 from auth_service.api.schemas.common import BrowserTokens, LoginBody, Tokens
 
-router = APIRouter(prefix="/auth", tags=["sessions"], route_class=StrictJsonRoute, dependencies=[Depends(note_origin)])
+router = APIRouter(
+    prefix="/auth", tags=["sessions"], route_class=StrictJsonRoute, dependencies=[Depends(set_requester)]
+)
 
 SETS_COOKIE: dict[str, Any] = {
     "headers": {"Set-Cookie": {"description": "With X-Auth-Cookie: the refresh token", "schema": {"type": "string"}}}
@@ -39,7 +41,7 @@ async def login(
 ) -> Tokens | BrowserTokens:
     """Open a session with an e-mail address or a username, exactly one of the two."""
     pair = await services.sessions.login(body.email, body.username, body.password.get_secret_value(), device)
-    return hand_over(pair, services.settings, response, cookie_mode=cookie_mode)
+    return token_response(pair, services.settings, response, cookie_mode=cookie_mode)
 
 
 @router.post(
@@ -69,7 +71,7 @@ async def refresh(
     with the same `Idempotency-Key`. A token that is used after that ends the session: somebody else has it too.
     """
     pair = await services.sessions.refresh(token, idempotency_key)
-    return hand_over(pair, services.settings, response, cookie_mode=cookie_mode)
+    return token_response(pair, services.settings, response, cookie_mode=cookie_mode)
 
 
 @router.post(
@@ -94,5 +96,5 @@ async def logout(token: SentToken, cookie_mode: CookieMode, services: ServicesDe
 )
 async def revoke(token: TokenParameter, services: ServicesDep) -> Response:
     """End the session of a refresh or access token (RFC 7009); the same answer for one that is unknown or dead."""
-    await services.tokens.revoke(token)
+    await services.oauth_tokens.revoke(token)
     return Response()

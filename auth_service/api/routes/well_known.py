@@ -12,10 +12,10 @@ from starlette.responses import HTMLResponse, Response
 from auth_service.api.http.etags import conditional
 from auth_service.api.http.openapi import problems
 from auth_service.api.http.problem_table import PROBLEMS
-from auth_service.api.requests.dependencies import ServicesDep, note_origin
+from auth_service.api.requests.dependencies import ServicesDep, set_requester
 from auth_service.api.schemas.common import JsonWebKeySet, ServerMetadata
 
-router = APIRouter(dependencies=[Depends(note_origin)])
+router = APIRouter(dependencies=[Depends(set_requester)])
 
 JWKS_MAX_AGE = 300  # seconds; a key is published for at least this long before it signs
 METADATA_MAX_AGE = 3600  # seconds

@@ -13,10 +13,10 @@ from auth_service.errors import InvalidPassword
 from auth_service.models import Role, User
 from auth_service.repositories.transaction import Database
 from auth_service.security.passwords import Passwords
-from auth_service.services.accounts.status import AccountStates
+from auth_service.services.accounts.status import AccountStatus
 from auth_service.services.administration.administration import Administration
 from auth_service.services.administration.operators import Operators, hash_chosen
-from auth_service.services.mail.notices import Post
+from auth_service.services.mail.notices import Notices
 from auth_service.services.passwords.policy import PasswordPolicy
 from auth_service.services.sessions.revocations import Revocations
 from auth_service.settings import Settings
@@ -98,7 +98,7 @@ def _password(*, from_stdin: bool) -> str:
 def _set_active(account: str, *, active: bool) -> int:
     async def run(database: Database, _settings: Settings) -> int:
         user = await Operators(database).find(account)
-        return len(await AccountStates(database).set_active(user.id, active=active))
+        return len(await AccountStatus(database).set_active(user.id, active=active))
 
     return run_with_database(run, tell=True)
 
@@ -108,6 +108,6 @@ def _administer(account: str, work: Callable[[Administration, User], Coroutine[A
         # What this process knows of ended sessions ends with it; those that serve hear of them from the database.
         revocations = Revocations(database, Notifications(settings.database), settings.revocations, timedelta(0))
         user = await Operators(database).find(account)
-        return await work(Administration(database, revocations, Post(is_configured=False)), user)
+        return await work(Administration(database, revocations, Notices(is_configured=False)), user)
 
     return run_with_database(run, tell=True)

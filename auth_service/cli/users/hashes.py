@@ -8,7 +8,7 @@ import click
 from auth_service.cli.common import run_with_database
 from auth_service.repositories.transaction import Database
 from auth_service.security.passwords import Passwords
-from auth_service.services.passwords.survey import Forecast, HashKind, HashSurvey
+from auth_service.services.passwords.stored_hashes import Forecast, HashKind, StoredHashes
 from auth_service.settings import Settings
 
 ASSUMPTION = (
@@ -23,7 +23,7 @@ def hashes(*, as_json: bool) -> None:
     """Count accounts by the scheme and parameters of their hash, and say when the last outdated one will be gone."""
 
     async def run(database: Database, settings: Settings) -> tuple[Sequence[HashKind], Forecast]:
-        return await HashSurvey(database, Passwords(settings.password)).run()
+        return await StoredHashes(database, Passwords(settings.password)).run()
 
     kinds, forecast = run_with_database(run)
     if as_json:

@@ -15,8 +15,8 @@ import click
 from auth_service.cli.common import run_with_database
 from auth_service.repositories.transaction import Database
 from auth_service.security.passwords import UNUSABLE, Passwords
-from auth_service.services.transfer.exporting import AccountExport, exported_fields
-from auth_service.services.transfer.importing import AccountImport, ImportReport
+from auth_service.services.transfer.exporting import Exporter, exported_fields
+from auth_service.services.transfer.importing import Importer, ImportReport
 from auth_service.services.transfer.lines import Format, RefusedLine, account_line, header_line, read_lines
 from auth_service.services.transfer.rows import RowMaker
 from auth_service.settings import Settings
@@ -71,7 +71,7 @@ def import_users(
 
     async def run(database: Database, settings: Settings) -> ImportReport:
         maker = RowMaker(Passwords(settings.password).adopt, UNUSABLE, datetime.now(UTC))
-        job = AccountImport(database, maker, batch_size)
+        job = Importer(database, maker, batch_size)
         # Made before the first line is read, and empty if none is refused.
         with (
             click.open_file(rejects, "w", encoding="utf-8") if rejects else nullcontext() as refused,
@@ -100,7 +100,7 @@ def export_users(layout: Format | None, output: Path | None, *, with_hashes: boo
         count, names = 0, exported_fields(with_hashes=with_hashes)
         with _private(output) if output else nullcontext(sys.stdout) as file:
             file.write(header_line(chosen, names))
-            async for account in AccountExport(database, UNUSABLE).run(with_hashes=with_hashes):
+            async for account in Exporter(database, UNUSABLE).run(with_hashes=with_hashes):
                 file.write(account_line(chosen, account))
                 count += 1
         return count

@@ -10,9 +10,9 @@ from sqlalchemy.sql.dml import ReturningDelete, ReturningInsert, ReturningUpdate
 from uuid_utils.compat import uuid7
 
 from auth_service.database.clock import Clock, time_of
-from auth_service.database.connection import Lease
+from auth_service.database.connection import Connection
 from auth_service.database.prepared import Prepared, Rows
-from auth_service.models import AUDIT_EVENTS, ORIGIN, EndReason, SecurityEvent
+from auth_service.models import AUDIT_EVENTS, REQUESTER, EndReason, SecurityEvent
 
 log = structlog.get_logger()
 
@@ -32,7 +32,7 @@ _ORIGIN = ("ip", "user_agent", "request_id", "details")
 
 
 class AuditEvents:
-    def __init__(self, connection: Lease) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._dialect = connection.dialect.name
         self._untold: list[tuple[SecurityEvent, dict[str, Any]]] = []
@@ -99,8 +99,8 @@ class AuditEvents:
     def _remember(
         self, event: SecurityEvent, user_id: UUID | None, session_id: UUID | None, details: dict[str, Any]
     ) -> None:
-        origin = ORIGIN.get()
-        known = {"user_id": user_id, "sid": session_id, "ip": origin.ip, "actor": origin.actor}
+        requester = REQUESTER.get()
+        known = {"user_id": user_id, "sid": session_id, "ip": requester.ip, "actor": requester.actor}
         fields = {name: str(value) for name, value in known.items() if value is not None}
         self._untold.append((event, fields | details))
 
@@ -117,10 +117,10 @@ class AuditedChange:
 
 
 def _origin(details: Mapping[str, Any]) -> dict[str, Any]:
-    origin = ORIGIN.get()
-    actor = {"actor": origin.actor} if origin.actor else {}
+    requester = REQUESTER.get()
+    actor = {"actor": requester.actor} if requester.actor else {}
     return {
-        "ip": origin.ip, "user_agent": origin.user_agent, "request_id": origin.request_id,
+        "ip": requester.ip, "user_agent": requester.user_agent, "request_id": requester.request_id,
         "details": {**details, **actor},
     }  # fmt: skip
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import delete, func, literal, select, tuple_
 
 from auth_service.database.clock import time_of
-from auth_service.database.connection import Lease
+from auth_service.database.connection import Connection
 from auth_service.models import AUDIT_EVENTS, AUDIT_FLOOR, AuditEvent, SecurityEvent
 
 A = AUDIT_EVENTS.c
@@ -34,7 +34,7 @@ class Upkeep:
 
 
 class AuditTrail:
-    def __init__(self, connection: Lease) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     async def find(self, wanted: AuditFilter, limit: int, before: AuditEvent | None = None) -> Sequence[AuditEvent]:

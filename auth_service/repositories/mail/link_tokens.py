@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import literal, select
 
 from auth_service.database.clock import time_of
-from auth_service.database.connection import Lease
+from auth_service.database.connection import Connection
 from auth_service.database.inserts import insert_into
 from auth_service.models import LINK_TOKENS, OUTGOING_MAILS, USERS, DueMail, LinkPurpose, User
 
@@ -14,7 +14,7 @@ K, M = LINK_TOKENS.c, OUTGOING_MAILS.c
 
 
 class LinkTokens:
-    def __init__(self, connection: Lease) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     async def replace(

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, delete, func, literal_column, or_, select, update
 
 from auth_service.database.clock import time_of
-from auth_service.database.connection import Lease
+from auth_service.database.connection import Connection
 from auth_service.models import LINK_TOKENS, OUTGOING_MAILS, USERS, LinkPurpose, MailKind, SecurityEvent, User
 from auth_service.repositories.audit.events import AuditEvents
 
@@ -25,7 +25,7 @@ class FoundLink:
 
 
 class LinkUses:
-    def __init__(self, connection: Lease, audit: AuditEvents) -> None:
+    def __init__(self, connection: Connection, audit: AuditEvents) -> None:
         self._connection = connection
         self._audit = audit
 

@@ -9,14 +9,14 @@ from sqlalchemy import delete, func, insert, select, update
 from uuid_utils.compat import uuid7
 
 from auth_service.database.clock import time_of
-from auth_service.database.connection import Lease
+from auth_service.database.connection import Connection
 from auth_service.models import OUTGOING_MAILS, DueMail, MailKind
 
 M = OUTGOING_MAILS.c
 
 
 class Outbox:
-    def __init__(self, connection: Lease) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._on_postgresql = connection.dialect.name == "postgresql"
         self.was_written = False

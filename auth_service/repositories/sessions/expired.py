@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import delete, func, literal_column, select
 
 from auth_service.database.clock import time_of
-from auth_service.database.connection import Lease
+from auth_service.database.connection import Connection
 from auth_service.models import REFRESH_TOKENS
 
 T = REFRESH_TOKENS.c
@@ -22,7 +22,7 @@ class Batch:
 
 
 class ExpiredSessions:
-    def __init__(self, connection: Lease) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._dialect = connection.dialect.name
 

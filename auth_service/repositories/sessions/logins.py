@@ -26,7 +26,7 @@ from sqlalchemy.dialects import postgresql
 from uuid_utils.compat import uuid7
 
 from auth_service.database.clock import Clock
-from auth_service.database.connection import Lease
+from auth_service.database.connection import Connection
 from auth_service.database.prepared import Prepared
 from auth_service.models import (
     OUTGOING_MAILS,
@@ -40,7 +40,7 @@ from auth_service.models import (
 )
 from auth_service.repositories.audit.events import AuditedChange, AuditEvents
 from auth_service.repositories.mail.outbox import Outbox
-from auth_service.repositories.sessions.refreshes import RETURNED, alive
+from auth_service.repositories.sessions.refresh_tokens import RETURNED, alive
 from auth_service.repositories.throttles.throttles import Success
 
 M, T = OUTGOING_MAILS.c, REFRESH_TOKENS.c
@@ -126,8 +126,8 @@ def _all_of(success: Prepared | None, *, with_notice: bool) -> Prepared:
     return Prepared(build)
 
 
-class SignIns:
-    def __init__(self, connection: Lease, audit: AuditEvents, outbox: Outbox) -> None:
+class Logins:
+    def __init__(self, connection: Connection, audit: AuditEvents, outbox: Outbox) -> None:
         self._connection = connection
         self._audit = audit
         self._outbox = outbox

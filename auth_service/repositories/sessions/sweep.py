@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import BigInteger, bindparam, text
 
-from auth_service.database.connection import Lease
+from auth_service.database.connection import Connection
 
 PAGES = 5000  # a batch reads no more of them, however few of their rows have expired
 # Reading so many pages in order costs about as much as deleting one row where the index finds it.
@@ -71,7 +71,7 @@ class Sweep:
 
 
 class SessionSweep:
-    def __init__(self, connection: Lease) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     async def plan(self, many: int) -> Sweep | None:

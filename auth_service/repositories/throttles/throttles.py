@@ -8,7 +8,7 @@ from typing import Any, Self
 from sqlalchemy import delete, func, literal_column, select, update
 
 from auth_service.database.clock import time_of
-from auth_service.database.connection import Lease
+from auth_service.database.connection import Connection
 from auth_service.database.prepared import Prepared, Rows
 from auth_service.models import THROTTLES, Tally, Whom
 from auth_service.repositories.throttles.statements import in_order, statements_for
@@ -40,7 +40,7 @@ class Success:
 
 
 class Throttles:
-    def __init__(self, connection: Lease) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._dialect = connection.dialect.name
 

@@ -9,7 +9,7 @@ from sqlalchemy import ARRAY, Column, ColumnElement, Row, any_, column, func, li
 from sqlalchemy.exc import DBAPIError
 
 from auth_service.database.clock import time_of
-from auth_service.database.connection import Lease
+from auth_service.database.connection import Connection
 from auth_service.database.errors import fault_of_row
 from auth_service.database.inserts import insert_into
 from auth_service.models import USERS
@@ -24,7 +24,7 @@ _NEW = {"credential_epoch": 0}
 
 
 class UserImports:
-    def __init__(self, connection: Lease) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     async def add(self, rows: Sequence[Values]) -> tuple[set[UUID], dict[UUID, str]]:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, joinedload
 from sqlalchemy.sql.expression import ClauseElement, Executable
 
 from auth_service.database.clock import time_of
-from auth_service.database.connection import Lease
+from auth_service.database.connection import Connection
 from auth_service.models import USERS, RefreshToken, User, UtcDateTime
 
 U = USERS.c
@@ -46,7 +46,7 @@ class Count:
 
 
 class UserSearch:
-    def __init__(self, connection: Lease) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     async def find(

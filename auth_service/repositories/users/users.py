@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Row, Update, bindparam, delete, func, insert, or_, select, true, update
 
 from auth_service.database.clock import time_of
-from auth_service.database.connection import Lease
+from auth_service.database.connection import Connection
 from auth_service.database.inserts import insert_into
 from auth_service.database.prepared import Prepared, Rows
 from auth_service.models import REFRESH_TOKENS, USERS, Profile, Role, SecurityEvent, User
@@ -50,7 +50,7 @@ _PROFILE = _by_session(*(USERS.c[field.name] for field in fields(Profile)))
 
 
 class Users:
-    def __init__(self, connection: Lease, audit: AuditEvents) -> None:
+    def __init__(self, connection: Connection, audit: AuditEvents) -> None:
         self._connection = connection
         self._audit = audit
 
@@ -172,7 +172,7 @@ class Users:
         return rows[0].id if rows else None
 
     async def renew_hash(self, user: User, replacement: str) -> None:
-        """Replace an outdated hash of the password that was verified. Never waits: see `SignIns.settle`."""
+        """Replace an outdated hash of the password that was verified. Never waits: see `Logins.settle`."""
         unlocked = select(USERS.c.id).where(USERS.c.id == user.id).with_for_update(skip_locked=True, key_share=True)
         statement = (
             update(USERS)

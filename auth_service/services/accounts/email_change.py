@@ -6,11 +6,11 @@ from auth_service.models import MailKind, SecurityEvent, User
 from auth_service.repositories.mail.link_uses import EMAIL_CHANGE, FoundLink
 from auth_service.repositories.transaction import Database, retried
 from auth_service.security.link_tokens import hash_link_token
-from auth_service.services.accounts.reauthentication import PasswordProof
-from auth_service.services.mail.notices import Post, whence
+from auth_service.services.accounts.reauthentication import Reauthentication
+from auth_service.services.mail.notices import Notices, requester_details
 from auth_service.services.sessions.bearers import Bearer
 from auth_service.services.throttling.attempts import Attempt
-from auth_service.services.throttling.throttle import Throttle
+from auth_service.services.throttling.throttle import Throttler
 
 
 class EmailChange:
@@ -20,15 +20,15 @@ class EmailChange:
         self,
         *,
         database: Database,
-        proof: PasswordProof,
-        throttle: Throttle,
-        post: Post,
+        proof: Reauthentication,
+        throttle: Throttler,
+        notices: Notices,
         conceals: bool,
     ) -> None:
         self._database = database
         self._proof = proof
         self._throttle = throttle
-        self._post = post
+        self._notices = notices
         self._conceals = conceals
 
     async def ask(self, bearer: Bearer, new_email: str, current: str, address: str | None) -> None:
@@ -42,7 +42,7 @@ class EmailChange:
             AccountExists: the new address is somebody's already, unless that is concealed.
             TooManyAttempts: the current password was wrong too often, or too many links were asked for.
         """
-        self._post.ensure_configured()
+        self._notices.ensure_configured()
         canonical = canonical_email(new_email, "new_email")
         user = await self._proof.owner(bearer)
         if canonical == user.email_canonical:
@@ -98,8 +98,8 @@ class EmailChange:
             if await tx.link_uses.use(token_hash, link.purpose) is None:
                 raise InvalidLink
             changed = await tx.link_uses.change_email(link.user.id, new_email, canonical_email(new_email))
-            if changed and self._post.is_configured:
+            if changed and self._notices.is_configured:
                 await tx.outbox.add(
-                    MailKind.EMAIL_CHANGED, link.user.id, link.user.email, new_email=new_email, **whence()
+                    MailKind.EMAIL_CHANGED, link.user.id, link.user.email, new_email=new_email, **requester_details()
                 )
             return changed

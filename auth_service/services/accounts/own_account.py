@@ -10,7 +10,7 @@ from auth_service.identifiers import canonical_username
 from auth_service.models import AuditEvent, OwnSession, SecurityEvent, SessionRules, User
 from auth_service.repositories.audit.trail import AuditFilter
 from auth_service.repositories.transaction import Database, retried
-from auth_service.services.accounts.reauthentication import PasswordProof
+from auth_service.services.accounts.reauthentication import Reauthentication
 from auth_service.services.accounts.status import remove_account
 from auth_service.services.operations.audit import PAGE
 from auth_service.services.sessions.bearers import Bearer
@@ -29,7 +29,9 @@ class Export:
 
 
 class OwnAccount:
-    def __init__(self, database: Database, revocations: Revocations, proof: PasswordProof, rules: SessionRules) -> None:
+    def __init__(
+        self, database: Database, revocations: Revocations, proof: Reauthentication, rules: SessionRules
+    ) -> None:
         self._database = database
         self._revocations = revocations
         self._proof = proof

@@ -6,29 +6,29 @@ from uuid import UUID
 from auth_service.errors import InvalidAccessToken, InvalidCredentials
 from auth_service.models import EndReason, MailKind, SecurityEvent, User
 from auth_service.repositories.transaction import Database, retried
-from auth_service.services.accounts.reauthentication import PasswordProof
-from auth_service.services.mail.notices import Post
+from auth_service.services.accounts.reauthentication import Reauthentication
+from auth_service.services.mail.notices import Notices
 from auth_service.services.passwords.new_password import NewPasswords
 from auth_service.services.sessions.bearers import Bearer
 from auth_service.services.sessions.revocations import Revocations
 from auth_service.services.throttling.attempts import Attempt
 
 
-class Credentials:
+class PasswordChange:
     def __init__(
         self,
         *,
         database: Database,
         revocations: Revocations,
         new_passwords: NewPasswords,
-        proof: PasswordProof,
-        post: Post,
+        proof: Reauthentication,
+        notices: Notices,
     ) -> None:
         self._database = database
         self._revocations = revocations
         self._new_passwords = new_passwords
         self._proof = proof
-        self._post = post
+        self._notices = notices
 
     async def change_password(self, bearer: Bearer, current: str, new: str) -> None:
         """Set a new password; every session of the user but the bearer's ends with it.
@@ -59,5 +59,5 @@ class Credentials:
             if not await tx.user_sessions.carry_over(keep, epoch):
                 raise InvalidAccessToken  # rolled back on purpose: who was signed out meanwhile changes nothing
             await attempt.succeed(tx)
-            await self._post.notify(tx, MailKind.PASSWORD_CHANGED, user.id)
+            await self._notices.notify(tx, MailKind.PASSWORD_CHANGED, user.id)
             return ended

@@ -11,12 +11,12 @@ from auth_service.services.operations.audit import Audit
 from auth_service.services.passwords.hashing_lane import HashingLane
 from auth_service.services.sessions.bearers import Bearer
 from auth_service.services.throttling.attempts import Attempt
-from auth_service.services.throttling.throttle import Throttle
+from auth_service.services.throttling.throttle import Throttler
 
 
-class PasswordProof:
+class Reauthentication:
     def __init__(
-        self, *, database: Database, passwords: Passwords, lane: HashingLane, throttle: Throttle, audit: Audit
+        self, *, database: Database, passwords: Passwords, lane: HashingLane, throttle: Throttler, audit: Audit
     ) -> None:
         self._database = database
         self._passwords = passwords

@@ -1,4 +1,4 @@
-"""Links in mails: asked for with an address, used once. They recover an account and never sign anybody in."""
+"""Recovery in mails: asked for with an address, used once. They recover an account and never sign anybody in."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -8,27 +8,27 @@ from auth_service.identifiers import canonical_email
 from auth_service.models import EndReason, LinkPurpose, MailKind, SecurityEvent, User
 from auth_service.repositories.transaction import Database, retried
 from auth_service.security.link_tokens import hash_link_token
-from auth_service.services.mail.notices import Post
+from auth_service.services.mail.notices import Notices
 from auth_service.services.passwords.new_password import NewPasswords
 from auth_service.services.sessions.revocations import Revocations
-from auth_service.services.throttling.throttle import Throttle
+from auth_service.services.throttling.throttle import Throttler
 
 
-class Links:
+class Recovery:
     def __init__(
         self,
         *,
         database: Database,
         revocations: Revocations,
         new_passwords: NewPasswords,
-        throttle: Throttle,
-        post: Post,
+        throttle: Throttler,
+        notices: Notices,
     ) -> None:
         self._database = database
         self._revocations = revocations
         self._new_passwords = new_passwords
         self._throttle = throttle
-        self._post = post
+        self._notices = notices
 
     async def ask(self, kind: MailKind, email: str, address: str | None) -> None:
         """Have a link sent to whoever has this e-mail address, asked for from this address of the network.
@@ -41,7 +41,7 @@ class Links:
             MailNotConfigured: there is no mail server.
             TooManyAttempts: for this e-mail address, from this address of the network, or altogether.
         """
-        self._post.ensure_configured()
+        self._notices.ensure_configured()
         name = canonical_email(email)
         await self._throttle.link_request(kind, name, address)
         await self._order(kind, name)
@@ -91,6 +91,6 @@ class Links:
             if await tx.users.change_password(user, hashed, by_link=True) is None:
                 raise InvalidLink  # rolled back: the link was made for credentials of another day
             ended = await tx.user_sessions.revoke_of_user(user.id, EndReason.PASSWORD_CHANGED)
-            await self._post.notify(tx, MailKind.PASSWORD_CHANGED, user.id)
+            await self._notices.notify(tx, MailKind.PASSWORD_CHANGED, user.id)
             await self._throttle.forgive(tx, user.id, address)
             return ended

@@ -1,29 +1,29 @@
-"""Accounts: who a person is."""
+"""Registration: who a person is."""
 
 from auth_service.errors import InvalidAccessToken, InvalidInput
 from auth_service.identifiers import account_names
 from auth_service.models import MailKind, Profile, User
 from auth_service.repositories.transaction import Database, retried
-from auth_service.services.mail.notices import Post
+from auth_service.services.mail.notices import Notices
 from auth_service.services.passwords.new_password import NewPasswords
 from auth_service.services.sessions.bearers import Bearer
-from auth_service.services.throttling.throttle import Throttle
+from auth_service.services.throttling.throttle import Throttler
 
 
-class Accounts:
+class Registration:
     def __init__(
         self,
         *,
         database: Database,
         new_passwords: NewPasswords,
-        throttle: Throttle,
-        post: Post,
+        throttle: Throttler,
+        notices: Notices,
         conceal: bool,
     ) -> None:
         self._database = database
         self._new_passwords = new_passwords
         self._throttle = throttle
-        self._post = post
+        self._notices = notices
         self._conceal = conceal
 
     async def register(self, email: str, password: str, username: str | None, address: str | None) -> User | None:
@@ -54,7 +54,7 @@ class Accounts:
 
     @retried
     async def _add(self, values: dict[str, str | None]) -> User:
-        if not self._post.is_configured:
+        if not self._notices.is_configured:
             async with self._database.statement() as tx:
                 return await tx.users.add(values)
         async with self._database.transaction() as tx:

@@ -28,7 +28,7 @@ async def remove_account(tx: Transaction, user_id: UUID, credential_epoch: int |
     return ended
 
 
-class AccountStates:
+class AccountStatus:
     def __init__(self, database: Database) -> None:
         self._database = database
 

@@ -8,17 +8,17 @@ from auth_service.identifiers import account_names
 from auth_service.models import EndReason, MailKind, Role, SecurityEvent, User
 from auth_service.repositories.transaction import Database, retried
 from auth_service.security.passwords import UNUSABLE
-from auth_service.services.accounts.status import AccountStates, remove_account
-from auth_service.services.mail.notices import Post
+from auth_service.services.accounts.status import AccountStatus, remove_account
+from auth_service.services.mail.notices import Notices
 from auth_service.services.sessions.revocations import Revocations
 
 
 class Administration:
-    def __init__(self, database: Database, revocations: Revocations, post: Post) -> None:
+    def __init__(self, database: Database, revocations: Revocations, notices: Notices) -> None:
         self._database = database
         self._revocations = revocations
-        self._states = AccountStates(database)
-        self._post = post
+        self._states = AccountStatus(database)
+        self._notices = notices
 
     async def create(self, email: str, username: str | None, role: Role) -> User:
         """Create an account without a password, and invite its owner by mail to choose one.
@@ -28,7 +28,7 @@ class Administration:
             InvalidInput: the e-mail address or the username cannot be taken.
             AccountExists: one of them is somebody's already.
         """
-        self._post.ensure_configured()
+        self._notices.ensure_configured()
         return await self._create({**account_names(email, username), "hashed_password": UNUSABLE, "role": role})
 
     @retried
@@ -87,7 +87,7 @@ class Administration:
             MailNotConfigured: it could not be sent.
             NoSuchUser: there is none of this id.
         """
-        self._post.ensure_configured()
+        self._notices.ensure_configured()
         async with self._database.transaction() as tx:
             if not await tx.users.hold(user_id):
                 raise NoSuchUser

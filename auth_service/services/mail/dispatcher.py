@@ -1,4 +1,4 @@
-"""The postman: sends the mail that is due, at least once each. No mail server can hold up a request or the pool."""
+"""The dispatcher: sends the mail that is due, at least once each. No mail server can hold up a request or the pool."""
 
 import asyncio
 import random
@@ -15,10 +15,10 @@ from auth_service.mail.log import MailLog
 from auth_service.mail.smtp import NotDeliveredError, SmtpServer, UndeliverableError
 from auth_service.models import LINKS, DueMail, MailKind, User
 from auth_service.repositories.transaction import Database, retried
-from auth_service.services.mail.link_issuer import LinkMinting
+from auth_service.services.mail.link_issuer import LinkIssuer
 from auth_service.services.mail.notices import MailNumbers
 from auth_service.services.mail.recipients import deliverable, may_be_a_strangers
-from auth_service.services.throttling.throttle import Throttle
+from auth_service.services.throttling.throttle import Throttler
 from auth_service.settings import MailSettings
 
 log = structlog.get_logger()
@@ -29,22 +29,22 @@ LEASE_MARGIN = timedelta(seconds=20)  # beside the time with the server: for the
 COUNT_EVERY = 15.0  # seconds
 
 
-class Postman:
+class Dispatcher:
     def __init__(
         self,
         *,
         database: Database,
         carrier: SmtpServer | MailLog,
         letters: Letters,
-        minting: LinkMinting,
-        throttle: Throttle,
+        link_issuer: LinkIssuer,
+        throttle: Throttler,
         settings: MailSettings,
         numbers: MailNumbers,
     ) -> None:
         self._database = database
         self._carrier = carrier
         self._letters = letters
-        self._minting = minting
+        self._link_issuer = link_issuer
         self._throttle = throttle
         self._interval = settings.interval
         self._lease = settings.timeout + LEASE_MARGIN
@@ -158,7 +158,7 @@ class Postman:
             return self._letters.compose(mail, recipient, None)
         token = await self._mint(mail, user)
         if token is not None:
-            return self._letters.compose(mail, recipient, self._minting.link(MailKind(mail.kind), token))
+            return self._letters.compose(mail, recipient, self._link_issuer.link(MailKind(mail.kind), token))
         now = await self._owner(mail)
         return await self._prepare(mail) if now and _credentials(now) != _credentials(user) else None
 
@@ -171,7 +171,7 @@ class Postman:
     @retried
     async def _mint(self, mail: DueMail, user: User) -> str | None:
         async with self._database.transaction() as tx:
-            return await self._minting.mint(tx, mail, user)
+            return await self._link_issuer.mint(tx, mail, user)
 
     async def _done(self, mail: DueMail) -> None:
         self._server_fails = False

@@ -13,7 +13,7 @@ PAGES = {
 }
 
 
-class LinkMinting:
+class LinkIssuer:
     def __init__(self, settings: Settings) -> None:
         mail = settings.mail
         configured = {

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from auth_service.errors import MailNotConfigured
-from auth_service.models import ORIGIN, MailKind
+from auth_service.models import REQUESTER, MailKind
 from auth_service.repositories.transaction import Transaction
 
 
@@ -19,7 +19,7 @@ class MailNumbers:
     oldest: float = 0.0
 
 
-class Post:
+class Notices:
     def __init__(self, *, is_configured: bool) -> None:
         self.is_configured = is_configured
         self.numbers = MailNumbers()
@@ -32,10 +32,10 @@ class Post:
     async def notify(self, tx: Transaction, kind: MailKind, user_id: UUID) -> None:
         """Tell the owner of an account what was done to it and from where, if the transaction is committed."""
         if self.is_configured:
-            await tx.outbox.add(kind, user_id, **whence())
+            await tx.outbox.add(kind, user_id, **requester_details())
 
 
-def whence() -> dict[str, str]:
+def requester_details() -> dict[str, str]:
     """Where the request comes from, for the details of a notice."""
-    origin = ORIGIN.get()
-    return {"device": origin.user_agent or "", "address": origin.ip or ""}
+    requester = REQUESTER.get()
+    return {"device": requester.user_agent or "", "address": requester.ip or ""}

@@ -112,7 +112,7 @@ class Cleanup:
     async def _forget_deleted_sessions(self) -> None:
         async with self._database.transaction(BATCH_BUDGET) as tx:
             await tx.allow_slow_statements(BATCH_BUDGET)
-            await tx.ended_sessions.forget(after=MAX_ACCESS_LIFETIME * 2)
+            await tx.revocation_feed.forget(after=MAX_ACCESS_LIFETIME * 2)
 
     async def _delete_all(
         self, delete: Callable[[int], Coroutine[Any, Any, int]], batch_size: int, deadline: float

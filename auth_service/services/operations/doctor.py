@@ -24,7 +24,7 @@ class Check:
     detail: str
 
 
-class Checkup:
+class Doctor:
     """Looks, and changes nothing."""
 
     def __init__(self, settings: Settings, database: Database, lane: LaneSize) -> None:

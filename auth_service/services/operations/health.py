@@ -1,4 +1,4 @@
-"""Health: whether the database answers and has the schema that this code works on."""
+"""HealthCheck: whether the database answers and has the schema that this code works on."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from auth_service.repositories.probe import Probe
 PATIENCE = 0.8  # seconds, so that an answer is out within one
 
 
-class Health:
+class HealthCheck:
     """Asks through a connection of its own: a full pool is no reason to be taken out of service, a dead server is."""
 
     def __init__(self, probe: Probe) -> None:

@@ -24,8 +24,8 @@ POLITENESS = 10  # added to the niceness of the threads: whoever answers request
 LONGEST_RETRY_AFTER = 60  # seconds
 
 # Waits until nobody is there any more to be answered, and raises what ends the request.
-Departure = Callable[[], Coroutine[Any, Any, NoReturn]]
-departure: ContextVar[Departure | None] = ContextVar("departure", default=None)
+ClientDisconnected = Callable[[], Coroutine[Any, Any, NoReturn]]
+client_disconnect: ContextVar[ClientDisconnected | None] = ContextVar("client_disconnect", default=None)
 
 
 class HashingLane:
@@ -89,7 +89,7 @@ class HashingLane:
     @asynccontextmanager
     async def _patience(self) -> AsyncIterator[None]:
         """End the block at the deadline, or when nobody waits for the answer any more."""
-        gone = departure.get() if self._slots.locked() else None
+        gone = client_disconnect.get() if self._slots.locked() else None
         watch = asyncio.create_task(gone()) if gone else None
         try:
             async with asyncio.timeout(self._deadline) as limit:

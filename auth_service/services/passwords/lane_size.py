@@ -6,7 +6,7 @@ from typing import Literal
 import structlog
 
 from auth_service.security import argon2_build
-from auth_service.settings import HashingSettings, Limits, Settings
+from auth_service.settings import HashingSettings, MachineLimits, Settings
 
 log = structlog.get_logger()
 
@@ -19,7 +19,7 @@ KEPT_FREE = 0.5
 class LaneSize:
     threads: int
     because: Literal["set", "cores", "quota", "memory"]
-    limits: Limits
+    limits: MachineLimits
 
     def tell(self, hashing: HashingSettings) -> None:
         """Log what was chosen, and why."""
@@ -36,7 +36,7 @@ class LaneSize:
         )
 
 
-def lane_size(settings: Settings, limits: Limits) -> LaneSize:
+def lane_size(settings: Settings, limits: MachineLimits) -> LaneSize:
     """The number that was set, or as many threads as cores, quota and memory of the container let run; at least one."""
     if settings.hashing.threads is not None:
         return LaneSize(settings.hashing.threads, "set", limits)

@@ -19,7 +19,7 @@ TYPICAL = 0.95  # as long as nearly all of them took: what takes longer still wo
 LONGEST = 2.0  # seconds; a dearer hash than this is left to stand out
 
 
-class PasswordCheck:
+class LoginCheck:
     def __init__(self, passwords: Passwords, lane: HashingLane) -> None:
         self._passwords = passwords
         self._lane = lane

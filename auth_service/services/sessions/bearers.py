@@ -8,14 +8,14 @@ from auth_service.models import Role
 from auth_service.repositories.transaction import Database
 from auth_service.security.access_tokens import Claims
 from auth_service.services.sessions.revocations import NewsTooOld, Revocations
-from auth_service.services.signing_keys.key_ring import SigningKeys
+from auth_service.services.signing_keys.key_ring import KeyRing
 
 Bearer = Claims
 """Whoever holds an access token is known by what it says: a user, and the session that speaks for them."""
 
 
 class Bearers:
-    def __init__(self, database: Database, keys: SigningKeys, revocations: Revocations) -> None:
+    def __init__(self, database: Database, keys: KeyRing, revocations: Revocations) -> None:
         self._database = database
         self._keys = keys
         self._revocations = revocations

@@ -23,7 +23,7 @@ class ActiveToken:
     jti: str | None = None
 
 
-class Tokens:
+class OAuthTokens:
     def __init__(self, bearers: Bearers, sessions: Sessions, own_sessions: OwnSessions) -> None:
         self._bearers = bearers
         self._sessions = sessions

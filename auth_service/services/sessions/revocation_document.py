@@ -17,7 +17,7 @@ class Document:
     digest: str
 
 
-class EndedDocument:
+class RevocationDocument:
     """Written when somebody asks after a change, and for all who wait. `sessions` is the set as it is at any time."""
 
     def __init__(self, sessions: Iterable[UUID]) -> None:

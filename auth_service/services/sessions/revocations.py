@@ -12,7 +12,7 @@ import structlog
 from auth_service.database.notifications import Notifications
 from auth_service.errors import DatabaseUnavailable, Unavailable
 from auth_service.repositories.transaction import Database
-from auth_service.services.sessions.revocation_document import Document, EndedDocument
+from auth_service.services.sessions.revocation_document import Document, RevocationDocument
 from auth_service.settings import RevocationSettings
 
 log = structlog.get_logger()
@@ -42,7 +42,7 @@ class Revocations:
         self._told_stale = False
         self._stopping = asyncio.Event()
         self._more = asyncio.Event()
-        self._document = EndedDocument(self._ended)
+        self._document = RevocationDocument(self._ended)
 
     def is_ended(self, session_id: UUID) -> bool:
         return session_id in self._ended
@@ -103,7 +103,7 @@ class Revocations:
         fully = started - self._read_fully_at > FULL_READ_EVERY or since_last > self._remember
         within = timedelta(seconds=self._remember if fully else since_last)
         async with self._database.statement() as tx:
-            found = await tx.ended_sessions.list_recent(within)
+            found = await tx.revocation_feed.list_recent(within)
         for session_id in found:
             if session_id not in self._ended:
                 self.remember(session_id)

@@ -13,15 +13,15 @@ from auth_service.errors import DatabaseUnavailable, InvalidCredentials, Invalid
 from auth_service.identifiers import canonical_email, canonical_username
 from auth_service.models import EndReason, MailKind, SecurityEvent, Session, SessionRules, User, Verdict, judge
 from auth_service.repositories.transaction import Database, retried
-from auth_service.security.refresh_tokens import PresentedToken, RefreshTokens, hash_secret, new_secret
-from auth_service.services.mail.notices import Post, whence
+from auth_service.security.refresh_tokens import PresentedToken, RefreshTokenCodec, hash_secret, new_secret
+from auth_service.services.mail.notices import Notices, requester_details
 from auth_service.services.operations.audit import Audit
-from auth_service.services.passwords.login_check import PasswordCheck
+from auth_service.services.passwords.login_check import LoginCheck
 from auth_service.services.sessions.revocations import Revocations
 from auth_service.services.sessions.values import Device, TokenPair
-from auth_service.services.signing_keys.key_ring import SigningKeys
+from auth_service.services.signing_keys.key_ring import KeyRing
 from auth_service.services.throttling.attempts import Attempt
-from auth_service.services.throttling.throttle import Throttle
+from auth_service.services.throttling.throttle import Throttler
 
 log = structlog.get_logger()
 
@@ -31,25 +31,25 @@ class Sessions:
         self,
         *,
         database: Database,
-        tokens: RefreshTokens,
-        keys: SigningKeys,
+        tokens: RefreshTokenCodec,
+        keys: KeyRing,
         revocations: Revocations,
-        password_check: PasswordCheck,
+        login_check: LoginCheck,
         rules: SessionRules,
-        throttle: Throttle,
+        throttle: Throttler,
         audit: Audit,
-        post: Post,
+        notices: Notices,
         verified_only: bool,
     ) -> None:
         self._database = database
         self._tokens = tokens
         self._keys = keys
         self._revocations = revocations
-        self._password_check = password_check
+        self._password_check = login_check
         self._rules = rules
         self._throttle = throttle
         self._audit = audit
-        self._post = post
+        self._notices = notices
         self._verified_only = verified_only
         self.outcomes: Counter[Verdict] = Counter()
 
@@ -134,7 +134,7 @@ class Sessions:
     async def _open(self, user: User, device: Device) -> tuple[Session, bytes]:
         secret = new_secret()
         async with self._database.statement() as tx:
-            session = await tx.sign_ins.open(
+            session = await tx.logins.open(
                 user, hash_secret(secret), self._rules.absolute_lifetime, device.user_agent, device.ip
             )
         if session is None:  # disabled, or the password changed while it was being verified
@@ -148,9 +148,9 @@ class Sessions:
         alive = None
         try:
             async with self._throttle.statement() as tx:
-                notice = whence() if self._post.is_configured else None
+                notice = requester_details() if self._notices.is_configured else None
                 idle, known_by = self._rules.idle_lifetime, (device.user_agent, device.ip)
-                alive = await tx.sign_ins.settle(
+                alive = await tx.logins.settle(
                     user.id, session_id, idle, attempt.success, device=known_by, notice=notice
                 )
             attempt.decided = True  # not before it is committed: what is rolled back must be taken back, and no more
@@ -196,7 +196,7 @@ class Sessions:
             await tx.users.hold(session.user_id)  # the notice will refer to it: users before sessions, as everywhere
             if not await tx.refresh_tokens.revoke(presented.secret_hash, EndReason.REUSE, behind=behind):
                 return False
-            await self._post.notify(tx, MailKind.REUSE_DETECTED, session.user_id)
+            await self._notices.notify(tx, MailKind.REUSE_DETECTED, session.user_id)
         return True
 
     def _tell(self, session: Session, verdict: Verdict) -> None:

@@ -28,7 +28,7 @@ class SigningKeyUnavailable(Unavailable):
 
 
 @dataclass(frozen=True)
-class KeyRing:
+class KeySet:
     """One reading of the stored keys. `signer` is None if no listed secret opens the active key."""
 
     signer: Signer | None
@@ -36,15 +36,15 @@ class KeyRing:
     public: list[dict[str, str]]
 
 
-class SigningKeys:
+class KeyRing:
     """Signs and verifies access tokens. The keys are read once and then kept fresh by `reload()`."""
 
     def __init__(self, database: Database, secrets: SecretKeys, tokens: AccessTokens) -> None:
         self._database = database
         self._secrets = secrets
         self._tokens = tokens
-        self._ring: KeyRing | None = None
-        self._loading: asyncio.Task[KeyRing] | None = None
+        self._ring: KeySet | None = None
+        self._loading: asyncio.Task[KeySet] | None = None
         self._looking = asyncio.Lock()
         self._news = asyncio.Condition()
         self._verified = VerifiedTokens()
@@ -88,14 +88,14 @@ class SigningKeys:
             await self._next_reading()
         return known or self._check(access_token, self._ring)
 
-    def _known(self, access_token: str, ring: KeyRing) -> Claims | None:
+    def _known(self, access_token: str, ring: KeySet) -> Claims | None:
         """What a token says that has passed before; raises `InvalidAccessToken` if its time or its key is over."""
         claims = self._verified.find(access_token)
         if claims and (claims.kid not in ring.verifiers or self._tokens.is_over(claims, time.time())):
             raise InvalidAccessToken
         return claims
 
-    def _check(self, access_token: str, ring: KeyRing) -> Claims:
+    def _check(self, access_token: str, ring: KeySet) -> Claims:
         claims = self._tokens.verify(access_token, ring.verifiers, datetime.now(UTC))
         self._verified.remember(access_token, claims)
         return claims
@@ -116,7 +116,7 @@ class SigningKeys:
         except DatabaseUnavailable:
             log.warning("signing_keys.reload_failed")
 
-    async def _current(self) -> KeyRing:
+    async def _current(self) -> KeySet:
         if self._ring is None:
             # One reading for all who wait. Each for itself, in turn, would add up while the database is silent.
             if self._loading is None or self._loading.done():
@@ -133,7 +133,7 @@ class SigningKeys:
         except TimeoutError:
             raise DatabaseUnavailable from None
 
-    async def _look_again(self) -> KeyRing:
+    async def _look_again(self) -> KeySet:
         """Read the keys, once for all who ask at the same time: an unknown one may be as young as the token.
 
         After an emergency a new key signs at once, in each process as soon as that one has seen it.
@@ -151,7 +151,7 @@ class SigningKeys:
                     raise
             return self._ring
 
-    async def _load(self) -> KeyRing:
+    async def _load(self) -> KeySet:
         started = time.monotonic()
         async with self._database.statement() as tx:
             stored = await tx.signing_keys.list_all()
@@ -159,7 +159,7 @@ class SigningKeys:
                 await tx.signing_keys.add_first(asdict(make_signing_key(self._secrets)))
                 stored = await tx.signing_keys.list_all()
         active = next((key for key in stored if key.state == KeyState.ACTIVE), None)
-        self._ring = ring = KeyRing(
+        self._ring = ring = KeySet(
             signer=self._open(active) if active else None,
             verifiers={key.kid: verifier_of(key.public_jwk) for key in stored},
             public=[key.public_jwk for key in stored],

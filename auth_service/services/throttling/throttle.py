@@ -23,13 +23,13 @@ from auth_service.security.keys import SecretKeys
 from auth_service.security.throttle_keys import ThrottleKeys
 from auth_service.services.operations.audit import Audit
 from auth_service.services.throttling.attempts import Attempt, Attempts
-from auth_service.services.throttling.token_bucket import Pace
+from auth_service.services.throttling.token_bucket import TokenBuckets
 from auth_service.settings import ThrottleSettings
 
 log = structlog.get_logger()
 
 
-class Throttle:
+class Throttler:
     """Who may try, and who has to wait. `patience` is how long an attempt waits for others that are not decided yet."""
 
     def __init__(
@@ -38,7 +38,7 @@ class Throttle:
         self._database = database
         self._keys = ThrottleKeys(secrets)
         self._attempts = Attempts(database, audit, patience) if settings.enabled else None
-        self._refreshes = Pace(settings.refreshes)
+        self._refreshes = TokenBuckets(settings.refreshes)
         free = settings.account_failures
         delays = growing_delays(free, settings.max_delay)
         self._account = Allowance("account", free, FAILURES_KEPT, delays, renewed=True)

@@ -6,7 +6,7 @@ from collections import OrderedDict
 MOST_REMEMBERED = 20_000
 
 
-class Pace:
+class TokenBuckets:
     """A token bucket for each key: `per_minute` at once, and again as many spread over each minute."""
 
     def __init__(self, per_minute: int) -> None:

@@ -11,7 +11,7 @@ from auth_service.services.transfer.lines import FIELDS
 PAGE = 5000  # rows to a statement
 
 
-class AccountExport:
+class Exporter:
     def __init__(self, database: Database, unusable: str) -> None:
         self._database = database
         self._unusable = unusable

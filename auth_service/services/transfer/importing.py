@@ -45,7 +45,7 @@ class _Batch:
     through_line: int
 
 
-class AccountImport:
+class Importer:
     """One run. No connection is held, and none is needed, while a batch is read; the next is read meanwhile."""
 
     def __init__(self, database: Database, maker: RowMaker, batch_size: int) -> None:

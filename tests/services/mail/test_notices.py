@@ -147,7 +147,7 @@ async def test_a_mail_of_an_account_with_a_hostile_address_is_given_up_and_other
     assert {to for _, recipients in server.envelopes for to in recipients} == {
         "38@example.com", "15@example.com", "300@example.com",
     }  # fmt: skip
-    assert services_of(client).post.numbers.given_up == 3
+    assert services_of(client).notices.numbers.given_up == 3
 
 
 async def attempt(client: Client, email: str) -> tuple[int, Any]:

@@ -108,7 +108,7 @@ async def test_a_mail_that_the_server_puts_off_comes_later_with_a_new_link(
         await eventually(none_waits, client)
     token = link_in(mail).partition("#token=")[2]
     assert await hash_of_link(client) == hash_link_token(token)
-    numbers = services_of(client).post.numbers
+    numbers = services_of(client).notices.numbers
     assert (numbers.sent, numbers.given_up) == (1, 0)
     assert numbers.failed >= 1
     told = capsys.readouterr().out
@@ -125,7 +125,7 @@ async def test_a_mail_that_the_server_refuses_for_good_is_given_up(make_client: 
         await client.register("ada@example.com")
 
         async def is_given_up() -> bool:
-            return services_of(client).post.numbers.given_up == 1 and await none_waits(client)
+            return services_of(client).notices.numbers.given_up == 1 and await none_waits(client)
 
         await eventually(is_given_up, seconds=20)
         metrics = (await client.get("/metrics", headers={"X-Internal-Token": "an-internal-token-0123456789"})).text
@@ -162,7 +162,7 @@ async def test_a_mail_that_nobody_could_use_any_more_is_given_up(make_client: Ma
             await tx.connection.execute(update(OUTGOING_MAILS).values(created_at=earlier))
         await eventually(none_waits, client, seconds=20)
     assert server.mails == []
-    assert services_of(client).post.numbers.given_up == 1
+    assert services_of(client).notices.numbers.given_up == 1
 
 
 @on_postgresql
@@ -239,4 +239,4 @@ async def test_without_a_mail_server_on_postgresql_nothing_is_written(make_clien
     tokens = await client.sign_in()
     await client.change_password(tokens["access_token"], "the canary that this suite signs in with", "x3 long words")
     assert await rows(client) == []
-    assert not services_of(client).post.is_configured
+    assert not services_of(client).notices.is_configured

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import pytest
 
 from auth_service.errors import HashingOverloaded
-from auth_service.services.passwords.hashing_lane import REMEMBERED, HashingLane, departure
+from auth_service.services.passwords.hashing_lane import REMEMBERED, HashingLane, client_disconnect
 from auth_service.settings import HashingSettings
 from tests.support.polling import eventually
 
@@ -137,7 +137,7 @@ async def test_who_is_not_there_to_be_answered_any_more_leaves_their_place_to_ot
 
     with opened(work, queue=1, deadline=FOR_EVER) as lane:
         running = await work.occupy(lane)
-        departure.set(wait_and_end)
+        client_disconnect.set(wait_and_end)
         waiter = asyncio.create_task(lane.run(work))
         await eventually(has_waiting, lane, 1)
         hung_up.set()
@@ -159,7 +159,7 @@ async def test_who_waited_for_their_turn_leaves_nothing_behind() -> None:
 
     with opened(work, deadline=FOR_EVER) as lane:
         running = await work.occupy(lane)
-        departure.set(stay)
+        client_disconnect.set(stay)
         waiter = asyncio.create_task(lane.run(work))
         await eventually(has_waiting, lane, 1)
         work.end.set()

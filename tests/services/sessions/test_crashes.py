@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from auth_service.security.keys import SecretKeys
-from auth_service.security.refresh_tokens import RefreshTokens
+from auth_service.security.refresh_tokens import RefreshTokenCodec
 from tests.conftest import SECRET, environment
 from tests.services.sessions.test_sessions import assert_dead
 from tests.support.client import Client
@@ -44,7 +44,7 @@ async def sign_in(client: Client) -> dict[str, Any]:
 
 def computed_successor(token: str) -> str:
     """What only the service can compute: the next generation of a token."""
-    tokens = RefreshTokens(SecretKeys([SECRET]))
+    tokens = RefreshTokenCodec(SecretKeys([SECRET]))
     read = tokens.read(token)
     assert read is not None
     return tokens.issue(read.secret, read.generation + 1)

@@ -13,14 +13,14 @@ from auth_service.errors import DatabaseUnavailable, InvalidAccessToken
 from auth_service.repositories.transaction import Database
 from auth_service.security.access_tokens import AccessTokens
 from auth_service.security.keys import SecretKeys
-from auth_service.services.signing_keys.key_ring import LOOK_AGAIN_EVERY, SigningKeys
+from auth_service.services.signing_keys.key_ring import LOOK_AGAIN_EVERY, KeyRing
 from auth_service.services.signing_keys.lifecycle import KeyLifecycle
 from tests.conftest import SECRET, make_settings
 
 SECRETS = SecretKeys([SECRET])
 
 
-class CountingKeys(SigningKeys):
+class CountingKeys(KeyRing):
     """The keys as one process knows them; `broken` stands for a database that does not answer."""
 
     readings, broken = 0, False
@@ -48,11 +48,11 @@ async def _two_processes(database: Database) -> tuple[CountingKeys, CountingKeys
     return here, there
 
 
-async def _sign(keys: SigningKeys) -> str:
+async def _sign(keys: KeyRing) -> str:
     return await keys.sign(user_id=uuid4(), session_id=uuid4(), role="user", now=datetime.now(UTC))
 
 
-async def _take_over(database: Database, keys: SigningKeys) -> None:
+async def _take_over(database: Database, keys: KeyRing) -> None:
     await KeyLifecycle(database, SECRETS, timedelta(0)).revoke((await keys.signer()).kid)
     await keys.reload()
 

@@ -175,7 +175,7 @@ async def test_host_header_poisoning_moves_no_link(ada: Client, mails: LinkMails
         "Host": "evil.test",
         "X-Forwarded-Host": "evil.test",
         "Forwarded": "host=evil.test",
-        "Origin": "http://evil.test",
+        "Requester": "http://evil.test",
     }
     assert (await ada.forgot_password(headers=poison)).status_code == 202
     link = await mails.link(ADA, "reset-password")

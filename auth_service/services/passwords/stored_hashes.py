@@ -44,7 +44,7 @@ class Forecast:
     last_at: datetime | None = None
 
 
-class HashSurvey:
+class StoredHashes:
     def __init__(self, database: Database, passwords: Passwords) -> None:
         self._database = database
         self._passwords = passwords
@@ -53,10 +53,10 @@ class HashSurvey:
         """Return the kinds, the most frequent first, and the forecast."""
         async with self._database.transaction(BUDGET) as tx:
             await tx.allow_slow_statements(BUDGET)
-            now, imported_at = await tx.hash_census.last_import()
+            now, imported_at = await tx.stored_hashes.last_import()
             since = max(now - WINDOW, imported_at or now - WINDOW)
-            renewed = await tx.hash_census.renewed_since(since)
-            found = await tx.hash_census.kinds()
+            renewed = await tx.stored_hashes.renewed_since(since)
+            found = await tx.stored_hashes.kinds()
         kinds: defaultdict[tuple[str, str], HashKind] = defaultdict()
         for row in found:
             name = self._name(row.example)

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Row, case, func, select
 
 from auth_service.database.clock import time_of
-from auth_service.database.connection import Lease
+from auth_service.database.connection import Connection
 from auth_service.models import AUDIT_EVENTS, USERS, SecurityEvent
 
 U, A = USERS.c, AUDIT_EVENTS.c
@@ -20,8 +20,8 @@ _IN_LETTERS = "$7$"  # this format has its parameters in eleven letters
 _PREFIX = 14
 
 
-class HashCensus:
-    def __init__(self, connection: Lease) -> None:
+class StoredHashRows:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     async def kinds(self) -> Sequence[Row[Any]]:

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Select, and_, select, true, update
 
 from auth_service.database.clock import time_of
-from auth_service.database.connection import Lease
+from auth_service.database.connection import Connection
 from auth_service.models import REFRESH_TOKENS, USERS, EndReason, OwnSession, SecurityEvent
 from auth_service.repositories.audit.events import AuditEvents
 
@@ -16,7 +16,7 @@ T = REFRESH_TOKENS.c
 
 
 class UserSessions:
-    def __init__(self, connection: Lease, audit: AuditEvents) -> None:
+    def __init__(self, connection: Connection, audit: AuditEvents) -> None:
         self._connection = connection
         self._audit = audit
 

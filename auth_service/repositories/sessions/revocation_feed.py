@@ -7,12 +7,12 @@ from uuid import UUID
 from sqlalchemy import delete, func, select, union_all
 
 from auth_service.database.clock import time_of
-from auth_service.database.connection import Lease
+from auth_service.database.connection import Connection
 from auth_service.models import DELETED_SESSIONS, REFRESH_TOKENS
 
 
-class EndedSessions:
-    def __init__(self, connection: Lease) -> None:
+class RevocationFeed:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     async def list_recent(self, within: timedelta) -> Sequence[UUID]:

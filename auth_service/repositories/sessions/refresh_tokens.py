@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 
 from auth_service.database.clock import Clock, time_of
-from auth_service.database.connection import Lease
+from auth_service.database.connection import Connection
 from auth_service.database.prepared import Prepared
 from auth_service.models import (
     FAST_FORWARD_LIMIT,
@@ -79,7 +79,7 @@ def _rotate(clock: Clock) -> Any:
 
 
 class RefreshTokens:
-    def __init__(self, connection: Lease, audit: AuditEvents) -> None:
+    def __init__(self, connection: Connection, audit: AuditEvents) -> None:
         self._connection = connection
         self._audit = audit
 
