@@ -4,23 +4,29 @@ from typing import Any, Self
 
 from sqlalchemy import Connection as SyncConnection
 from sqlalchemy import CursorResult, Executable
-from sqlalchemy.engine import Dialect
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, async_sessionmaker
 from sqlalchemy.pool import PoolProxiedConnection
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from auth_service.database.dialects import dialect_named
 
 # The option of an engine whose connections may be used beside SQLAlchemy: no transaction is open on them, and each
 # prepares its own statements.
 BY_DRIVER = "by_driver"
+
+# No reads after a commit, and no writes that nobody asked for: what a transaction does stands in its use case.
+make_session = async_sessionmaker(class_=AsyncSession, expire_on_commit=False, autoflush=False)
 
 
 class Connection:
     """SQLAlchemy's form of the connection is made when a statement needs it, which those of the hot path do not."""
 
     def __init__(self, engine: AsyncEngine, lent: PoolProxiedConnection, whole: AsyncConnection | None = None) -> None:
-        self.dialect: Dialect = engine.sync_engine.dialect
+        self.dialect = dialect_named(engine.dialect.name)
         self._engine = engine
         self._lent = lent
         self._whole = whole
+        self._session: AsyncSession | None = None
         self._driver: Any = lent.driver_connection
         self.is_lost = False
         """Whether nobody may use it again."""
@@ -42,6 +48,13 @@ class Connection:
         if self._whole is None:
             self._whole = AsyncConnection(self._engine, SyncConnection(self._engine.sync_engine, self._lent))
         return self._whole
+
+    @property
+    def session(self) -> AsyncSession:
+        """SQLModel's session on it; the block that got the connection commits, and never the session."""
+        if self._session is None:
+            self._session = make_session(bind=self.whole)
+        return self._session
 
     async def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[*tuple[Any, ...]]:
         """As `AsyncConnection.execute()`."""

@@ -14,7 +14,7 @@ class Deadline:
 
     def __init__(self, lease: Connection, deadline: float) -> None:
         self._deadline = deadline
-        is_remote = lease.dialect.name == "postgresql"
+        is_remote = lease.dialect.is_server
         self._watch = asyncio.get_running_loop().call_at(deadline, lease.hang_up) if is_remote else None
 
     def end(self, error: BaseException | None) -> None:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
-from auth_service.database.engine import connect_args
+from auth_service.database.dialects.postgresql import connect_args
 from auth_service.database.hosts import CONNECTION_LOST
 from auth_service.errors import DatabaseUnavailable
 from auth_service.settings import DatabaseSettings

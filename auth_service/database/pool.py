@@ -16,7 +16,7 @@ from sqlalchemy.util.concurrency import in_greenlet
 
 from auth_service.database.connection import BY_DRIVER, Connection
 from auth_service.database.deadline import Deadline
-from auth_service.database.engine import make_engine
+from auth_service.database.dialects import dialect_of
 from auth_service.database.errors import WrongServer, domain_errors, raise_domain_error
 from auth_service.database.pool_queue import PoolQueue
 from auth_service.errors import DatabaseUnavailable
@@ -34,7 +34,7 @@ class Pool:
 
     def __init__(self, settings: DatabaseSettings, *, read_only: bool = False) -> None:
         self.is_postgresql = settings.is_postgresql
-        self._engine = make_engine(settings, read_only=read_only)
+        self._engine = dialect_of(settings).make_engine(settings, read_only=read_only)
         self.places = _places(settings)
         self._budget = settings.statement_timeout + MARGIN
         self._time_outs = 0

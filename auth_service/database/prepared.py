@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 import asyncpg
 from sqlalchemy.engine import Dialect
 
-from auth_service.database.clock import Clock
 from auth_service.database.connection import Connection
+from auth_service.database.dialects import Clock
 
 Values: TypeAlias = Mapping[str, Any]
 Rows: TypeAlias = Sequence[Mapping[Any, Any]]
@@ -25,15 +25,15 @@ class Prepared:
 
     async def run(self, connection: Connection, **values: Any) -> Rows:
         """Execute it with these values; return its rows."""
-        made = self._made.get(connection.dialect.name) or self._make(connection.dialect)
+        made = self._made.get(connection.dialect.name) or self._make(connection)
         if (driver := connection.driver) is not None:
             return await made.fetch(driver, values)
         result = await connection.execute(made.clause, made.clock.parameters(values))
         return result.mappings().all() if result.returns_rows else ()
 
-    def _make(self, dialect: Dialect) -> "_Made":
-        clock = Clock(dialect.name)
-        made = self._made[dialect.name] = _Made(self.build(clock), clock, dialect)
+    def _make(self, connection: Connection) -> "_Made":
+        clock = connection.dialect.clock()
+        made = self._made[connection.dialect.name] = _Made(self.build(clock), clock, connection.whole.dialect)
         return made
 
 

@@ -3,10 +3,9 @@
 from datetime import timedelta
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlmodel.ext.asyncio.session import AsyncSession
 
-from auth_service.database.connection import Connection
-from auth_service.database.engine import make_probe_engine
+from auth_service.database.dialects import Dialect, dialect_of
 from auth_service.database.errors import domain_errors
 from auth_service.database.schema import HEAD
 from auth_service.errors import DatabaseReadOnly, SchemaNotReady
@@ -19,9 +18,10 @@ PATIENCE = timedelta(seconds=0.7)
 class Probe:
     def __init__(self, settings: DatabaseSettings, database: Database) -> None:
         self._database = database
+        self._dialect = dialect_of(settings)
         # A database in memory has no outside: it is asked through its one connection.
         in_memory = not settings.is_postgresql and settings.sqlite_file is None
-        self._engine = None if in_memory else make_probe_engine(settings, PATIENCE)
+        self._engine = None if in_memory else self._dialect.make_probe_engine(settings, PATIENCE)
 
     async def check(self) -> None:
         """Return if the database answers, takes writes, and its schema is at head.
@@ -33,21 +33,19 @@ class Probe:
         """
         if self._engine is None:
             async with self._database.statement() as tx:
-                await _examine(tx.connection)
+                await _examine(tx.session, self._dialect)
         else:
             with domain_errors():
-                async with self._engine.connect() as connection:
-                    await _examine(connection)
+                async with AsyncSession(self._engine) as session:
+                    await _examine(session, self._dialect)
 
     async def close(self) -> None:
         if self._engine is not None:
             await self._engine.dispose()
 
 
-async def _examine(connection: AsyncConnection | Connection) -> None:
-    if (await connection.execute(text("SELECT version_num FROM alembic_version"))).scalars().all() != [HEAD]:
+async def _examine(session: AsyncSession, dialect: Dialect) -> None:
+    if (await session.scalars(text("SELECT version_num FROM alembic_version"))).all() != [HEAD]:
         raise SchemaNotReady
-    if connection.dialect.name == "postgresql":
-        read_only = (await connection.execute(text("SHOW transaction_read_only"))).scalar_one()
-        if read_only == "on":
-            raise DatabaseReadOnly
+    if await dialect.is_read_only(session):
+        raise DatabaseReadOnly

@@ -4,11 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, insert, select, update
 
-from auth_service.database.clock import time_of
 from auth_service.database.connection import Connection
-from auth_service.database.inserts import insert_into
 from auth_service.models import SIGNING_KEYS, KeyState, SecurityEvent, SigningKey
 from auth_service.repositories.audit.events import AuditEvents
 
@@ -18,6 +16,7 @@ KEYS_LOCK = 4_711_003  # beside the locks of the migrators and of the clean-up
 class SigningKeys:
     def __init__(self, connection: Connection, audit: AuditEvents) -> None:
         self._connection = connection
+        self._now = connection.dialect.now
         self._audit = audit
 
     async def list_all(self) -> Sequence[SigningKey]:
@@ -27,31 +26,30 @@ class SigningKeys:
 
     async def lock(self) -> datetime:
         """Wait to be the only one who changes keys, until this transaction ends; return the database's time."""
-        if self._connection.dialect.name == "postgresql":
-            await self._connection.execute(select(func.pg_advisory_xact_lock(KEYS_LOCK)))
-        now: datetime = (await self._connection.execute(select(time_of(self._connection)))).scalar_one()
+        await self._connection.dialect.lock(self._connection.session, KEYS_LOCK)
+        now: datetime = (await self._connection.execute(select(self._now()))).scalar_one()
         return now
 
     async def add_first(self, values: dict[str, Any]) -> None:
         """Store a key as the active one, unless there is one: the unique index lets one of several starters win."""
-        now = time_of(self._connection)
-        into = insert_into(SIGNING_KEYS, self._connection.dialect.name)
+        now = self._now()
+        into = self._connection.dialect.insert(SIGNING_KEYS)
         statement = into.values(**values, state=KeyState.ACTIVE, created_at=now, activated_at=now)
         first = statement.on_conflict_do_nothing().returning(SIGNING_KEYS.c.kid)
         await self._audit.execute(first, SecurityEvent.KEY_ACTIVATED, kid=values["kid"])
 
     async def add_pending(self, values: dict[str, Any]) -> None:
-        now = time_of(self._connection)
+        now = self._now()
         statement = insert(SIGNING_KEYS).values(**values, state=KeyState.PENDING, created_at=now)
         await self._audit.execute(
             statement.returning(SIGNING_KEYS.c.kid), SecurityEvent.KEY_PUBLISHED, kid=values["kid"]
         )
 
     async def retire(self, kid: str) -> None:
-        await self._set(kid, SecurityEvent.KEY_RETIRED, state=KeyState.RETIRED, retired_at=time_of(self._connection))
+        await self._set(kid, SecurityEvent.KEY_RETIRED, state=KeyState.RETIRED, retired_at=self._now())
 
     async def activate(self, kid: str) -> None:
-        await self._set(kid, SecurityEvent.KEY_ACTIVATED, state=KeyState.ACTIVE, activated_at=time_of(self._connection))
+        await self._set(kid, SecurityEvent.KEY_ACTIVATED, state=KeyState.ACTIVE, activated_at=self._now())
 
     async def remove(self, kid: str, event: SecurityEvent) -> None:
         """Delete a key; the event says whether it had had its time or was revoked."""

@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from functools import wraps
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
-from sqlalchemy import ColumnElement, func, select, text
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncTransaction
 
-from auth_service.database.clock import time_of
 from auth_service.database.connection import Connection
+from auth_service.database.dialects import dialect_of
 from auth_service.database.errors import TransactionConflict
 from auth_service.database.pool import Pool
 from auth_service.database.replica import Replica
@@ -64,6 +64,7 @@ class Transaction:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+        self.session = connection.session
         self.audit = AuditEvents(connection)
         self.outbox = Outbox(connection)
 
@@ -131,25 +132,16 @@ class Transaction:
         """Try to be the one clean-up at work until this transaction ends (a lock of the transaction survives a pooler).
 
         Its commit waits for the disk like any other: what it has logged would else be waited for by the next refresh.
-        SQLite has one writer at a time anyway.
         """
-        if self.connection.dialect.name != "postgresql":
-            return True
-        asked = select(func.pg_try_advisory_xact_lock(CLEANUP_LOCK), _time_out(budget))
-        return bool((await self.connection.execute(asked)).scalar_one())
+        return await self.connection.dialect.try_lock(self.session, CLEANUP_LOCK, budget)
 
     async def allow_slow_statements(self, budget: timedelta) -> None:
         """Lift the statement time-out for this transaction: a job may take longer than a request."""
-        if self.connection.dialect.name == "postgresql":
-            await self.connection.execute(select(_time_out(budget)))
+        await self.connection.dialect.limit_statements(self.session, budget)
 
     def savepoint(self) -> AsyncTransaction:
         """A nested transaction, for use with `async with`."""
         return self.connection.whole.begin_nested()
-
-
-def _time_out(budget: timedelta) -> ColumnElement[str]:
-    return func.set_config("statement_timeout", str(round(budget.total_seconds() * 1000)), True)
 
 
 class Reading:
@@ -167,7 +159,7 @@ class Database:
     """Connections to PostgreSQL and perhaps its read replica, or to the embedded SQLite."""
 
     def __init__(self, settings: DatabaseSettings) -> None:
-        self.is_postgresql = settings.is_postgresql
+        self.dialect = dialect_of(settings)
         self._pool = Pool(settings)
         self.replica = Replica(settings) if settings.read_replica_url else None
         self.mail_was_written = asyncio.Event()
@@ -240,7 +232,7 @@ class Database:
     async def now(self) -> datetime:
         """The database's time; raises `DatabaseUnavailable`."""
         async with self.statement() as tx:
-            now: datetime = (await tx.connection.execute(select(time_of(tx.connection)))).scalar_one()
+            now: datetime = (await tx.connection.execute(select(tx.connection.dialect.now()))).scalar_one()
             return now
 
     async def dispose(self) -> None:

@@ -9,8 +9,8 @@ from sqlalchemy import Row, bindparam, insert, literal, literal_column, select
 from sqlalchemy.sql.dml import ReturningDelete, ReturningInsert, ReturningUpdate
 from uuid_utils.compat import uuid7
 
-from auth_service.database.clock import Clock, time_of
 from auth_service.database.connection import Connection
+from auth_service.database.dialects import Clock
 from auth_service.database.prepared import Prepared, Rows
 from auth_service.models import AUDIT_EVENTS, REQUESTER, EndReason, SecurityEvent
 
@@ -34,7 +34,8 @@ _ORIGIN = ("ip", "user_agent", "request_id", "details")
 class AuditEvents:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._dialect = connection.dialect.name
+        self._now = connection.dialect.now
+        self._dialect = connection.dialect
         self._untold: list[tuple[SecurityEvent, dict[str, Any]]] = []
 
     async def add(self, event: SecurityEvent, user_id: UUID | None = None, **details: str | int) -> None:
@@ -56,17 +57,17 @@ class AuditEvents:
         `user` and `session` name the returned columns that hold their ids. On PostgreSQL all of it is one statement.
         """
         statement, values = change, {}
-        if self._dialect == "postgresql":
-            statement, values = _with_trail(Clock(self._dialect), change, event, user, session), _trail(details)
+        if self._dialect.writes_in_ctes:
+            statement, values = _with_trail(self._dialect.clock(), change, event, user, session), _trail(details)
         rows = (await self._connection.execute(statement, values)).all()
         await self._note([row._mapping for row in rows], event, user, session, details)  # noqa: SLF001  # its mapping
         return rows
 
     async def run(self, change: "AuditedChange", values: dict[str, Any], **details: str | int) -> Rows:
         """The same with a statement of the hot path."""
-        on_postgresql = self._dialect == "postgresql"
-        statement = change.with_trail if on_postgresql else change.alone
-        rows = await statement.run(self._connection, **values, **(_trail(details) if on_postgresql else {}))
+        at_once = self._dialect.writes_in_ctes
+        statement = change.with_trail if at_once else change.alone
+        rows = await statement.run(self._connection, **values, **(_trail(details) if at_once else {}))
         await self._note(rows, change.event, change.user, change.session, details)
         return rows
 
@@ -75,7 +76,7 @@ class AuditEvents:
     ) -> None:
         """Remember what to tell; and write it, if it was not written with the change."""
         who = [(row[user] if user else None, row[session] if session else None) for row in rows]
-        if who and self._dialect != "postgresql":
+        if who and not self._dialect.writes_in_ctes:
             trail = [self._row(event, *ids, details) for ids in who]
             await self._connection.execute(insert(AUDIT_EVENTS).values(trail))
         for ids in who:
@@ -92,7 +93,7 @@ class AuditEvents:
         self, event: SecurityEvent, user_id: UUID | None, session_id: UUID | None, details: dict[str, Any]
     ) -> dict[str, Any]:
         return {
-            "at": time_of(self._connection), "id": uuid7(), "event": event, "user_id": user_id,
+            "at": self._now(), "id": uuid7(), "event": event, "user_id": user_id,
             "session_id": session_id, **_origin(details),
         }  # fmt: skip
 

@@ -7,7 +7,6 @@ from uuid import UUID
 
 from sqlalchemy import delete, func, literal, select, tuple_
 
-from auth_service.database.clock import time_of
 from auth_service.database.connection import Connection
 from auth_service.models import AUDIT_EVENTS, AUDIT_FLOOR, AuditEvent, SecurityEvent
 
@@ -36,6 +35,7 @@ class Upkeep:
 class AuditTrail:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._now = connection.dialect.now
 
     async def find(self, wanted: AuditFilter, limit: int, before: AuditEvent | None = None) -> Sequence[AuditEvent]:
         """The newest events that match, or the next ones `before` an event that was read already."""
@@ -58,10 +58,10 @@ class AuditTrail:
 
         On PostgreSQL by a function that has the owner's rights, so that no role that serves or cleans up needs them.
         """
-        if self._connection.dialect.name == "postgresql":
+        if self._connection.dialect.has_partitions:
             months = func.keep_audit_months(MONTHS_AHEAD, retention).table_valued("made", "dropped")
             made, dropped = (await self._connection.execute(select(months.c.made, months.c.dropped))).one()
             return Upkeep(made, dropped)
-        old = A.at < time_of(self._connection, -max(retention, AUDIT_FLOOR))
+        old = A.at < self._now(-max(retention, AUDIT_FLOOR))
         gone = (await self._connection.execute(delete(AUDIT_EVENTS).where(old).returning(A.id))).all()
         return Upkeep(0, len(gone))

@@ -5,9 +5,7 @@ from typing import Any
 
 from sqlalchemy import literal, select
 
-from auth_service.database.clock import time_of
 from auth_service.database.connection import Connection
-from auth_service.database.inserts import insert_into
 from auth_service.models import LINK_TOKENS, OUTGOING_MAILS, USERS, DueMail, LinkPurpose, User
 
 K, M = LINK_TOKENS.c, OUTGOING_MAILS.c
@@ -16,6 +14,7 @@ K, M = LINK_TOKENS.c, OUTGOING_MAILS.c
 class LinkTokens:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._now = connection.dialect.now
 
     async def replace(
         self, mail: DueMail, user: User, purpose: LinkPurpose, token_hash: bytes, lifetime: timedelta
@@ -33,8 +32,8 @@ class LinkTokens:
             "email_canonical": USERS.c.email_canonical,
             "credential_epoch": USERS.c.credential_epoch,
             "new_email": literal(mail.details.get("new_email"), K.new_email.type),
-            "created_at": time_of(self._connection),
-            "expires_at": time_of(self._connection, lifetime),
+            "created_at": self._now(),
+            "expires_at": self._now(lifetime),
             "used_at": literal(None, K.used_at.type),
         }
         may_have_it = select(*values.values()).where(
@@ -46,7 +45,7 @@ class LinkTokens:
         )
         if purpose is LinkPurpose.VERIFY_EMAIL:
             may_have_it = may_have_it.where(USERS.c.is_verified.is_(False))
-        insert = insert_into(LINK_TOKENS, self._connection.dialect.name)
+        insert = self._connection.dialect.insert(LINK_TOKENS)
         statement = insert.from_select(list(values), may_have_it)
         replaced = {name: statement.excluded[name] for name in values if name not in {"user_id", "purpose"}}
         statement = statement.on_conflict_do_update(index_elements=[K.user_id, K.purpose], set_=replaced)

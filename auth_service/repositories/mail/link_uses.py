@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, delete, func, literal_column, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 
-from auth_service.database.clock import time_of
 from auth_service.database.connection import Connection
+from auth_service.database.expiry import delete_expired
 from auth_service.models import LINK_TOKENS, OUTGOING_MAILS, USERS, LinkPurpose, MailKind, SecurityEvent, User
 from auth_service.repositories.audit.events import AuditEvents
 
@@ -27,6 +27,7 @@ class FoundLink:
 class LinkUses:
     def __init__(self, connection: Connection, audit: AuditEvents) -> None:
         self._connection = connection
+        self._now = connection.dialect.now
         self._audit = audit
 
     async def find(self, token_hash: bytes, *purposes: LinkPurpose) -> FoundLink | None:
@@ -58,7 +59,7 @@ class LinkUses:
         )
         statement = (
             update(LINK_TOKENS)
-            .values(used_at=time_of(self._connection))
+            .values(used_at=self._now())
             .where(*self._usable(token_hash), L.purpose == purpose, L.user_id == owner.c.id, *self._bound(owner.c))
             .returning(L.user_id)
         )
@@ -69,7 +70,7 @@ class LinkUses:
         """Note that a user has the mailbox of their address."""
         statement = (
             update(USERS)
-            .values(is_verified=True, updated_at=time_of(self._connection))
+            .values(is_verified=True, updated_at=self._now())
             .where(U.id == user_id, U.is_verified.is_(False))
             .returning(U.id)
         )
@@ -88,7 +89,7 @@ class LinkUses:
                 email=new_email,
                 email_canonical=new_canonical,
                 is_verified=True,
-                updated_at=time_of(self._connection),
+                updated_at=self._now(),
             )
             .where(U.id == user_id, confirm, or_(U.is_verified.is_(False), approve))
             .returning(U.id)
@@ -113,16 +114,10 @@ class LinkUses:
 
     async def delete_expired(self, limit: int) -> int:
         """Delete up to `limit` links whose time is over, skipping those that are locked; return how many."""
-        on_postgresql = self._connection.dialect.name == "postgresql"
-        address: Any = literal_column("link_tokens.ctid" if on_postgresql else "link_tokens.rowid")
-        # Not clock_timestamp(): for a time that may change from row to row the index would not be used.
-        now = func.statement_timestamp() if on_postgresql else time_of(self._connection)
-        found = select(address).where(L.expires_at <= now).limit(limit).with_for_update(skip_locked=True)
-        gone = address == func.any(func.array(found.scalar_subquery())) if on_postgresql else address.in_(found)
-        return (await self._connection.execute(delete(LINK_TOKENS).where(gone))).rowcount
+        return await delete_expired(self._connection, LINK_TOKENS, limit)
 
     def _usable(self, token_hash: bytes) -> tuple[ColumnElement[bool], ...]:
-        return L.token_hash == token_hash, L.used_at.is_(None), L.expires_at > time_of(self._connection)
+        return L.token_hash == token_hash, L.used_at.is_(None), L.expires_at > self._now()
 
     def _bound(self, owner: Any) -> tuple[ColumnElement[bool], ...]:
         """A link is good for the address and the credentials that its user had when it was made."""
@@ -131,4 +126,4 @@ class LinkUses:
     def _agreed(self, purpose: LinkPurpose, new_email: str) -> ColumnElement[bool]:
         """Whether the user's link of a purpose was used for this new address, and still counts."""
         used = select(L.user_id).where(L.user_id == U.id, L.purpose == purpose, L.used_at.is_not(None))
-        return used.where(L.new_email == new_email, L.expires_at > time_of(self._connection), *self._bound(U)).exists()
+        return used.where(L.new_email == new_email, L.expires_at > self._now(), *self._bound(U)).exists()

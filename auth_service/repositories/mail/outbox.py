@@ -8,7 +8,6 @@ from uuid import UUID
 from sqlalchemy import delete, func, insert, select, update
 from uuid_utils.compat import uuid7
 
-from auth_service.database.clock import time_of
 from auth_service.database.connection import Connection
 from auth_service.models import OUTGOING_MAILS, DueMail, MailKind
 
@@ -18,7 +17,8 @@ M = OUTGOING_MAILS.c
 class Outbox:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._on_postgresql = connection.dialect.name == "postgresql"
+        self._now = connection.dialect.now
+        self._dialect = connection.dialect
         self.was_written = False
 
     async def add(
@@ -31,7 +31,7 @@ class Outbox:
     def _row(
         self, kind: MailKind, user_id: UUID | None, recipient: str | None, details: Mapping[str, str | int]
     ) -> dict[str, Any]:
-        now = time_of(self._connection)
+        now = self._now()
         return {
             "id": uuid7(), "kind": kind, "user_id": user_id, "recipient": recipient, "details": dict(details),
             "attempts": 0, "created_at": now, "due_at": now,
@@ -42,22 +42,25 @@ class Outbox:
 
         One statement. What another process is claiming is skipped.
         """
-        now = time_of(self._connection)
-        due = func.statement_timestamp() if self._on_postgresql else now  # of a volatile one the index is no use
-        found = select(M.id).where(M.due_at <= due).order_by(M.due_at).limit(limit).with_for_update(skip_locked=True)
-        # An array and not IN: the planner may run the part in IN again, and claim more than the limit.
-        is_found = M.id == func.any(func.array(found.scalar_subquery())) if self._on_postgresql else M.id.in_(found)
+        now = self._now()
+        found = (
+            select(M.id)
+            .where(M.due_at <= self._dialect.statement_time())
+            .order_by(M.due_at)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
         statement = (
             update(OUTGOING_MAILS)
-            .values(due_at=time_of(self._connection, lease), attempts=M.attempts + 1)
-            .where(is_found)
+            .values(due_at=self._now(lease), attempts=M.attempts + 1)
+            .where(self._dialect.is_among(M.id, found))
             .returning(M.id, M.kind, M.user_id, M.recipient, M.details, M.created_at, M.attempts, now.label("now"))
         )
         return [DueMail(**row._mapping) for row in await self._connection.execute(statement)]  # noqa: SLF001
 
     async def postpone(self, mail: DueMail, pause: timedelta) -> None:
         """Let a claimed mail be due again after the pause, unless its lease is over and somebody else has it."""
-        statement = update(OUTGOING_MAILS).values(due_at=time_of(self._connection, pause))
+        statement = update(OUTGOING_MAILS).values(due_at=self._now(pause))
         await self._connection.execute(statement.where(M.id == mail.id, M.attempts == mail.attempts))
 
     async def remove(self, mail: DueMail) -> None:
@@ -66,6 +69,6 @@ class Outbox:
 
     async def survey(self) -> tuple[int, timedelta]:
         """How many mails wait, and how old the oldest is (0 if none)."""
-        now = time_of(self._connection)
+        now = self._now()
         count, oldest, at = (await self._connection.execute(select(func.count(), func.min(M.created_at), now))).one()
         return count, at - oldest if oldest else timedelta(0)

@@ -8,13 +8,11 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
-    Boolean,
     ColumnElement,
     String,
     Uuid,
     and_,
     bindparam,
-    cast,
     func,
     insert,
     literal,
@@ -22,11 +20,10 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql
 from uuid_utils.compat import uuid7
 
-from auth_service.database.clock import Clock
 from auth_service.database.connection import Connection
+from auth_service.database.dialects import Clock
 from auth_service.database.prepared import Prepared
 from auth_service.models import (
     OUTGOING_MAILS,
@@ -89,18 +86,13 @@ def _notify(clock: Clock) -> Any:
         "user_id": _WHO, "details": bindparam("mail_details", type_=M.details.type),
         "attempts": literal(0), "created_at": clock.at(), "due_at": clock.at(),
     }  # fmt: skip
-    is_new = and_(others.exists(), ~others.where(alike, _is_near(clock.dialect)).exists())
+    is_new = and_(others.exists(), ~others.where(alike, _is_near(clock)).exists())
     return insert(OUTGOING_MAILS).from_select(list(values), select(*values.values()).where(is_new)).returning(M.id)
 
 
-def _is_near(dialect: str) -> ColumnElement[bool]:
+def _is_near(clock: Clock) -> ColumnElement[bool]:
     network = bindparam("network", type_=String())
-    within: ColumnElement[bool]
-    if dialect == "postgresql":
-        within = cast(T.ip, postgresql.INET).op("<<=", return_type=Boolean())(cast(network, postgresql.INET))
-    else:
-        within = func.is_in_network(T.ip, network, type_=Boolean())
-    return or_(network.is_(None), within)
+    return or_(network.is_(None), clock.dialect.is_in_network(T.ip, network))
 
 
 def _count(clock: Clock) -> Any:
@@ -164,7 +156,7 @@ class Logins:
             kind = re.sub(_NUMBERS, "", user_agent) if user_agent else None
             values |= {"session_id": session_id, "kind_of_device": kind, "network": neighbourhood_of(ip)}
             values |= {"mail_id": uuid7(), "mail_details": dict(notice)}
-        if self._connection.dialect.name == "postgresql":
+        if self._connection.dialect.writes_in_ctes:
             whole = _all_of(success.statement if success else None, with_notice=notice is not None)
             (row,) = await whole.run(self._connection, **values)
         else:

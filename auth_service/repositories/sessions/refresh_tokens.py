@@ -7,18 +7,16 @@ from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
-    Interval,
     LargeBinary,
     Select,
     and_,
     bindparam,
     select,
-    text,
     update,
 )
 
-from auth_service.database.clock import Clock, time_of
 from auth_service.database.connection import Connection
+from auth_service.database.dialects import Clock
 from auth_service.database.prepared import Prepared
 from auth_service.models import (
     FAST_FORWARD_LIMIT,
@@ -33,54 +31,37 @@ from auth_service.repositories.audit.events import AuditEvents
 
 T = REFRESH_TOKENS.c
 
-# The one statement of a refresh. A racer waits for the row, finds the generation moved on, and matches nothing.
-_ROTATE = """
-UPDATE refresh_tokens
-SET generation = :generation + 1,
-    rotations = {rotations},
-    idempotency_hash = :idempotency_hash,
-    last_used_at = {now}
-WHERE secret_hash = :secret_hash
-  AND generation BETWEEN :generation - {fast_forward} AND :generation
-  AND revoked_at IS NULL
-  AND expires_at > {now}
-  AND last_used_at > {idle_since}
-  AND EXISTS (SELECT 1 FROM users AS u WHERE u.id = refresh_tokens.user_id AND u.is_active
-              AND u.credential_epoch = refresh_tokens.credential_epoch)
-RETURNING id, user_id, generation, {told} AS rotations, idempotency_hash, last_used_at, expires_at,
-          (SELECT u.role FROM users AS u WHERE u.id = refresh_tokens.user_id) AS role
-"""
 RETURNED = (T.id, T.user_id, T.generation, T.rotations, T.idempotency_hash, T.last_used_at, T.expires_at)
+USED_UP = FAST_FORWARD_LIMIT + 1  # all that is looked at after a rotation
 
 
 @Prepared
 def _rotate(clock: Clock) -> Any:
-    if clock.dialect == "postgresql":
-        words = {
-            "now": "clock_timestamp()",
-            "idle_since": "clock_timestamp() + :minus_idle",
-            "told": f"rotations[1:{FAST_FORWARD_LIMIT + 1}]",  # all that is looked at after a rotation
-            "rotations": "(array_fill(clock_timestamp(), ARRAY[(:generation - generation + 1)::int]) || rotations)"
-            f"[1:{ROTATIONS_KEPT}]",
-        }
-        times: list[Any] = [bindparam("minus_idle", type_=Interval())]
-    else:
-        now, idle_since = clock.at(), clock.after("minus_idle")
-        words = {
-            "now": f":{now.key}",
-            "idle_since": f":{idle_since.key}",
-            "told": "rotations",
-            "rotations": f"prepend_times(rotations, :{now.key}, :generation - generation + 1)",
-        }
-        times = [now, idle_since]
-    given = (bindparam("generation", type_=BigInteger()), bindparam("idempotency_hash", type_=LargeBinary()))
-    statement = text(_ROTATE.format(**words, fast_forward=FAST_FORWARD_LIMIT))
-    return statement.bindparams(*times, *given).columns(*RETURNED, USERS.c.role)
+    """The one statement of a refresh. A racer waits for the row, finds the generation moved on, and matches nothing."""
+    given = bindparam("presented_generation", type_=BigInteger())
+    of_user = select(USERS.c.role).where(USERS.c.id == T.user_id).correlate(REFRESH_TOKENS)
+    is_current = of_user.where(USERS.c.is_active, USERS.c.credential_epoch == T.credential_epoch).exists()
+    rotations = clock.dialect.prepended(T.rotations, clock.at(), given - T.generation + 1, ROTATIONS_KEPT)
+    told = {T.rotations: clock.dialect.first_of(T.rotations, USED_UP).label("rotations")}
+    return (
+        update(REFRESH_TOKENS)
+        .values(
+            generation=given + 1,
+            rotations=rotations,
+            idempotency_hash=bindparam("new_idempotency_hash", type_=LargeBinary()),
+            last_used_at=clock.at(),
+        )
+        .where(T.secret_hash == bindparam("presented_hash", type_=LargeBinary()))
+        .where(T.generation.between(given - FAST_FORWARD_LIMIT, given), T.revoked_at.is_(None))
+        .where(T.expires_at > clock.at(), T.last_used_at > clock.after("minus_idle"), is_current)
+        .returning(*(told.get(column, column) for column in RETURNED), of_user.scalar_subquery().label("role"))
+    )
 
 
 class RefreshTokens:
     def __init__(self, connection: Connection, audit: AuditEvents) -> None:
         self._connection = connection
+        self._now = connection.dialect.now
         self._audit = audit
 
     async def rotate(
@@ -89,9 +70,9 @@ class RefreshTokens:
         """Raise a live session from `generation`, or from up to three before it, by one; None if the guard refused."""
         rows = await _rotate.run(
             self._connection,
-            secret_hash=secret_hash,
-            generation=generation,
-            idempotency_hash=idempotency_hash,
+            presented_hash=secret_hash,
+            presented_generation=generation,
+            new_idempotency_hash=idempotency_hash,
             minus_idle=-idle,
         )
         return alive(rows[0], rows[0]["role"]) if rows else None
@@ -107,7 +88,7 @@ class RefreshTokens:
         """
         statement = (
             update(REFRESH_TOKENS)
-            .values(revoked_at=time_of(self._connection), revoked_reason=reason)
+            .values(revoked_at=self._now(), revoked_reason=reason)
             .where(T.secret_hash == secret_hash, T.revoked_at.is_(None))
             .returning(T.id, T.user_id)
         )
@@ -128,7 +109,7 @@ class RefreshTokens:
             T.last_used_at,
             T.expires_at,
             T.revoked_at,
-            time_of(self._connection).label("now"),
+            self._now().label("now"),
         ).join(USERS, USERS.c.id == T.user_id)
 
 

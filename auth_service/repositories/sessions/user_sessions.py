@@ -7,7 +7,6 @@ from uuid import UUID
 
 from sqlalchemy import Select, and_, select, true, update
 
-from auth_service.database.clock import time_of
 from auth_service.database.connection import Connection
 from auth_service.models import REFRESH_TOKENS, USERS, EndReason, OwnSession, SecurityEvent
 from auth_service.repositories.audit.events import AuditEvents
@@ -18,6 +17,7 @@ T = REFRESH_TOKENS.c
 class UserSessions:
     def __init__(self, connection: Connection, audit: AuditEvents) -> None:
         self._connection = connection
+        self._now = connection.dialect.now
         self._audit = audit
 
     async def revoke_of_user(
@@ -35,8 +35,8 @@ class UserSessions:
         """End what a user has beyond the allowed number of live sessions, the oldest first."""
         beyond = (
             select(T.id)
-            .where(T.user_id == user_id, T.revoked_at.is_(None), T.expires_at > time_of(self._connection))
-            .where(T.last_used_at > time_of(self._connection, -idle))
+            .where(T.user_id == user_id, T.revoked_at.is_(None), T.expires_at > self._now())
+            .where(T.last_used_at > self._now(-idle))
             .order_by(T.created_at.desc(), T.id.desc())
             .offset(allowed)
         )
@@ -47,7 +47,7 @@ class UserSessions:
         in_order = chosen.order_by(T.id).with_for_update()
         statement = (
             update(REFRESH_TOKENS)
-            .values(revoked_at=time_of(self._connection), revoked_reason=reason)
+            .values(revoked_at=self._now(), revoked_reason=reason)
             .where(T.id.in_(in_order), T.revoked_at.is_(None))
             .returning(T.id, T.user_id)
         )
@@ -73,8 +73,8 @@ class UserSessions:
         """A user's sessions, the newest first: those alive, or all whose rows are still kept."""
         alive = and_(
             T.revoked_at.is_(None),
-            T.expires_at > time_of(self._connection),
-            T.last_used_at > time_of(self._connection, -idle),
+            T.expires_at > self._now(),
+            T.last_used_at > self._now(-idle),
             T.credential_epoch == USERS.c.credential_epoch,
         )
         statement = (

@@ -24,8 +24,7 @@ from sqlalchemy import (
     update,
 )
 
-from auth_service.database.clock import Clock
-from auth_service.database.inserts import insert_into
+from auth_service.database.dialects import Clock
 from auth_service.database.prepared import Prepared
 from auth_service.models import THROTTLES, Allowance, Tally, Whom
 
@@ -100,7 +99,7 @@ class _Builder:
         full = self._concerned(seen.c.key, seen.c.key).where(~self._has_room(seen.c))
         values = {"key": wanted.c.key, "expires_at": wanted.c.expires_at, **first}
         chosen = self._concerned(wanted.c.key, *values.values()).where(~full.exists()).order_by(wanted.c.key)
-        statement = insert_into(THROTTLES, self._dialect).from_select(list(values), chosen)
+        statement = self._dialect.insert(THROTTLES).from_select(list(values), chosen)
         life = case((T.expires_at <= self._now, statement.excluded.expires_at), else_=T.expires_at)
         return statement.on_conflict_do_update(
             index_elements=[T.key], set_={**again, "expires_at": life}, where=self._has_room(T)
@@ -127,7 +126,7 @@ class _Builder:
             "blocked_until": self._now, "expires_at": fresh.c.expires_at,
         }  # fmt: skip
         every = select(*values.values()).where(fresh.c.key.is_not(None)).order_by(fresh.c.key)
-        statement = insert_into(THROTTLES, self._dialect).from_select(list(values), every)
+        statement = self._dialect.insert(THROTTLES).from_select(list(values), every)
         later = statement.excluded.expires_at
         ended = self._by_key(T.key, lambda allowance: literal(int(bool(allowance.delays))), literal(0)) == 1
         changed = {

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Self
 
-from sqlalchemy import delete, func, literal_column, select, update
+from sqlalchemy import update
 
-from auth_service.database.clock import time_of
 from auth_service.database.connection import Connection
+from auth_service.database.expiry import delete_expired
 from auth_service.database.prepared import Prepared, Rows
 from auth_service.models import THROTTLES, Tally, Whom
 from auth_service.repositories.throttles.statements import in_order, statements_for
@@ -42,7 +42,7 @@ class Success:
 class Throttles:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._dialect = connection.dialect.name
+        self._now = connection.dialect.now
 
     async def reserve(self, tallies: Sequence[Tally], lease: timedelta) -> frozenset[bytes]:
         """Let one attempt in on every tally that concerns it; return their keys, or nothing if one of them is full.
@@ -79,7 +79,7 @@ class Throttles:
 
     async def forgive(self, keys: Sequence[bytes]) -> None:
         """Wipe out failures and the block that they led to; attempts under way are not decided by that."""
-        wiped = update(THROTTLES).values(failures=0, blocked_until=time_of(self._connection))
+        wiped = update(THROTTLES).values(failures=0, blocked_until=self._now())
         await self._connection.execute(wiped.where(in_order(keys)))
 
     async def release(self, keys: Iterable[bytes]) -> None:
@@ -89,13 +89,7 @@ class Throttles:
 
     async def delete_expired(self, limit: int) -> int:
         """Delete up to `limit` rows that mean nothing any more, skipping those that are locked; return how many."""
-        on_postgresql = self._dialect == "postgresql"
-        address: Any = literal_column("throttles.ctid" if on_postgresql else "throttles.rowid")
-        # Not clock_timestamp(): for a time that may change from row to row the index would not be used.
-        now = func.statement_timestamp() if on_postgresql else time_of(self._connection)
-        found = select(address).where(T.expires_at <= now).limit(limit).with_for_update(skip_locked=True)
-        gone = address == func.any(func.array(found.scalar_subquery())) if on_postgresql else address.in_(found)
-        return (await self._connection.execute(delete(THROTTLES).where(gone))).rowcount
+        return await delete_expired(self._connection, THROTTLES, limit)
 
     async def _run(self, statement: Prepared, tallies: Sequence[Tally], lease: timedelta = timedelta(0)) -> Rows:
         return await statement.run(self._connection, **_keys(tallies), lease=lease)

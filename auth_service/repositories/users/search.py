@@ -6,14 +6,11 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Interval, Select, and_, func, literal, or_, select, tuple_, type_coerce
-from sqlalchemy.ext.compiler import compiles
+from sqlalchemy import ColumnElement, Select, and_, func, literal, or_, select, tuple_
 from sqlalchemy.orm import Session, joinedload
-from sqlalchemy.sql.expression import ClauseElement, Executable
 
-from auth_service.database.clock import time_of
 from auth_service.database.connection import Connection
-from auth_service.models import USERS, RefreshToken, User, UtcDateTime
+from auth_service.models import USERS, RefreshToken, User
 
 U = USERS.c
 WHOSE: Any = User  # SQLModel types an attribute as its value
@@ -48,6 +45,7 @@ class Count:
 class UserSearch:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._now = connection.dialect.now
 
     async def find(
         self, wanted: UserFilter, limit: int, *, offset: int = 0, before: tuple[datetime, UUID] | None = None
@@ -69,10 +67,9 @@ class UserSearch:
     async def count(self, wanted: UserFilter) -> Count:
         """How many users match: counted, or estimated where PostgreSQL expects that counting takes long."""
         matching = self._ids(wanted)
-        if self._connection.dialect.name == "postgresql":
-            plan = (await self._connection.execute(_Explain(matching))).scalar_one()[0]["Plan"]
-            if plan["Total Cost"] > COUNTED:
-                return Count(plan["Plan Rows"], is_estimate=True)
+        dialect, session = self._connection.dialect, self._connection.session
+        if (estimate := await dialect.estimated_rows(session, matching, COUNTED)) is not None:
+            return Count(estimate, is_estimate=True)
         counted = select(func.count()).select_from(matching.subquery())
         return Count((await self._connection.execute(counted)).scalar_one())
 
@@ -80,8 +77,8 @@ class UserSearch:
         """A user and their sessions, the newest first, by one statement: those alive, or all whose rows are kept."""
         alive = and_(
             SESSION.revoked_at.is_(None),
-            SESSION.expires_at > time_of(self._connection),
-            SESSION.last_used_at > time_of(self._connection, -idle),
+            SESSION.expires_at > self._now(),
+            SESSION.last_used_at > self._now(-idle),
             SESSION.credential_epoch == WHOSE.credential_epoch,
         )
         chosen = WHOSE.sessions if ended_too else WHOSE.sessions.and_(alive)
@@ -112,25 +109,5 @@ class UserSearch:
         if wanted.created_to is not None:
             found.append(U.created_at < wanted.created_to)
         if wanted.seen_within is not None:
-            found.append(U.last_login_at > self._ago(wanted.seen_within))
+            found.append(U.last_login_at > self._connection.dialect.statement_time(-wanted.seen_within))
         return found
-
-    def _ago(self, period: timedelta) -> ColumnElement[Any]:
-        """From the start of the statement and not `clock_timestamp()`, which the planner cannot look ahead to."""
-        if self._connection.dialect.name != "postgresql":
-            return time_of(self._connection, -period)
-        return type_coerce(func.now() - literal(period, Interval()), UtcDateTime())
-
-
-class _Explain(Executable, ClauseElement):
-    """The plan of a statement, in JSON; nothing is run."""
-
-    inherit_cache = False
-
-    def __init__(self, statement: Select[Any]) -> None:
-        self.statement = statement
-
-
-@compiles(_Explain, "postgresql")
-def _explain(element: _Explain, compiler: Any, **options: Any) -> str:
-    return f"EXPLAIN (FORMAT JSON) {compiler.process(element.statement, **options)}"

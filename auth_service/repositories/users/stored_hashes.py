@@ -6,7 +6,6 @@ from typing import Any
 
 from sqlalchemy import Row, case, func, select
 
-from auth_service.database.clock import time_of
 from auth_service.database.connection import Connection
 from auth_service.models import AUDIT_EVENTS, USERS, SecurityEvent
 
@@ -23,6 +22,7 @@ _PREFIX = 14
 class StoredHashRows:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._now = connection.dialect.now
 
     async def kinds(self) -> Sequence[Row[Any]]:
         """For each kind of hash: an `example`, the `accounts` that have one, and how many of them ever `signed_in`."""
@@ -42,7 +42,7 @@ class StoredHashRows:
     async def last_import(self) -> tuple[datetime, datetime | None]:
         """The time now, and that of the newest accounts from another system, if the trail knows of any."""
         newest = select(func.max(A.at)).where(A.event == SecurityEvent.ACCOUNTS_IMPORTED).scalar_subquery()
-        now, found = (await self._connection.execute(select(time_of(self._connection), newest))).one()
+        now, found = (await self._connection.execute(select(self._now(), newest))).one()
         return now, found
 
     async def renewed_since(self, since: datetime) -> int:

@@ -6,9 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, Update, bindparam, delete, func, insert, or_, select, true, update
 
-from auth_service.database.clock import time_of
 from auth_service.database.connection import Connection
-from auth_service.database.inserts import insert_into
 from auth_service.database.prepared import Prepared, Rows
 from auth_service.models import REFRESH_TOKENS, USERS, Profile, Role, SecurityEvent, User
 from auth_service.repositories.audit.events import AuditEvents
@@ -52,6 +50,7 @@ _PROFILE = _by_session(*(USERS.c[field.name] for field in fields(Profile)))
 class Users:
     def __init__(self, connection: Connection, audit: AuditEvents) -> None:
         self._connection = connection
+        self._now = connection.dialect.now
         self._audit = audit
 
     async def add(self, values: dict[str, Any]) -> User:
@@ -62,13 +61,13 @@ class Users:
 
     async def add_unless_taken(self, values: dict[str, Any]) -> User | None:
         """As `add`, but None if the e-mail address or the username is somebody's already: the transaction goes on."""
-        insert = insert_into(USERS, self._connection.dialect.name)
+        insert = self._connection.dialect.insert(USERS)
         statement = insert.values(**self._draft(values)).on_conflict_do_nothing().returning(USERS)
         rows = await self._audit.execute(statement, SecurityEvent.ACCOUNT_REGISTERED, user="id")
         return _user(rows[0]) if rows else None
 
     def _draft(self, values: dict[str, Any]) -> dict[str, Any]:
-        now = time_of(self._connection)
+        now = self._now()
         return User(**values).model_dump(exclude={"created_at", "updated_at"}) | {"created_at": now, "updated_at": now}
 
     async def find_by_email(self, email_canonical: str) -> User | None:
@@ -120,8 +119,8 @@ class Users:
         """
         statement = (
             update(USERS)
-            .values(username=username, username_canonical=canonical, updated_at=time_of(self._connection))
-            .where(USERS.c.id == user_id, USERS.c.is_active, _alive(session_id, time_of(self._connection)))
+            .values(username=username, username_canonical=canonical, updated_at=self._now())
+            .where(USERS.c.id == user_id, USERS.c.is_active, _alive(session_id, self._now()))
             .returning(USERS)
         )
         rows = await self._audit.execute(statement, SecurityEvent.ACCOUNT_RENAMED, user="id")
@@ -176,7 +175,7 @@ class Users:
         unlocked = select(USERS.c.id).where(USERS.c.id == user.id).with_for_update(skip_locked=True, key_share=True)
         statement = (
             update(USERS)
-            .values(hashed_password=replacement, updated_at=time_of(self._connection))
+            .values(hashed_password=replacement, updated_at=self._now())
             .where(USERS.c.id.in_(unlocked), USERS.c.hashed_password == user.hashed_password)
             .returning(USERS.c.id)
         )
@@ -185,7 +184,7 @@ class Users:
     def _change_credentials(self, **values: Any) -> Update:
         """An update that raises the epoch: sessions and links from before, and logins under way, are good no more."""
         epoch = USERS.c.credential_epoch + 1
-        return update(USERS).values(**values, credential_epoch=epoch, updated_at=time_of(self._connection))
+        return update(USERS).values(**values, credential_epoch=epoch, updated_at=self._now())
 
     async def _find(self, *conditions: Any) -> User | None:
         row = (await self._connection.execute(select(USERS).where(*conditions))).one_or_none()

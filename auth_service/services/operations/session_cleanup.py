@@ -46,7 +46,7 @@ class SessionCleanup:
                 await asyncio.sleep((time.monotonic() - begun) * REST)
 
     async def _plan(self) -> None:
-        if not self._database.is_postgresql:
+        if not self._database.dialect.has_page_order:
             return
         async with self._database.transaction(COUNT_BUDGET) as tx:
             await tx.allow_slow_statements(COUNT_BUDGET)

@@ -71,7 +71,7 @@ async def attach(url: str, name: str, ends: timedelta) -> None:
 async def test_tampering_with_the_trail_is_refused_on_sqlite(
     database: Database, database_url: str, tampering: str
 ) -> None:
-    assert not database.is_postgresql
+    assert not database.dialect.has_partitions
     await add_event(database_url, DAY)
     with pytest.raises(Exception, match="append-only"):
         await run_sql(database_url, tampering)
@@ -116,7 +116,7 @@ async def test_on_postgresql_the_clean_up_drops_what_has_wholly_passed_the_reten
 
 @on_a_lasting_database
 async def test_nobody_can_have_the_last_thirty_days_dropped(database: Database, database_url: str) -> None:
-    if database.is_postgresql:
+    if database.dialect.has_partitions:
         await attach(database_url, "recent", 29 * DAY)
     await add_event(database_url, 29 * DAY + HOUR / 2)
     assert (await Cleanup(database, timedelta(0)).run(100)).audit_dropped == 0

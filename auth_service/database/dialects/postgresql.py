@@ -1,0 +1,202 @@
+"""PostgreSQL, by asyncpg."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    Boolean,
+    Column,
+    ColumnElement,
+    FromClause,
+    Integer,
+    Interval,
+    NullPool,
+    Select,
+    Table,
+    any_,
+    bindparam,
+    cast,
+    column,
+    func,
+    literal,
+    literal_column,
+    select,
+    text,
+    type_coerce,
+)
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import MissingGreenlet
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.expression import ClauseElement, Executable
+from sqlalchemy.util.concurrency import in_greenlet
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from auth_service.database.dialects.dialect import NO_TIME, Clock, Dialect
+from auth_service.database.hosts import Hosts
+from auth_service.models import UtcDateTime
+from auth_service.settings import DatabaseSettings
+
+APPLICATION_NAME = "auth_service"
+IDLE_IN_TRANSACTION = timedelta(seconds=10)
+
+
+class PostgreSQL(Dialect):
+    name = "postgresql"
+    is_server = writes_in_ctes = has_partitions = has_page_order = True
+
+    def make_engine(self, settings: DatabaseSettings, *, read_only: bool) -> AsyncEngine:
+        arguments = connect_args(settings)
+        arguments["async_creator_fn"] = _where_it_can_be_awaited(arguments["async_creator_fn"])
+        if read_only and not settings.pgbouncer:
+            arguments["server_settings"]["default_transaction_read_only"] = "on"
+        return create_async_engine(
+            "postgresql+asyncpg://",  # asyncpg reads the URLs itself: TLS modes as in libpq
+            connect_args=arguments,
+            pool_size=settings.pool_size,
+            max_overflow=settings.max_overflow,
+            pool_timeout=settings.pool_timeout.total_seconds(),
+            pool_recycle=int(settings.pool_recycle.total_seconds()),
+            echo=settings.echo,
+            hide_parameters=True,
+            **({} if settings.pgbouncer else {"isolation_level": "AUTOCOMMIT"}),
+        )
+
+    def make_probe_engine(self, settings: DatabaseSettings, patience: timedelta) -> AsyncEngine:
+        seconds = patience.total_seconds()
+        arguments = {**connect_args(settings), "timeout": seconds, "command_timeout": seconds}
+        return create_async_engine("postgresql+asyncpg://", poolclass=NullPool, connect_args=arguments)
+
+    def now(self, ahead: timedelta = NO_TIME) -> ColumnElement[Any]:
+        """`clock_timestamp()` and not `now()`: a statement that waited for a lock must not live in the past."""
+        return _plus(func.clock_timestamp(type_=UtcDateTime()), literal(ahead, Interval()) if ahead else None)
+
+    def statement_time(self, ahead: timedelta = NO_TIME) -> ColumnElement[Any]:
+        """Not `clock_timestamp()`, which may change from row to row: no index serves it, and no plan looks ahead."""
+        return _plus(func.statement_timestamp(type_=UtcDateTime()), literal(ahead, Interval()) if ahead else None)
+
+    def clock(self) -> Clock:
+        return _ServersClock(self)
+
+    def insert(self, table: Table) -> Any:
+        return postgresql.insert(table)
+
+    def rows_of(self, columns: Sequence[Column[Any]], rows: Sequence[Mapping[str, Any]]) -> FromClause:
+        """One parameter for each column: a statement takes 32,767 of them."""
+        arrays = [literal([row[given.name] for row in rows], ARRAY(given.type)) for given in columns]
+        table = func.unnest(*arrays).table_valued(*(column(given.name, given.type) for given in columns))
+        return table.render_derived(name="given")
+
+    def row_address(self, table: Table) -> ColumnElement[Any]:
+        return literal_column(f"{table.name}.ctid")
+
+    def is_among(self, column: ColumnElement[Any], found: Select[Any]) -> ColumnElement[bool]:
+        """An array and not IN: the planner may run the part in IN again, and does not fetch rows by their address."""
+        return column == func.any(func.array(found.scalar_subquery()))
+
+    def is_one_of(self, column: Column[Any], values: Sequence[Any]) -> ColumnElement[bool]:
+        """One parameter instead of thousands, which take longer to write down than to find."""
+        return column == any_(literal(list(values), ARRAY(column.type)))
+
+    def is_in_network(self, ip: ColumnElement[Any], network: ColumnElement[Any]) -> ColumnElement[bool]:
+        return cast(ip, postgresql.INET).op("<<=", return_type=Boolean())(cast(network, postgresql.INET))
+
+    def prepended(
+        self, times: ColumnElement[Any], time: ColumnElement[Any], count: ColumnElement[int], kept: int
+    ) -> ColumnElement[Any]:
+        added = func.array_fill(time, postgresql.array([cast(count, Integer)]), type_=times.type)
+        return self.first_of(added.concat(times), kept)
+
+    def first_of(self, times: ColumnElement[Any], count: int) -> ColumnElement[Any]:
+        first: ColumnElement[Any] = times[literal_column("1") : literal_column(str(count))]
+        return first
+
+    async def lock(self, session: AsyncSession, number: int) -> None:
+        await session.scalar(select(func.pg_advisory_xact_lock(number)))
+
+    async def try_lock(self, session: AsyncSession, number: int, budget: timedelta) -> bool:
+        asked = select(func.pg_try_advisory_xact_lock(number), _statement_timeout(budget))
+        return bool(await session.scalar(asked))
+
+    async def limit_statements(self, session: AsyncSession, budget: timedelta) -> None:
+        await session.scalar(select(_statement_timeout(budget)))
+
+    async def is_read_only(self, session: AsyncSession) -> bool:
+        return bool(await session.scalar(text("SHOW transaction_read_only")) == "on")
+
+    async def estimated_rows(self, session: AsyncSession, statement: Select[Any], cost: float) -> int | None:
+        plan = (await session.scalar(_Explain(statement)))[0]["Plan"]
+        return int(plan["Plan Rows"]) if plan["Total Cost"] > cost else None
+
+
+class _ServersClock(Clock):
+    def __init__(self, dialect: Dialect) -> None:
+        self.dialect = dialect
+
+    def at(self, ahead: timedelta = NO_TIME) -> ColumnElement[Any]:
+        return self.dialect.now(ahead)
+
+    def after(self, name: str) -> ColumnElement[Any]:
+        return _plus(self.dialect.now(), bindparam(name, type_=Interval()))
+
+    def parameters(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        return dict(values)
+
+
+class _Explain(Executable, ClauseElement):
+    """The plan of a statement, in JSON; nothing is run."""
+
+    inherit_cache = False
+
+    def __init__(self, statement: Select[Any]) -> None:
+        self.statement = statement
+
+
+@compiles(_Explain, "postgresql")
+def _explain(element: _Explain, compiler: Any, **options: Any) -> str:
+    return f"EXPLAIN (FORMAT JSON) {compiler.process(element.statement, **options)}"
+
+
+def connect_args(settings: DatabaseSettings) -> dict[str, Any]:
+    """What asyncpg is told for every connection."""
+    arguments: dict[str, Any] = {
+        "async_creator_fn": Hosts("postgresql:" + settings.location).connect,
+        "timeout": settings.connect_timeout.total_seconds(),
+        "server_settings": {"application_name": APPLICATION_NAME},
+    }
+    if settings.pgbouncer:
+        # A server connection changes hands between transactions: nothing may be prepared or set on it.
+        return arguments | {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
+    arguments["server_settings"] |= {
+        "jit": "off",
+        "statement_timeout": _milliseconds(settings.statement_timeout),
+        # A third, so that a lock can be waited for three times before the client has had to wait too long.
+        "lock_timeout": _milliseconds(settings.statement_timeout / 3),
+        "idle_in_transaction_session_timeout": _milliseconds(IDLE_IN_TRANSACTION),
+    }
+    return arguments
+
+
+def _where_it_can_be_awaited(connect: Callable[..., Any]) -> Callable[..., Any]:
+    """SQLAlchemy finds out too that nobody can wait for a new connection, but leaves a coroutine behind then."""
+
+    def connect_or_refuse(**arguments: Any) -> Any:
+        if not in_greenlet():
+            raise MissingGreenlet
+        return connect(**arguments)
+
+    return connect_or_refuse
+
+
+def _plus(now: ColumnElement[Any], ahead: ColumnElement[timedelta] | None) -> ColumnElement[Any]:
+    return now if ahead is None else type_coerce(now + ahead, UtcDateTime())
+
+
+def _statement_timeout(budget: timedelta) -> ColumnElement[str]:
+    return func.set_config("statement_timeout", _milliseconds(budget), True)
+
+
+def _milliseconds(duration: timedelta) -> str:
+    return str(max(1, round(duration.total_seconds() * 1000)))
