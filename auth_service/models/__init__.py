@@ -1,6 +1,6 @@
 """The tables, and the pure rules about them. A rule never reads a clock: it is told the time."""
 
-from auth_service.models.accounts import Profile
+from auth_service.models.accounts import AccountView, LoginAccount
 from auth_service.models.audit import AUDIT_FLOOR, REQUESTER, Requester, SecurityEvent
 from auth_service.models.keys import PUBLISHED_FIRST, RETIRED_FOR, KeyStep, due_steps
 from auth_service.models.mail import LINKS, DueMail, LinkPurpose, MailKind
@@ -10,9 +10,9 @@ from auth_service.models.sessions import (
     IDEMPOTENCY_WINDOW,
     ROTATIONS_KEPT,
     EndReason,
-    OwnSession,
-    Session,
     SessionRules,
+    SessionState,
+    SessionView,
     Verdict,
     judge,
 )
@@ -68,6 +68,7 @@ __all__ = [
     "SIGNING_KEYS",
     "THROTTLES",
     "USERS",
+    "AccountView",
     "Allowance",
     "AuditEvent",
     "DeletedSession",
@@ -77,16 +78,16 @@ __all__ = [
     "KeyStep",
     "LinkPurpose",
     "LinkToken",
+    "LoginAccount",
     "MailKind",
     "OutgoingMail",
-    "OwnSession",
-    "Profile",
     "RefreshToken",
     "Requester",
     "Role",
     "SecurityEvent",
-    "Session",
     "SessionRules",
+    "SessionState",
+    "SessionView",
     "SigningKey",
     "Tally",
     "User",

@@ -1,13 +1,13 @@
-"""An account as it is shown."""
+"""An account as it is read for one thing only, where a whole `User` would be more than is needed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
 
-@dataclass(frozen=True)
-class Profile:
-    """An account as its owner sees it; the fields are columns of `User`, without what nobody is shown."""
+@dataclass(frozen=True, slots=True)
+class AccountView:
+    """An account as it is shown: columns of `User`, without what is for the service alone."""
 
     id: UUID
     email: str
@@ -18,3 +18,15 @@ class Profile:
     created_at: datetime
     updated_at: datetime
     last_login_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class LoginAccount:
+    """What a login asks of an account: columns of `User`."""
+
+    id: UUID
+    hashed_password: str = field(repr=False)
+    role: str
+    is_active: bool
+    is_verified: bool
+    credential_epoch: int

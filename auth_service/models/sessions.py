@@ -34,8 +34,8 @@ class SessionRules:
 
 
 @dataclass(frozen=True)
-class Session:
-    """A session as one statement read it: its row, its user, and the database's clock at that moment."""
+class SessionState:
+    """What a rule judges: a session and its user as one statement read them, and the database's clock then."""
 
     id: UUID
     user_id: UUID
@@ -55,8 +55,8 @@ class Session:
 
 
 @dataclass(frozen=True)
-class OwnSession:
-    """A session as its owner sees it."""
+class SessionView:
+    """A session as it is shown: columns of `RefreshToken`, and whether it is the one that asks (`current`)."""
 
     id: UUID
     created_at: datetime
@@ -64,8 +64,9 @@ class OwnSession:
     expires_at: datetime
     user_agent: str | None
     ip: str | None
-    ended_at: datetime | None
-    ended_reason: str | None
+    revoked_at: datetime | None
+    revoked_reason: str | None
+    current: bool
 
 
 class Verdict(StrEnum):
@@ -81,7 +82,7 @@ class Verdict(StrEnum):
     FORGED = "forged"  # not of our making
 
 
-def judge(session: Session, generation: int, idempotency_hash: bytes | None, rules: SessionRules) -> Verdict:
+def judge(session: SessionState, generation: int, idempotency_hash: bytes | None, rules: SessionRules) -> Verdict:
     """Decide about a token of `generation` that the guarded update did not accept.
 
     The end of a session beats the grace. The bound on the grace also holds for the immediate parent: a thief who stays

@@ -9,7 +9,7 @@ from uuid import UUID
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from auth_service.models import FAST_FORWARD_LIMIT, ROTATIONS_KEPT, Session, SessionRules, Verdict, judge
+from auth_service.models import FAST_FORWARD_LIMIT, ROTATIONS_KEPT, SessionRules, SessionState, Verdict, judge
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 INSTANT = timedelta(microseconds=1)
@@ -32,7 +32,7 @@ def all_rules(draw: st.DrawFn) -> SessionRules:
 
 
 @st.composite
-def spent(draw: st.DrawFn, least: int = 1, most: int = ROTATIONS_KEPT) -> tuple[Session, int]:
+def spent(draw: st.DrawFn, least: int = 1, most: int = ROTATIONS_KEPT) -> tuple[SessionState, int]:
     """A live session that was used just now, and a number of its last rotations; they were at any times before."""
     steps = draw(st.integers(least, most))
     generation = draw(st.integers(steps, 40))
@@ -40,8 +40,8 @@ def spent(draw: st.DrawFn, least: int = 1, most: int = ROTATIONS_KEPT) -> tuple[
     return _session(draw, generation, ages), steps
 
 
-def _session(draw: st.DrawFn, generation: int, ages: list[timedelta]) -> Session:
-    return Session(
+def _session(draw: st.DrawFn, generation: int, ages: list[timedelta]) -> SessionState:
+    return SessionState(
         id=UUID(int=1),
         user_id=UUID(int=2),
         role="user",
@@ -63,7 +63,7 @@ SESSIONS = SPENT.map(itemgetter(0))
 @unhurried
 @given(spent(most=40), all_rules(), HASHES, st.sampled_from(["revoked", "user", "idle", "age"]))
 def test_the_end_of_a_session_beats_everything(
-    case: tuple[Session, int], rules: SessionRules, key: bytes | None, end: str
+    case: tuple[SessionState, int], rules: SessionRules, key: bytes | None, end: str
 ) -> None:
     session, steps = case
     ended = {
@@ -78,7 +78,9 @@ def test_the_end_of_a_session_beats_everything(
 
 @unhurried
 @given(SPENT, all_rules())
-def test_a_spent_token_is_a_replay_exactly_within_the_grace(case: tuple[Session, int], rules: SessionRules) -> None:
+def test_a_spent_token_is_a_replay_exactly_within_the_grace(
+    case: tuple[SessionState, int], rules: SessionRules
+) -> None:
     session, steps = case
     age = NOW - session.rotations[steps - 1]
     expected = Verdict.REPLAY if age < rules.grace else Verdict.REUSE
@@ -88,7 +90,7 @@ def test_a_spent_token_is_a_replay_exactly_within_the_grace(case: tuple[Session,
 @unhurried
 @given(SPENT, all_rules(), st.timedeltas(INSTANT, timedelta(minutes=1)))
 def test_the_grace_ends_at_its_last_microsecond(
-    case: tuple[Session, int], any_rules: SessionRules, grace: timedelta
+    case: tuple[SessionState, int], any_rules: SessionRules, grace: timedelta
 ) -> None:
     session, steps = case
     rules = replace(any_rules, grace=grace)
@@ -100,7 +102,7 @@ def test_the_grace_ends_at_its_last_microsecond(
 @unhurried
 @given(spent(least=ROTATIONS_KEPT + 1, most=40), all_rules(), HASHES)
 def test_an_ancestor_of_which_nothing_is_known_is_a_reuse(
-    case: tuple[Session, int], rules: SessionRules, key: bytes | None
+    case: tuple[SessionState, int], rules: SessionRules, key: bytes | None
 ) -> None:
     session, steps = case
     fresh = replace(session, rotations=[NOW] * len(session.rotations))
@@ -110,7 +112,7 @@ def test_an_ancestor_of_which_nothing_is_known_is_a_reuse(
 @unhurried
 @given(SPENT, all_rules(), HASHES)
 def test_the_same_idempotency_key_stretches_the_grace_of_the_parent_to_a_day_and_nothing_else(
-    case: tuple[Session, int], rules: SessionRules, key: bytes | None
+    case: tuple[SessionState, int], rules: SessionRules, key: bytes | None
 ) -> None:
     session, steps = case
     age = NOW - session.rotations[steps - 1]
@@ -121,14 +123,16 @@ def test_the_same_idempotency_key_stretches_the_grace_of_the_parent_to_a_day_and
 
 @unhurried
 @given(SESSIONS, all_rules(), st.integers(0, 10), HASHES)
-def test_a_token_ahead_is_never_a_reuse(session: Session, rules: SessionRules, steps: int, key: bytes | None) -> None:
+def test_a_token_ahead_is_never_a_reuse(
+    session: SessionState, rules: SessionRules, steps: int, key: bytes | None
+) -> None:
     expected = Verdict.RACE if steps <= FAST_FORWARD_LIMIT else Verdict.AHEAD
     assert judge(session, session.generation + steps, key, rules) is expected
 
 
 @unhurried
 @given(SESSIONS, all_rules())
-def test_a_session_is_usable_until_the_sooner_of_its_two_ends(session: Session, rules: SessionRules) -> None:
+def test_a_session_is_usable_until_the_sooner_of_its_two_ends(session: SessionState, rules: SessionRules) -> None:
     end = session.usable_until(rules)
     assert end <= session.expires_at
     assert end <= session.last_used_at + rules.idle_lifetime

@@ -7,7 +7,7 @@ from auth_service.api.http.json_body import StrictJsonRoute
 from auth_service.api.http.openapi import problems
 from auth_service.api.requests.dependencies import BearerDep, DeviceDep, ServicesDep, set_requester
 from auth_service.api.schemas.common import Accepted, Account, ChangePasswordBody, RegisterBody
-from auth_service.models import Profile, User
+from auth_service.models import AccountView, User
 
 PASSWORD = ("password-too-short", "password-too-long", "password-blocklisted")
 
@@ -36,7 +36,7 @@ BEARER = ("missing-access-token", "invalid-access-token", "database-unavailable"
 
 
 @router.get("/me", response_model=Account, responses=problems(*BEARER))
-async def me(bearer: BearerDep, services: ServicesDep) -> Profile:
+async def me(bearer: BearerDep, services: ServicesDep) -> AccountView:
     """Return the account that the access token belongs to."""
     return await services.registration.show(bearer)
 

@@ -55,7 +55,7 @@ async def _document(found: Export) -> AsyncIterator[str]:
     """The document in pieces, for the events of a year may be many: never more than one page of them in memory."""
     head = AccountExport(
         exported_at=found.at,
-        account=Account.model_validate(found.user),
+        account=Account.model_validate(found.account),
         sessions=[DeviceSession.model_validate(session) for session in found.sessions],
         events=[],
     )

@@ -1,6 +1,6 @@
 """`/auth/sessions`: what owners see of their signed-in devices, and how they end them."""
 
-from dataclasses import asdict
+from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
@@ -9,7 +9,8 @@ from fastapi import APIRouter, Depends, Query, status
 from auth_service.api.http.openapi import problems
 from auth_service.api.requests.dependencies import BearerDep, ServicesDep, set_requester
 from auth_service.api.routes.accounts import BEARER
-from auth_service.api.schemas.common import SessionItem, SessionList
+from auth_service.api.schemas.common import SessionList
+from auth_service.models import SessionView
 
 router = APIRouter(prefix="/auth/sessions", tags=["sessions"], dependencies=[Depends(set_requester)])
 
@@ -17,13 +18,12 @@ EndedToo = Annotated[bool, Query(alias="ended", description="Also those that hav
 CurrentToo = Annotated[bool, Query(alias="current", description="Also the session of this request")]
 
 
-@router.get("", responses=problems(*BEARER, "validation-error"))
-async def list_sessions(bearer: BearerDep, services: ServicesDep, ended_too: EndedToo = False) -> SessionList:
+@router.get("", response_model=SessionList, responses=problems(*BEARER, "validation-error"))
+async def list_sessions(
+    bearer: BearerDep, services: ServicesDep, ended_too: EndedToo = False
+) -> dict[str, Sequence[SessionView]]:
     """List the bearer's sessions, the newest first."""
-    found = await services.own_sessions.list_all(bearer, ended_too=ended_too)
-    return SessionList(
-        items=[SessionItem(**asdict(session), current=session.id == bearer.session_id) for session in found]
-    )
+    return {"items": await services.own_sessions.list_all(bearer, ended_too=ended_too)}
 
 
 @router.delete("", status_code=status.HTTP_204_NO_CONTENT, responses=problems(*BEARER, "validation-error"))

@@ -84,15 +84,8 @@ class UserCounts(BaseModel):
     estimated: list[str]
 
 
-class UserSession(DeviceSession):
-    """The same, read from a row."""
-
-    ended_at: datetime | None = Field(validation_alias="revoked_at")
-    ended_reason: str | None = Field(validation_alias="revoked_reason")
-
-
 class AccountWithSessions(Account):
-    sessions: list[UserSession]
+    sessions: list[DeviceSession]
 
 
 class CreateUserBody(Body):

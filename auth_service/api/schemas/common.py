@@ -128,8 +128,8 @@ class DeviceSession(BaseModel):
     expires_at: datetime
     user_agent: str | None
     ip: str | None
-    ended_at: datetime | None
-    ended_reason: str | None
+    ended_at: datetime | None = Field(validation_alias="revoked_at")
+    ended_reason: str | None = Field(validation_alias="revoked_reason")
 
 
 class SessionItem(DeviceSession):

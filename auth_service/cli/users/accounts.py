@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from typing import Any, TypeVar
+from uuid import UUID
 
 import click
 
@@ -71,7 +72,7 @@ def enable(account: str) -> None:
 @click.argument("role", type=ROLES)
 def set_role(account: str, role: str) -> None:
     """Make an account an administrator's, or nobody special's. Its sessions end, because tokens tell the role."""
-    _administer(account, lambda administration, user: administration.set_role(user.id, Role(role)))
+    _administer(account, lambda administration, user_id: administration.set_role(user_id, Role(role)))
     click.echo(f"role: {role}")
 
 
@@ -82,7 +83,7 @@ def delete(account: str, *, yes: bool) -> None:
     """Delete an account for good, with its sessions. The trail of its security events stays."""
     if not yes:
         click.confirm(f"Delete {account} for good?", abort=True, err=True)
-    _administer(account, lambda administration, user: administration.delete(user.id))
+    _administer(account, lambda administration, user_id: administration.delete(user_id))
     click.echo("deleted")
 
 
@@ -97,17 +98,17 @@ def _password(*, from_stdin: bool) -> str:
 
 def _set_active(account: str, *, active: bool) -> int:
     async def run(database: Database, _settings: Settings) -> int:
-        user = await Operators(database).find(account)
-        return len(await AccountStatus(database).set_active(user.id, active=active))
+        user_id = await Operators(database).find_id(account)
+        return len(await AccountStatus(database).set_active(user_id, active=active))
 
     return run_with_database(run, tell=True)
 
 
-def _administer(account: str, work: Callable[[Administration, User], Coroutine[Any, Any, Result]]) -> Result:
+def _administer(account: str, work: Callable[[Administration, UUID], Coroutine[Any, Any, Result]]) -> Result:
     async def run(database: Database, settings: Settings) -> Result:
         # What this process knows of ended sessions ends with it; those that serve hear of them from the database.
         revocations = Revocations(database, Notifications(settings.database), settings.revocations, timedelta(0))
-        user = await Operators(database).find(account)
-        return await work(Administration(database, revocations, Notices(is_configured=False)), user)
+        user_id = await Operators(database).find_id(account)
+        return await work(Administration(database, revocations, Notices(is_configured=False)), user_id)
 
     return run_with_database(run, tell=True)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +11,7 @@ import click
 from auth_service.cli.common import run_with_database
 from auth_service.cli.users.accounts import whose
 from auth_service.logs import escaped
-from auth_service.models import RefreshToken, SessionRules, User
+from auth_service.models import AccountView, RefreshToken, SessionRules, User
 from auth_service.repositories.transaction import Database
 from auth_service.repositories.users.search import UserFilter
 from auth_service.services.administration.directory import Directory
@@ -22,7 +23,7 @@ STATES: dict[str, dict[str, bool]] = {
     "active": {"is_active": True}, "disabled": {"is_active": False},
     "verified": {"is_verified": True}, "unverified": {"is_verified": False},
 }  # fmt: skip
-ACCOUNT = ("id", "email", "username", "role", "is_active", "is_verified", "created_at", "updated_at", "last_login_at")
+ACCOUNT = tuple(column.name for column in fields(AccountView))
 SESSION = ("id", "created_at", "last_used_at", "expires_at", "user_agent", "ip")
 
 
@@ -51,8 +52,8 @@ def show(account: str, *, as_json: bool) -> None:
     """Show an account and its live sessions."""
 
     async def run(database: Database, settings: Settings) -> User:
-        user = await Operators(database).find(account)
-        return await _directory(database, settings).show(user.id, ended_too=False)
+        user_id = await Operators(database).find_id(account)
+        return await _directory(database, settings).show(user_id, ended_too=False)
 
     user = run_with_database(run)
     sessions = [_told(session, SESSION) for session in user.sessions]

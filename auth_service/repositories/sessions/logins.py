@@ -29,10 +29,10 @@ from auth_service.models import (
     OUTGOING_MAILS,
     REFRESH_TOKENS,
     USERS,
+    LoginAccount,
     MailKind,
     SecurityEvent,
-    Session,
-    User,
+    SessionState,
     neighbourhood_of,
 )
 from auth_service.repositories.audit.events import AuditedChange, AuditEvents
@@ -125,17 +125,17 @@ class Logins:
         self._outbox = outbox
 
     async def open(
-        self, user: User, secret_hash: bytes, lifetime: timedelta, user_agent: str | None, ip: str | None
-    ) -> Session | None:
-        """Insert a session for a user whose credentials are still those that were verified; None if they are not.
+        self, account: LoginAccount, secret_hash: bytes, lifetime: timedelta, user_agent: str | None, ip: str | None
+    ) -> SessionState | None:
+        """Insert a session for an account whose credentials are still those that were verified; None if they are not.
 
         The row of the user is locked FOR SHARE: a password change either comes first, and nothing is inserted, or waits
         and then ends this session with the others.
         """
-        given = (uuid7(), user.id, user.credential_epoch, secret_hash, user_agent, ip)
+        given = (uuid7(), account.id, account.credential_epoch, secret_hash, user_agent, ip)
         values = {f"session_{name}": value for name, value in zip(_GIVEN, given, strict=True)}
         rows = await self._audit.run(_OPENED, values | {"lifetime": lifetime})
-        return alive(rows[0], user.role) if rows else None
+        return alive(rows[0], account.role) if rows else None
 
     async def settle(
         self,

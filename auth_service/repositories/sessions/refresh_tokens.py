@@ -25,7 +25,7 @@ from auth_service.models import (
     USERS,
     EndReason,
     SecurityEvent,
-    Session,
+    SessionState,
 )
 from auth_service.repositories.audit.events import AuditEvents
 
@@ -66,7 +66,7 @@ class RefreshTokens:
 
     async def rotate(
         self, secret_hash: bytes, generation: int, idempotency_hash: bytes | None, idle: timedelta
-    ) -> Session | None:
+    ) -> SessionState | None:
         """Raise a live session from `generation`, or from up to three before it, by one; None if the guard refused."""
         rows = await _rotate.run(
             self._connection,
@@ -77,9 +77,9 @@ class RefreshTokens:
         )
         return alive(rows[0], rows[0]["role"]) if rows else None
 
-    async def find(self, secret_hash: bytes) -> Session | None:
+    async def find(self, secret_hash: bytes) -> SessionState | None:
         row = (await self._connection.execute(self._session().where(T.secret_hash == secret_hash))).one_or_none()
-        return Session(**row._mapping) if row else None  # noqa: SLF001  # a row as a mapping
+        return SessionState(**row._mapping) if row else None  # noqa: SLF001  # a row as a mapping
 
     async def revoke(self, secret_hash: bytes, reason: EndReason, **details: int) -> UUID | None:
         """End a session and keep the reason; return its id.
@@ -113,9 +113,9 @@ class RefreshTokens:
         ).join(USERS, USERS.c.id == T.user_id)
 
 
-def alive(row: Mapping[Any, Any], role: str) -> Session:
+def alive(row: Mapping[Any, Any], role: str) -> SessionState:
     """A session that a guard has just let through is alive, and was last used now."""
-    return Session(
+    return SessionState(
         id=row["id"],
         user_id=row["user_id"],
         role=role,

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Select, and_, select, true, update
 
 from auth_service.database.connection import Connection
-from auth_service.models import REFRESH_TOKENS, USERS, EndReason, OwnSession, SecurityEvent
+from auth_service.models import REFRESH_TOKENS, USERS, EndReason, SecurityEvent, SessionView
 from auth_service.repositories.audit.events import AuditEvents
 
 T = REFRESH_TOKENS.c
@@ -69,8 +69,10 @@ class UserSessions:
         )
         return (await self._connection.execute(statement)).one_or_none() is not None
 
-    async def list_of_user(self, user_id: UUID, idle: timedelta, *, ended_too: bool) -> Sequence[OwnSession]:
-        """A user's sessions, the newest first: those alive, or all whose rows are still kept."""
+    async def list_of_user(
+        self, user_id: UUID, idle: timedelta, *, current: UUID, ended_too: bool
+    ) -> Sequence[SessionView]:
+        """A user's sessions, the newest first: those alive, or all whose rows are still kept; `current` asks for it."""
         alive = and_(
             T.revoked_at.is_(None),
             T.expires_at > self._now(),
@@ -79,11 +81,11 @@ class UserSessions:
         )
         statement = (
             select(
-                T.id, T.created_at, T.last_used_at, T.expires_at, T.user_agent, T.ip,
-                T.revoked_at.label("ended_at"), T.revoked_reason.label("ended_reason"),
+                T.id, T.created_at, T.last_used_at, T.expires_at, T.user_agent, T.ip, T.revoked_at, T.revoked_reason,
+                (T.id == current).label("current"),
             )
             .join(USERS, USERS.c.id == T.user_id)
             .where(T.user_id == user_id, true() if ended_too else alive)
             .order_by(T.created_at.desc(), T.id.desc())
         )  # fmt: skip
-        return [OwnSession(**row._mapping) for row in await self._connection.execute(statement)]  # noqa: SLF001
+        return [SessionView(**row._mapping) for row in await self._connection.execute(statement)]  # noqa: SLF001

@@ -7,8 +7,8 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Row, Update, bindparam, delete, func, insert, or_, select, true, update
 
 from auth_service.database.connection import Connection
-from auth_service.database.prepared import Prepared, Rows
-from auth_service.models import REFRESH_TOKENS, USERS, Profile, Role, SecurityEvent, User
+from auth_service.database.prepared import Prepared
+from auth_service.models import REFRESH_TOKENS, USERS, AccountView, LoginAccount, Role, SecurityEvent, User
 from auth_service.repositories.audit.events import AuditEvents
 
 _A = USERS.alias("admins")
@@ -31,8 +31,13 @@ def _alive(session_id: Any, now: ColumnElement[Any]) -> ColumnElement[bool]:
     )
 
 
-_BY_EMAIL = Prepared(lambda _clock: select(USERS).where(USERS.c.email_canonical == bindparam("email")))
-_BY_USERNAME = Prepared(lambda _clock: select(USERS).where(USERS.c.username_canonical == bindparam("username")))
+def _columns(type_: Any) -> list[Any]:
+    return [USERS.c[field.name] for field in fields(type_)]
+
+
+_LOGIN = select(*_columns(LoginAccount))
+_BY_EMAIL = Prepared(lambda _clock: _LOGIN.where(USERS.c.email_canonical == bindparam("email")))
+_BY_USERNAME = Prepared(lambda _clock: _LOGIN.where(USERS.c.username_canonical == bindparam("username")))
 
 
 def _by_session(*columns: Any) -> Prepared:
@@ -44,7 +49,7 @@ def _by_session(*columns: Any) -> Prepared:
 
 
 _BY_SESSION = _by_session(USERS)
-_PROFILE = _by_session(*(USERS.c[field.name] for field in fields(Profile)))
+_VIEW = _by_session(*_columns(AccountView))
 
 
 class Users:
@@ -70,11 +75,13 @@ class Users:
         now = self._now()
         return User(**values).model_dump(exclude={"created_at", "updated_at"}) | {"created_at": now, "updated_at": now}
 
-    async def find_by_email(self, email_canonical: str) -> User | None:
-        return _first(await _BY_EMAIL.run(self._connection, email=email_canonical))
+    async def find_by_email(self, email_canonical: str) -> LoginAccount | None:
+        rows = await _BY_EMAIL.run(self._connection, email=email_canonical)
+        return LoginAccount(**rows[0]) if rows else None
 
-    async def find_by_username(self, username_canonical: str) -> User | None:
-        return _first(await _BY_USERNAME.run(self._connection, username=username_canonical))
+    async def find_by_username(self, username_canonical: str) -> LoginAccount | None:
+        rows = await _BY_USERNAME.run(self._connection, username=username_canonical)
+        return LoginAccount(**rows[0]) if rows else None
 
     async def find(self, whose: UUID | str) -> User | None:
         """The user of an id or of a canonical e-mail address."""
@@ -87,12 +94,13 @@ class Users:
 
     async def find_by_session(self, user_id: UUID, session_id: UUID) -> User | None:
         """The user, if this session of theirs is alive."""
-        return _first(await _BY_SESSION.run(self._connection, user_id=user_id, session_id=session_id))
+        rows = await _BY_SESSION.run(self._connection, user_id=user_id, session_id=session_id)
+        return User(**rows[0]) if rows else None
 
-    async def profile(self, user_id: UUID, session_id: UUID) -> Profile | None:
-        """What an owner sees of their account, if this session of theirs is alive."""
-        rows = await _PROFILE.run(self._connection, user_id=user_id, session_id=session_id)
-        return Profile(**rows[0]) if rows else None
+    async def view_by_session(self, user_id: UUID, session_id: UUID) -> AccountView | None:
+        """The same as far as it is shown, which is read much faster."""
+        rows = await _VIEW.run(self._connection, user_id=user_id, session_id=session_id)
+        return AccountView(**rows[0]) if rows else None
 
     async def change_password(self, user: User, hashed_password: str, *, by_link: bool = False) -> int | None:
         """Set a new hash and raise the credential epoch; return the new epoch.
@@ -170,13 +178,13 @@ class Users:
         rows = await self._audit.execute(statement, event, user="id")
         return rows[0].id if rows else None
 
-    async def renew_hash(self, user: User, replacement: str) -> None:
+    async def renew_hash(self, account: LoginAccount, replacement: str) -> None:
         """Replace an outdated hash of the password that was verified. Never waits: see `Logins.settle`."""
-        unlocked = select(USERS.c.id).where(USERS.c.id == user.id).with_for_update(skip_locked=True, key_share=True)
+        unlocked = select(USERS.c.id).where(USERS.c.id == account.id).with_for_update(skip_locked=True, key_share=True)
         statement = (
             update(USERS)
             .values(hashed_password=replacement, updated_at=self._now())
-            .where(USERS.c.id.in_(unlocked), USERS.c.hashed_password == user.hashed_password)
+            .where(USERS.c.id.in_(unlocked), USERS.c.hashed_password == account.hashed_password)
             .returning(USERS.c.id)
         )
         await self._audit.execute(statement, SecurityEvent.PASSWORD_REHASHED, user="id")
@@ -193,10 +201,6 @@ class Users:
 
 def _is(whose: UUID | str) -> ColumnElement[bool]:
     return USERS.c.email_canonical == whose if isinstance(whose, str) else USERS.c.id == whose
-
-
-def _first(rows: Rows) -> User | None:
-    return User(**rows[0]) if rows else None
 
 
 def _user(row: Row[Any]) -> User:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from auth_service.errors import InvalidAccessToken, NoSuchUser
 from auth_service.identifiers import canonical_username
-from auth_service.models import AuditEvent, OwnSession, SecurityEvent, SessionRules, User
+from auth_service.models import AccountView, AuditEvent, SecurityEvent, SessionRules, SessionView, User
 from auth_service.repositories.audit.trail import AuditFilter
 from auth_service.repositories.transaction import Database, retried
 from auth_service.services.accounts.reauthentication import Reauthentication
@@ -22,8 +22,8 @@ from auth_service.services.throttling.attempts import Attempt
 class Export:
     """All that is kept about a user. The events come in pages, the newest first, each read when it is asked for."""
 
-    user: User
-    sessions: Sequence[OwnSession]
+    account: AccountView
+    sessions: Sequence[SessionView]
     events: AsyncIterator[Sequence[AuditEvent]]
     at: datetime
 
@@ -77,14 +77,16 @@ class OwnAccount:
         wanted = AuditFilter(user_id=bearer.user_id)
         # A transaction, because SQLite does not let one that has read become one that writes while others write.
         async with self._database.transaction() as tx:
-            user = await tx.users.find_by_session(bearer.user_id, bearer.session_id)
-            if user is None:
+            account = await tx.users.view_by_session(bearer.user_id, bearer.session_id)
+            if account is None:
                 raise InvalidAccessToken
-            sessions = await tx.user_sessions.list_of_user(user.id, self._rules.idle_lifetime, ended_too=True)
-            await tx.audit.add(SecurityEvent.ACCOUNT_EXPORTED, user.id)
+            sessions = await tx.user_sessions.list_of_user(
+                account.id, self._rules.idle_lifetime, current=bearer.session_id, ended_too=True
+            )
+            await tx.audit.add(SecurityEvent.ACCOUNT_EXPORTED, account.id)
         async with self._database.statement() as tx:
             newest = await tx.audit_trail.find(wanted, PAGE)
-        return Export(user, sessions, self._pages(wanted, newest), newest[0].at)
+        return Export(account, sessions, self._pages(wanted, newest), newest[0].at)
 
     async def _pages(self, wanted: AuditFilter, page: Sequence[AuditEvent]) -> AsyncIterator[Sequence[AuditEvent]]:
         """No connection is held between two pages: the client takes its time."""

@@ -2,7 +2,7 @@
 
 from auth_service.errors import InvalidAccessToken, InvalidInput
 from auth_service.identifiers import account_names
-from auth_service.models import MailKind, Profile, User
+from auth_service.models import AccountView, MailKind, User
 from auth_service.repositories.transaction import Database, retried
 from auth_service.services.mail.notices import Notices
 from auth_service.services.passwords.new_password import NewPasswords
@@ -44,13 +44,13 @@ class Registration:
         values["hashed_password"] = hashed
         return await (self._add_or_tell_owner(values) if self._conceal else self._add(values))
 
-    async def show(self, bearer: Bearer) -> Profile:
+    async def show(self, bearer: Bearer) -> AccountView:
         """Return the bearer's account; raises `InvalidAccessToken` if their session has ended in the meantime."""
         async with self._database.statement() as tx:
-            profile = await tx.users.profile(bearer.user_id, bearer.session_id)
-        if profile is None:
+            account = await tx.users.view_by_session(bearer.user_id, bearer.session_id)
+        if account is None:
             raise InvalidAccessToken
-        return profile
+        return account
 
     @retried
     async def _add(self, values: dict[str, str | None]) -> User:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from auth_service.errors import NoSuchUser
 from auth_service.identifiers import account_names, canonical_email, canonical_username
-from auth_service.models import Role, User
+from auth_service.models import LoginAccount, Role, User
 from auth_service.repositories.transaction import Database, retried
 from auth_service.security.passwords import UNUSABLE, Passwords
 from auth_service.services.passwords.policy import PasswordPolicy
@@ -15,18 +15,23 @@ class Operators:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def find(self, whose: str) -> User:
-        """Return whoever has this id, e-mail address or username; raises `NoSuchUser`, or `InvalidInput`."""
+    async def find_id(self, whose: str) -> UUID:
+        """Return the id of the account with this id, e-mail address or username.
+
+        Raises:
+            NoSuchUser: there is none.
+            InvalidInput: it can be nobody's.
+        """
         user_id = _uuid(whose)
         async with self._database.statement() as tx:
-            user = await tx.users.find(user_id) if user_id else None
+            user: User | LoginAccount | None = await tx.users.find(user_id) if user_id else None
             if user is None and "@" in whose:
                 user = await tx.users.find_by_email(canonical_email(whose))
             elif user is None:
                 user = await tx.users.find_by_username(canonical_username(whose))
         if user is None:
             raise NoSuchUser
-        return user
+        return user.id
 
     async def create(
         self, email: str, username: str | None, hashed_password: str, role: Role, *, is_verified: bool

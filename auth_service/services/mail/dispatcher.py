@@ -164,9 +164,7 @@ class Dispatcher:
 
     async def _owner(self, mail: DueMail) -> User | None:
         async with self._database.statement() as tx:
-            if mail.user_id is not None:
-                return await tx.users.find(mail.user_id)
-            return await tx.users.find_by_email(mail.recipient or "")
+            return await tx.users.find(mail.user_id or mail.recipient or "")
 
     @retried
     async def _mint(self, mail: DueMail, user: User) -> str | None:

@@ -44,10 +44,10 @@ class Bearers:
         if claims.role != Role.ADMIN:
             raise InsufficientRole
         async with self._database.statement() as tx:
-            user = await tx.users.find_by_session(claims.user_id, claims.session_id)
-        if user is None:
+            account = await tx.users.view_by_session(claims.user_id, claims.session_id)
+        if account is None:
             raise InvalidAccessToken
-        if user.role != Role.ADMIN:
+        if account.role != Role.ADMIN:
             raise InsufficientRole
         return claims
 
@@ -72,4 +72,4 @@ class Bearers:
 
     async def _is_alive(self, user_id: UUID, session_id: UUID) -> bool:
         async with self._database.statement() as tx:
-            return await tx.users.find_by_session(user_id, session_id) is not None
+            return await tx.users.view_by_session(user_id, session_id) is not None

@@ -11,7 +11,16 @@ import structlog
 from auth_service.database.errors import TransactionConflict
 from auth_service.errors import DatabaseUnavailable, InvalidCredentials, InvalidRefreshToken
 from auth_service.identifiers import canonical_email, canonical_username
-from auth_service.models import EndReason, MailKind, SecurityEvent, Session, SessionRules, User, Verdict, judge
+from auth_service.models import (
+    EndReason,
+    LoginAccount,
+    MailKind,
+    SecurityEvent,
+    SessionRules,
+    SessionState,
+    Verdict,
+    judge,
+)
 from auth_service.repositories.transaction import Database, retried
 from auth_service.security.refresh_tokens import PresentedToken, RefreshTokenCodec, hash_secret, new_secret
 from auth_service.services.mail.notices import Notices, requester_details
@@ -62,18 +71,18 @@ class Sessions:
             TooManyAttempts: before that work, for known and unknown accounts alike.
         """
         self._password_check.ensure_room()
-        user, name = await self._find_user(email, username)
-        async with self._throttle.login(user.id if user else None, name, device.ip) as attempt:
-            may_sign_in = user and user.is_active and (user.is_verified or not self._verified_only)
-            stored = user.hashed_password if user and may_sign_in else None
+        account, name = await self._find_account(email, username)
+        async with self._throttle.login(account.id if account else None, name, device.ip) as attempt:
+            may_sign_in = account and account.is_active and (account.is_verified or not self._verified_only)
+            stored = account.hashed_password if account and may_sign_in else None
             right, replacement = await self._password_check.verify(password, stored)
-            if user is None or not right:
-                await self._audit.note(SecurityEvent.LOGIN_FAILED, user.id if user else None)
+            if account is None or not right:
+                await self._audit.note(SecurityEvent.LOGIN_FAILED, account.id if account else None)
                 raise InvalidCredentials
             await self._keys.signer()  # no session is opened that could not be answered
-            session, token_secret = await self._open(user, device)
+            session, token_secret = await self._open(account, device)
             signed_in = await self._pair(session, token_secret, generation=0)
-            await self._settle(user, session.id, device, replacement, attempt)
+            await self._settle(account, session.id, device, replacement, attempt)
         return signed_in
 
     async def refresh(self, refresh_token: str, idempotency_key: str | None) -> TokenPair:
@@ -98,7 +107,7 @@ class Sessions:
             raise InvalidRefreshToken
         return await self._pair(session, presented.secret, presented.generation + 1)
 
-    async def inspect(self, refresh_token: str) -> tuple[Session, datetime] | None:
+    async def inspect(self, refresh_token: str) -> tuple[SessionState, datetime] | None:
         """Return the session of a token that a refresh would accept now, and until when; change nothing."""
         await self._keys.signer()  # as in a refresh
         presented = self._tokens.read(refresh_token)
@@ -120,8 +129,8 @@ class Sessions:
         if ended:
             self._revocations.note([ended])
 
-    async def _find_user(self, email: str | None, username: str | None) -> tuple[User | None, str]:
-        """Return the user, and the name that was given in canonical form."""
+    async def _find_account(self, email: str | None, username: str | None) -> tuple[LoginAccount | None, str]:
+        """Return the account, and the name that was given in canonical form."""
         if email is not None:
             name = canonical_email(email)
             async with self._database.statement() as tx:
@@ -131,18 +140,18 @@ class Sessions:
             return await tx.users.find_by_username(name), name
 
     @retried
-    async def _open(self, user: User, device: Device) -> tuple[Session, bytes]:
+    async def _open(self, account: LoginAccount, device: Device) -> tuple[SessionState, bytes]:
         secret = new_secret()
         async with self._database.statement() as tx:
             session = await tx.logins.open(
-                user, hash_secret(secret), self._rules.absolute_lifetime, device.user_agent, device.ip
+                account, hash_secret(secret), self._rules.absolute_lifetime, device.user_agent, device.ip
             )
         if session is None:  # disabled, or the password changed while it was being verified
             raise InvalidCredentials
         return session, secret
 
     async def _settle(
-        self, user: User, session_id: UUID, device: Device, replacement: str | None, attempt: Attempt
+        self, account: LoginAccount, session_id: UUID, device: Device, replacement: str | None, attempt: Attempt
     ) -> None:
         """Note the login, tell the owner of a new device, and make room. What fails here must not fail the login."""
         alive = None
@@ -151,17 +160,17 @@ class Sessions:
                 notice = requester_details() if self._notices.is_configured else None
                 idle, known_by = self._rules.idle_lifetime, (device.user_agent, device.ip)
                 alive = await tx.logins.settle(
-                    user.id, session_id, idle, attempt.success, device=known_by, notice=notice
+                    account.id, session_id, idle, attempt.success, device=known_by, notice=notice
                 )
             attempt.decided = True  # not before it is committed: what is rolled back must be taken back, and no more
             if replacement:
                 async with self._database.statement() as tx:
-                    await tx.users.renew_hash(user, replacement)
+                    await tx.users.renew_hash(account, replacement)
         except DatabaseUnavailable:
-            log.warning("login.not_recorded", user_id=str(user.id))
+            log.warning("login.not_recorded", user_id=str(account.id))
         if alive is None or alive > self._rules.max_per_user:  # the last of several at once sees them all
             with suppress(DatabaseUnavailable):
-                self._revocations.note(await self._evict(user.id))
+                self._revocations.note(await self._evict(account.id))
 
     @retried
     async def _evict(self, user_id: UUID) -> Sequence[UUID]:
@@ -169,7 +178,9 @@ class Sessions:
             return await tx.user_sessions.revoke_oldest(user_id, self._rules.max_per_user, self._rules.idle_lifetime)
 
     @retried
-    async def _advance(self, presented: PresentedToken, idempotency_key: str | None) -> tuple[Session | None, Verdict]:
+    async def _advance(
+        self, presented: PresentedToken, idempotency_key: str | None
+    ) -> tuple[SessionState | None, Verdict]:
         """Rotate the session, or find out what the token means; a reuse has ended the session when this returns."""
         key_hash = hash_secret(presented.secret + idempotency_key.encode()) if idempotency_key else None
         async with self._database.statement() as tx:
@@ -189,7 +200,7 @@ class Sessions:
         return session, verdict
 
     @retried
-    async def _end_reused(self, session: Session, presented: PresentedToken) -> bool:
+    async def _end_reused(self, session: SessionState, presented: PresentedToken) -> bool:
         """End a session that two parties hold, and tell its owner; False if it has ended in the meantime."""
         behind = session.generation - presented.generation
         async with self._database.transaction() as tx:
@@ -199,7 +210,7 @@ class Sessions:
             await self._notices.notify(tx, MailKind.REUSE_DETECTED, session.user_id)
         return True
 
-    def _tell(self, session: Session, verdict: Verdict) -> None:
+    def _tell(self, session: SessionState, verdict: Verdict) -> None:
         if verdict is Verdict.REUSE:
             self._revocations.note([session.id])
         skipped = session.rotations[1:].count(session.rotations[0]) if verdict is Verdict.ROTATED else 0
@@ -211,7 +222,7 @@ class Sessions:
         async with self._database.statement() as tx:
             return await tx.refresh_tokens.revoke(secret_hash, EndReason.LOGOUT)
 
-    async def _pair(self, session: Session, secret: bytes, generation: int) -> TokenPair:
+    async def _pair(self, session: SessionState, secret: bytes, generation: int) -> TokenPair:
         access_token = await self._keys.sign(
             user_id=session.user_id, session_id=session.id, role=session.role, now=session.now
         )
