@@ -56,9 +56,9 @@ class Connection:
             self._session = make_session(bind=self.whole)
         return self._session
 
-    async def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[*tuple[Any, ...]]:
-        """As `AsyncConnection.execute()`."""
-        return await self.whole.execute(statement, parameters)
+    async def execute(self, statement: Executable, values: Any = None) -> CursorResult[*tuple[Any, ...]]:
+        """Execute a Core statement in the session's transaction; the session itself is for what SQLModel types."""
+        return await (await self.session.connection()).execute(statement, values)
 
     @property
     def in_transaction(self) -> bool:

@@ -34,7 +34,8 @@ class Role(StrEnum):
 class User(SQLModel, table=True):
     """A person. Raising `credential_epoch` ends every session that was opened before.
 
-    `sessions` is there for who has asked for it in the statement that reads the user; it is never loaded later.
+    `sessions` is there where the statement that reads the user asked for it, and is never loaded later; the database
+    deletes the sessions with the user.
     """
 
     __tablename__ = "users"
@@ -66,11 +67,12 @@ class User(SQLModel, table=True):
     updated_at: datetime = Field(sa_type=UtcDateTime)
     last_login_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     sessions: list["RefreshToken"] = Relationship(
+        back_populates="user",
+        passive_deletes="all",
         sa_relationship_kwargs={
             "lazy": "raise",
-            "viewonly": True,
             "order_by": "(RefreshToken.created_at.desc(), RefreshToken.id.desc())",
-        }
+        },
     )
 
 
@@ -110,6 +112,7 @@ class RefreshToken(SQLModel, table=True):
     revoked_reason: str | None = Field(default=None, sa_type=String(32))
     user_agent: str | None = Field(default=None, sa_type=String(256))
     ip: str | None = Field(default=None, sa_type=String(45))
+    user: User = Relationship(back_populates="sessions", sa_relationship_kwargs={"lazy": "raise"})
 
 
 class DeletedSession(SQLModel, table=True):

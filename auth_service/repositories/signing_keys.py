@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, update
+from sqlmodel import col, select
 
 from auth_service.database.connection import Connection
 from auth_service.models import SIGNING_KEYS, KeyState, SecurityEvent, SigningKey
@@ -21,13 +22,12 @@ class SigningKeys:
 
     async def list_all(self) -> Sequence[SigningKey]:
         """Every key that will sign, signs or still verifies, oldest first."""
-        rows = await self._connection.execute(select(SIGNING_KEYS).order_by(SIGNING_KEYS.c.created_at))
-        return [SigningKey(**row._mapping) for row in rows]  # noqa: SLF001  # a row as a mapping
+        return (await self._connection.session.exec(select(SigningKey).order_by(col(SigningKey.created_at)))).all()
 
     async def lock(self) -> datetime:
         """Wait to be the only one who changes keys, until this transaction ends; return the database's time."""
         await self._connection.dialect.lock(self._connection.session, KEYS_LOCK)
-        now: datetime = (await self._connection.execute(select(self._now()))).scalar_one()
+        now: datetime = (await self._connection.session.exec(select(self._now()))).one()
         return now
 
     async def add_first(self, values: dict[str, Any]) -> None:

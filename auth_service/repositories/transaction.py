@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 from functools import wraps
-from typing import Any, ParamSpec, TypeAlias, TypeVar
+from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar
 
-from sqlalchemy import select, text
-from sqlalchemy.ext.asyncio import AsyncTransaction
+from sqlalchemy import text
+from sqlmodel import select
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from auth_service.database.connection import Connection
 from auth_service.database.dialects import dialect_of
@@ -39,6 +40,7 @@ CLEANUP_LOCK = 4_711_002  # beside the migrators' lock, see migrations/env.py
 
 Arguments = ParamSpec("Arguments")
 Answer = TypeVar("Answer")
+Repository = TypeVar("Repository")
 UseCase: TypeAlias = Callable[Arguments, Coroutine[Any, Any, Answer]]
 
 PAUSE = (0.005, 0.05)  # seconds, the least and the most, before something is run again
@@ -59,74 +61,47 @@ def retried(use_case: UseCase[Arguments, Answer]) -> UseCase[Arguments, Answer]:
     return run
 
 
+class _Repository(Generic[Repository]):
+    """A repository of a transaction, made when it is asked for: most use cases need one of them."""
+
+    def __init__(self, make: "Callable[[Transaction], Repository]") -> None:
+        self._make = make
+
+    def __get__(self, tx: "Transaction", _owner: object) -> Repository:
+        return self._make(tx)
+
+
 class Transaction:
-    """The repositories, bound to one connection; each is made when it is asked for, because most use cases need one."""
+    """A unit of work: SQLModel's session, and the repositories over it."""
+
+    connection: Connection
+    audit: AuditEvents
+    outbox: Outbox
+    audit_trail = _Repository(lambda tx: AuditTrail(tx.connection))
+    users = _Repository(lambda tx: Users(tx.connection, tx.audit))
+    refresh_tokens = _Repository(lambda tx: RefreshTokens(tx.connection, tx.audit))
+    user_search = _Repository(lambda tx: UserSearch(tx.connection))
+    stored_hashes = _Repository(lambda tx: StoredHashRows(tx.connection))
+    user_imports = _Repository(lambda tx: UserImports(tx.connection))
+    user_sessions = _Repository(lambda tx: UserSessions(tx.connection, tx.audit))
+    revocation_feed = _Repository(lambda tx: RevocationFeed(tx.connection))
+    expired_sessions = _Repository(lambda tx: ExpiredSessions(tx.connection))
+    session_sweep = _Repository(lambda tx: SessionSweep(tx.connection))
+    logins = _Repository(lambda tx: Logins(tx.connection, tx.audit, tx.outbox))
+    link_tokens = _Repository(lambda tx: LinkTokens(tx.connection))
+    link_uses = _Repository(lambda tx: LinkUses(tx.connection, tx.audit))
+    throttles = _Repository(lambda tx: Throttles(tx.connection))
+    signing_keys = _Repository(lambda tx: SigningKeys(tx.connection, tx.audit))
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self.session = connection.session
         self.audit = AuditEvents(connection)
         self.outbox = Outbox(connection)
 
     @property
-    def audit_trail(self) -> AuditTrail:
-        return AuditTrail(self.connection)
-
-    @property
-    def users(self) -> Users:
-        return Users(self.connection, self.audit)
-
-    @property
-    def refresh_tokens(self) -> RefreshTokens:
-        return RefreshTokens(self.connection, self.audit)
-
-    @property
-    def user_search(self) -> UserSearch:
-        return UserSearch(self.connection)
-
-    @property
-    def stored_hashes(self) -> StoredHashRows:
-        return StoredHashRows(self.connection)
-
-    @property
-    def user_imports(self) -> UserImports:
-        return UserImports(self.connection)
-
-    @property
-    def user_sessions(self) -> UserSessions:
-        return UserSessions(self.connection, self.audit)
-
-    @property
-    def revocation_feed(self) -> RevocationFeed:
-        return RevocationFeed(self.connection)
-
-    @property
-    def expired_sessions(self) -> ExpiredSessions:
-        return ExpiredSessions(self.connection)
-
-    @property
-    def session_sweep(self) -> SessionSweep:
-        return SessionSweep(self.connection)
-
-    @property
-    def logins(self) -> Logins:
-        return Logins(self.connection, self.audit, self.outbox)
-
-    @property
-    def link_tokens(self) -> LinkTokens:
-        return LinkTokens(self.connection)
-
-    @property
-    def link_uses(self) -> LinkUses:
-        return LinkUses(self.connection, self.audit)
-
-    @property
-    def throttles(self) -> Throttles:
-        return Throttles(self.connection)
-
-    @property
-    def signing_keys(self) -> SigningKeys:
-        return SigningKeys(self.connection, self.audit)
+    def session(self) -> AsyncSession:
+        """SQLModel's session. The block that got the transaction commits it, and nothing else does."""
+        return self.connection.session
 
     async def become_only_cleaner(self, budget: timedelta) -> bool:
         """Try to be the one clean-up at work until this transaction ends (a lock of the transaction survives a pooler).
@@ -138,10 +113,6 @@ class Transaction:
     async def allow_slow_statements(self, budget: timedelta) -> None:
         """Lift the statement time-out for this transaction: a job may take longer than a request."""
         await self.connection.dialect.limit_statements(self.session, budget)
-
-    def savepoint(self) -> AsyncTransaction:
-        """A nested transaction, for use with `async with`."""
-        return self.connection.whole.begin_nested()
 
 
 class Reading:
@@ -171,7 +142,7 @@ class Database:
         Raises:
             DatabaseUnavailable: no connection, no answer within the budget, or a lost connection.
         """
-        async with self._pool.explicit(budget) as connection, connection.whole.begin():
+        async with self._pool.explicit(budget) as connection, connection.session.begin():
             tx = Transaction(connection)
             yield tx
         self._tell(tx)
@@ -189,7 +160,7 @@ class Database:
             tx = Transaction(connection)
             yield tx
             if connection.in_transaction:  # not if the driver alone was at work
-                await connection.whole.commit()
+                await connection.session.commit()
         self._tell(tx)
 
     def _tell(self, tx: Transaction) -> None:
@@ -213,7 +184,7 @@ class Database:
             if connection is None:
                 connection = await stack.enter_async_context(self._pool.single())
             yield Reading(connection)
-            await connection.whole.commit()
+            await connection.session.commit()
 
     def numbers(self) -> dict[str, int]:
         """The pool's size, how many connections are out, beyond the size, and how often nobody got one in time."""
@@ -222,17 +193,17 @@ class Database:
     async def run_sync(self, work: Callable[..., Any], budget: timedelta) -> Any:
         """Run blocking SQLAlchemy code, such as a migration, in one transaction."""
         async with self.transaction(budget) as tx:
-            return await tx.connection.whole.run_sync(work)
+            return await (await tx.session.connection()).run_sync(work)
 
     async def check(self) -> None:
         """Ask for `SELECT 1`; raises `DatabaseUnavailable`."""
         async with self.statement() as tx:
-            await tx.connection.execute(text("SELECT 1"))
+            await tx.session.scalar(text("SELECT 1"))
 
     async def now(self) -> datetime:
         """The database's time; raises `DatabaseUnavailable`."""
         async with self.statement() as tx:
-            now: datetime = (await tx.connection.execute(select(tx.connection.dialect.now()))).scalar_one()
+            now: datetime = (await tx.session.exec(select(tx.connection.dialect.now()))).one()
             return now
 
     async def dispose(self) -> None:

@@ -57,7 +57,7 @@ async def test_a_transaction_that_is_cancelled_leaves_nothing(database: Database
 
 async def test_a_savepoint_rolls_back_alone(database: Database) -> None:
     async def write_and_raise(tx: Transaction) -> None:
-        async with tx.savepoint():
+        async with tx.session.begin_nested():
             await add_user(tx, "bob")
             raise RuntimeError("changed my mind")
 
@@ -72,7 +72,7 @@ async def test_a_savepoint_rolls_back_alone(database: Database) -> None:
 async def test_a_transaction_goes_on_after_a_statement_that_failed_in_a_savepoint(database: Database) -> None:
     async with database.transaction() as tx:
         with pytest.raises(DBAPIError):
-            async with tx.savepoint():
+            async with tx.session.begin_nested():
                 await query(tx, "SELECT 1 FROM no_such_table")
         await add_user(tx, "ada")
     assert await users_of(database) == 1

@@ -1,11 +1,11 @@
 """The security trail: a row in the statement that makes a change, and a line in the log once that is committed."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 from uuid import UUID
 
 import structlog
-from sqlalchemy import Row, bindparam, insert, literal, literal_column, select
+from sqlalchemy import bindparam, insert, literal, literal_column, select
 from sqlalchemy.sql.dml import ReturningDelete, ReturningInsert, ReturningUpdate
 from uuid_utils.compat import uuid7
 
@@ -51,7 +51,7 @@ class AuditEvents:
         user: str | None = None,
         session: str | None = None,
         **details: str | int,
-    ) -> Sequence[Row[Any]]:
+    ) -> Rows:
         """Run a change and write the event for each row that it returns: both happen, or neither.
 
         `user` and `session` name the returned columns that hold their ids. On PostgreSQL all of it is one statement.
@@ -59,8 +59,8 @@ class AuditEvents:
         statement, values = change, {}
         if self._dialect.writes_in_ctes:
             statement, values = _with_trail(self._dialect.clock(), change, event, user, session), _trail(details)
-        rows = (await self._connection.execute(statement, values)).all()
-        await self._note([row._mapping for row in rows], event, user, session, details)  # noqa: SLF001  # its mapping
+        rows = (await self._connection.execute(statement, values)).mappings().all()
+        await self._record(rows, event, user, session, details)
         return rows
 
     async def run(self, change: "AuditedChange", values: dict[str, Any], **details: str | int) -> Rows:
@@ -68,10 +68,10 @@ class AuditEvents:
         at_once = self._dialect.writes_in_ctes
         statement = change.with_trail if at_once else change.alone
         rows = await statement.run(self._connection, **values, **(_trail(details) if at_once else {}))
-        await self._note(rows, change.event, change.user, change.session, details)
+        await self._record(rows, change.event, change.user, change.session, details)
         return rows
 
-    async def _note(
+    async def _record(
         self, rows: Rows, event: SecurityEvent, user: str | None, session: str | None, details: dict[str, Any]
     ) -> None:
         """Remember what to tell; and write it, if it was not written with the change."""

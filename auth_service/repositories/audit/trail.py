@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, func, literal, select, tuple_
+from sqlalchemy import delete, func, literal, tuple_
+from sqlmodel import select
 
 from auth_service.database.connection import Connection
 from auth_service.models import AUDIT_EVENTS, AUDIT_FLOOR, AuditEvent, SecurityEvent
@@ -39,7 +40,7 @@ class AuditTrail:
 
     async def find(self, wanted: AuditFilter, limit: int, before: AuditEvent | None = None) -> Sequence[AuditEvent]:
         """The newest events that match, or the next ones `before` an event that was read already."""
-        statement = select(AUDIT_EVENTS).order_by(A.at.desc(), A.id.desc()).limit(limit)
+        statement = select(AuditEvent).order_by(A.at.desc(), A.id.desc()).limit(limit)
         if wanted.user_id is not None:
             statement = statement.where(A.user_id == wanted.user_id)
         if wanted.events:
@@ -51,7 +52,7 @@ class AuditTrail:
         if before is not None:
             last = tuple_(literal(before.at, A.at.type), literal(before.id, A.id.type))
             statement = statement.where(tuple_(A.at, A.id) < last)
-        return [AuditEvent(**row._mapping) for row in await self._connection.execute(statement)]  # noqa: SLF001
+        return (await self._connection.session.exec(statement)).all()
 
     async def keep(self, retention: timedelta) -> Upkeep:
         """Make room for the coming months, and drop what is older than the retention.
@@ -60,7 +61,7 @@ class AuditTrail:
         """
         if self._connection.dialect.has_partitions:
             months = func.keep_audit_months(MONTHS_AHEAD, retention).table_valued("made", "dropped")
-            made, dropped = (await self._connection.execute(select(months.c.made, months.c.dropped))).one()
+            made, dropped = (await self._connection.session.exec(select(months.c.made, months.c.dropped))).one()
             return Upkeep(made, dropped)
         old = A.at < self._now(-max(retention, AUDIT_FLOOR))
         gone = (await self._connection.execute(delete(AUDIT_EVENTS).where(old).returning(A.id))).all()

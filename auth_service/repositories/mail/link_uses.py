@@ -4,11 +4,21 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, delete, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, or_, update
+from sqlmodel import select
 
 from auth_service.database.connection import Connection
 from auth_service.database.expiry import delete_expired
-from auth_service.models import LINK_TOKENS, OUTGOING_MAILS, USERS, LinkPurpose, MailKind, SecurityEvent, User
+from auth_service.models import (
+    LINK_TOKENS,
+    OUTGOING_MAILS,
+    USERS,
+    LinkPurpose,
+    LinkToken,
+    MailKind,
+    SecurityEvent,
+    User,
+)
 from auth_service.repositories.audit.events import AuditEvents
 
 L, U = LINK_TOKENS.c, USERS.c
@@ -33,16 +43,12 @@ class LinkUses:
     async def find(self, token_hash: bytes, *purposes: LinkPurpose) -> FoundLink | None:
         """The link and its user, if it could be used now for one of these purposes; nothing is consumed."""
         statement = (
-            select(USERS, L.purpose, L.new_email)
-            .join(LINK_TOKENS, and_(L.user_id == U.id, *self._bound(U)))
+            select(User, LinkToken)
+            .join(LinkToken, and_(L.user_id == U.id, *self._bound(U)))
             .where(*self._usable(token_hash), L.purpose.in_(purposes), U.is_active)
         )
-        row = (await self._connection.execute(statement)).one_or_none()
-        if row is None:
-            return None
-        values = dict(row._mapping)  # noqa: SLF001  # SQLAlchemy's public name for a row as a mapping
-        purpose, new_email = LinkPurpose(values.pop("purpose")), values.pop("new_email")
-        return FoundLink(User(**values), purpose, new_email)
+        found = (await self._connection.session.exec(statement)).one_or_none()
+        return FoundLink(found[0], LinkPurpose(found[1].purpose), found[1].new_email) if found else None
 
     async def use(self, token_hash: bytes, purpose: LinkPurpose) -> UUID | None:
         """Use a link up and return whose it is; None if it cannot be used, for whatever reason.
@@ -64,7 +70,7 @@ class LinkUses:
             .returning(L.user_id)
         )
         rows = await self._audit.execute(statement, SecurityEvent.LINK_USED, user="user_id", purpose=purpose)
-        return rows[0].user_id if rows else None
+        return rows[0]["user_id"] if rows else None
 
     async def verify_email(self, user_id: UUID) -> None:
         """Note that a user has the mailbox of their address."""

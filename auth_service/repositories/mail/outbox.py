@@ -56,7 +56,7 @@ class Outbox:
             .where(self._dialect.is_among(M.id, found))
             .returning(M.id, M.kind, M.user_id, M.recipient, M.details, M.created_at, M.attempts, now.label("now"))
         )
-        return [DueMail(**row._mapping) for row in await self._connection.execute(statement)]  # noqa: SLF001
+        return [DueMail(**row) for row in (await self._connection.execute(statement)).mappings()]
 
     async def postpone(self, mail: DueMail, pause: timedelta) -> None:
         """Let a claimed mail be due again after the pause, unless its lease is over and somebody else has it."""

@@ -78,8 +78,9 @@ class RefreshTokens:
         return alive(rows[0], rows[0]["role"]) if rows else None
 
     async def find(self, secret_hash: bytes) -> SessionState | None:
-        row = (await self._connection.execute(self._session().where(T.secret_hash == secret_hash))).one_or_none()
-        return SessionState(**row._mapping) if row else None  # noqa: SLF001  # a row as a mapping
+        found = await self._connection.execute(self._session().where(T.secret_hash == secret_hash))
+        row = found.mappings().one_or_none()
+        return SessionState(**row) if row else None
 
     async def revoke(self, secret_hash: bytes, reason: EndReason, **details: int) -> UUID | None:
         """End a session and keep the reason; return its id.
@@ -94,7 +95,7 @@ class RefreshTokens:
         )
         event = SecurityEvent.SESSION_ENDED
         rows = await self._audit.execute(statement, event, user="user_id", session="id", reason=reason, **details)
-        return rows[0].id if rows else None
+        return rows[0]["id"] if rows else None
 
     def _session(self) -> Select[Any]:
         current = and_(USERS.c.is_active, USERS.c.credential_epoch == T.credential_epoch)

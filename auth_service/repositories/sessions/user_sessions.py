@@ -53,7 +53,7 @@ class UserSessions:
         )
         event = SecurityEvent.SESSION_ENDED
         rows = await self._audit.execute(statement, event, user="user_id", session="id", reason=reason)
-        return [row.id for row in rows]
+        return [row["id"] for row in rows]
 
     async def belongs_to(self, session_id: UUID, user_id: UUID) -> bool:
         found = select(T.id).where(T.id == session_id, T.user_id == user_id)
@@ -88,4 +88,4 @@ class UserSessions:
             .where(T.user_id == user_id, true() if ended_too else alive)
             .order_by(T.created_at.desc(), T.id.desc())
         )  # fmt: skip
-        return [SessionView(**row._mapping) for row in await self._connection.execute(statement)]  # noqa: SLF001
+        return [SessionView(**row) for row in (await self._connection.execute(statement)).mappings()]

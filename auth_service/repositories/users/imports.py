@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Column, Row, func, literal, or_, select, true
+from sqlalchemy import Column, func, literal, or_, true
 from sqlalchemy.exc import DBAPIError
+from sqlmodel import select
 
 from auth_service.database.connection import Connection
 from auth_service.database.errors import fault_of_row
-from auth_service.models import USERS
+from auth_service.models import USERS, User
 
 U = USERS.c
 Values = dict[str, Any]
@@ -34,7 +35,7 @@ class UserImports:
         if not rows:
             return set(), {}
         try:
-            async with self._connection.whole.begin_nested():
+            async with self._connection.session.begin_nested():
                 return await self._insert(rows), {}
         except DBAPIError as error:
             refused = fault_of_row(error)
@@ -47,18 +48,18 @@ class UserImports:
         more_added, more_reasons = await self.add(rows[middle:])
         return added | more_added, reasons | more_reasons
 
-    async def find_taken(self, emails: Sequence[str], usernames: Sequence[str]) -> Sequence[Row[Any]]:
+    async def find_taken(self, emails: Sequence[str], usernames: Sequence[str]) -> Sequence[User]:
         """The accounts that have one of these canonical addresses or names."""
         is_one_of = self._connection.dialect.is_one_of
         taken = or_(is_one_of(U.email_canonical, emails), is_one_of(U.username_canonical, usernames))
-        return (await self._connection.execute(select(USERS).where(taken))).all()
+        return (await self._connection.session.exec(select(User).where(taken))).all()
 
-    async def page(self, after: UUID | None, limit: int) -> Sequence[Row[Any]]:
+    async def page(self, after: UUID | None, limit: int) -> Sequence[User]:
         """The next accounts in the order of their ids."""
-        statement = select(USERS).order_by(U.id).limit(limit)
+        statement = select(User).order_by(U.id).limit(limit)
         if after is not None:
             statement = statement.where(U.id > after)
-        return (await self._connection.execute(statement)).all()
+        return (await self._connection.session.exec(statement)).all()
 
     async def _insert(self, rows: Sequence[Values]) -> set[UUID]:
         given, now = self._connection.dialect.rows_of(_GIVEN, rows).c, self._now()

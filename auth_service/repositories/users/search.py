@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, func, literal, or_, select, tuple_
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy import ColumnElement, Select, and_, func, literal, or_, tuple_
+from sqlalchemy.orm import joinedload
+from sqlmodel import select
 
 from auth_service.database.connection import Connection
 from auth_service.models import USERS, RefreshToken, User
@@ -60,9 +61,9 @@ class UserSearch:
             page = page.where(tuple_(U.created_at, U.id) < last)
         chosen = page.subquery()
         statement = (
-            select(USERS).join(chosen, chosen.c.id == U.id).order_by(chosen.c.created_at.desc(), chosen.c.id.desc())
+            select(User).join(chosen, chosen.c.id == U.id).order_by(chosen.c.created_at.desc(), chosen.c.id.desc())
         )
-        return [User(**row._mapping) for row in await self._connection.execute(statement)]  # noqa: SLF001
+        return (await self._connection.session.exec(statement)).all()
 
     async def count(self, wanted: UserFilter) -> Count:
         """How many users match: counted, or estimated where PostgreSQL expects that counting takes long."""
@@ -70,8 +71,7 @@ class UserSearch:
         dialect, session = self._connection.dialect, self._connection.session
         if (estimate := await dialect.estimated_rows(session, matching, COUNTED)) is not None:
             return Count(estimate, is_estimate=True)
-        counted = select(func.count()).select_from(matching.subquery())
-        return Count((await self._connection.execute(counted)).scalar_one())
+        return Count((await session.exec(select(func.count()).select_from(matching.subquery()))).one())
 
     async def find_with_sessions(self, user_id: UUID, idle: timedelta, *, ended_too: bool) -> User | None:
         """A user and their sessions, the newest first, by one statement: those alive, or all whose rows are kept."""
@@ -83,12 +83,7 @@ class UserSearch:
         )
         chosen = WHOSE.sessions if ended_too else WHOSE.sessions.and_(alive)
         statement = select(User).where(U.id == user_id).options(joinedload(chosen))
-
-        def read(connection: Any) -> User | None:
-            with Session(connection, expire_on_commit=False) as session:
-                return session.scalars(statement).unique().one_or_none()
-
-        return await self._connection.whole.run_sync(read)
+        return (await self._connection.session.exec(statement)).unique().one_or_none()
 
     def _ids(self, wanted: UserFilter) -> Select[Any]:
         return select(U.id, U.created_at).where(*self._conditions(wanted))

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Row, case, func, select
+from sqlalchemy import case, func
+from sqlmodel import select
 
 from auth_service.database.connection import Connection
 from auth_service.models import AUDIT_EVENTS, USERS, SecurityEvent
@@ -24,8 +24,8 @@ class StoredHashRows:
         self._connection = connection
         self._now = connection.dialect.now
 
-    async def kinds(self) -> Sequence[Row[Any]]:
-        """For each kind of hash: an `example`, the `accounts` that have one, and how many of them ever `signed_in`."""
+    async def kinds(self) -> Sequence[tuple[str, int, int]]:
+        """For each kind of hash: an example, how many accounts have one, and how many of them ever signed in."""
         hashed = U.hashed_password
         kind = case(
             (hashed.startswith(_IN_LETTERS), func.substr(hashed, 1, _PREFIX)),
@@ -36,17 +36,15 @@ class StoredHashRows:
             func.count().label("accounts"),
             func.count(U.last_login_at).label("signed_in"),
         )
-        found: Sequence[Row[Any]] = (await self._connection.execute(select(*told).group_by(kind))).all()
-        return found
+        return (await self._connection.session.exec(select(*told).group_by(kind))).all()
 
     async def last_import(self) -> tuple[datetime, datetime | None]:
         """The time now, and that of the newest accounts from another system, if the trail knows of any."""
         newest = select(func.max(A.at)).where(A.event == SecurityEvent.ACCOUNTS_IMPORTED).scalar_subquery()
-        now, found = (await self._connection.execute(select(self._now(), newest))).one()
+        now, found = (await self._connection.session.exec(select(self._now(), newest))).one()
         return now, found
 
     async def renewed_since(self, since: datetime) -> int:
         """How many outdated hashes were replaced at a sign-in since then."""
         renewed = select(func.count()).where(A.event == SecurityEvent.PASSWORD_REHASHED, A.at >= since)
-        count: int = (await self._connection.execute(renewed)).scalar_one()
-        return count
+        return (await self._connection.session.exec(renewed)).one()

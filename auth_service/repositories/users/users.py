@@ -4,7 +4,8 @@ from dataclasses import fields
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Update, bindparam, delete, func, insert, or_, select, true, update
+from sqlalchemy import ColumnElement, Update, bindparam, delete, func, insert, or_, true, update
+from sqlmodel import select
 
 from auth_service.database.connection import Connection
 from auth_service.database.prepared import Prepared
@@ -62,14 +63,14 @@ class Users:
         """Insert a user with these columns; raises `AccountExists`, which only the unique indexes decide."""
         statement = insert(USERS).values(**self._draft(values)).returning(USERS)
         (row,) = await self._audit.execute(statement, SecurityEvent.ACCOUNT_REGISTERED, user="id")
-        return _user(row)
+        return User(**row)
 
     async def add_unless_taken(self, values: dict[str, Any]) -> User | None:
         """As `add`, but None if the e-mail address or the username is somebody's already: the transaction goes on."""
         insert = self._connection.dialect.insert(USERS)
         statement = insert.values(**self._draft(values)).on_conflict_do_nothing().returning(USERS)
         rows = await self._audit.execute(statement, SecurityEvent.ACCOUNT_REGISTERED, user="id")
-        return _user(rows[0]) if rows else None
+        return User(**rows[0]) if rows else None
 
     def _draft(self, values: dict[str, Any]) -> dict[str, Any]:
         now = self._now()
@@ -85,7 +86,7 @@ class Users:
 
     async def find(self, whose: UUID | str) -> User | None:
         """The user of an id or of a canonical e-mail address."""
-        return await self._find(_is(whose))
+        return (await self._connection.session.exec(select(User).where(_is(whose)))).one_or_none()
 
     async def hold(self, user_id: UUID) -> bool:
         """Keep an account from being deleted until the transaction ends; False if it is gone."""
@@ -118,7 +119,7 @@ class Users:
         )
         event = SecurityEvent.PASSWORD_RESET if by_link else SecurityEvent.PASSWORD_CHANGED
         rows = await self._audit.execute(statement, event, user="id")
-        return rows[0].credential_epoch if rows else None
+        return rows[0]["credential_epoch"] if rows else None
 
     async def rename(self, user_id: UUID, session_id: UUID, username: str | None, canonical: str | None) -> User | None:
         """Give a user another name, or none; None if that session of theirs is not alive any more.
@@ -132,7 +133,7 @@ class Users:
             .returning(USERS)
         )
         rows = await self._audit.execute(statement, SecurityEvent.ACCOUNT_RENAMED, user="id")
-        return _user(rows[0]) if rows else None
+        return User(**rows[0]) if rows else None
 
     async def set_role(self, user_id: UUID, role: Role) -> bool:
         """Change what somebody may do, and raise the credential epoch: a login under way has read the old role.
@@ -176,7 +177,7 @@ class Users:
             statement = statement.where(NOT_THE_LAST_ADMIN)
         event = SecurityEvent.ACCOUNT_ENABLED if active else SecurityEvent.ACCOUNT_DISABLED
         rows = await self._audit.execute(statement, event, user="id")
-        return rows[0].id if rows else None
+        return rows[0]["id"] if rows else None
 
     async def renew_hash(self, account: LoginAccount, replacement: str) -> None:
         """Replace an outdated hash of the password that was verified. Never waits: see `Logins.settle`."""
@@ -194,14 +195,6 @@ class Users:
         epoch = USERS.c.credential_epoch + 1
         return update(USERS).values(**values, credential_epoch=epoch, updated_at=self._now())
 
-    async def _find(self, *conditions: Any) -> User | None:
-        row = (await self._connection.execute(select(USERS).where(*conditions))).one_or_none()
-        return _user(row) if row else None
-
 
 def _is(whose: UUID | str) -> ColumnElement[bool]:
     return USERS.c.email_canonical == whose if isinstance(whose, str) else USERS.c.id == whose
-
-
-def _user(row: Row[Any]) -> User:
-    return User(**row._mapping)  # noqa: SLF001  # SQLAlchemy's public name for a row as a mapping

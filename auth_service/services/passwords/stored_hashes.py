@@ -58,11 +58,11 @@ class StoredHashes:
             renewed = await tx.stored_hashes.renewed_since(since)
             found = await tx.stored_hashes.kinds()
         kinds: defaultdict[tuple[str, str], HashKind] = defaultdict()
-        for row in found:
-            name = self._name(row.example)
+        for example, accounts, signed_in in found:
+            name = self._name(example)
             kind = kinds.setdefault(name, HashKind(*name))
-            kind.accounts += row.accounts
-            kind.signed_in += row.signed_in
+            kind.accounts += accounts
+            kind.signed_in += signed_in
         outdated = sum(kind.accounts for kind in kinds.values() if kind.state == "outdated")
         in_order = sorted(kinds.values(), key=lambda kind: (-kind.accounts, kind.recipe))
         return in_order, forecast(outdated, renewed, since, now)

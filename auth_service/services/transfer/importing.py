@@ -8,7 +8,7 @@ from datetime import timedelta
 from itertools import islice
 from typing import Any
 
-from auth_service.models import SecurityEvent
+from auth_service.models import SecurityEvent, User
 from auth_service.repositories.transaction import Database, Transaction, retried
 from auth_service.services.transfer.lines import Line, RefusedLine
 from auth_service.services.transfer.rows import ImportRow, RowMaker
@@ -133,7 +133,7 @@ async def _judge(tx: Transaction, rows: Sequence[ImportRow], outcome: _Outcome) 
             outcome.already_there += 1
 
 
-def _differences(row: ImportRow, user: Any) -> list[str]:
+def _differences(row: ImportRow, user: User) -> list[str]:
     """What the line states, and the account has otherwise. A password is its owner's from the first sign-in on."""
     used = user.last_login_at is not None or user.credential_epoch > 0
     compared = [name for name in COMPARED if name in row.stated and not (used and name == "hashed_password")]
