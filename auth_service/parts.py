@@ -53,16 +53,11 @@ class Parts:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         tokens = settings.tokens
-        secrets = SecretKeys([secret.get_secret_value() for secret in settings.secret_key])
+        secrets = SecretKeys.from_settings(settings)
         access_tokens = AccessTokens(
             settings.issuer, settings.audience, tokens.client_id, tokens.access_lifetime, tokens.leeway
         )
-        rules = SessionRules(
-            tokens.refresh_grace,
-            tokens.refresh_idle_lifetime,
-            tokens.refresh_absolute_lifetime,
-            settings.sessions.max_per_user,
-        )
+        rules = SessionRules.from_settings(settings)
         self.passwords = passwords = Passwords(settings.password)
         self.lane_size = lane_size(settings, read_limits())
         self.database = database = Database(settings.database)

@@ -74,7 +74,7 @@ def rewrap() -> None:
 
 def _with_lifecycle(work: Callable[[KeyLifecycle], Coroutine[Any, Any, Result]]) -> Result:
     async def run(database: Database, settings: Settings) -> Result:
-        secrets = SecretKeys([secret.get_secret_value() for secret in settings.secret_key])
+        secrets = SecretKeys.from_settings(settings)
         return await work(KeyLifecycle(database, secrets, settings.keys.rotation_interval))
 
     return run_with_database(run, with_key=True, tell=True)

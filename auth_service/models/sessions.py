@@ -4,7 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Self
 from uuid import UUID
+
+from auth_service.settings import Settings
 
 ROTATIONS_KEPT = 8
 FAST_FORWARD_LIMIT = 3
@@ -31,6 +34,12 @@ class SessionRules:
     idle_lifetime: timedelta
     absolute_lifetime: timedelta
     max_per_user: int
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        tokens = settings.tokens
+        lives = (tokens.refresh_idle_lifetime, tokens.refresh_absolute_lifetime)
+        return cls(tokens.refresh_grace, *lives, settings.sessions.max_per_user)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
@@ -15,6 +16,7 @@ from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from auth_service.models import SigningKey
+from auth_service.settings import Settings
 
 ALGORITHM = "ES256"
 KEY_ID_BYTES = 4
@@ -38,6 +40,10 @@ class SecretKeys:
         derived = [_derive(secret.encode()) for secret in secrets]
         self.newest = derived[0]
         self._by_id = {keys.id: keys for keys in derived}
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        return cls([secret.get_secret_value() for secret in settings.secret_key])
 
     def find(self, key_id: bytes) -> DerivedKeys | None:
         return self._by_id.get(key_id)

@@ -67,9 +67,7 @@ def show(account: str, *, as_json: bool) -> None:
 
 
 def _directory(database: Database, settings: Settings) -> Directory:
-    tokens = settings.tokens
-    lives = (tokens.refresh_idle_lifetime, tokens.refresh_absolute_lifetime)
-    return Directory(database, SessionRules(tokens.refresh_grace, *lives, settings.sessions.max_per_user))
+    return Directory(database, SessionRules.from_settings(settings))
 
 
 async def _read(directory: Directory, wanted: UserFilter, limit: int) -> AsyncIterator[User]:

@@ -94,7 +94,7 @@ class Doctor:
         return Check("schema", True, "at head")
 
     async def _signing_key(self) -> Check:
-        secrets = SecretKeys([secret.get_secret_value() for secret in self._settings.secret_key])
+        secrets = SecretKeys.from_settings(self._settings)
         async with self._database.statement() as tx:
             active = next((key for key in await tx.signing_keys.list_all() if key.state == KeyState.ACTIVE), None)
         if active is None:
