@@ -3,7 +3,6 @@
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from auth_service.api.requests.dependencies import Services
 from auth_service.database.notifications import Notifications
 from auth_service.models import SessionRules
 from auth_service.repositories.probe import Probe
@@ -21,7 +20,7 @@ from auth_service.services.accounts.recovery import Recovery
 from auth_service.services.accounts.registration import Registration
 from auth_service.services.administration.administration import Administration
 from auth_service.services.administration.directory import Directory
-from auth_service.services.mail.notices import Notices
+from auth_service.services.mail.notices import MailNumbers, Notices
 from auth_service.services.operations.audit import Audit
 from auth_service.services.operations.cleanup import Cleanup
 from auth_service.services.operations.health import HealthCheck
@@ -30,6 +29,7 @@ from auth_service.services.passwords.lane_size import lane_size
 from auth_service.services.passwords.login_check import LoginCheck
 from auth_service.services.passwords.new_password import NewPasswords
 from auth_service.services.passwords.policy import PasswordPolicy
+from auth_service.services.services import Gauges, Services
 from auth_service.services.sessions.bearers import Bearers
 from auth_service.services.sessions.oauth_tokens import OAuthTokens
 from auth_service.services.sessions.own_sessions import OwnSessions
@@ -48,102 +48,123 @@ LEEWAY_ELSEWHERE = timedelta(minutes=1)  # of those who verify by themselves; th
 
 
 class Parts:
-    """Everything that a process is made of. Nothing runs yet. There is a dispatcher where mail is sent."""
+    """Everything that a process is made of. Nothing runs yet."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.database = database = Database(settings.database)
+        self.audit = Audit(database)
+        self.tokens = TokenParts(settings, database)
+        self.hashing = HashingParts(settings)
+        patience = settings.hashing.deadline
+        self.throttle = Throttler(database, self.audit, self.tokens.secrets, settings.throttle, patience)
+        self.upkeep = UpkeepParts(settings, database, self.tokens, self.throttle)
+        self.services = _services(self)
+
+
+class TokenParts:
+    """What makes and checks tokens, and knows which sessions have ended."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
         tokens = settings.tokens
-        secrets = SecretKeys.from_settings(settings)
+        self.secrets = SecretKeys.from_settings(settings)
+        self.rules = SessionRules.from_settings(settings)
+        self.refresh_tokens = RefreshTokenCodec(self.secrets)
         access_tokens = AccessTokens(
             settings.issuer, settings.audience, tokens.client_id, tokens.access_lifetime, tokens.leeway
         )
-        rules = SessionRules.from_settings(settings)
-        self.passwords = passwords = Passwords(settings.password)
+        self.keys = KeyRing(database, self.secrets, access_tokens)
+        remember = tokens.access_lifetime + LEEWAY_ELSEWHERE + REVOCATION_MARGIN
+        self.revocations = Revocations(database, Notifications(settings.database), settings.revocations, remember)
+
+
+class HashingParts:
+    """What hashes passwords, compares them, and judges new ones."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.passwords = Passwords(settings.password)
         self.lane_size = lane_size(settings, read_limits())
-        self.database = database = Database(settings.database)
-        self.lane = lane = HashingLane(settings.hashing, self.lane_size.threads)
-        new_passwords = NewPasswords(PasswordPolicy(settings.password, settings.base_url), passwords, lane)
-        self.keys = keys = KeyRing(database, secrets, access_tokens)
-        audit = Audit(database)
-        self.throttle = throttle = Throttler(database, audit, secrets, settings.throttle, settings.hashing.deadline)
-        self.revocations = revocations = Revocations(
-            database,
-            Notifications(settings.database),
-            settings.revocations,
-            remember=tokens.access_lifetime + LEEWAY_ELSEWHERE + REVOCATION_MARGIN,
-        )
+        self.lane = HashingLane(settings.hashing, self.lane_size.threads)
+        self.login_check = LoginCheck(self.passwords, self.lane)
+        policy = PasswordPolicy(settings.password, settings.base_url)
+        self.new_passwords = NewPasswords(policy, self.passwords, self.lane)
+
+
+class UpkeepParts:
+    """What works beside the requests. There is a dispatcher where mail is sent."""
+
+    def __init__(self, settings: Settings, database: Database, tokens: TokenParts, throttle: Throttler) -> None:
         self.health = HealthCheck(Probe(settings.database, database))
-        self.notices = Notices(is_configured=settings.sends_mail)
-        self.dispatcher = (
-            _dispatcher(settings, self.notices, database, throttle) if self.notices.is_configured else None
-        )
-        cleanup = Cleanup(database, settings.audit.retention)
-        lifecycle = KeyLifecycle(database, secrets, settings.keys.rotation_interval)
-        self.schedule = Schedule(keys, lifecycle, cleanup, settings.cleanup)
-        conceal = settings.registration.existing == "conceal"
-        bearers = Bearers(database, keys, revocations)
-        proof = Reauthentication(database=database, passwords=passwords, lane=lane, throttle=throttle, audit=audit)
-        own_sessions = OwnSessions(database, revocations, rules)
-        sessions = Sessions(
-            database=database,
-            tokens=RefreshTokenCodec(secrets),
-            keys=keys,
-            revocations=revocations,
-            login_check=LoginCheck(passwords, lane),
-            rules=rules,
-            throttle=throttle,
-            audit=audit,
-            notices=self.notices,
-            verified_only=conceal,
-        )
-        self.services = Services(
-            settings=settings,
-            registration=Registration(
-                database=database,
-                new_passwords=new_passwords,
-                throttle=throttle,
-                notices=self.notices,
-                conceal=conceal,
-            ),
-            administration=Administration(database, revocations, self.notices),
-            bearers=bearers,
-            password_change=PasswordChange(
-                database=database,
-                revocations=revocations,
-                new_passwords=new_passwords,
-                proof=proof,
-                notices=self.notices,
-            ),
-            own_account=OwnAccount(database, revocations, proof, rules),
-            directory=Directory(database, rules),
-            email_change=EmailChange(
-                database=database,
-                proof=proof,
-                throttle=throttle,
-                notices=self.notices,
-                conceals=conceal,
-            ),
-            recovery=Recovery(
-                database=database,
-                revocations=revocations,
-                new_passwords=new_passwords,
-                throttle=throttle,
-                notices=self.notices,
-            ),
-            own_sessions=own_sessions,
-            revocations=revocations,
-            sessions=sessions,
-            oauth_tokens=OAuthTokens(bearers, sessions, own_sessions),
-            keys=keys,
-            health=self.health,
-            pool=database,
-            lane=lane,
-            cleanup=cleanup,
-            notices=self.notices,
-        )  # fmt: skip
+        self.cleanup = Cleanup(database, settings.audit.retention)
+        lifecycle = KeyLifecycle(database, tokens.secrets, settings.keys.rotation_interval)
+        self.schedule = Schedule(tokens.keys, lifecycle, self.cleanup, settings.cleanup)
+        self.mail = MailNumbers()
+        self.dispatcher = _dispatcher(settings, database, throttle, self.mail) if settings.sends_mail else None
 
 
-def _dispatcher(settings: Settings, notices: Notices, database: Database, throttle: Throttler) -> "Dispatcher":
+def _services(parts: Parts) -> Services:
+    """The use cases that the routes call."""
+    settings, database, tokens, hashing = parts.settings, parts.database, parts.tokens, parts.hashing
+    keys, revocations, rules = tokens.keys, tokens.revocations, tokens.rules
+    new_passwords, throttle, audit = hashing.new_passwords, parts.throttle, parts.audit
+    notices, conceal = Notices(is_configured=settings.sends_mail), settings.registration.existing == "conceal"
+    proof = Reauthentication(
+        database=database, passwords=hashing.passwords, lane=hashing.lane, throttle=throttle, audit=audit
+    )
+    bearers = Bearers(database, keys, revocations)
+    own_sessions = OwnSessions(database, revocations, rules)
+    sessions = Sessions(
+        database=database,
+        tokens=tokens.refresh_tokens,
+        keys=keys,
+        revocations=revocations,
+        login_check=hashing.login_check,
+        rules=rules,
+        throttle=throttle,
+        audit=audit,
+        notices=notices,
+        verified_only=conceal,
+    )
+    return Services(
+        settings=settings,
+        registration=Registration(
+            database=database, new_passwords=new_passwords, throttle=throttle, notices=notices, conceal=conceal
+        ),
+        administration=Administration(database, revocations, notices),
+        directory=Directory(database, rules),
+        bearers=bearers,
+        password_change=PasswordChange(
+            database=database, revocations=revocations, new_passwords=new_passwords, proof=proof, notices=notices
+        ),
+        email_change=EmailChange(database=database, proof=proof, throttle=throttle, notices=notices, conceals=conceal),
+        recovery=Recovery(
+            database=database, revocations=revocations, new_passwords=new_passwords, throttle=throttle, notices=notices
+        ),
+        sessions=sessions,
+        own_account=OwnAccount(database, revocations, proof, rules),
+        own_sessions=own_sessions,
+        oauth_tokens=OAuthTokens(bearers, sessions, own_sessions),
+        revocations=revocations,
+        keys=keys,
+        health=parts.upkeep.health,
+        lane=hashing.lane,
+        gauges=_gauges(parts, sessions),
+    )
+
+
+def _gauges(parts: Parts, sessions: Sessions) -> Gauges:
+    return Gauges(
+        database=parts.database,
+        lane=parts.hashing.lane,
+        refreshes=sessions.outcomes,
+        mail=parts.upkeep.mail,
+        revocations=parts.tokens.revocations,
+        keys=parts.tokens.keys,
+        cleanup=parts.upkeep.cleanup,
+    )
+
+
+def _dispatcher(settings: Settings, database: Database, throttle: Throttler, numbers: MailNumbers) -> "Dispatcher":
     """Who sends mail. SMTP and Jinja are imported here, before anything is served: without mail nobody needs them."""
     from auth_service.mail.letters import Letters  # noqa: PLC0415
     from auth_service.mail.log import MailLog  # noqa: PLC0415
@@ -158,5 +179,5 @@ def _dispatcher(settings: Settings, notices: Notices, database: Database, thrott
         link_issuer=LinkIssuer(settings),
         throttle=throttle,
         settings=settings.mail,
-        numbers=notices.numbers,
+        numbers=numbers,
     )

@@ -30,35 +30,36 @@ class Process:
     @asynccontextmanager
     async def lifespan(self, _app: object) -> AsyncIterator[None]:
         """Serve at once, also without a database: it may come later, and then we are ready by ourselves."""
+        parts, upkeep = self._parts, self._parts.upkeep
         # Meanwhile, on another core; what it raises ends the start.
-        tried_out = asyncio.create_task(asyncio.to_thread(self._parts.passwords.try_out))
+        tried_out = asyncio.create_task(asyncio.to_thread(parts.hashing.passwords.try_out))
         preparing = None if await self._is_prepared() else asyncio.create_task(self._prepare())
         await tried_out
-        following = {asyncio.create_task(self._parts.revocations.follow())}
-        if self._parts.dispatcher:
-            following.add(asyncio.create_task(self._parts.dispatcher.follow()))
-        self._parts.schedule.start()
-        self._parts.lane_size.tell(self._parts.settings.hashing)
+        following = {asyncio.create_task(parts.tokens.revocations.follow())}
+        if upkeep.dispatcher:
+            following.add(asyncio.create_task(upkeep.dispatcher.follow()))
+        upkeep.schedule.start()
+        parts.hashing.lane_size.tell(parts.settings.hashing)
         log.info("service.started", version=__version__)
         try:
-            with delay_sigterm(self._parts.settings.shutdown.drain, self._parts.health.end_is_near):
+            with delay_sigterm(parts.settings.shutdown.drain, upkeep.health.end_is_near):
                 yield
         finally:
-            self._parts.schedule.stop()
-            self._parts.revocations.stop()
-            if self._parts.dispatcher:
-                self._parts.dispatcher.stop()
+            upkeep.schedule.stop()
+            parts.tokens.revocations.stop()
+            if upkeep.dispatcher:
+                upkeep.dispatcher.stop()
             if preparing:
                 preparing.cancel()
-            tasks = {*following, *self._parts.schedule.running} | ({preparing} if preparing else set())
+            tasks = {*following, *upkeep.schedule.running} | ({preparing} if preparing else set())
             _, late = await asyncio.wait(tasks, timeout=STOP_SECONDS)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
-            await self._parts.throttle.close()
-            await self._parts.health.close()
-            self._parts.lane.close()
-            await self._parts.database.dispose()
+            await parts.throttle.close()
+            await upkeep.health.close()
+            parts.hashing.lane.close()
+            await parts.database.dispose()
             log.info("service.stopped")
 
     async def _prepare(self) -> None:
@@ -77,8 +78,8 @@ class Process:
             await self._parts.database.check()
             if self._migrator:
                 await self._parts.database.run_sync(self._migrator.upgrade, self._migrator.BUDGET)
-            await self._parts.keys.published()
-            await self._parts.revocations.read()
+            await self._parts.tokens.keys.published()
+            await self._parts.tokens.revocations.read()
         except DatabaseUnavailable as error:
             log.warning("service.not_ready", code=error.code, detail=error.detail, caused_by=logs.causes_of(error))
             return False

@@ -17,9 +17,10 @@ from auth_service.api.http.json_body import parse, watch_for_disconnect
 from auth_service.api.http.problems import answer_to
 from auth_service.api.requests.client import device_of, note
 from auth_service.api.requests.cookies import tokens_of
-from auth_service.api.requests.dependencies import IDEMPOTENCY_KEY, Services, bearer_token
+from auth_service.api.requests.dependencies import IDEMPOTENCY_KEY, bearer_token
 from auth_service.api.schemas.common import Account, LoginBody, RefreshTokenBody
 from auth_service.errors import Refused
+from auth_service.services.services import Services
 from auth_service.services.sessions.values import Device
 
 Model = TypeVar("Model", bound=BaseModel)

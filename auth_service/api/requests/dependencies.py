@@ -5,7 +5,6 @@ All of them are coroutines: a plain function would be sent to a thread for each 
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Header
@@ -14,54 +13,12 @@ from starlette.requests import Request
 
 from auth_service.api.requests.client import device_of, note
 from auth_service.errors import InvalidInput, MissingAccessToken
-from auth_service.repositories.transaction import Database
-from auth_service.services.accounts.email_change import EmailChange
-from auth_service.services.accounts.own_account import OwnAccount
-from auth_service.services.accounts.password_change import PasswordChange
-from auth_service.services.accounts.recovery import Recovery
-from auth_service.services.accounts.registration import Registration
-from auth_service.services.administration.administration import Administration
-from auth_service.services.administration.directory import Directory
-from auth_service.services.mail.notices import Notices
-from auth_service.services.operations.cleanup import Cleanup
-from auth_service.services.operations.health import HealthCheck
-from auth_service.services.passwords.hashing_lane import HashingLane
-from auth_service.services.sessions.bearers import Bearer, Bearers
-from auth_service.services.sessions.oauth_tokens import OAuthTokens
-from auth_service.services.sessions.own_sessions import OwnSessions
-from auth_service.services.sessions.revocations import Revocations
-from auth_service.services.sessions.sessions import Sessions
+from auth_service.services.services import Services
+from auth_service.services.sessions.bearers import Bearer
 from auth_service.services.sessions.values import Device
-from auth_service.services.signing_keys.key_ring import KeyRing
-from auth_service.settings import Settings
 
 _BEARER = re.compile(r"(?i:bearer) +([A-Za-z0-9._~+/-]+=*) *")  # RFC 6750, section 2.1
 IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
-
-
-@dataclass(frozen=True)
-class Services:
-    """The use cases that the routes call, plugged together in `parts.py`."""
-
-    settings: Settings
-    registration: Registration
-    administration: Administration
-    directory: Directory
-    bearers: Bearers
-    password_change: PasswordChange
-    email_change: EmailChange
-    recovery: Recovery
-    sessions: Sessions
-    own_account: OwnAccount
-    own_sessions: OwnSessions
-    revocations: Revocations
-    keys: KeyRing
-    health: HealthCheck
-    pool: Database
-    lane: HashingLane
-    oauth_tokens: OAuthTokens
-    cleanup: Cleanup
-    notices: Notices
 
 
 async def get_services(request: Request) -> Services:

@@ -10,11 +10,12 @@ from prometheus_client.registry import Collector
 from starlette.responses import Response
 
 from auth_service.api.http.openapi import problems
-from auth_service.api.requests.dependencies import Services, ServicesDep, set_requester
+from auth_service.api.requests.dependencies import ServicesDep, set_requester
 from auth_service.api.requests.internal_token import internal_only
 from auth_service.database.replica import Replica
 from auth_service.services.mail.notices import MailNumbers
 from auth_service.services.passwords.hashing_lane import HashingLane
+from auth_service.services.services import Gauges
 
 router = APIRouter(tags=["operations"], dependencies=[Depends(set_requester)])
 
@@ -28,7 +29,7 @@ router = APIRouter(tags=["operations"], dependencies=[Depends(set_requester)])
 async def metrics(services: ServicesDep) -> Response:
     """Pool, hashing lane, refresh outcomes and the news about ended sessions, in Prometheus' text format."""
     registry = CollectorRegistry()
-    registry.register(_Snapshot(services))
+    registry.register(_Snapshot(services.gauges))
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
 
@@ -67,25 +68,25 @@ def _mail(numbers: MailNumbers) -> Iterator[Metric]:
 class _Snapshot(Collector):
     """What the parts know about themselves right now."""
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
+    def __init__(self, gauges: Gauges) -> None:
+        self._gauges = gauges
 
     def collect(self) -> Iterator[Metric]:
-        services = self._services
-        for name, value in services.pool.numbers().items():
+        gauges = self._gauges
+        for name, value in gauges.database.numbers().items():
             yield GaugeMetricFamily(f"auth_db_pool_{name}", "Connections of the pool, or what was asked of it", value)
-        if services.pool.replica:
-            yield from _replica(services.pool.replica)
-        yield from _hashing(services.lane)
+        if gauges.database.replica:
+            yield from _replica(gauges.database.replica)
+        yield from _hashing(gauges.lane)
         outcomes = CounterMetricFamily("auth_refreshes", "Refresh tokens presented, by outcome", labels=["outcome"])
-        for outcome, count in services.sessions.outcomes.items():
+        for outcome, count in gauges.refreshes.items():
             outcomes.add_metric([outcome], count)
         yield outcomes
-        yield from _mail(services.notices.numbers)
-        news = services.revocations
+        yield from _mail(gauges.mail)
+        news = gauges.revocations
         yield GaugeMetricFamily("auth_revocations_stale", "1 while ended sessions are asked for", int(news.is_stale))
         yield GaugeMetricFamily("auth_revocations_remembered", "Ended sessions in memory", news.remembered)
-        yield GaugeMetricFamily("auth_verified_tokens", "Access tokens known to be genuine", services.keys.remembered)
+        yield GaugeMetricFamily("auth_verified_tokens", "Access tokens known to be genuine", gauges.keys.remembered)
         deleted = CounterMetricFamily("auth_cleanup_deleted", "Expired sessions deleted by this process's schedule")
-        deleted.add_metric([], services.cleanup.deleted)
+        deleted.add_metric([], gauges.cleanup.deleted)
         yield deleted

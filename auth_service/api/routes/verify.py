@@ -14,10 +14,11 @@ from auth_service.api.http.headers import DEFAULTS
 from auth_service.api.http.middleware import RequestContext, is_too_large
 from auth_service.api.http.openapi import problems
 from auth_service.api.http.problems import HeadersTooLarge, InternalError, answer
-from auth_service.api.requests.dependencies import Services, bearer_token
+from auth_service.api.requests.dependencies import bearer_token
 from auth_service.api.requests.internal_token import require_token
 from auth_service.errors import InvalidInput, Refused
 from auth_service.security.access_tokens import Claims
+from auth_service.services.services import Services
 
 log = structlog.get_logger()
 

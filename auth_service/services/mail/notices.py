@@ -22,7 +22,6 @@ class MailNumbers:
 class Notices:
     def __init__(self, *, is_configured: bool) -> None:
         self.is_configured = is_configured
-        self.numbers = MailNumbers()
 
     def ensure_configured(self) -> None:
         """Raise `MailNotConfigured` if nothing can be sent; asked before anything else is done."""

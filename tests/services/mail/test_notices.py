@@ -139,7 +139,7 @@ async def test_a_mail_of_an_account_with_a_hostile_address_is_given_up_and_other
         client = await make_client(mail=to(server))
         for recipient in ("eve@evil.example\r\nBcc: bob@example.com", "a@b,c@d.example", "x" * 300):
             await client.register(f"{len(recipient)}@example.com")
-            async with services_of(client).pool.transaction() as tx:
+            async with services_of(client).gauges.database.transaction() as tx:
                 user = await tx.users.find_by_email(f"{len(recipient)}@example.com")
                 await tx.outbox.add("email-changed", user.id, recipient)
         await server.wait_for(3)
@@ -147,7 +147,7 @@ async def test_a_mail_of_an_account_with_a_hostile_address_is_given_up_and_other
     assert {to for _, recipients in server.envelopes for to in recipients} == {
         "38@example.com", "15@example.com", "300@example.com",
     }  # fmt: skip
-    assert services_of(client).notices.numbers.given_up == 3
+    assert services_of(client).gauges.mail.given_up == 3
 
 
 async def attempt(client: Client, email: str) -> tuple[int, Any]:
@@ -168,7 +168,7 @@ async def test_nobody_can_find_out_by_registering_who_has_an_account(make_client
         assert {(answer.status_code, answer.json()["code"]) for answer in logins} == {(401, "invalid-credentials")}
         named = await client.register("bob@example.com", username="bob")
         assert named.status_code == 422
-        async with services_of(client).pool.transaction() as tx:
+        async with services_of(client).gauges.database.transaction() as tx:
             user = await tx.users.find_by_email("ada@example.com")
             await tx.connection.execute(_verified(user.id))
         await client.sign_in()
@@ -202,7 +202,7 @@ async def test_the_embedded_default_writes_the_link_to_its_log(
 async def test_a_mail_to_an_address_that_nobody_has_is_dropped_in_silence(make_client: MakeClient) -> None:
     async with mail_server() as server:
         client = await make_client(mail=to(server))
-        async with services_of(client).pool.transaction() as tx:
+        async with services_of(client).gauges.database.transaction() as tx:
             await tx.outbox.add("reset-password", recipient="nobody@example.com")
         await eventually(none_waits, client)
     assert server.asked == 0

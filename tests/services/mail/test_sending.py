@@ -36,7 +36,7 @@ def services_of(client: Client) -> Any:
 
 async def rows(client: Client) -> list[Any]:
     """The mails that wait."""
-    async with services_of(client).pool.statement() as tx:
+    async with services_of(client).gauges.database.statement() as tx:
         return list(await tx.connection.execute(select(OUTGOING_MAILS)))
 
 
@@ -49,7 +49,7 @@ async def was_tried(client: Client, times: int = 1) -> bool:
 
 
 async def hash_of_link(client: Client) -> bytes:
-    async with services_of(client).pool.statement() as tx:
+    async with services_of(client).gauges.database.statement() as tx:
         found: bytes = (await tx.connection.execute(select(LINK_TOKENS.c.token_hash))).scalar_one()
         return found
 
@@ -108,7 +108,7 @@ async def test_a_mail_that_the_server_puts_off_comes_later_with_a_new_link(
         await eventually(none_waits, client)
     token = link_in(mail).partition("#token=")[2]
     assert await hash_of_link(client) == hash_link_token(token)
-    numbers = services_of(client).notices.numbers
+    numbers = services_of(client).gauges.mail
     assert (numbers.sent, numbers.given_up) == (1, 0)
     assert numbers.failed >= 1
     told = capsys.readouterr().out
@@ -125,7 +125,7 @@ async def test_a_mail_that_the_server_refuses_for_good_is_given_up(make_client: 
         await client.register("ada@example.com")
 
         async def is_given_up() -> bool:
-            return services_of(client).notices.numbers.given_up == 1 and await none_waits(client)
+            return services_of(client).gauges.mail.given_up == 1 and await none_waits(client)
 
         await eventually(is_given_up, seconds=20)
         metrics = (await client.get("/metrics", headers={"X-Internal-Token": "an-internal-token-0123456789"})).text
@@ -157,12 +157,12 @@ async def test_a_mail_that_nobody_could_use_any_more_is_given_up(make_client: Ma
         await client.register("ada@example.com")
         await eventually(was_tried, client, seconds=20)
         (row,) = await rows(client)
-        async with services_of(client).pool.transaction() as tx:
+        async with services_of(client).gauges.database.transaction() as tx:
             earlier = row.created_at - timedelta(hours=25)
             await tx.connection.execute(update(OUTGOING_MAILS).values(created_at=earlier))
         await eventually(none_waits, client, seconds=20)
     assert server.mails == []
-    assert services_of(client).notices.numbers.given_up == 1
+    assert services_of(client).gauges.mail.given_up == 1
 
 
 @on_postgresql
@@ -209,7 +209,7 @@ async def test_a_tarpit_holds_up_no_answer_no_connection_and_not_the_end_of_the_
             assert (await client.register(f"ada{number}@example.com")).status_code == 201
 
         async def is_stuck() -> bool:
-            return len(held) == 4 and services_of(client).pool.numbers()["checked_out"] == 0
+            return len(held) == 4 and services_of(client).gauges.database.numbers()["checked_out"] == 0
 
         await eventually(is_stuck, seconds=30)
         await client.sign_in("ada0@example.com")
@@ -239,4 +239,4 @@ async def test_without_a_mail_server_on_postgresql_nothing_is_written(make_clien
     tokens = await client.sign_in()
     await client.change_password(tokens["access_token"], "the canary that this suite signs in with", "x3 long words")
     assert await rows(client) == []
-    assert not services_of(client).notices.is_configured
+    assert not services_of(client).settings.sends_mail

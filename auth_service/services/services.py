@@ -1,0 +1,59 @@
+"""What the routes are given: the use cases that they call, plugged together in `parts.py`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from auth_service.models import Verdict
+from auth_service.repositories.transaction import Database
+from auth_service.services.accounts.email_change import EmailChange
+from auth_service.services.accounts.own_account import OwnAccount
+from auth_service.services.accounts.password_change import PasswordChange
+from auth_service.services.accounts.recovery import Recovery
+from auth_service.services.accounts.registration import Registration
+from auth_service.services.administration.administration import Administration
+from auth_service.services.administration.directory import Directory
+from auth_service.services.mail.notices import MailNumbers
+from auth_service.services.operations.cleanup import Cleanup
+from auth_service.services.operations.health import HealthCheck
+from auth_service.services.passwords.hashing_lane import HashingLane
+from auth_service.services.sessions.bearers import Bearers
+from auth_service.services.sessions.oauth_tokens import OAuthTokens
+from auth_service.services.sessions.own_sessions import OwnSessions
+from auth_service.services.sessions.revocations import Revocations
+from auth_service.services.sessions.sessions import Sessions
+from auth_service.services.signing_keys.key_ring import KeyRing
+from auth_service.settings import Settings
+
+
+@dataclass(frozen=True)
+class Gauges:
+    """What the parts know about themselves, for `/metrics` alone."""
+
+    database: Database
+    lane: HashingLane
+    refreshes: Mapping[Verdict, int]
+    mail: MailNumbers
+    revocations: Revocations
+    keys: KeyRing
+    cleanup: Cleanup
+
+
+@dataclass(frozen=True)
+class Services:
+    settings: Settings
+    registration: Registration
+    administration: Administration
+    directory: Directory
+    bearers: Bearers
+    password_change: PasswordChange
+    email_change: EmailChange
+    recovery: Recovery
+    sessions: Sessions
+    own_account: OwnAccount
+    own_sessions: OwnSessions
+    oauth_tokens: OAuthTokens
+    revocations: Revocations
+    keys: KeyRing
+    health: HealthCheck
+    lane: HashingLane
+    gauges: Gauges
