@@ -1,8 +1,8 @@
 """What can be refused: a word, a sentence, and the data that goes with it. No HTTP in here.
 
     Refused
-    ├── InvalidInput              a field that cannot be taken
-    │   └── InvalidPassword       ... because the password policy says so
+    ├── InvalidInput
+    │   └── InvalidPassword
     ├── AccountExists
     ├── LastAdmin
     ├── InvalidCredentials
@@ -10,21 +10,42 @@
     ├── InvalidRefreshToken
     ├── MissingAccessToken
     ├── InvalidAccessToken
-    ├── InvalidInternalToken
     ├── InsufficientRole
+    ├── InvalidInternalToken
     ├── TooManyAttempts
     ├── CrossSiteRequest
     ├── NoSuchSession
     ├── NoSuchUser
-    └── Unavailable               the machinery failed or is full; the same request may work later
-        ├── DatabaseUnavailable
-        │   ├── SchemaNotReady
-        │   └── DatabaseReadOnly
-        ├── ShuttingDown
-        ├── HashingOverloaded
-        └── MailNotConfigured
+    ├── Unavailable
+    │   ├── DatabaseUnavailable
+    │   │   ├── SchemaNotReady
+    │   │   ├── DatabaseReadOnly
+    │   │   ├── TransactionConflict    database/errors.py
+    │   │   │   └── ReplicaFailed      database/replica.py
+    │   │   ├── WrongServer            database/errors.py
+    │   │   ├── StatementTooSlow       database/errors.py
+    │   │   ├── NotAReplica            database/replica.py
+    │   │   └── ReplicaBehind          database/replica.py
+    │   ├── ShuttingDown
+    │   ├── HashingOverloaded
+    │   ├── MailNotConfigured
+    │   ├── NewsTooOld                 services/sessions/revocations.py
+    │   └── SigningKeyUnavailable      services/signing_keys/key_ring.py
+    ├── MalformedJson                  api/http/problems.py
+    ├── BadRequest                     api/http/problems.py
+    ├── RequestTimeout                 api/http/problems.py
+    ├── InvalidRequest                 api/http/problems.py
+    ├── BodyTooLarge                   api/http/problems.py
+    ├── UnsupportedMediaType           api/http/problems.py
+    ├── HeadersTooLarge                api/http/problems.py
+    ├── InternalError                  api/http/problems.py
+    ├── InvalidFields                  api/http/problems.py
+    ├── NoSuchKey                      services/signing_keys/lifecycle.py
+    ├── KeyUnreadable                  services/signing_keys/lifecycle.py
+    ├── RotationUnderWay               services/signing_keys/lifecycle.py
+    └── KeyKnown                       services/signing_keys/lifecycle.py
 
-`api/http/problems.py` holds the one table that turns each word into a status code.
+`api/http/problem_table.py` is the one table that turns each word into a status code.
 """
 
 import math

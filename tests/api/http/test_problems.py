@@ -9,6 +9,9 @@ import httpx
 import pytest
 
 from auth_service.api.http.problem_table import PROBLEMS
+from auth_service.database.replica import NotAReplica, ReplicaBehind
+from auth_service.errors import Refused
+from auth_service.services.signing_keys.lifecycle import KeyKnown, KeyUnreadable, NoSuchKey, RotationUnderWay
 from tests.api.conftest import document
 from tests.conftest import MakeClient
 from tests.support.client import PASSWORD, Client
@@ -41,6 +44,30 @@ REFUSALS: list[tuple[int, str, str, str, dict[str, Any]]] = [
     (431, "headers-too-large", "GET", "/health/live", {"headers": {"X-Long": "x" * 17_000}}),
     (431, "headers-too-large", "GET", "/health/live", {"headers": {f"X-{number}": "x" for number in range(101)}}),
 ]
+
+# The refusals that no client gets, and why.
+NOT_OVER_HTTP: dict[type[Refused], str] = {
+    Refused: "it is what the others are, and is never raised itself",
+    NotAReplica: "the read goes to the primary instead",
+    ReplicaBehind: "the read goes to the primary instead",
+    NoSuchKey: "only `auth-service keys revoke` is refused by it",
+    KeyUnreadable: "only `auth-service keys rewrap` is refused by it",
+    RotationUnderWay: "only `auth-service keys rotate` and `keys import` are refused by it",
+    KeyKnown: "only `auth-service keys import` is refused by it",
+}
+# Words that are not the code of a class: the rules of the password policy, and a status of the framework's.
+OTHER_WORDS = {"password-too-short", "password-too-long", "password-blocklisted", "method-not-allowed"}
+
+
+def kinds_of(refused: type[Refused]) -> set[type[Refused]]:
+    """The class and all that derive from it: those of the modules that the app has imported."""
+    return {refused}.union(*(kinds_of(kind) for kind in refused.__subclasses__()))
+
+
+def test_every_refusal_that_reaches_a_client_has_its_row_and_no_row_is_without() -> None:
+    words = {kind.code for kind in kinds_of(Refused) - NOT_OVER_HTTP.keys()}
+    assert words | OTHER_WORDS == set(PROBLEMS)
+    assert {kind.code for kind in NOT_OVER_HTTP} & set(PROBLEMS) == set()
 
 
 @pytest.mark.parametrize("refusal", REFUSALS, ids=lambda refusal: f"{refusal[1]} of {refusal[3]}")
