@@ -104,7 +104,8 @@ class UpkeepParts:
 
 def _services(parts: Parts) -> Services:
     """The use cases that the routes call."""
-    settings, database, tokens, hashing = parts.settings, parts.database, parts.tokens, parts.hashing
+    settings, database, tokens = parts.settings, parts.database, parts.tokens
+    hashing, upkeep = parts.hashing, parts.upkeep
     keys, revocations, rules = tokens.keys, tokens.revocations, tokens.rules
     new_passwords, throttle, audit = hashing.new_passwords, parts.throttle, parts.audit
     notices, conceal = Notices(is_configured=settings.sends_mail), settings.registration.existing == "conceal"
@@ -146,21 +147,9 @@ def _services(parts: Parts) -> Services:
         oauth_tokens=OAuthTokens(bearers, sessions, own_sessions),
         revocations=revocations,
         keys=keys,
-        health=parts.upkeep.health,
+        health=upkeep.health,
         lane=hashing.lane,
-        gauges=_gauges(parts, sessions),
-    )
-
-
-def _gauges(parts: Parts, sessions: Sessions) -> Gauges:
-    return Gauges(
-        database=parts.database,
-        lane=parts.hashing.lane,
-        refreshes=sessions.outcomes,
-        mail=parts.upkeep.mail,
-        revocations=parts.tokens.revocations,
-        keys=parts.tokens.keys,
-        cleanup=parts.upkeep.cleanup,
+        gauges=Gauges(database, hashing.lane, sessions.outcomes, upkeep.mail, revocations, keys, upkeep.cleanup),
     )
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from fastapi import APIRouter, Depends
-from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
@@ -28,9 +27,7 @@ router = APIRouter(tags=["operations"], dependencies=[Depends(set_requester)])
 )
 async def metrics(services: ServicesDep) -> Response:
     """Pool, hashing lane, refresh outcomes and the news about ended sessions, in Prometheus' text format."""
-    registry = CollectorRegistry()
-    registry.register(_Snapshot(services.gauges))
-    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+    return Response(generate_latest(_Snapshot(services.gauges)), media_type=CONTENT_TYPE_LATEST)
 
 
 def _hashing(lane: HashingLane) -> Iterator[Metric]:
