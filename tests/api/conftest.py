@@ -5,7 +5,6 @@ The app runs on SQLite in memory, as the database does not matter here; tests fo
 
 import re
 from collections.abc import AsyncIterator, Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,9 @@ import httpx
 import pytest
 
 from auth_service.api.schemas.common import ProblemDetails
-from auth_service.main import create_app
-from tests.conftest import MakeClient, environment, make_settings
+from tests.conftest import MakeClient, environment
 from tests.support.client import Client
+from tests.support.document import document
 from tests.support.headers import API_POLICY, assert_security_headers
 from tests.support.server import Server
 
@@ -63,11 +62,6 @@ def server(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 async def server_client(server: Server) -> AsyncIterator[Client]:
     async with Client(base_url=server.base_url) as client:
         yield client
-
-
-@cache
-def document() -> dict[str, Any]:
-    return create_app(make_settings("sqlite+aiosqlite://")).openapi()
 
 
 async def _require_documented(answer: httpx.Response) -> None:

@@ -1,8 +1,6 @@
 """Migrations: any number at once, from anywhere, up and down on data, and offline."""
 
 import asyncio
-import contextlib
-import io
 import os
 import shutil
 import subprocess
@@ -15,10 +13,9 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
-from alembic.config import main as alembic_command
 
 from tests.conftest import MakeClient, environment
-from tests.support.migrations import APPLIED
+from tests.support.migrations import APPLIED, alembic
 from tests.support.postgres import Postgres
 from tests.support.server import Server, run_command, wait_until
 from tests.support.sql import run_sql
@@ -38,21 +35,6 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     postgres.create_database(name)
     yield postgres.url(name)
     postgres.drop_database(name)
-
-
-def alembic(url: str, *arguments: str) -> str:
-    """Run the `alembic` command of the checkout, as a developer does, and return the SQL that it printed.
-
-    Raises SystemExit when it fails, as `check` does when the models and the schema differ.
-    """
-    said = io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(said):
-        for name, value in environment(url).items():
-            patch.setenv(name, value)
-        # In a thread, because it starts an event loop of its own.
-        with ThreadPoolExecutor(1) as pool:
-            pool.submit(alembic_command, ["-c", str(ROOT / "alembic.ini"), *arguments]).result()
-    return said.getvalue()
 
 
 def test_of_five_migrators_at_once_all_succeed_and_one_does_the_work(empty_url: str, tmp_path: Path) -> None:

@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from tests.api.conftest import document
 from tests.fuzzing.target import OPERATIONS
+from tests.support.document import document
 
 LABELS = sorted(OPERATIONS)
 REFRESH_TOKEN = '"(refresh token)"'  # stands for the living one, which is not known when a body is drawn

@@ -19,8 +19,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from tests.api.conftest import document
 from tests.support.client import PASSWORD
+from tests.support.document import document
 from tests.support.raw_http import Answer, exchange
 from tests.support.server import Server
 

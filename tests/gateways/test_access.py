@@ -6,9 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.client import Client
+from tests.support.gateway_places import Place, User
 from tests.support.server import wait_until
-
-from .conftest import Place, User
 
 VERBS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "BREW"]
 MEGABYTE = bytes(range(256)) * 4096

@@ -5,10 +5,9 @@ from contextlib import ExitStack
 import pytest
 
 from tests.support.client import PASSWORD
+from tests.support.gateway_places import CLIENT_ADDRESS, INTERNAL_TOKEN, Fleet, Place, User
 from tests.support.gateways import Kind, forgetful
 from tests.support.raw_http import exchange
-
-from .conftest import CLIENT_ADDRESS, INTERNAL_TOKEN, Fleet, Place, User
 
 EVIL = "6.6.6.6"
 IDENTITY = [

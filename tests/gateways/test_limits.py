@@ -2,10 +2,9 @@
 
 from contextlib import ExitStack
 
+from tests.support.gateway_places import Place, Service, User
 from tests.support.raw_http import connection
 from tests.support.server import wait_until
-
-from .conftest import Place, Service, User
 
 JWKS = "/.well-known/jwks.json"
 

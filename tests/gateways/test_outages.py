@@ -10,10 +10,9 @@ import httpx
 import pytest
 
 from tests.support.echo_upstream import EchoUpstream
+from tests.support.gateway_places import INTERNAL_TOKEN, Fleet, Place, Service, User
 from tests.support.gateways import Kind
 from tests.support.server import wait_until
-
-from .conftest import INTERNAL_TOKEN, Fleet, Place, Service, User
 
 
 def status(place: Place, path: str, headers: dict[str, str] | None = None) -> int:

@@ -2,9 +2,8 @@
 
 import json
 
+from tests.support.gateway_places import INTERNAL_TOKEN, Place, User
 from tests.support.raw_http import Answer, exchange
-
-from .conftest import INTERNAL_TOKEN, Place, User
 
 INSIDE = [
     "/internal/verify", "/internal/verify?role=user", "/internal/revocations", "/internal/introspect", "/internal",

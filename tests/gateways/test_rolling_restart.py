@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import environment
-from tests.gateways.conftest import INTERNAL_TOKEN
 from tests.support.gateway_commands import Site
+from tests.support.gateway_places import INTERNAL_TOKEN
 from tests.support.gateways import KINDS, Gateway, started
 from tests.support.polling import eventually
 from tests.support.processes import events

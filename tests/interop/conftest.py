@@ -1,7 +1,6 @@
 """Fixtures: a real service that is its own issuer over HTTP, and somebody who looks after its keys."""
 
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
@@ -9,7 +8,7 @@ import pytest
 
 from tests.interop.node import install
 from tests.support.client import Client
-from tests.support.keys import Operator
+from tests.support.keys import Issuer, Operator
 from tests.support.markdown import block
 from tests.support.postgres import Postgres
 from tests.support.processes import client_of
@@ -17,20 +16,8 @@ from tests.support.server import Server, free_port
 from tests.support.stand_in import INTERNAL_TOKEN
 
 
-@dataclass(frozen=True)
-class Place:
-    """The service, and its operator."""
-
-    server: Server
-    operator: Operator
-
-    @property
-    def issuer(self) -> str:
-        return self.server.base_url
-
-
 @pytest.fixture(scope="module")
-def place(postgres: Postgres, migrated_template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+def place(postgres: Postgres, migrated_template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Issuer]:
     name = f"interop_{uuid4().hex}"
     postgres.create_database(name, template=migrated_template)
     port = free_port()
@@ -38,12 +25,12 @@ def place(postgres: Postgres, migrated_template: str, tmp_path_factory: pytest.T
     operator = Operator(postgres.url(name), tmp_path_factory.mktemp("interop"), **ours)
     with Server(operator.env, operator.folder, port=port) as server:
         server.wait_ready()
-        yield Place(server, operator)
+        yield Issuer(server, operator)
     postgres.drop_database(name)
 
 
 @pytest.fixture
-async def client(place: Place) -> AsyncIterator[Client]:
+async def client(place: Issuer) -> AsyncIterator[Client]:
     async with client_of(place.server) as client:
         yield client
 

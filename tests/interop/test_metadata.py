@@ -8,9 +8,9 @@ import httpx
 from authlib.oauth2.rfc8414 import AuthorizationServerMetadata, get_well_known_url
 
 from tests.conftest import environment
-from tests.interop.conftest import Place
 from tests.interop.node import needs_node, run
 from tests.support.client import Client
+from tests.support.keys import Issuer
 from tests.support.server import Server
 
 PUBLIC_URL = "https://auth.example.com"
@@ -41,12 +41,12 @@ async def test_authlib_finds_our_metadata_and_all_of_it_valid_but_what_is_for_gr
 
 @needs_node
 async def test_a_client_that_knows_the_issuer_alone_finds_the_way_to_revoke_a_token(
-    place: Place, client: Client, node: Path
+    place: Issuer, client: Client, node: Path
 ) -> None:
     email = f"{uuid4().hex}@example.com"
     await client.register(email)
     tokens = await client.sign_in(email)
-    metadata = await run(node, "metadata.mjs", place.issuer, tokens["refresh_token"])
-    assert metadata["issuer"] == place.issuer
-    assert metadata["revocation_endpoint"] == f"{place.issuer}/auth/revoke"
+    metadata = await run(node, "metadata.mjs", place.url, tokens["refresh_token"])
+    assert metadata["issuer"] == place.url
+    assert metadata["revocation_endpoint"] == f"{place.url}/auth/revoke"
     assert (await client.refresh(tokens["refresh_token"])).status_code == 401

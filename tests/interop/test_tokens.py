@@ -14,10 +14,9 @@ from joserfc import jwt as joserfc_jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from tests.interop.conftest import Place
 from tests.interop.node import HAS_NODE, needs_node, reader
 from tests.support.client import Client
-from tests.support.keys import all_sign_with
+from tests.support.keys import Issuer, all_sign_with
 from tests.support.polling import eventually
 from tests.support.stand_in import INTERNAL_TOKEN
 from tests.support.traffic import kid_of
@@ -26,25 +25,25 @@ Read = Callable[[str], Awaitable[dict[str, Any]]]
 CLAIMS = {"iss", "aud", "sub", "sid", "client_id", "roles", "jti", "iat", "exp"}
 
 
-async def start_pyjwt(place: Place, _stack: AsyncExitStack, _request: pytest.FixtureRequest) -> Read:
+async def start_pyjwt(place: Issuer, _stack: AsyncExitStack, _request: pytest.FixtureRequest) -> Read:
     """PyJWT's own client for key sets, which keeps them and looks again for a key that it does not know."""
-    keys = jwt.PyJWKClient(f"{place.issuer}/.well-known/jwks.json", cooldown_duration=1)
+    keys = jwt.PyJWKClient(f"{place.url}/.well-known/jwks.json", cooldown_duration=1)
 
     def read(token: str) -> dict[str, Any]:
         try:
             key = keys.get_signing_key_from_jwt(token)
-            return jwt.decode(token, key, ["ES256"], audience=place.issuer, issuer=place.issuer)
+            return jwt.decode(token, key, ["ES256"], audience=place.url, issuer=place.url)
         except jwt.PyJWTError as error:
             return {"refused": str(error)}
 
     return lambda token: asyncio.to_thread(read, token)
 
 
-async def start_joserfc(place: Place, stack: AsyncExitStack, _request: pytest.FixtureRequest) -> Read:
-    http = await stack.enter_async_context(httpx.AsyncClient(base_url=place.issuer, trust_env=False))
+async def start_joserfc(place: Issuer, stack: AsyncExitStack, _request: pytest.FixtureRequest) -> Read:
+    http = await stack.enter_async_context(httpx.AsyncClient(base_url=place.url, trust_env=False))
     registry = joserfc_jwt.JWTClaimsRegistry(
-        iss={"essential": True, "value": place.issuer},
-        aud={"essential": True, "value": place.issuer},
+        iss={"essential": True, "value": place.url},
+        aud={"essential": True, "value": place.url},
         exp={"essential": True},
     )
 
@@ -60,14 +59,14 @@ async def start_joserfc(place: Place, stack: AsyncExitStack, _request: pytest.Fi
     return read
 
 
-async def start_node(place: Place, stack: AsyncExitStack, request: pytest.FixtureRequest) -> Read:
+async def start_node(place: Issuer, stack: AsyncExitStack, request: pytest.FixtureRequest) -> Read:
     """The snippet of docs/verifying.md, with `jose`, in a process that lives as long as the test."""
     folder: Path = request.getfixturevalue("node")
-    urls = {"AUTH_PUBLIC_URL": place.issuer, "INTERNAL_AUTH_URL": place.issuer}
+    urls = {"AUTH_PUBLIC_URL": place.url, "INTERNAL_AUTH_URL": place.url}
     return (await stack.enter_async_context(reader(folder, {**urls, "AUTH_INTERNAL_TOKEN": INTERNAL_TOKEN}))).read
 
 
-READERS: dict[str, Callable[[Place, AsyncExitStack, pytest.FixtureRequest], Awaitable[Read]]] = {
+READERS: dict[str, Callable[[Issuer, AsyncExitStack, pytest.FixtureRequest], Awaitable[Read]]] = {
     "PyJWT": start_pyjwt,
     "joserfc": start_joserfc,
     "jose": start_node,
@@ -76,7 +75,7 @@ READERS: dict[str, Callable[[Place, AsyncExitStack, pytest.FixtureRequest], Awai
 
 @pytest.fixture
 async def reads(
-    request: pytest.FixtureRequest, place: Place, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest, place: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[dict[str, Read]]:
     """Each library, started; without Node, those in Python."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
@@ -100,7 +99,7 @@ async def is_refused(read: Read, token: str) -> bool:
 
 
 async def test_other_libraries_read_our_tokens_before_and_after_a_key_rotation(
-    reads: dict[str, Read], place: Place, client: Client
+    reads: dict[str, Read], place: Issuer, client: Client
 ) -> None:
     operator, tokens = place.operator, await signed_in(client)
     before = tokens["access_token"]

@@ -16,8 +16,8 @@ import structlog
 
 from auth_service import logs
 from auth_service.settings import LogSettings
-from tests.process.test_logs import FORGED, settled_log, talkative_server
 from tests.support.audit import command
+from tests.support.logs import FORGED, settled_log, talkative_server
 from tests.support.raw_http import exchange
 
 BREAKS = (

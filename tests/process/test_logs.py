@@ -2,10 +2,9 @@
 
 import asyncio
 import base64
-import contextlib
 import json
 import re
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,8 +13,9 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from tests.conftest import SECRET, environment
+from tests.conftest import SECRET
 from tests.support.client import Client
+from tests.support.logs import FORGED, settled_log, talkative_server
 from tests.support.polling import eventually
 from tests.support.postgres import Cluster
 from tests.support.raw_http import connection, exchange
@@ -24,11 +24,9 @@ from tests.support.sql import run_sql
 
 PASSWORD = "canary password, long enough"
 WRONG = "canary of a wrong password"
-TALKATIVE = {"AUTH_LOG__LEVEL": "debug", "DB_ECHO": "true", "AUTH_LOG__FORMAT": "json"}
 # A database's messages can hold the values that they are about.
 QUOTING_FAULT = """CREATE FUNCTION fault() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN RAISE check_violation USING MESSAGE = NEW.email || NEW.hashed_password; END $$"""
-FORGED = '{"event": "login.succeeded", "user_id": "forged"}'
 
 
 def events(server: Server) -> list[dict[str, Any]]:
@@ -45,26 +43,6 @@ def assert_secret(server: Server, secrets: Iterable[str]) -> None:
         raw = part.encode()
         for shape in (part, quote(part), base64.b64encode(raw).decode().rstrip("="), raw.hex(), repr(part)[1:-1]):
             assert shape not in log
-
-
-@contextlib.asynccontextmanager
-async def talkative_server(url: str, folder: Path, **more: str) -> AsyncIterator[tuple[Server, Client]]:
-    with Server(environment(url, **{**TALKATIVE, **more}), folder) as server:
-        server.wait_ready()
-        async with Client(base_url=server.base_url) as client:
-            yield server, client
-
-
-async def settled_log(server: Server, client: Client) -> str:
-    """The log once it holds the lines of all that was asked before: a line is written after its answer has left."""
-    marker = uuid4().hex
-    await client.get("/nowhere", headers={"X-Request-ID": marker})
-
-    async def is_written() -> bool:
-        return marker in server.log() and server.log().endswith("\n")
-
-    await eventually(is_written)
-    return server.log()
 
 
 async def use_everything(client: Client) -> set[str]:

@@ -13,12 +13,12 @@ from auth_service.repositories.transaction import Database
 from tests.conftest import PATIENT, MakeClient
 from tests.support.behind import behind_proxy
 from tests.support.client import Client
+from tests.support.databases import on_postgresql
 from tests.support.polling import eventually
 from tests.support.sessions import HOUR, add_sessions, session_ids
 from tests.support.sql import run_sql
 from tests.support.stored_session import StoredSession
 
-on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 INJECTIONS = (
     "' OR '1'='1",
     "'; DROP TABLE refresh_tokens; --",

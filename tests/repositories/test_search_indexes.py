@@ -17,10 +17,10 @@ import pytest
 from auth_service.main import create_app
 from bench.directory import seed
 from tests.conftest import environment, make_settings
-from tests.database.test_migrator import alembic
 from tests.support import roles
 from tests.support.admins import Admin
 from tests.support.client import Client
+from tests.support.migrations import alembic
 from tests.support.postgres import Cluster, programs, with_trigrams
 from tests.support.server import run_command
 from tests.support.sql import run_sql

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.security.forge import Forge, open_forge
 from tests.support.client import Client
+from tests.support.forge import Forge, open_forge
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from tests.conftest import MakeClient
-from tests.security.forge import MISSING, Forge, mirrored, part, refused
 from tests.support.client import Client
+from tests.support.forge import MISSING, Forge, mirrored, part, refused
 from tests.support.problems import assert_problem
 from tests.support.sql import run_sql
 

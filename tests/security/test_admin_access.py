@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from auth_service.models import Role
-from tests.api.conftest import document
 from tests.conftest import MakeClient
-from tests.security.forge import b64, open_forge, signed_with_text, unsigned
 from tests.support.admins import Admin, promote
+from tests.support.document import document
+from tests.support.forge import b64, open_forge, signed_with_text, unsigned
 from tests.support.problems import assert_problem
 from tests.support.sql import run_sql
 

@@ -9,21 +9,21 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from tests.security.forge import MISSING, Forge, b64, refused, sign, signed_with_text, unsigned
 from tests.support.client import Client
+from tests.support.forge import (
+    EXTRA_PARAMETERS,
+    MISSING,
+    WRONG_ALGORITHMS,
+    WRONG_KIDS,
+    Forge,
+    b64,
+    refused,
+    sign,
+    signed_with_text,
+    unsigned,
+)
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite-file"], indirect=True)
-
-WRONG_ALGORITHMS: list[object] = [
-    "none", "nOnE", "NONE", "", "HS256", "HS512", "RS256", "PS256", "ES384", "ES256K", "EdDSA", "es256", None, 1, [],
-]  # fmt: skip
-WRONG_KIDS: list[object] = [
-    "unknown", "", "../../../../dev/null", "/etc/passwd", "' OR '1'='1", "x' UNION SELECT '", "\x00", 1, None, [], {},
-]  # fmt: skip
-EXTRA_PARAMETERS: list[dict[str, Any]] = [
-    {"crit": ["x"]}, {"crit": []}, {"crit": ["b64"], "b64": False}, {"b64": False}, {"x5u": "https://evil.test/x.pem"},
-    {"jku": "https://evil.test/jwks.json"}, {"x5c": ["MIIB"]}, {"x5t": "x"}, {"zip": "DEF"}, {"cty": "JWT"},
-]  # fmt: skip
 
 
 @pytest.mark.parametrize("algorithm", WRONG_ALGORITHMS)

@@ -17,12 +17,12 @@ from auth_service.security.passwords import UNUSABLE, Passwords
 from auth_service.settings import PasswordSettings
 from tests.conftest import FAST_HASHING, MakeClient
 from tests.support.client import PASSWORD, Client
+from tests.support.databases import on_postgresql
 from tests.support.foreign_hashes import BY_SYSTEM, FIREBASE, SIGNER_KEY, bcrypt_hash
 from tests.support.problems import assert_problem
 from tests.support.sql import run_sql
 
 on_one_database = pytest.mark.parametrize("database_url", ["sqlite-file"], indirect=True)
-on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
 CURRENT = re.compile(
     r"\$argon2id\$v=19\$m=64,t=1,p=1\$([A-Za-z0-9+/]+)\$[A-Za-z0-9+/]+"

@@ -15,6 +15,8 @@ from auth_service.settings import DatabaseSettings
 
 MakeDatabase = Callable[..., Database]
 
+on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # a test of the app, there alone
+
 
 async def query(tx: Transaction, sql: str) -> Any:
     """Run a statement and return the first value of its rows, if it has any."""

@@ -79,3 +79,10 @@ async def end(reason: str, pair: Pair, a: Client) -> Ending:
     (await a.register(email)).raise_for_status()
     tokens, said = await ENDINGS[reason](pair, a, email)
     return Ending(tokens["session_id"], tokens["access_token"], tokens["refresh_token"], said)
+
+
+async def assert_dead(client: Client, tokens: dict[str, Any]) -> None:
+    """Neither of these tokens opens anything."""
+    answer = await client.refresh(tokens["refresh_token"])
+    assert (answer.status_code, answer.json()["code"]) == (401, "invalid-refresh-token")
+    assert (await client.me(tokens["access_token"])).status_code == 401

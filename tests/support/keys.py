@@ -4,6 +4,7 @@ import asyncio
 import json
 import subprocess
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,18 @@ class Operator:
         await run_sql(self.url, "DELETE FROM signing_keys WHERE state <> 'active'")
         ((kid,),) = await run_sql(self.url, "SELECT kid FROM signing_keys")
         return str(kid)
+
+
+@dataclass(frozen=True)
+class Issuer:
+    """A service that is its own issuer, and who looks after its keys."""
+
+    server: Server
+    operator: Operator
+
+    @property
+    def url(self) -> str:
+        return self.server.base_url
 
 
 async def everywhere(server: Server, ask: Callable[[Client], Any]) -> list[Any]:

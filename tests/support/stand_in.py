@@ -14,6 +14,8 @@ from auth_service.testing.kit import AuthKit
 from .server import free_port
 
 INTERNAL_TOKEN = "for-the-inside-of-the-tests"
+JWKS = "/.well-known/jwks.json"
+REVOCATIONS = "/internal/revocations"
 POLL = 0.005  # seconds
 
 
@@ -54,8 +56,8 @@ class StandIn:
 
     def document(self, path: str) -> str:
         documents: dict[str, Any] = {
-            "/.well-known/jwks.json": self.kit.jwks,
-            "/internal/revocations": {"sids": sorted(map(str, self.kit.ended))},
+            JWKS: self.kit.jwks,
+            REVOCATIONS: {"sids": sorted(map(str, self.kit.ended))},
         }
         return self.instead.get(path) or json.dumps(documents.get(path))
 

@@ -13,7 +13,7 @@ from auth_service.verifier import Unavailable
 from auth_service.verifier.asgi import Receive, Scope, Send, VerifierMiddleware
 from auth_service.verifier.errors import ServiceError
 from tests.support.stand_in import StandIn
-from tests.verifier.conftest import following
+from tests.support.verifiers import following
 
 
 class Inner:

@@ -24,7 +24,7 @@ from auth_service.verifier.errors import (
 from auth_service.verifier.fastapi import install, requires
 from tests.support.polling import eventually
 from tests.support.stand_in import StandIn
-from tests.verifier.conftest import following
+from tests.support.verifiers import following
 
 
 def make_app(verifier: Verifier, **options: Any) -> FastAPI:

@@ -15,8 +15,18 @@ from jwt.algorithms import ECAlgorithm
 
 from auth_service.testing.kit import AuthKit
 from auth_service.verifier import InvalidToken, Verifier
-from tests.security.forge import MISSING, b64, mirrored, part, sign, signed_with_text, unsigned
-from tests.security.test_forged_tokens import EXTRA_PARAMETERS, WRONG_ALGORITHMS, WRONG_KIDS
+from tests.support.forge import (
+    EXTRA_PARAMETERS,
+    MISSING,
+    WRONG_ALGORITHMS,
+    WRONG_KIDS,
+    b64,
+    mirrored,
+    part,
+    sign,
+    signed_with_text,
+    unsigned,
+)
 
 LEEWAY = 60
 

@@ -6,8 +6,8 @@ import time
 from auth_service.testing.kit import AuthKit
 from auth_service.verifier import Verifier
 from tests.support.polling import eventually
-from tests.support.stand_in import StandIn
-from tests.verifier.conftest import JWKS, following, is_refused
+from tests.support.stand_in import JWKS, StandIn
+from tests.support.verifiers import following, is_refused
 
 
 async def test_hundreds_of_tokens_cost_one_reading_of_the_keys(

@@ -9,8 +9,8 @@ from auth_service.testing.kit import AuthKit
 from auth_service.verifier import Verifier
 from auth_service.verifier.revocations import Revocations
 from tests.support.polling import eventually
-from tests.support.stand_in import StandIn
-from tests.verifier.conftest import REVOCATIONS, following, is_refused
+from tests.support.stand_in import REVOCATIONS, StandIn
+from tests.support.verifiers import following, is_refused
 
 
 async def test_a_logout_is_seen_and_ends_nobody_elses_session(verifier: Verifier, kit: AuthKit) -> None:

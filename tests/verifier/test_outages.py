@@ -8,8 +8,8 @@ import pytest
 from auth_service.testing.kit import AuthKit
 from auth_service.verifier import Unavailable, Verifier
 from tests.support.polling import eventually
-from tests.support.stand_in import StandIn
-from tests.verifier.conftest import JWKS, REVOCATIONS, following, is_refused
+from tests.support.stand_in import JWKS, REVOCATIONS, StandIn
+from tests.support.verifiers import following, is_refused
 
 
 async def test_a_service_that_is_down_stops_nobody_and_its_age_can_be_seen(

@@ -6,7 +6,7 @@ import pytest
 from auth_service.testing.kit import AuthKit
 from auth_service.verifier import Claims, Verifier
 from auth_service.verifier.tokens import Tokens
-from tests.verifier.conftest import is_refused
+from tests.support.verifiers import is_refused
 
 
 class CountingTokens(Tokens):

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.api.conftest import document
 from tests.support.client import Client
+from tests.support.document import document
 from tests.support.headers import assert_security_headers
 from tests.support.raw_http import exchange
 from tests.support.server import Server

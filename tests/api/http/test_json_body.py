@@ -7,11 +7,9 @@ import httpx
 import pytest
 
 from tests.support.client import Client
+from tests.support.json_bodies import BODY_ROUTES, CANARY
 from tests.support.problems import assert_problem
 
-CANARY = "c4n4ry-0f-s3cr3t"
-BODY_ROUTES = ("/auth/register", "/auth/login", "/auth/refresh", "/auth/logout")
-JSON = {"Content-Type": "application/json"}
 VALID = json.dumps({"email": f"{CANARY}@example.com", "password": CANARY}).encode()
 
 MALFORMED = {

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from auth_service.main import create_app
-from tests.api.conftest import document
 from tests.conftest import MakeClient, environment, make_settings
 from tests.support.client import Client
+from tests.support.document import document
 from tests.support.problems import assert_problem
 from tests.support.server import run_command
 

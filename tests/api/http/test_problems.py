@@ -12,9 +12,9 @@ from auth_service.api.http.problem_table import PROBLEMS
 from auth_service.database.replica import NotAReplica, ReplicaBehind
 from auth_service.errors import Refused
 from auth_service.services.signing_keys.lifecycle import KeyKnown, KeyUnreadable, NoSuchKey, RotationUnderWay
-from tests.api.conftest import document
 from tests.conftest import MakeClient
 from tests.support.client import PASSWORD, Client
+from tests.support.document import document
 from tests.support.problems import assert_problem
 from tests.support.sql import run_sql
 

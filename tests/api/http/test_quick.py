@@ -17,8 +17,8 @@ from starlette.types import Receive, Scope, Send
 from auth_service.api.http.quick import Quick
 from auth_service.main import create_app
 from tests.conftest import MakeClient, make_settings
-from tests.process.test_logs import settled_log
 from tests.support.client import PASSWORD, Client
+from tests.support.logs import settled_log
 from tests.support.server import Server
 from tests.support.sql import run_sql
 

@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api.http.test_json_body import BODY_ROUTES, CANARY, JSON
 from tests.support.client import PASSWORD, Client
+from tests.support.json_bodies import BODY_ROUTES, CANARY, JSON
 from tests.support.problems import assert_problem
 
 BODIES: dict[str, dict[str, Any]] = {

@@ -9,12 +9,12 @@ import pytest
 
 from tests.conftest import MakeClient
 from tests.support.client import PASSWORD, Client
+from tests.support.databases import on_postgresql
 from tests.support.orphans import hang_mail_on, left_of
 from tests.support.problems import assert_problem
 from tests.support.sql import run_sql
 
 on_a_lasting_database = pytest.mark.parametrize("database_url", ["sqlite-file", "postgresql"], indirect=True)
-on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite-memory"], indirect=True)
 WRONG = "not the password at all"
 

@@ -11,11 +11,11 @@ from tests.conftest import MakeClient
 from tests.support.admins import Admin, promote
 from tests.support.audit import read_audit
 from tests.support.client import PASSWORD
+from tests.support.databases import on_postgresql
 from tests.support.gate import gate
 from tests.support.problems import assert_problem
 from tests.support.sql import run_sql
 
-on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 on_a_lasting_database = pytest.mark.parametrize("database_url", ["sqlite-file", "postgresql"], indirect=True)
 MAIL = {"host": "127.0.0.1", "port": 9, "sender": "auth@example.com"}
 

@@ -5,9 +5,9 @@ from collections import Counter
 import pytest
 
 from tests.conftest import MakeClient
-from tests.services.mail.test_sending import none_waits, to
 from tests.support.client import PASSWORD
 from tests.support.mail_server import link_in, mail_server
+from tests.support.outbox import none_waits, to
 from tests.support.polling import eventually
 
 VICTIM = "ada@example.com"

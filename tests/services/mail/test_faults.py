@@ -5,9 +5,10 @@ import asyncio
 import pytest
 
 from tests.conftest import MakeClient
-from tests.services.mail.test_sending import PLAIN, none_waits, on_postgresql, to
+from tests.support.databases import on_postgresql
 from tests.support.gate import gate
 from tests.support.mail_server import mail_server, tarpit
+from tests.support.outbox import PLAIN, none_waits, to
 from tests.support.polling import eventually
 from tests.support.sql import run_sql
 from tests.support.stored_session import StoredSession

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from tests.conftest import PATIENT, MakeClient
-from tests.services.mail.test_sending import none_waits, on_postgresql, rows, services_of, to
 from tests.support.client import PASSWORD, Client
+from tests.support.databases import on_postgresql
 from tests.support.mail_server import link_in, mail_server, text_of
+from tests.support.outbox import none_waits, rows, services_of, to
 from tests.support.polling import eventually
 from tests.support.races import Gate
 from tests.support.stored_session import StoredSession

@@ -6,7 +6,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from sqlalchemy import select, update
 
@@ -14,34 +13,10 @@ from auth_service.models import LINK_TOKENS, OUTGOING_MAILS
 from auth_service.security.link_tokens import hash_link_token
 from tests.conftest import MakeClient
 from tests.support.client import Client
-from tests.support.mail_server import LOGIN, MailServer, link_in, mail_server, make_certificate, tarpit, text_of
+from tests.support.databases import on_postgresql
+from tests.support.mail_server import LOGIN, link_in, mail_server, make_certificate, tarpit, text_of
+from tests.support.outbox import PLAIN, none_waits, rows, services_of, to
 from tests.support.polling import eventually
-
-on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-SENDER = "Example Ltd. <no-reply@example.com>"
-PLAIN: dict[str, Any] = {"host": "127.0.0.1", "security": "none", "sender": SENDER, "interval": 0.1, "timeout": 10}
-
-
-def to(server: MailServer, **more: Any) -> dict[str, Any]:
-    """The settings for this server."""
-    return PLAIN | {"port": server.port} | more
-
-
-def services_of(client: Client) -> Any:
-    transport = client._transport
-    assert isinstance(transport, httpx.ASGITransport)
-    app: Any = transport.app
-    return app.state.services
-
-
-async def rows(client: Client) -> list[Any]:
-    """The mails that wait."""
-    async with services_of(client).gauges.database.statement() as tx:
-        return list(await tx.connection.execute(select(OUTGOING_MAILS)))
-
-
-async def none_waits(client: Client) -> bool:
-    return not await rows(client)
 
 
 async def was_tried(client: Client, times: int = 1) -> bool:

@@ -11,12 +11,12 @@ from tests.conftest import SECRET, MakeClient
 from tests.support.audit import command, read_audit
 from tests.support.behind import behind_proxy
 from tests.support.client import PASSWORD, Client
+from tests.support.databases import on_postgresql
 from tests.support.sql import run_sql
 
 NEW = "another horse, another battery"
 ON_DISK = ["sqlite-file", "postgresql"]
 on_a_lasting_database = pytest.mark.parametrize("database_url", ON_DISK, indirect=True)
-on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 AGENT = {"User-Agent": "Browser/1 \u001b[31m".encode()}
 
 

@@ -14,6 +14,7 @@ from auth_service.services.operations import audit
 from auth_service.services.operations.cleanup import Cleanup
 from tests.conftest import MakeClient
 from tests.support import roles
+from tests.support.databases import on_postgresql
 from tests.support.sessions import opened
 from tests.support.sql import run_sql
 
@@ -21,7 +22,6 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 PATIENT = {"statement_timeout": 20}  # dropping tables can make a busy disk stand still
 RETENTION = 400 * DAY
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite-file"], indirect=True)
-on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 on_a_lasting_database = pytest.mark.parametrize("database_url", ["sqlite-file", "postgresql"], indirect=True)
 ROWS_IN = "SELECT tableoid::regclass::text, count(*) FROM audit_events GROUP BY 1"
 

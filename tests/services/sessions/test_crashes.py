@@ -12,8 +12,8 @@ import pytest
 from auth_service.security.keys import SecretKeys
 from auth_service.security.refresh_tokens import RefreshTokenCodec
 from tests.conftest import SECRET, environment
-from tests.services.sessions.test_sessions import assert_dead
 from tests.support.client import Client
+from tests.support.endings import assert_dead
 from tests.support.gate import gate
 from tests.support.polling import eventually
 from tests.support.server import Server

@@ -11,6 +11,7 @@ import pytest
 
 from tests.conftest import MakeClient, environment
 from tests.support.client import PASSWORD, Client
+from tests.support.databases import on_postgresql
 from tests.support.gate import gate
 from tests.support.polling import eventually
 from tests.support.processes import events
@@ -24,7 +25,6 @@ LOGIN_WITHOUT_ITS_BODY = (
     b"POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n"
 )
 OURS = "SELECT state FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'auth_service'"
-on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
 
 @pytest.fixture

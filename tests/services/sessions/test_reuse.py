@@ -4,8 +4,8 @@ from itertools import pairwise
 from typing import Any
 
 from tests.conftest import MakeClient
-from tests.services.sessions.test_sessions import assert_dead
 from tests.support.client import Client
+from tests.support.endings import assert_dead
 from tests.support.stored_session import StoredSession
 
 

@@ -5,16 +5,10 @@ from typing import Any
 
 from tests.conftest import MakeClient
 from tests.support.client import Client
+from tests.support.endings import assert_dead
 from tests.support.stored_session import StoredSession
 
 DAY = 86_400
-
-
-async def assert_dead(client: Client, tokens: dict[str, Any]) -> None:
-    """Neither of these tokens opens anything."""
-    answer = await client.refresh(tokens["refresh_token"])
-    assert (answer.status_code, answer.json()["code"]) == (401, "invalid-refresh-token")
-    assert (await client.me(tokens["access_token"])).status_code == 401
 
 
 async def test_a_refresh_gives_new_tokens_of_the_same_session(ada: Client) -> None:

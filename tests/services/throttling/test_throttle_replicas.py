@@ -16,12 +16,12 @@ from auth_service.settings import PasswordSettings
 from tests.conftest import MakeClient, environment
 from tests.support.behind import behind_proxy
 from tests.support.client import Client
+from tests.support.databases import on_postgresql
 from tests.support.gate import gate
 from tests.support.processes import Pair, events
 from tests.support.server import Server
 from tests.support.stored_attempts import ATTACKER, GATEWAY, OWNER, StoredAttempts, enter, guess
 
-on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 AT_ONCE, LIMIT, WORKERS = 300, 10, 2
 PATIENCE = {"statement_timeout": 60, "connect_timeout": 60, "pool_timeout": 2}
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests.conftest import MakeClient
 from tests.support.client import PASSWORD, Client
+from tests.support.databases import on_postgresql
 from tests.support.link_mails import LinkMails
 from tests.support.polling import eventually
 from tests.support.problems import assert_problem
@@ -17,7 +18,6 @@ from tests.support.sql import run_sql
 
 on_a_lasting_database = pytest.mark.parametrize("database_url", ["sqlite-file", "postgresql"], indirect=True)
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite-file"], indirect=True)
-on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
 ADA, ELSEWHERE, NOBODY = "ada@example.com", "ada@example.org", "nobody@example.com"
 SQL = ("BEGIN", "COMMIT", "DELETE", "INSERT", "SELECT", "UPDATE", "WITH")

@@ -22,6 +22,17 @@ from tests.support.sql import run_sql
 MISSING: Any = object()
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
+WRONG_ALGORITHMS: list[object] = [
+    "none", "nOnE", "NONE", "", "HS256", "HS512", "RS256", "PS256", "ES384", "ES256K", "EdDSA", "es256", None, 1, [],
+]  # fmt: skip
+WRONG_KIDS: list[object] = [
+    "unknown", "", "../../../../dev/null", "/etc/passwd", "' OR '1'='1", "x' UNION SELECT '", "\x00", 1, None, [], {},
+]  # fmt: skip
+EXTRA_PARAMETERS: list[dict[str, Any]] = [
+    {"crit": ["x"]}, {"crit": []}, {"crit": ["b64"], "b64": False}, {"b64": False}, {"x5u": "https://evil.test/x.pem"},
+    {"jku": "https://evil.test/jwks.json"}, {"x5c": ["MIIB"]}, {"x5t": "x"}, {"zip": "DEF"}, {"cty": "JWT"},
+]  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Forge:

@@ -1,0 +1,25 @@
+"""Verifiers that follow a stand-in for the service."""
+
+from typing import Any
+
+from auth_service.verifier import InvalidToken, Verifier
+
+from .stand_in import INTERNAL_TOKEN, StandIn
+
+LOOK_AGAIN_EVERY = 0.1  # seconds
+
+
+def following(stand_in: StandIn, **options: Any) -> Verifier:
+    """A verifier, not started yet, that does not wait as long before it asks for the keys once more."""
+    options = {"service": stand_in.url, "internal_token": INTERNAL_TOKEN, **options}
+    made = Verifier(stand_in.kit.issuer, **options)
+    made.keys.look_again_every = LOOK_AGAIN_EVERY
+    return made
+
+
+async def is_refused(verifier: Verifier, token: str) -> bool:
+    try:
+        await verifier.verify(token)
+    except InvalidToken:
+        return True
+    return False
