@@ -58,7 +58,7 @@ async def test_a_mail_that_is_taken_back_while_its_link_is_made_is_not_sent(
         await client.forgot_password("ada@example.com")
         await server.wait_for(1)
         await eventually(none_waits, client)
-    assert server.subjects() == ["Choose a new password"]
+    assert server.subjects() == ["Reset your password"]
 
 
 @on_postgresql

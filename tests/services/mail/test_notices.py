@@ -73,7 +73,7 @@ async def test_the_owner_is_told_of_a_new_device_but_not_of_the_first_nor_of_one
         await server.wait_for(4)
         await eventually(none_waits, client)
     news = [text_of(mail) for mail in server.mails if mail["Subject"] == "New sign-in to your account"]
-    assert sorted(re.findall(r"Network address: (\S+)", text)[0] for text in news) == [
+    assert sorted(re.findall(r"IP address: (\S+)", text)[0] for text in news) == [
         "198.51.100.1", "2001:db8::1", "203.0.113.7",
     ]  # fmt: skip
     assert len(server.mails) == 4
@@ -175,7 +175,7 @@ async def test_nobody_can_find_out_by_registering_who_has_an_account(make_client
         await client.sign_in()
     again, confirm = server.mails[1], server.mails[0]
     assert again["To"] == "ada@example.com"
-    assert again["Subject"] == "You have an account already"
+    assert again["Subject"] == "You already have an account"
     assert link_in(confirm)
 
 
