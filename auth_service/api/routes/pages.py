@@ -1,6 +1,7 @@
-"""The pages that the links of mails lead to, for those who have no page of their own for it.
+"""The pages that links in mails open, for deployments without pages of their own.
 
-A page learns the token from the fragment of its URL, which stays in the browser, and sends it when a button is pressed.
+A page reads the token from the fragment of its URL, which stays in the browser, and sends it when
+the button is pressed.
 """
 
 from pathlib import Path
@@ -20,40 +21,40 @@ POLICY = (
 NEW_FIELD = """<input autocomplete="username" hidden>
 <label>New password
 <input type="password" name="new_password" autocomplete="new-password" required autofocus></label>"""
-AGAIN = "This link is not valid any more: it was used, is too old, or a newer mail has another one. Ask for a new mail."
+AGAIN = "This link is no longer valid: it was used, has expired, or was replaced by a newer one. Request a new e-mail."
 
-# For each page: what it is called, where it posts to, its fields, what its button says, and what it says in the end.
+# For each page: its title, the URL it posts to, its fields, the label of its button, and its closing messages.
 TEXTS = {
     "verify-email": (
-        "Verify your e-mail address",
+        "Confirm your e-mail address",
         "../verify-email",
         "",
-        "Verify",
-        {"done": "Your e-mail address is verified. You can close this page."},
+        "Confirm",
+        {"done": "Your e-mail address is confirmed. You can close this page."},
     ),
     "reset-password": (
         "Choose a new password",
         "../reset-password",
         NEW_FIELD,
-        "Set the password",
-        {"done": "Your new password is set, and you are signed out everywhere. Sign in with the new one."},
+        "Set password",
+        {"done": "Your new password is set. All devices were signed out; sign in again with the new password."},
     ),
     "confirm-email": (
         "Change your e-mail address",
         "../confirm-email",
         "",
-        "Agree to the change",
+        "Confirm the change",
         {
-            "waiting": "Thank you. The address changes when the link in the mail to the other address is used as well.",
-            "changed": "Your e-mail address is changed. Sign in with the new one from now on.",
-            "account-exists": "This address belongs to another account by now. Nothing was changed.",
+            "waiting": "Thank you. The change takes effect once the link sent to the other address is used as well.",
+            "changed": "Your e-mail address has been changed. Use the new address to sign in from now on.",
+            "account-exists": "Another account now uses this e-mail address. Nothing was changed.",
         },
     ),
 }
 
 
 def _page(title: str, target: str, fields: str, button: str, endings: dict[str, str]) -> bytes:
-    """A page, put together from texts of ours alone: nothing in it comes from a request."""
+    """A page made of our own texts only: nothing in it comes from a request."""
     told = {**endings, "invalid-link": AGAIN}
     sentences = "\n".join(f'<p data-on="{word}" hidden>{sentence}</p>' for word, sentence in told.items())
     page = Template((FOLDER / "page.html").read_text("utf-8"))
@@ -71,7 +72,7 @@ router = APIRouter(prefix="/auth/pages", dependencies=[Depends(set_requester)])
 
 @router.api_route("/{name}", methods=["GET", "HEAD"], include_in_schema=False)
 async def page(name: str) -> Response:
-    """One of the pages, or the script or the style that they load. Whoever looks at it changes nothing."""
+    """One of the pages, or the script or stylesheet that they load. Viewing a page changes nothing."""
     if name not in FILES:
         raise HTTPException(404)
     content, media_type = FILES[name]

@@ -1,6 +1,6 @@
 "use strict";
-// The token of the link stands behind the #, which no browser sends to a server. It leaves the address bar and the
-// history before anything else happens, and nothing is sent until the person presses the button.
+// The token is in the fragment of the link, which browsers do not send to a server. It is removed from the address bar
+// and the history before anything else happens, and nothing is sent until the user presses the button.
 const token = new URLSearchParams(location.hash.slice(1)).get("token");
 history.replaceState(null, "", location.pathname);
 
@@ -8,7 +8,7 @@ const form = document.querySelector("form");
 const button = form.querySelector("button");
 const problem = document.querySelector("#problem");
 
-// Of the sentences that the page has, show the one for this word; false if it has none.
+// Show the message that the page has for this word; false if it has none.
 function show(word) {
   const sentence = document.querySelector(`[data-on="${word}"]`);
   if (sentence) {
@@ -42,7 +42,7 @@ async function send() {
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   button.disabled = true;
-  send().catch(() => complain("The service could not be reached. Please try again."));
+  send().catch(() => complain("We could not reach the service. Please try again."));
 });
 
 if (token) {

@@ -63,13 +63,13 @@ async def test_the_pages_work_in_a_browser_under_their_policy_and_hide_the_token
 
 async def follow_every_link(browser: Browser, client: Client, mails: LinkMails) -> None:
     browser.complaints()
-    await press(browser, await mails.link(ADA, "verify-email"), "Your e-mail address is verified.")
+    await press(browser, await mails.link(ADA, "verify-email"), "Your e-mail address is confirmed.")
     tokens = await client.sign_in()
     assert (await client.me(tokens["access_token"])).json()["is_verified"] is True
     await client.change_email(tokens["access_token"], ELSEWHERE)
     approval, confirmation = await mails.link(ADA, "confirm-email"), await mails.link(ELSEWHERE, "confirm-email")
-    await press(browser, confirmation, "The address changes when the link")
-    await press(browser, approval, "Your e-mail address is changed.")
+    await press(browser, confirmation, "The change takes effect once the link")
+    await press(browser, approval, "Your e-mail address has been changed.")
     await client.forgot_password(ELSEWHERE)
     reset = await mails.link(ELSEWHERE, "reset-password")
     await press(browser, reset, "at least 15 characters", {"new_password": "too short"})
@@ -77,9 +77,9 @@ async def follow_every_link(browser: Browser, client: Client, mails: LinkMails) 
     assert [line for line in browser.complaints() if "favicon" not in line and "422" not in line] == []
     assert (await client.login(ELSEWHERE, NEW)).status_code == 200
     assert (await client.login(ELSEWHERE, PASSWORD)).status_code == 401
-    await press(browser, reset, "This link is not valid any more", {"new_password": PASSWORD})
+    await press(browser, reset, "This link is no longer valid", {"new_password": PASSWORD})
     await asyncio.to_thread(browser.open, reset.partition("#")[0])
-    await asyncio.to_thread(browser.wait_for_text, "body", "This link is not valid any more")
+    await asyncio.to_thread(browser.wait_for_text, "body", "This link is no longer valid")
 
 
 async def press(browser: Browser, link: str, told: str, fields: dict[str, str] | None = None) -> None:
