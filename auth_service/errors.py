@@ -1,4 +1,4 @@
-"""What can be refused: a word, a sentence, and the data that goes with it. No HTTP in here.
+"""What can be refused: a stable code, a sentence, and the data that goes with them. No HTTP here.
 
     Refused
     ├── InvalidInput
@@ -70,7 +70,7 @@ class InvalidInput(Refused):
     """A field does not hold what was expected: `field` names it, `reason` says what was expected."""
 
     code = "validation-error"
-    detail = "The request has fields that cannot be taken."
+    detail = "The request has invalid fields."
 
     def __init__(self, field: str, reason: str) -> None:
         super().__init__()
@@ -94,7 +94,7 @@ class AccountExists(Refused):
 
 class LastAdmin(Refused):
     code = "last-admin"
-    detail = "This is the last administrator who can sign in; make somebody else one first."
+    detail = "This is the last administrator who can sign in; make another user an administrator first."
 
 
 class InvalidCredentials(Refused):
@@ -104,7 +104,7 @@ class InvalidCredentials(Refused):
 
 class InvalidLink(Refused):
     code = "invalid-link"
-    detail = "The link is not valid: it was used, has expired, or a newer one has taken its place."
+    detail = "The link is not valid: it was used, has expired, or was replaced by a newer one."
 
 
 class InvalidRefreshToken(Refused):
@@ -124,19 +124,19 @@ class InvalidAccessToken(Refused):
 
 class InsufficientRole(Refused):
     code = "insufficient-role"
-    detail = "The access token is good, but its bearer does not have the role that is asked for."
+    detail = "The access token is valid, but its bearer does not have the required role."
 
 
 class InvalidInternalToken(Refused):
     code = "invalid-internal-token"
-    detail = "This route is for the inside: send AUTH_INTERNAL_TOKEN in the header X-Internal-Token."
+    detail = "This route is internal: send AUTH_INTERNAL_TOKEN in the header X-Internal-Token."
 
 
 class TooManyAttempts(Refused):
-    """Somebody tries too often, the right or the wrong thing; `retry_after` is in seconds."""
+    """The client tries too often, successfully or not; `retry_after` is in seconds."""
 
     code = "too-many-attempts"
-    detail = "Too many attempts; wait before you try again."
+    detail = "Too many attempts; wait before trying again."
 
     def __init__(self, retry_after: float) -> None:
         super().__init__()
@@ -162,35 +162,35 @@ class Unavailable(Refused):
     """The machinery failed or is full. Never a verdict about the caller; `retry_after` is in seconds."""
 
     code = "unavailable"
-    detail = "The service cannot answer just now; try again."
+    detail = "The service cannot answer at the moment; try again."
     retry_after: int = 1
 
 
 class DatabaseUnavailable(Unavailable):
     code = "database-unavailable"
-    detail = "The database does not answer just now; try again."
+    detail = "The database is not answering; try again."
 
 
 class SchemaNotReady(DatabaseUnavailable):
     code = "schema-not-ready"
-    detail = "The database schema is not at the version of this service: run 'auth-service migrate'."
+    detail = "The database schema does not match this version of the service: run 'auth-service migrate'."
     retry_after = 5
 
 
 class DatabaseReadOnly(DatabaseUnavailable):
     code = "database-read-only"
-    detail = "The database takes no writes: DATABASE_URL leads to a standby, or to a server that was made read-only."
+    detail = "The database accepts no writes: DATABASE_URL leads to a standby, or to a server set to read-only."
     retry_after = 5
 
 
 class ShuttingDown(Unavailable):
     code = "shutting-down"
-    detail = "This process is about to end; others serve on."
+    detail = "This process is shutting down."
 
 
 class HashingOverloaded(Unavailable):
     code = "overloaded"
-    detail = "Too many passwords are being checked just now; try again."
+    detail = "Too many passwords are being checked at the moment; try again."
 
     def __init__(self, retry_after: int = 1) -> None:
         super().__init__()
@@ -199,5 +199,5 @@ class HashingOverloaded(Unavailable):
 
 class MailNotConfigured(Unavailable):
     code = "mail-not-configured"
-    detail = "This service has no mail server to send mail through."
+    detail = "This service has no mail server configured."
     retry_after = 60

@@ -102,7 +102,7 @@ async def test_a_terminal_gets_no_progress_bar_beside_json(sqlite_url: str, tmp_
 @pytest.mark.parametrize("word", ["cleanup", "migrate"])
 def test_without_a_database_a_command_fails_in_one_line(word: str, tmp_path: Path) -> None:
     nowhere = f"postgresql://postgres:not-to-be-told@127.0.0.1:{free_port()}/auth"
-    _fails_in_one_line(run_command(word, env=environment(nowhere), cwd=tmp_path), "The database does not answer")
+    _fails_in_one_line(run_command(word, env=environment(nowhere), cwd=tmp_path), "The database is not answering")
 
 
 def test_without_a_schema_cleanup_fails_in_one_line_that_says_what_to_do(sqlite_url: str, tmp_path: Path) -> None:

@@ -124,4 +124,4 @@ async def test_while_the_server_behind_the_pooler_is_gone_it_is_unavailable(make
 async def test_without_the_setting_it_does_not_work(owner: dict[str, str], tmp_path: Path) -> None:
     done = run_command("migrate", env={**owner, "DB_PGBOUNCER": "false"}, cwd=tmp_path)
     assert done.returncode == 1
-    assert done.stderr.startswith("Error: The database does not answer just now")
+    assert done.stderr.startswith("Error: The database is not answering")

@@ -27,7 +27,7 @@ BODY: dict[str, Any] = {
                         "token": {"type": "string", "minLength": 1},
                         "token_type_hint": {
                             "type": "string",
-                            "description": f"{' or '.join(HINTS)}; not needed, and anything else is ignored",
+                            "description": f"{' or '.join(HINTS)}; optional; any other value is ignored",
                         },
                     },
                 }

@@ -21,7 +21,7 @@ ALWAYS = ("internal-error", "headers-too-large", "body-too-large", "bad-request"
 WITH_BODY = ("malformed-json", "request-timeout", "unsupported-media-type", "validation-error")
 
 _SECONDS = {
-    "description": "Seconds to wait before the next try",
+    "description": "Seconds to wait before trying again",
     "required": True,
     "schema": {"type": "integer", "minimum": 1},
 }

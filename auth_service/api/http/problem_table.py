@@ -1,11 +1,11 @@
-"""The one table that turns the word of a refusal into HTTP, and explains it on its page."""
+"""The table that maps the code of each refusal to HTTP, and the explanation on its page."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One row of the table: how a word looks over HTTP, and what its page tells a developer."""
+    """One row of the table: the HTTP form of a code, and what its page tells a developer."""
 
     status: int
     title: str
@@ -16,64 +16,64 @@ PROBLEMS: dict[str, Problem] = {
     "malformed-json": Problem(
         400,
         "Malformed JSON",
-        "The body is not one JSON document in UTF-8, or a name stands in it twice. Nothing was done.",
+        "The body is not a single JSON document in UTF-8, or has a duplicate name. Nothing was done.",
     ),
     "invalid-request": Problem(
         400,
         "Invalid request",
-        "A parameter is missing from the form, stands in it twice, or is not UTF-8 (RFC 6749, section 3.2).",
+        "A parameter of the form is missing, repeated or not UTF-8 (RFC 6749, section 3.2).",
     ),
     "bad-request": Problem(
         400,
         "Bad request",
-        "The request breaks the rules of HTTP. Nothing was done.",
+        "The request is not valid HTTP. Nothing was done.",
     ),
     "invalid-link": Problem(
         400,
         "Invalid link",
-        "The link of the mail was used already, has expired or was replaced by a newer one, or the password or the "
-        "address has changed since. Ask for another mail.",
+        "The link was already used, has expired or was replaced by a newer one, or the password or the e-mail address "
+        "has changed since. Request a new e-mail.",
     ),
     "invalid-credentials": Problem(
         401,
         "Invalid credentials",
-        "Unknown account, wrong password and disabled account all get this answer, so that nobody can find "
-        "out who has an account.",
+        "Unknown account, wrong password and disabled account all get this answer, so that it does not reveal "
+        "who has an account.",
     ),
     "invalid-refresh-token": Problem(
         401,
         "Invalid refresh token",
-        "The session has ended: it expired, was signed out, or its token was used by two parties. Sign in "
-        "again. A client that only lost an answer, or has a second tab, does not get this within the grace.",
+        "The session has ended: it expired, was signed out, or its token was used by two clients. Sign in again. "
+        "A lost answer or a second tab does not cause this within the grace.",
     ),
     "missing-access-token": Problem(
         401,
         "Access token missing",
-        "Send 'Authorization: Bearer TOKEN' exactly once. Tokens in the query string or in a cookie are not "
-        "looked at (RFC 6750).",
+        "Send 'Authorization: Bearer TOKEN' exactly once. Tokens in the query string or in a cookie are ignored "
+        "(RFC 6750).",
     ),
     "invalid-access-token": Problem(
         401,
         "Invalid access token",
-        "The access token is forged, expired or for another audience, or its session has ended. Refresh, and "
-        "sign in again if that is refused.",
+        "The access token is forged, expired or for another audience, or its session has ended. Refresh it; "
+        "if that is refused, sign in again.",
     ),
     "invalid-internal-token": Problem(
         401,
         "Internal token missing or wrong",
-        "This route is for the inside. Send AUTH_INTERNAL_TOKEN in the header X-Internal-Token, or as a bearer token.",
+        "This route is internal. Send AUTH_INTERNAL_TOKEN in the header X-Internal-Token, or as a bearer token.",
     ),
     "insufficient-role": Problem(
         403,
         "Insufficient role",
-        "The access token is good, but its bearer does not have the role that this path asks for. A new token will "
+        "The access token is valid, but its bearer does not have the role that this path requires. A new token will "
         "not change that.",
     ),
     "cross-site-request": Problem(
         403,
         "Cross-site request",
-        "With X-Auth-Cookie the Origin must be this service's own or one that the operator lists in "
-        "AUTH_CORS__ORIGINS. Nothing was done, and the cookie was not looked at.",
+        "With X-Auth-Cookie, the Origin must be that of this service or one listed in AUTH_CORS__ORIGINS. Nothing was "
+        "done, and the cookie was ignored.",
     ),
     "not-found": Problem(
         404,
@@ -83,7 +83,7 @@ PROBLEMS: dict[str, Problem] = {
     "method-not-allowed": Problem(
         405,
         "Method not allowed",
-        "This path takes other methods; the Allow header names them.",
+        "This path does not support the method; the Allow header lists those it does.",
     ),
     "request-timeout": Problem(
         408,
@@ -93,94 +93,94 @@ PROBLEMS: dict[str, Problem] = {
     "account-exists": Problem(
         409,
         "Account exists",
-        "The e-mail address or the username belongs to an account already. Sign in, or choose another.",
+        "An account with this e-mail address or username already exists. Sign in, or choose another.",
     ),
     "last-admin": Problem(
         409,
         "Last administrator",
-        "Nobody else could look after the accounts then. Make somebody else an administrator first.",
+        "No administrator would be left to manage accounts. Make another user an administrator first.",
     ),
     "body-too-large": Problem(
         413,
         "Body too large",
-        "A body may have at most 16 KiB. Nothing was read of it.",
+        "A body may be at most 16 KiB. None of it was read.",
     ),
     "unsupported-media-type": Problem(
         415,
         "Unsupported media type",
-        "Send 'Content-Type: application/json', in UTF-8; /auth/revoke and /internal/introspect take forms instead.",
+        "Send 'Content-Type: application/json' in UTF-8; /auth/revoke and /internal/introspect take forms instead.",
     ),
     "validation-error": Problem(
         422,
         "Invalid fields",
-        "'errors' says which fields cannot be taken and what was expected. Values are never repeated.",
+        "'errors' names the invalid fields and what was expected of them. Values are never repeated.",
     ),
     "password-too-short": Problem(
         422,
         "Password too short",
-        "Choose a longer password; length is what makes it strong. No kind of character is asked for.",
+        "Choose a longer password: length makes it strong. There are no rules about its characters.",
     ),
     "password-too-long": Problem(
         422,
         "Password too long",
-        "Choose a shorter password; nothing is ever cut off silently.",
+        "Choose a shorter password; it is never truncated silently.",
     ),
     "password-blocklisted": Problem(
         422,
         "Password easily guessed",
-        "The password is common or has leaked somewhere, or is hardly more than a name, a repetition or a row of keys. "
-        "Choose another; no kind of character is asked for.",
+        "The password is common or breached, or is little more than a name, a repetition or a row of keys. Choose "
+        "another one; there are no rules about its characters.",
     ),
     "too-many-attempts": Problem(
         429,
         "Too many attempts",
-        "Too many failed sign-ins, registrations or refreshes: of one account, from one address, or altogether. Try "
-        "again after the seconds in Retry-After. Nobody was signed out, and an unknown account gets the same answer.",
+        "Too many failed sign-ins, registrations or refreshes: for one account, from one IP address, or in total. Try "
+        "again after Retry-After seconds. No session has ended, and an unknown account gets the same answer.",
     ),
     "headers-too-large": Problem(
         431,
         "Headers too large",
-        "The headers may have at most 16 KiB in 100 lines.",
+        "The headers may be at most 16 KiB in 100 lines.",
     ),
     "internal-error": Problem(
         500,
         "Internal error",
-        "A fault of this service. The request id finds it in the log.",
+        "An error in this service. Search the log for the request id.",
     ),
     "unavailable": Problem(
         503,
         "Unavailable",
-        "The service cannot answer just now. Try again after the seconds in Retry-After; nobody was signed out.",
+        "The service cannot answer at the moment. Try again after Retry-After seconds; no session has ended.",
     ),
     "database-unavailable": Problem(
         503,
         "Database unavailable",
-        "The database does not answer. Try again after the seconds in Retry-After; nobody was signed out.",
+        "The database is not answering. Try again after Retry-After seconds; no session has ended.",
     ),
     "schema-not-ready": Problem(
         503,
         "Schema not ready",
-        "The database schema is not at the version of this service. The operator runs 'auth-service migrate'.",
+        "The database schema does not match this version of the service. The operator must run 'auth-service migrate'.",
     ),
     "database-read-only": Problem(
         503,
         "Database read-only",
-        "The database answers and takes no writes. The operator points DATABASE_URL at the server that does.",
+        "The database accepts no writes. The operator must point DATABASE_URL at a server that does.",
     ),
     "shutting-down": Problem(
         503,
         "Shutting down",
-        "This process is about to end, and serves on until its gateway has seen this. Only health checks say so.",
+        "This process is shutting down, and serves until its gateway has noticed. Only health checks get this answer.",
     ),
     "overloaded": Problem(
         503,
         "Overloaded",
-        "More passwords wait to be checked than can be answered in time. Try again after the seconds in Retry-After.",
+        "More passwords are waiting to be checked than can be answered in time. Try again after Retry-After seconds.",
     ),
     "mail-not-configured": Problem(
         503,
         "Mail not configured",
-        "What was asked for needs a mail, and this service has no mail server: the operator sets AUTH_MAIL__HOST. "
-        "Nothing was done.",
+        "The request needs an e-mail to be sent, and this service has no mail server: the operator must set "
+        "AUTH_MAIL__HOST. Nothing was done.",
     ),
 }

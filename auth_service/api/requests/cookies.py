@@ -20,8 +20,8 @@ COOKIE = "__Host-auth-refresh"
 ATTRIBUTES = "Path=/; Secure; HttpOnly; SameSite=Strict"
 CLEARED = {"Set-Cookie": f"{COOKIE}=; Max-Age=0; {ATTRIBUTES}"}
 
-_MODE = "With `1` the refresh token travels in a cookie alone; the Origin must be listed (AUTH_COOKIES__ENABLED)"
-_TOKEN = "The refresh token, where X-Auth-Cookie is sent; not looked at otherwise"  # noqa: S105  # a description
+_MODE = "With `1`, the refresh token is sent in a cookie only; the Origin must be listed (AUTH_COOKIES__ENABLED)"
+_TOKEN = "The refresh token if X-Auth-Cookie is sent; ignored otherwise"  # noqa: S105  # a description
 
 
 async def is_cookie_mode(

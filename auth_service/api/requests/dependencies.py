@@ -57,7 +57,7 @@ async def get_idempotency_key(
     idempotency_key: Annotated[
         str | None,
         Header(
-            description="1 to 255 visible ASCII characters; lets a lost answer be asked for again for 24 hours",
+            description="1 to 255 visible ASCII characters; for 24 hours a retry with the same key is answered again",
             json_schema_extra={"pattern": f"^{IDEMPOTENCY_KEY.pattern}$"},
         ),
     ] = None,

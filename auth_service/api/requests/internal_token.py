@@ -1,4 +1,4 @@
-"""The guard of what is for the inside alone, in addition to a gateway that does not route it."""
+"""The guard of internal routes, in addition to a gateway that does not route them."""
 
 import hmac
 import re
@@ -19,7 +19,7 @@ _internal_token = APIKeyHeader(name="X-Internal-Token", scheme_name="internal_to
 async def internal_only(
     request: Request, header: Annotated[str | None, Depends(_internal_token)], services: ServicesDep
 ) -> None:
-    """Let in whoever holds a token of `AUTH_INTERNAL_TOKEN`, in X-Internal-Token or as a bearer token."""
+    """Admit a request with a token of `AUTH_INTERNAL_TOKEN`, in X-Internal-Token or as a bearer token."""
     bearer = _BEARER.fullmatch(request.headers.get("authorization", ""))
     require_token(header or (bearer[1] if bearer else ""), services.settings)
 

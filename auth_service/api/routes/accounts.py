@@ -23,10 +23,10 @@ router = APIRouter(
     responses=problems(
         "account-exists", *PASSWORD, "too-many-attempts", "database-unavailable", "overloaded", body=True
     )
-    | {202: {"model": Accepted, "description": "A mail says how it goes on (AUTH_REGISTRATION__EXISTING=conceal)"}},
+    | {202: {"model": Accepted, "description": "The rest follows by e-mail (AUTH_REGISTRATION__EXISTING=conceal)"}},
 )
 async def register(body: RegisterBody, device: DeviceDep, services: ServicesDep) -> User | JSONResponse:
-    """Create an account. Passwords are as long as the policy asks; no kind of character is asked for."""
+    """Create an account. The password must be long enough; there are no rules about its characters."""
     password = body.password.get_secret_value()
     user = await services.registration.register(body.email, password, body.username, device.ip)
     return user or JSONResponse(Accepted().model_dump(), status.HTTP_202_ACCEPTED)
@@ -47,6 +47,6 @@ async def me(bearer: BearerDep, services: ServicesDep) -> AccountView:
     responses=problems(*BEARER, *PASSWORD, "invalid-credentials", "too-many-attempts", "overloaded", body=True),
 )
 async def change_password(body: ChangePasswordBody, bearer: BearerDep, services: ServicesDep) -> None:
-    """Set a new password. Every other session of the account ends; this one stays."""
+    """Set a new password. All other sessions of the account end; this one stays."""
     current, new = body.current_password.get_secret_value(), body.new_password.get_secret_value()
     await services.password_change.change_password(bearer, current, new)

@@ -1,4 +1,4 @@
-"""`/admin/users`: administrators look after other people's accounts. For the inside, like `/internal`."""
+"""`/admin/users`: administrators manage other users' accounts. Internal, like `/internal`."""
 
 import math
 from dataclasses import replace
@@ -36,7 +36,7 @@ async def require_admin(
     services: ServicesDep,
     _: Annotated[None, Depends(set_requester)],
 ) -> None:
-    """Let nobody but an administrator in, and the security trail know who it was."""
+    """Admit administrators only, and record in the security trail who it was."""
     bearer = await services.bearers.identify_admin(token)
     REQUESTER.set(replace(REQUESTER.get(), actor=f"admin:{bearer.user_id}"))
 
@@ -51,7 +51,7 @@ router = APIRouter(
 
 @router.get("", responses=problems(*ADMIN))
 async def list_users(query: Annotated[UserQuery, Query()], services: ServicesDep) -> UserList:
-    """List or search users, the newest first: by number of page, or on from a cursor at the same cost everywhere."""
+    """List or search users, newest first: by page number, or from a cursor, which costs the same at any depth."""
     wanted = UserFilter(
         query.q, query.name, query.role, query.is_active, query.is_verified, query.created_from, query.created_to
     )
@@ -69,13 +69,13 @@ async def list_users(query: Annotated[UserQuery, Query()], services: ServicesDep
     responses=problems(*ADMIN, "account-exists", "mail-not-configured", body=True),
 )
 async def create_user(body: CreateUserBody, services: ServicesDep) -> User:
-    """Create an account without a password; its owner is invited by mail to choose one."""
+    """Create an account without a password, and invite its owner by e-mail to choose one."""
     return await services.administration.create(body.email, body.username, body.role)
 
 
 @router.get("/counts", responses=problems(*ADMIN))
 async def count_users(services: ServicesDep) -> UserCounts:
-    """Count users. Those who signed in within the longest life of a session were seen recently."""
+    """Count users. Recently seen means signed in within the maximum lifetime of a session."""
     counts = await services.directory.counts()
     numbers = {name: count.number for name, count in counts.items()}
     return UserCounts(**numbers, estimated=[name for name, count in counts.items() if count.is_estimate])
@@ -83,37 +83,37 @@ async def count_users(services: ServicesDep) -> UserCounts:
 
 @router.get("/{user_id:uuid}", response_model=AccountWithSessions, responses=problems(*ONE))
 async def show_user(user_id: UUID, services: ServicesDep, ended_too: EndedToo = False) -> User:
-    """Return one user with their sessions."""
+    """Return a user with their sessions."""
     return await services.directory.show(user_id, ended_too=ended_too)
 
 
 @router.patch("/{user_id:uuid}", response_model=Account, responses=problems(*ONE, "last-admin", body=True))
 async def change_role(user_id: UUID, body: ChangeRoleBody, services: ServicesDep) -> User:
-    """Change the role of a user. Their sessions end, because access tokens tell the role."""
+    """Change the role of a user. Their sessions end, because access tokens carry the role."""
     return await services.administration.set_role(user_id, body.role)
 
 
 @router.delete("/{user_id:uuid}", status_code=status.HTTP_204_NO_CONTENT, responses=problems(*ONE, "last-admin"))
 async def delete_user(user_id: UUID, services: ServicesDep) -> None:
-    """Delete a user and everything that hangs on the account; the security trail stays."""
+    """Delete a user with all data of the account; the security trail is kept."""
     await services.administration.delete(user_id)
 
 
 @router.post("/{user_id:uuid}/disable", response_model=Account, responses=problems(*ONE, "last-admin"))
 async def disable_user(user_id: UUID, services: ServicesDep) -> User:
-    """Let a user sign in no more. Their sessions end for good."""
+    """Stop a user from signing in. Their sessions end for good."""
     return await services.administration.set_active(user_id, active=False)
 
 
 @router.post("/{user_id:uuid}/enable", response_model=Account, responses=problems(*ONE))
 async def enable_user(user_id: UUID, services: ServicesDep) -> User:
-    """Let a disabled user sign in again."""
+    """Allow a disabled user to sign in again."""
     return await services.administration.set_active(user_id, active=True)
 
 
 @router.post("/{user_id:uuid}/end-sessions", responses=problems(*ONE))
 async def end_sessions(user_id: UUID, services: ServicesDep) -> EndedSessions:
-    """End every session of a user, who may sign in again."""
+    """End all sessions of a user. The user may sign in again."""
     return EndedSessions(ended=await services.administration.end_sessions(user_id))
 
 
@@ -123,7 +123,7 @@ async def end_sessions(user_id: UUID, services: ServicesDep) -> EndedSessions:
     responses=problems(*ONE, "mail-not-configured"),
 )
 async def reset_password(user_id: UUID, services: ServicesDep) -> None:
-    """Send a user a link to choose a new password. Nobody but them sees it, and nothing ends before they use it."""
+    """Send a user a link to choose a new password. Only the user sees it, and nothing changes until it is used."""
     await services.administration.start_reset(user_id)
 
 

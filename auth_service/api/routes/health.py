@@ -13,15 +13,15 @@ NOT_READY = problems("database-unavailable", "schema-not-ready", "database-read-
 
 @router.get("/live", responses=problems())
 async def live() -> Health:
-    """The process runs. Never touches the database: a dead database is no reason to restart every replica."""
+    """The process is running. Never asks the database: its outage is no reason to restart every replica."""
     return Health()
 
 
 @router.get("/ready", responses=NOT_READY)
 async def ready(services: ServicesDep) -> Readiness:
-    """Requests can be served: the database takes writes, and its schema is at head. Answers within a second.
+    """The service can serve requests: the database accepts writes and its schema is at head. Answers within a second.
 
-    `revocations` is `stale` while every access token is checked in the database, for want of news about ended sessions.
+    `revocations` is `stale` while revocations are out of date, and every access token is checked in the database.
     """
     await services.health.check()
     return Readiness(revocations="stale" if services.revocations.is_stale else "fresh")
@@ -29,6 +29,6 @@ async def ready(services: ServicesDep) -> Readiness:
 
 @router.get("/db", responses=NOT_READY)
 async def database(services: ServicesDep) -> Health:
-    """The same question about the database, for those who ask for it under this name."""
+    """The same check as `/health/ready`, under another name."""
     await services.health.check()
     return Health()

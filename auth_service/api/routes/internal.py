@@ -1,4 +1,4 @@
-"""`/internal/revocations` and `/internal/introspect`: for gateways and services that verify tokens by themselves."""
+"""`/internal/revocations` and `/internal/introspect`: for gateways and services that verify tokens themselves."""
 
 from typing import Annotated
 
@@ -16,7 +16,7 @@ from auth_service.services.sessions.oauth_tokens import ActiveToken
 from auth_service.services.sessions.revocation_document import Document
 from auth_service.settings import Settings
 
-router = APIRouter(prefix="/internal", tags=["inside"], dependencies=[Depends(set_requester), Depends(internal_only)])
+router = APIRouter(prefix="/internal", tags=["internal"], dependencies=[Depends(set_requester), Depends(internal_only)])
 
 MAX_WAIT = 60  # seconds
 Wait = Annotated[
@@ -33,9 +33,9 @@ Wait = Annotated[
     },
 )
 async def revocations(request: Request, services: ServicesDep, wait: Wait = 0) -> Response:
-    """Every session that ended as long ago as an access token can live: refuse tokens whose `sid` is in here.
+    """List the sessions that ended within the lifetime of an access token: refuse tokens whose `sid` is listed.
 
-    With `?wait=30` and the ETag of the last answer in If-None-Match, the answer comes as soon as the set changes.
+    With `?wait=30`, and the ETag of the last answer in If-None-Match, the answer is sent as soon as the set changes.
     """
     news = services.revocations
     response = _answer(request, await news.document())
@@ -59,7 +59,7 @@ def _answer(request: Request, document: Document) -> Response:
     ),
 )  # fmt: skip
 async def introspect(token: TokenParameter, services: ServicesDep) -> Introspection:
-    """What a token says, if it would be accepted now (RFC 7662). Anything else is `{"active": false}` alone."""
+    """Describe a token that would be accepted now (RFC 7662). Any other token gets `{"active": false}` alone."""
     found = await services.oauth_tokens.introspect(token)
     return _described(found, services.settings) if found else Introspection(active=False)
 

@@ -1,6 +1,6 @@
 """`/auth/verify-email`, `/auth/forgot-password`, `/auth/reset-password`, `/auth/me/email`, `/auth/confirm-email`.
 
-A link is used by a POST with its token in the body: no GET, and so no scanner and no preview, uses one up.
+A link is used by a POST with its token in the body, so a GET by a scanner or a preview does not use it up.
 """
 
 from fastapi import APIRouter, Depends, status
@@ -20,19 +20,19 @@ router = APIRouter(prefix="/auth", tags=["links"], route_class=StrictJsonRoute, 
 
 @router.post("/verify-email", status_code=status.HTTP_204_NO_CONTENT, responses=problems(*USING, body=True))
 async def verify_email(body: LinkBody, services: ServicesDep) -> None:
-    """Use the link of a verification mail: the account's address is verified."""
+    """Verify the e-mail address of an account with the link from a verification e-mail."""
     await services.recovery.verify_email(body.token.get_secret_value())
 
 
 @router.post("/verify-email/resend", status_code=status.HTTP_202_ACCEPTED, responses=problems(*ASKING, body=True))
 async def resend_verification(body: AddressBody, device: DeviceDep, services: ServicesDep) -> None:
-    """Ask for another verification mail. The same answer after the same time for an address that nobody has."""
+    """Request another verification e-mail. An unknown address gets the same answer after the same time."""
     await services.recovery.ask(MailKind.VERIFY_EMAIL, body.email, device.ip)
 
 
 @router.post("/forgot-password", status_code=status.HTTP_202_ACCEPTED, responses=problems(*ASKING, body=True))
 async def forgot_password(body: AddressBody, device: DeviceDep, services: ServicesDep) -> None:
-    """Ask for a mail to set a new password. The same answer after the same time for an address that nobody has."""
+    """Request an e-mail to set a new password. An unknown address gets the same answer after the same time."""
     await services.recovery.ask(MailKind.RESET_PASSWORD, body.email, device.ip)
 
 
@@ -42,7 +42,7 @@ async def forgot_password(body: AddressBody, device: DeviceDep, services: Servic
     responses=problems(*USING, *PASSWORD, "overloaded", body=True),
 )
 async def reset_password(body: ResetPasswordBody, device: DeviceDep, services: ServicesDep) -> None:
-    """Set a new password with the link of a mail. Every session of the account ends, and nobody is signed in."""
+    """Set a new password with the link from an e-mail. All sessions of the account end, and none is opened."""
     token, new = body.token.get_secret_value(), body.new_password.get_secret_value()
     await services.recovery.reset_password(token, new, device.ip)
 
@@ -53,9 +53,9 @@ async def reset_password(body: ResetPasswordBody, device: DeviceDep, services: S
     responses=problems(*BEARER, *ASKING, "invalid-credentials", "account-exists", "overloaded", body=True),
 )
 async def change_email(body: ChangeEmailBody, bearer: BearerDep, device: DeviceDep, services: ServicesDep) -> None:
-    """Ask for another e-mail address; it changes when the links at both addresses were used.
+    """Request a change of the e-mail address. It takes effect when the links sent to both addresses have been used.
 
-    An account whose address was never verified needs only the link at the new one.
+    An account whose address was never verified needs only the link sent to the new one.
     """
     current = body.current_password.get_secret_value()
     await services.email_change.ask(bearer, body.new_email, current, device.ip)
@@ -63,6 +63,6 @@ async def change_email(body: ChangeEmailBody, bearer: BearerDep, device: DeviceD
 
 @router.post("/confirm-email", responses=problems(*USING, "account-exists", body=True))
 async def confirm_email(body: LinkBody, services: ServicesDep) -> EmailChangeState:
-    """Use one of the two links of an e-mail change; with the second, the address changes."""
+    """Use one of the two links of an e-mail change; the second one changes the address."""
     changed = await services.email_change.confirm(body.token.get_secret_value())
     return EmailChangeState(status="changed" if changed else "waiting")

@@ -1,4 +1,4 @@
-"""`/metrics`, for Prometheus. Read at the moment of the scrape; with several workers each scrape sees one of them."""
+"""`/metrics`, for Prometheus. Values are read at each scrape; with several workers, a scrape sees one of them."""
 
 from collections.abc import Iterator
 
@@ -26,7 +26,7 @@ router = APIRouter(tags=["operations"], dependencies=[Depends(set_requester)])
     responses={200: {"content": {CONTENT_TYPE_LATEST: {}}}, **problems("invalid-internal-token")},
 )
 async def metrics(services: ServicesDep) -> Response:
-    """Pool, hashing lane, refresh outcomes and the news about ended sessions, in Prometheus' text format."""
+    """Metrics of the pool, the hashing lane, refreshes and revocations, in the Prometheus text format."""
     return Response(generate_latest(_Snapshot(services.gauges)), media_type=CONTENT_TYPE_LATEST)
 
 
@@ -53,7 +53,7 @@ def _replica(replica: Replica) -> Iterator[Metric]:
 
 
 def _mail(numbers: MailNumbers) -> Iterator[Metric]:
-    yield GaugeMetricFamily("auth_mails_waiting", "Mails that are still to be sent, by anybody", numbers.waiting)
+    yield GaugeMetricFamily("auth_mails_waiting", "E-mails waiting to be sent, by any process", numbers.waiting)
     yield GaugeMetricFamily("auth_mails_oldest_seconds", "For how long the oldest of them has waited", numbers.oldest)
     yield CounterMetricFamily("auth_mails_sent", "Mails sent by this process", numbers.sent)
     yield CounterMetricFamily("auth_mails_failed", "Times that a mail was not taken and put off", numbers.failed)

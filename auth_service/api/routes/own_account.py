@@ -1,4 +1,4 @@
-"""`/auth/me`: what owners see of their account, and how they change it, take it with them and delete it."""
+"""`/auth/me`: how owners see, change, export and delete their account."""
 
 from collections.abc import AsyncIterator
 
@@ -23,7 +23,7 @@ ATTACHMENT = {"Content-Disposition": 'attachment; filename="account.json"'}
 
 @router.patch("", response_model=Account, responses=problems(*BEARER, "account-exists", body=True))
 async def rename(body: RenameBody, bearer: BearerDep, services: ServicesDep) -> User:
-    """Choose another username, or none with `null`."""
+    """Change the username, or remove it with `null`."""
     return await services.own_account.rename(bearer, body.username)
 
 
@@ -33,7 +33,7 @@ async def rename(body: RenameBody, bearer: BearerDep, services: ServicesDep) -> 
     responses=problems(*BEARER, "invalid-credentials", "last-admin", "too-many-attempts", "overloaded", body=True),
 )
 async def delete(body: DeleteAccountBody, bearer: BearerDep, services: ServicesDep) -> None:
-    """Delete the account and all that hangs on it. Every session ends, and the address is free again."""
+    """Delete the account with all its data. All sessions end, and the e-mail address becomes available again."""
     await services.own_account.delete(bearer, body.current_password.get_secret_value())
 
 
@@ -46,13 +46,13 @@ async def delete(body: DeleteAccountBody, bearer: BearerDep, services: ServicesD
     },
 )
 async def export(bearer: BearerDep, services: ServicesDep) -> StreamingResponse:
-    """All that is kept about the account: itself, its sessions while they are kept, and its security events."""
+    """Export all data kept about the account: the account, its sessions and its security events."""
     found = await services.own_account.export(bearer)
     return StreamingResponse(_document(found), media_type="application/json", headers=ATTACHMENT)
 
 
 async def _document(found: Export) -> AsyncIterator[str]:
-    """The document in pieces, for the events of a year may be many: never more than one page of them in memory."""
+    """The document in pieces: a year may have many events, and at most one page of them is in memory."""
     head = AccountExport(
         exported_at=found.at,
         account=Account.model_validate(found.account),
@@ -69,7 +69,7 @@ async def _document(found: Export) -> AsyncIterator[str]:
 
 
 def _exported(event: AuditEvent) -> ExportedEvent:
-    """Who acted on somebody else's account is told by the kind alone: their id and address are their own."""
+    """Of another actor only the kind is told: their id and address are not the owner's to see."""
     details = dict(event.details)
     by = str(details.pop("actor", "owner")).partition(":")[0]
     own = by == "owner"

@@ -39,7 +39,7 @@ SETS_COOKIE: dict[str, Any] = {
 async def login(
     body: LoginBody, device: DeviceDep, cookie_mode: CookieMode, services: ServicesDep, response: Response
 ) -> Tokens | BrowserTokens:
-    """Open a session with an e-mail address or a username, exactly one of the two."""
+    """Open a session with an e-mail address or a username (exactly one of the two) and the password."""
     pair = await services.sessions.login(body.email, body.username, body.password.get_secret_value(), device)
     return token_response(pair, services.settings, response, cookie_mode=cookie_mode)
 
@@ -67,8 +67,8 @@ async def refresh(
 ) -> Tokens | BrowserTokens:
     """Exchange a refresh token for its successor.
 
-    A retry, a second tab and a lost answer get the same successor again within the grace (30 seconds), and for 24 hours
-    with the same `Idempotency-Key`. A token that is used after that ends the session: somebody else has it too.
+    A retry, a second tab or a client whose answer was lost gets the same successor within the grace (30 seconds), and
+    for 24 hours with the same `Idempotency-Key`. A token used after that ends the session: it has been copied.
     """
     pair = await services.sessions.refresh(token, idempotency_key)
     return token_response(pair, services.settings, response, cookie_mode=cookie_mode)
@@ -80,7 +80,7 @@ async def refresh(
     responses=problems("cross-site-request", "database-unavailable", body=True),
 )
 async def logout(token: SentToken, cookie_mode: CookieMode, services: ServicesDep, response: Response) -> None:
-    """End the session of a refresh token; the same answer for an unknown or dead one (RFC 7009, section 2.2)."""
+    """End the session of a refresh token. An unknown or expired one gets the same answer (RFC 7009, section 2.2)."""
     await services.sessions.logout(token or "")
     clear(response, cookie_mode=cookie_mode)
 
@@ -95,6 +95,6 @@ async def logout(token: SentToken, cookie_mode: CookieMode, services: ServicesDe
     ),
 )
 async def revoke(token: TokenParameter, services: ServicesDep) -> Response:
-    """End the session of a refresh or access token (RFC 7009); the same answer for one that is unknown or dead."""
+    """End the session of a refresh or access token (RFC 7009). An unknown or expired one gets the same answer."""
     await services.oauth_tokens.revoke(token)
     return Response()

@@ -96,7 +96,7 @@ def describe() -> dict[str, Any]:
     }
     schema = {"type": "string"}
     granted = {
-        "description": "The access token is good and its session is alive",
+        "description": "The access token is valid and its session is active",
         "headers": {name: {"description": text, "schema": schema} for name, text in headers.items()},
     }
     refusals = problems(
@@ -106,17 +106,17 @@ def describe() -> dict[str, Any]:
     return {
         PATH: {
             "get": {
-                "tags": ["inside"],
+                "tags": ["internal"],
                 "summary": "Verify",
-                "description": "Say who holds the access token of a request. Answers every verb alike, never rotates "
-                "anything and never asks the database.",
+                "description": "Identify the bearer of an access token. Answers every HTTP method, never rotates a "
+                "token and never asks the database.",
                 "operationId": "verify",
                 "security": [{"access_token": [], "internal_token": []}],
                 "parameters": [
                     {
                         "name": "role",
                         "in": "query",
-                        "description": "The bearer must have this role, or one of several",
+                        "description": "The role that the bearer must have; one is enough if several are given",
                         "schema": {"type": "array", "items": {**schema, "minLength": 1}},
                     }
                 ],

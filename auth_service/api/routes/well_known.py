@@ -41,7 +41,7 @@ async def jwks(request: Request, services: ServicesDep) -> Response:
     responses=problems(),
 )
 async def metadata(services: ServicesDep, response: Response) -> ServerMetadata:
-    """Where everything is (RFC 8414)."""
+    """The authorization server metadata: endpoints and issuer (RFC 8414)."""
     settings = services.settings
     response.headers["Cache-Control"] = f"public, max-age={METADATA_MAX_AGE}"
     return ServerMetadata(
@@ -53,7 +53,7 @@ async def metadata(services: ServicesDep, response: Response) -> ServerMetadata:
 
 @router.get("/.well-known/oauth-authorization-server/{path:path}", include_in_schema=False)
 async def metadata_of_issuer(path: str, services: ServicesDep, response: Response) -> ServerMetadata:
-    """The same for an issuer with a path, which comes behind the well-known one (RFC 8414, section 3.1)."""
+    """The same for an issuer with a path, which follows the well-known one (RFC 8414, section 3.1)."""
     if path != urlsplit(services.settings.issuer).path.strip("/"):
         raise HTTPException(404)
     return await metadata(services, response)
@@ -61,7 +61,7 @@ async def metadata_of_issuer(path: str, services: ServicesDep, response: Respons
 
 @router.get("/problems/{code}", include_in_schema=False)
 async def problem_page(code: str) -> HTMLResponse:
-    """What a `type` of a problem points at."""
+    """The page that the `type` of a problem links to."""
     problem = PROBLEMS.get(code)
     if problem is None:
         raise HTTPException(404)

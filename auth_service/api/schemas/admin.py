@@ -34,24 +34,24 @@ Name = Annotated[str, Field(min_length=1, max_length=MAX_EMAIL, examples=["ada@e
 
 
 class UserQuery(BaseModel):
-    """What a list of users is narrowed to. Every condition that is given must hold."""
+    """Filters of a list of users. A user must match all that are given."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    q: Annotated[Fragment | None, Field(description="Part of the e-mail address or of the username")] = None
+    q: Annotated[Fragment | None, Field(description="Part of the e-mail address or username")] = None
     name: Annotated[Name | None, Field(description="The whole e-mail address or username")] = None
     role: Annotated[
-        str | None, Field(pattern=r"^[a-z][a-z0-9_.:-]{0,63}$", description="`user`, `admin` or one that was imported")
+        str | None, Field(pattern=r"^[a-z][a-z0-9_.:-]{0,63}$", description="`user`, `admin` or an imported role")
     ] = None
     is_active: bool | None = None
     is_verified: bool | None = None
-    created_from: Annotated[Moment | None, Field(description="Created then or later")] = None
-    created_to: Annotated[Moment | None, Field(description="Created before then")] = None
-    page: Annotated[int | None, Field(ge=1, le=MAX_PAGE, description="1 if neither this nor a cursor is given")] = None
+    created_from: Annotated[Moment | None, Field(description="Created at this time or later")] = None
+    created_to: Annotated[Moment | None, Field(description="Created before this time")] = None
+    page: Annotated[int | None, Field(ge=1, le=MAX_PAGE, description="1 by default, unless a cursor is given")] = None
     per_page: Annotated[int, Field(ge=1, le=MAX_PER_PAGE)] = 50
     cursor: Annotated[
         str | None,
-        Field(pattern=r"^[A-Za-z0-9_-]{32}$", description="`next_cursor` of the answer before, in place of a page"),
+        Field(pattern=r"^[A-Za-z0-9_-]{32}$", description="`next_cursor` of the previous answer, instead of a page"),
     ] = None
 
     @model_validator(mode="after")
@@ -62,7 +62,7 @@ class UserQuery(BaseModel):
 
 
 class UserList(BaseModel):
-    """Newest first. `total`, `page` and `pages` are null behind a cursor; `next_cursor` is null at the end."""
+    """Newest first. `total`, `page` and `pages` are null with a cursor; `next_cursor` is null at the end."""
 
     items: list[Account]
     total: int | None
@@ -74,7 +74,7 @@ class UserList(BaseModel):
 
 
 class UserCounts(BaseModel):
-    """`estimated` names those that were estimated, because counting them would take long."""
+    """`estimated` names the counts that are estimates, because counting would take too long."""
 
     active: int
     disabled: int

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-# Long enough for every policy, short enough that nobody hashes a novel.
+# Long enough for every policy, short enough to hash.
 MAX_PASSWORD = 1024
 MAX_EMAIL = 320
 MAX_USERNAME = 64
@@ -68,7 +68,7 @@ class LoginBody(Body):
 
 
 class RefreshTokenBody(Body):
-    refresh_token: Annotated[Token | None, Field(description="Required, unless it travels in the cookie")] = None
+    refresh_token: Annotated[Token | None, Field(description="Required, unless it is in the cookie")] = None
 
 
 class ChangePasswordBody(Body):
@@ -91,13 +91,13 @@ class Account(BaseModel):
 
 
 class Accepted(BaseModel):
-    """What is answered when a mail says the rest."""
+    """The request was accepted; the rest follows by e-mail."""
 
     status: Literal["accepted"] = "accepted"
 
 
 class Tokens(BaseModel):
-    """RFC 6749, section 5.1, and what a client wants to know besides. Lifetimes are in seconds."""
+    """The answer of RFC 6749, section 5.1, with the session. Lifetimes are in seconds."""
 
     access_token: str
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105  # the type, not a token
@@ -108,7 +108,7 @@ class Tokens(BaseModel):
 
 
 class BrowserTokens(BaseModel):
-    """The same for a page whose refresh token travels in a cookie."""
+    """The tokens of a page whose refresh token is in a cookie."""
 
     access_token: str
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105
@@ -118,7 +118,7 @@ class BrowserTokens(BaseModel):
 
 
 class DeviceSession(BaseModel):
-    """A signed-in device. `ended_at` and `ended_reason` are null while it is alive."""
+    """The session of a device. `ended_at` and `ended_reason` are null while it is active."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -133,7 +133,7 @@ class DeviceSession(BaseModel):
 
 
 class SessionItem(DeviceSession):
-    """The same with `current`: whether it is the session that asks."""
+    """A session; `current` says whether it is the one of this request."""
 
     current: bool
 
@@ -149,7 +149,7 @@ class JsonWebKeySet(BaseModel):
 
 
 class ServerMetadata(BaseModel):
-    """RFC 8414. There is no authorization or token endpoint: passwords are given to this service's own API."""
+    """RFC 8414. There is no authorization or token endpoint: users sign in through this service's own API."""
 
     issuer: str
     jwks_uri: str
@@ -165,7 +165,7 @@ class EndedSessionSet(BaseModel):
 
 
 class Introspection(BaseModel):
-    """RFC 7662, section 2.2. Nothing but `active` is there for a token that would not be accepted."""
+    """RFC 7662, section 2.2. For a token that would not be accepted, `active` is the only field."""
 
     active: bool
     iss: str | None = None
@@ -194,7 +194,7 @@ class FieldError(BaseModel):
 
 
 class ProblemDetails(BaseModel):
-    """RFC 9457. `code` is the stable word for programs; `error` the one of RFC 6749, for OAuth clients."""
+    """RFC 9457. `code` is the stable code for programs; `error` is that of RFC 6749, for OAuth clients."""
 
     type: str
     title: str

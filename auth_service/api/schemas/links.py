@@ -1,4 +1,4 @@
-"""What goes in and out of the routes about links in mails."""
+"""Bodies and answers of the routes for links in e-mails."""
 
 from typing import Annotated, Literal
 
@@ -30,6 +30,6 @@ class ChangeEmailBody(Body):
 
 
 class EmailChangeState(BaseModel):
-    """`waiting` for the link at the other address, or `changed`."""
+    """`waiting` for the link sent to the other address, or `changed`."""
 
     status: Literal["waiting", "changed"]

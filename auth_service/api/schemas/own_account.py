@@ -1,4 +1,4 @@
-"""What goes in and out of the routes about one's own account."""
+"""Bodies and answers of the routes for the owner's account."""
 
 from datetime import datetime
 from uuid import UUID
@@ -17,7 +17,7 @@ class DeleteAccountBody(Body):
 
 
 class ExportedEvent(BaseModel):
-    """A line of the security trail. `by` is `owner`, `admin`, `cli` or `service`; of others no address is told."""
+    """An event of the security trail. `by` is `owner`, `admin`, `cli` or `service`; addresses are the owner's only."""
 
     at: datetime
     event: str
@@ -29,7 +29,7 @@ class ExportedEvent(BaseModel):
 
 
 class AccountExport(BaseModel):
-    """All that is kept about an account but its password's hash; the newest session and event come first."""
+    """All data kept about an account except the password hash; sessions and events are newest first."""
 
     exported_at: datetime
     account: Account
