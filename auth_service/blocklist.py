@@ -74,10 +74,10 @@ def is_table(path: Path) -> bool:
         raise ValueError("must not be empty")
     if not head.startswith(MAGIC):
         if b"\0" in head:  # an archive, most likely, which would let every password through
-            raise ValueError("must be a text with a password on each line, or a table")
+            raise ValueError("must be a text with one password per line, or a table")
         return False
     if size != _HEADER + STORED * int.from_bytes(head[-4:], "little"):
-        raise ValueError("must be a whole table")
+        raise ValueError("must be a complete table")
     return True
 
 

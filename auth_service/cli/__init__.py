@@ -1,4 +1,4 @@
-"""The `auth-service` command: one thin function for each word. Exit code 0: done, 1: failed, 2: wrong use."""
+"""The `auth-service` command: one thin function per word. Exit code 0: done, 1: failed, 2: wrong use."""
 
 import importlib
 import os
@@ -11,7 +11,7 @@ import click
 from auth_service import __version__
 from auth_service.cli.quick_start import collector_at_rest
 
-BACKGROUND = 10  # added to the niceness of a job that nobody waits for: whoever answers requests comes first
+BACKGROUND = 10  # added to the niceness of a background job: processes that answer requests come first
 WORDS = ("audit", "cleanup", "doctor", "keys", "migrate", "openapi", "serve", "users")
 
 
@@ -19,7 +19,7 @@ class Words(click.Group):
     """Each word is in the module of its name, which is imported when it is asked for: none needs the parts of all."""
 
     def main(self, args: Sequence[str] | None = None, *more: Any, **options: Any) -> Any:
-        """As in click; the process of a background job steps back before its imports, a second of a core."""
+        """As in click; a background job lowers its priority before its imports, which take a second of CPU."""
         if args is None and sys.argv[1:2] == ["cleanup"]:
             os.nice(BACKGROUND)
         return super().main(args, *more, **options)

@@ -31,14 +31,14 @@ class Time(click.ParamType[datetime]):
 
 
 @click.command()
-@click.option("--user", metavar="ID|EMAIL", help="Only what concerns this account, which may be gone (by its id).")
-@click.option("--event", "events", multiple=True, type=click.Choice(WORDS), help="Only these; repeatable.")
-@click.option("--since", type=Time(), help="From this time on.")
-@click.option("--until", type=Time(), help="Before this time.")
-@click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 10_000_000), help="At most so many.")
-@click.option("--json", "as_json", is_flag=True, help="Print each event as one line of JSON.")
+@click.option("--user", metavar="ID|EMAIL", help="Only this account (a deleted one by its id).")
+@click.option("--event", "events", multiple=True, type=click.Choice(WORDS), help="Only this kind; repeatable.")
+@click.option("--since", type=Time(), help="Only events at or after this time.")
+@click.option("--until", type=Time(), help="Only events before this time.")
+@click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 10_000_000), help="Number of events.")
+@click.option("--json", "as_json", is_flag=True, help="Print each event as a line of JSON.")
 def audit(user: str | None, limit: int, *, as_json: bool, **wanted: Any) -> None:
-    """Show security events, the newest first."""
+    """Show security events, newest first."""
     show = _as_json if as_json else _as_text
 
     async def run(database: Database, _settings: Settings) -> None:

@@ -22,15 +22,15 @@ def _duration(_context: click.Context, _option: click.Parameter, seconds: float 
 
 
 @click.command()
-@click.option("--batch-size", type=click.IntRange(1, 5000), help="Rows to a transaction.  [default: from the settings]")
+@click.option("--batch-size", type=click.IntRange(1, 5000), help="Rows per transaction.  [default: from the settings]")
 @click.option(
     "--time-budget", type=click.FloatRange(min=0, min_open=True), callback=_duration, metavar="S",
     help="Stop after S seconds.",
 )  # fmt: skip
-@click.option("--dry-run", is_flag=True, help="Only count.")
+@click.option("--dry-run", is_flag=True, help="Count without deleting.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def cleanup(batch_size: int | None, time_budget: timedelta | None, dry_run: bool, as_json: bool) -> None:
-    """Delete expired sessions. Runs at the same time are harmless: one works, the others stop."""
+    """Delete expired sessions. Concurrent runs are harmless: one does the work, the others stop."""
     size = batch_size or settings_or_exit().cleanup.batch_size
 
     async def run(database: Database, settings: Settings) -> CleanupReport:
@@ -48,7 +48,7 @@ def cleanup(batch_size: int | None, time_budget: timedelta | None, dry_run: bool
 
 def _sentence(report: CleanupReport) -> str:
     if report.skipped:
-        return f"another clean-up is at work; deleted {report.deleted} before it"
+        return f"another clean-up is running; deleted {report.deleted} before it started"
     age = report.oldest_expired_seconds
     oldest = f", the oldest for {timedelta(seconds=round(age))}" if age is not None else ""
     attempts = f" and {report.throttles_deleted} counts of attempts" if report.throttles_deleted else ""

@@ -40,7 +40,7 @@ def run_with_database(
 
     try:
         return asyncio.run(run())
-    except BrokenPipeError:  # whoever read the output has seen enough
+    except BrokenPipeError:  # the reader has closed the output
         raise
     except OSError as error:
         raise click.ClickException(str(error)) from None

@@ -30,11 +30,11 @@ class _Report:
 @click.command()
 @click.option(
     "--target", default=100.0, show_default=True, type=click.FloatRange(10, 5000), metavar="MS",
-    help="How long a hash may take, for the recommendation.",
+    help="Target time of a hash, for the recommendation.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def doctor(target: float, as_json: bool) -> None:
-    """Check settings, database and keys, and time password hashes here. Exit code 1 if a check fails."""
+    """Check settings, database and keys, and time password hashes on this machine. Exit code 1 if a check fails."""
 
     async def run(database: Database, settings: Settings) -> _Report:
         lane = lane_size(settings, read_limits())

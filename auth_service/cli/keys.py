@@ -1,4 +1,4 @@
-"""`auth-service keys`: the signing keys, looked at and changed by hand."""
+"""`auth-service keys`: show and change the signing keys by hand."""
 
 import json
 from collections.abc import Callable, Coroutine
@@ -20,7 +20,7 @@ COLUMNS = ("kid", "state", "algorithm", "created_at", "activated_at", "retired_a
 
 @click.group()
 def keys() -> None:
-    """Show and change the keys that sign access tokens. No command signs anyone out."""
+    """Show and change the keys that sign access tokens. No command ends a session."""
 
 
 @keys.command("list")
@@ -38,13 +38,13 @@ def list_keys(as_json: bool) -> None:
 
 @keys.command()
 def rotate() -> None:
-    """Publish a new key. It signs after six minutes, when every verifier can have it; the old one then retires."""
+    """Publish a new key. It starts signing after six minutes, once every verifier can have it; the old one retires."""
     click.echo(f"published: {_with_lifecycle(lambda lifecycle: lifecycle.rotate())}")
 
 
 @keys.command()
 def advance() -> None:
-    """Take the steps that are due, as every running process does twice a minute by itself."""
+    """Take the steps that are due, as every running process does twice a minute."""
     for step, kid in _with_lifecycle(lambda lifecycle: lifecycle.advance()):
         click.echo(f"{step}: {kid}" if kid else step)
 
@@ -53,7 +53,7 @@ def advance() -> None:
 @keys.command(context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]})
 @click.argument("kid")
 def revoke(kid: str) -> None:
-    """Remove the key KID at once, in an emergency; tokens that it signed are refused within seconds."""
+    """Remove the key KID at once, in an emergency. The tokens it signed are refused within seconds."""
     _with_lifecycle(lambda lifecycle: lifecycle.revoke(kid))
     click.echo(f"revoked: {kid}")
 
@@ -68,7 +68,7 @@ def import_key(file: BinaryIO) -> None:
 
 @keys.command()
 def rewrap() -> None:
-    """Encrypt the stored keys under the first secret of AUTH_SECRET_KEY, so that the others can be dropped."""
+    """Encrypt the stored keys under the first secret of AUTH_SECRET_KEY, so that the others can be removed."""
     click.echo(f"encrypted again: {_with_lifecycle(lambda lifecycle: lifecycle.rewrap())}")
 
 

@@ -8,6 +8,6 @@ from auth_service.database import migrator
 
 @click.command()
 def migrate() -> None:
-    """Bring the database schema to the version of this service. Any number may run at once; one does the work."""
+    """Migrate the database schema to the version of this service. Concurrent runs are safe: one does the work."""
     applied = run_with_database(lambda database, _settings: database.run_sync(migrator.upgrade, migrator.BUDGET))
-    click.echo(f"applied: {', '.join(applied)}" if applied else "the schema is at head already")
+    click.echo(f"applied: {', '.join(applied)}" if applied else "the schema is already at head")

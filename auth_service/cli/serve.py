@@ -17,7 +17,7 @@ KEEP_ALIVE_SECONDS = 15
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="Port to listen on.")
-@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 256), help="Number of processes.")
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 256), help="Worker processes.")
 def serve(host: str, port: int, workers: int) -> None:
     """Serve the API."""
     settings = settings_or_exit(with_key=True)

@@ -37,5 +37,5 @@ def upgrade(connection: Connection) -> list[str]:
     try:
         command.upgrade(config, "head")
     except CommandError as error:
-        raise SchemaNotReady("The database schema is newer than this service: update the service.") from error
+        raise SchemaNotReady("The database schema is newer than this service: upgrade the service.") from error
     return applied

@@ -45,10 +45,10 @@ class FirebaseScrypt(uh.HasRawSalt, uh.HasRawChecksum, uh.GenericHandler):  # ty
     def from_string(cls, hash: str) -> "FirebaseScrypt":  # noqa: A002
         found = _FORM.fullmatch(hash)
         if not found:
-            raise ValueError("A hash of Firebase reads $firebase-scrypt$ln=14,r=8,ss=Bw$<salt>$<hash>.")
+            raise ValueError("A Firebase hash has the form $firebase-scrypt$ln=14,r=8,ss=Bw$<salt>$<hash>.")
         salt, separator, checksum = (from_base64(part or "") for part in found.group(4, 3, 5))
         if len(checksum) != len(cls.signer_key):
-            raise ValueError("A hash of Firebase is as long as the signer key, AUTH_PASSWORD__FIREBASE_SIGNER_KEY.")
+            raise ValueError("A Firebase hash must be as long as the signer key, AUTH_PASSWORD__FIREBASE_SIGNER_KEY.")
         return cls(rounds=int(found[1]), block_size=int(found[2]), salt=salt + separator, checksum=checksum)
 
     def _calc_checksum(self, secret: str | bytes) -> bytes:

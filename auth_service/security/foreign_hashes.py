@@ -34,7 +34,7 @@ def library_form(stored: str) -> str:
         found = pattern.fullmatch(stored)
         if found:
             return form(*found.groups())
-    raise ValueError("The hash is of no kind that can be verified.")
+    raise ValueError("This kind of hash is not supported.")
 
 
 def unpadded(data: bytes) -> str:
@@ -70,7 +70,7 @@ def _scrypt(blocks: int, r: str, p: str, salt: bytes, found: bytes) -> str:
 
 def _first(size: int, digest: bytes) -> bytes:
     if len(digest) < size:
-        raise ValueError(f"A digest of this kind has at least {size} bytes.")
+        raise ValueError(f"A digest of this kind must have at least {size} bytes.")
     return digest[:size]
 
 

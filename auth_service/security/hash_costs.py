@@ -47,4 +47,4 @@ def refuse_too_dear(parsed: Any, own_kib: int, own_written_kib: int) -> None:
 
 def _refuse_above(most: int, found: int, what: str) -> None:
     if found > most:
-        raise ValueError(f"{what} may be {most} at most.")
+        raise ValueError(f"{what} may be at most {most}.")

@@ -69,9 +69,9 @@ class Passwords:
         if stored.startswith(UNUSABLE):
             return UNUSABLE
         if len(stored) > LONGEST:
-            raise ValueError(f"The hash may have {LONGEST} characters at most.")
+            raise ValueError(f"The hash may be at most {LONGEST} characters long.")
         if stored.startswith(FirebaseScrypt.ident) and not self._has_firebase:
-            raise ValueError("A hash of Firebase needs the setting AUTH_PASSWORD__FIREBASE_SIGNER_KEY.")
+            raise ValueError("A Firebase hash needs the setting AUTH_PASSWORD__FIREBASE_SIGNER_KEY.")
         _, parsed = self._read(stored)
         refuse_too_dear(parsed, self._own_kib, self._own_written_kib)
         return stored

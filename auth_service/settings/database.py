@@ -102,7 +102,7 @@ def _complaint(options: Mapping[str, Sequence[str]]) -> str | None:
         return "a port must be a number"
     for name in TLS_FILES:
         if not all(_is_readable(Path(file)) for file in options.get(name, ())):
-            return f"{name} must be a file that can be read"
+            return f"{name} must be a readable file"
     return None
 
 

@@ -42,7 +42,7 @@ class PasswordSettings(Group):
             if path is not None:
                 is_table(path)
         except OSError as error:
-            raise ValueError(f"must be a file that can be read ({error.strerror})") from None
+            raise ValueError(f"must be a readable file ({error.strerror})") from None
         return path
 
     @field_validator("firebase_signer_key")
@@ -109,7 +109,7 @@ class KeySettings(Group):
     @classmethod
     def _not_too_often(cls, value: timedelta) -> timedelta:
         if ZERO < value < timedelta(hours=1):
-            raise ValueError("must be 0 (never by itself) or at least one hour")
+            raise ValueError("must be 0 (off) or at least one hour")
         return value
 
 
@@ -123,7 +123,7 @@ class RevocationSettings(Group):
     @model_validator(mode="after")
     def _news_can_be_fresh(self) -> Self:
         if self.poll_interval >= self.stale_after:
-            raise ValueError("must have a STALE_AFTER that is longer than its POLL_INTERVAL")
+            raise ValueError("must have a STALE_AFTER longer than its POLL_INTERVAL")
         return self
 
 

@@ -63,22 +63,22 @@ class MailSettings(Group):
     @classmethod
     def _file_can_be_read(cls, path: Path | None) -> Path | None:
         if path is not None and not (path.is_file() and os.access(path, os.R_OK)):
-            raise ValueError("must be a file that can be read")
+            raise ValueError("must be a readable file")
         return path
 
     @field_validator("templates")
     @classmethod
     def _folder_can_be_read(cls, path: Path | None) -> Path | None:
         if path is not None and not (path.is_dir() and os.access(path, os.R_OK | os.X_OK)):
-            raise ValueError("must be a folder that can be read")
+            raise ValueError("must be a readable folder")
         return path
 
     @model_validator(mode="after")
     def _fields_agree(self) -> Self:
         if (self.username is None) != (self.password is None):
-            raise ValueError("must have both a USERNAME and a PASSWORD, or neither")
+            raise ValueError("must have a USERNAME and a PASSWORD, or neither")
         if self.host and not self.sender:
-            raise ValueError("must have a SENDER, such as 'Example <no-reply@example.com>', beside its HOST")
+            raise ValueError("must have a SENDER, such as 'Example <no-reply@example.com>', with HOST")
         if self.password and self.security == "none":
             raise ValueError("must not send a PASSWORD without TLS: SECURITY is none")
         return self

@@ -32,7 +32,7 @@ def read_settings() -> Settings:
         raise WrongSettingError(_one_line(error)) from None
     except SettingsError as error:
         group = str(error).partition('"')[2].partition('"')[0].upper()
-        raise WrongSettingError(f"AUTH_{group}: is set by its fields, each named AUTH_{group}__FIELD") from None
+        raise WrongSettingError(f"AUTH_{group}: is a group; set its fields, named AUTH_{group}__FIELD") from None
 
 
 def _one_line(error: ValidationError) -> str:

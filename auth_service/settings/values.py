@@ -37,7 +37,7 @@ def _comma_separated(value: Any) -> Any:
 def _secrets(value: Any) -> Any:
     found = _comma_separated(value)
     if value and not found:
-        raise ValueError("must hold a secret, or several separated by commas")
+        raise ValueError("must be a secret, or several separated by commas")
     return found
 
 
@@ -47,14 +47,14 @@ def _networks(value: Any) -> Any:
     except ValueError:
         raise ValueError("must be networks, such as 10.0.0.0/8, separated by commas") from None
     if any(network.prefixlen == 0 for network in found):
-        raise ValueError("must not be the whole internet: everybody could then forge an address")
+        raise ValueError("must not be the whole internet: any client could then forge its address")
     return found
 
 
 def _origins(value: Any) -> Any:
     origins = _comma_separated(value)
     if not all(_ORIGIN.fullmatch(origin) and origin_of(origin) == origin for origin in origins):
-        raise ValueError("must be origins as browsers send them, such as https://app.example.com, separated by commas")
+        raise ValueError("must be origins, such as https://app.example.com, separated by commas")
     return origins
 
 

@@ -74,21 +74,21 @@ class Settings(BaseSettings):
         if self.registration.existing == "conceal" and not self.sends_mail:
             raise ValueError("AUTH_REGISTRATION__EXISTING: 'conceal' needs mail, so set AUTH_MAIL__HOST")
         if self.cookies.enabled and not _keeps_secure_cookies(self.public_url):
-            raise ValueError("AUTH_COOKIES__ENABLED: needs an AUTH_PUBLIC_URL with https; browsers keep no cookie else")
+            raise ValueError("AUTH_COOKIES__ENABLED: needs an AUTH_PUBLIC_URL with https: browsers refuse others")
         return self
 
     def _secrets_are_strong(self) -> None:
         """Raise ValueError for a secret that can be guessed, or that does two jobs."""
         keys = {secret.get_secret_value() for secret in self.secret_key}
         if any(is_weak_secret(key) for key in keys):
-            raise ValueError("AUTH_SECRET_KEY: must be 32 random bytes or more, and no sample value")
+            raise ValueError("AUTH_SECRET_KEY: must be at least 32 random bytes, and not a sample value")
         tokens = {secret.get_secret_value() for secret in self.internal_token}
         if any(is_weak_token(token) for token in tokens):
             raise ValueError(
-                "AUTH_INTERNAL_TOKEN: must be 16 random visible ASCII characters or more, and no sample value"
+                "AUTH_INTERNAL_TOKEN: must be at least 16 random visible ASCII characters, and not a sample value"
             )
         if tokens & keys:
-            raise ValueError("AUTH_INTERNAL_TOKEN: must be another secret than AUTH_SECRET_KEY")
+            raise ValueError("AUTH_INTERNAL_TOKEN: must not be the same as AUTH_SECRET_KEY")
 
     @property
     def issuer(self) -> str:

@@ -66,9 +66,9 @@ def test_people_read_it_in_lines(tmp_path: Path) -> None:
     assert "FAIL  argon2: m=64,t=1,p=1, below OWASP's minimum\n" in done.stdout
     assert "ok    argon2 build: " in done.stdout
     assert "ok    schema: at head\n" in done.stdout
-    assert "ok    signing key: none yet: the first start makes it\n" in done.stdout
+    assert "ok    signing key: none yet: created at the first start\n" in done.stdout
     assert (
-        "ok    schedule: clean-up off: cron must run 'auth-service cleanup'; a new signing key every 90" in done.stdout
+        "ok    schedule: clean-up off: run 'auth-service cleanup' from cron; a new signing key every 90" in done.stdout
     )
     assert "\nfor 10 ms: m=" in done.stdout
 

@@ -51,7 +51,7 @@ def test_hashes_are_counted_by_scheme_and_parameters_whatever_their_salts_look_l
     assert {kind["recipe"]: kind["state"] for kind in found["kinds"]}["no password"] == "none"
     assert (found["forecast"]["outdated"], found["forecast"]["verdict"][:13]) == (10, "too early to ")
     printed = operator.run("users", "hashes").stdout
-    assert "10 outdated hashes are left; 0 were renewed" in printed
+    assert "10 outdated hashes remain; 0 were renewed" in printed
     assert "seasalt" not in printed + json.dumps(found)
 
 

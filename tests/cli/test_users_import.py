@@ -160,13 +160,13 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "deeply nested": (b"[" * 16_000, "JSON"),
     "bad UTF-8": (b'{"email": "\xff@example.com"}', "UTF-8"),
     "too long a line": (b'{"email": "' + b"x" * 20_000 + b'@example.com"}', "longer"),
-    "twice": (b'{"email": "a@example.com", "email": "b@example.com"}', "twice"),
-    "a password in plain text": (b'{"email": "a@example.com", "password": "secret-word"}', "no others"),
-    "no address": (b'{"username": "secret-word"}', "Must be there"),
+    "twice": (b'{"email": "a@example.com", "email": "b@example.com"}', "repeated"),
+    "a password in plain text": (b'{"email": "a@example.com", "password": "secret-word"}', "Only these"),
+    "no address": (b'{"username": "secret-word"}', "Required"),
     "a bad address": (b'{"email": "secret-word"}', "e-mail address"),
     "too long an address": (b'{"email": "' + b"x" * 400 + b'@example.com"}', "Too long"),
     "a NUL": (b'{"email": "a\\u0000@example.com"}', "control characters"),
-    "half a character": (b'{"email": "a@example.com", "username": "\\ud800"}', "halves"),
+    "half a character": (b'{"email": "a@example.com", "username": "\\ud800"}', "lone surrogates"),
     "a number": (b'{"email": 5}', "text"),
     "a look-alike": ('{"email": "\uff41@example.com"}'.encode(), "looks like"),
     "a bad name": (b'{"email": "a@example.com", "username": "secret word"}', "1 to 64"),
@@ -174,7 +174,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "a bad flag": (b'{"email": "a@example.com", "is_active": "secret-word"}', "true or false"),
     "a bad time": (b'{"email": "a@example.com", "created_at": "secret-word"}', "ISO 8601"),
     "a time to come": (b'{"email": "a@example.com", "created_at": "9998-01-01T00:00:00Z"}', "future"),
-    "an unknown hash": (b'{"email": "a@example.com", "hashed_password": "md5:secret-word"}', "no kind"),
+    "an unknown hash": (b'{"email": "a@example.com", "hashed_password": "md5:secret-word"}', "not supported"),
     "too long a hash": (b'{"email": "a@example.com", "hashed_password": "$2b$' + b"x" * 600 + b'"}', "512"),
 }
 
@@ -224,11 +224,11 @@ def test_the_same_file_again_changes_nothing_and_a_conflict_is_no_repetition(ope
         assert (found["imported"], found["already_there"], found["refused"]) == (0, 4, 0)
         done = operator.run("users", "import", operator.write("other.jsonl", other), code=1)
         told = [line for line in done.stderr.splitlines() if line.startswith("line ")]
-        assert told[0].startswith("line 1: email: There is an account")
-        assert told[0].endswith("with another role.")
-        assert told[1].startswith("line 2: username: Another account")
-        assert "another hashed_password." in told[2]
-        assert done.stdout.startswith(f"imported {imported} accounts; {1 - imported} were there already; refused 3")
+        assert told[0].startswith("line 1: email: An account")
+        assert told[0].endswith("has a different role.")
+        assert told[1].startswith("line 2: username: Used by another account")
+        assert "a different hashed_password." in told[2]
+        assert done.stdout.startswith(f"imported {imported} accounts; {1 - imported} already existed; refused 3")
     assert [row for row in exported(operator) if row["email"] != "user4@example.com"] == before
 
 
@@ -249,7 +249,7 @@ async def test_a_row_that_the_database_refuses_costs_only_itself(operator: Opera
         await run_sql(database_url, statement)
     file = operator.write("in.jsonl", people(*range(10)))
     done = await asyncio.to_thread(operator.run, "users", "import", file, code=1)
-    assert "line 8: The database refuses it (" in done.stderr
+    assert "line 8: Refused by the database (" in done.stderr
     assert await emails(database_url) == {f"user{number}@example.com" for number in range(10) if number != 7}
     (told,) = await asyncio.to_thread(audit, operator, "accounts.imported")
     assert (told["details"]["accounts"], told["details"]["through_line"]) == (9, 10)

@@ -21,7 +21,7 @@ from tests.support.server import Server, run_command, wait_until
 from tests.support.sql import run_sql
 
 ROOT = Path(__file__).parent.parent.parent
-NOTHING = "the schema is at head already\n"
+NOTHING = "the schema is already at head\n"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -107,7 +107,7 @@ async def test_a_schema_that_is_newer_than_the_service_is_refused_in_one_line(em
     done = run_command("migrate", env=env, cwd=tmp_path)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
-    assert line.startswith("Error: The database schema is newer than this service: update the service.")
+    assert line.startswith("Error: The database schema is newer than this service: upgrade the service.")
     with Server(env, tmp_path) as server:
         server.wait_live()  # it lives, and its readiness says why it does not serve
 

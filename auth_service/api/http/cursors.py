@@ -25,4 +25,4 @@ def read(cursor: str) -> Position:
     try:
         return _EPOCH + timedelta(microseconds=microseconds), UUID(bytes=raw)
     except OverflowError:
-        raise InvalidInput("cursor", "Must be the next_cursor of an answer.") from None
+        raise InvalidInput("cursor", "Must be the next_cursor of a previous answer.") from None

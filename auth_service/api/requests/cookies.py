@@ -59,7 +59,7 @@ async def get_sent_token(
     """
     if cookie_mode:
         if body.refresh_token is not None:
-            raise InvalidInput("refresh_token", "Must not stand in the body beside X-Auth-Cookie.")
+            raise InvalidInput("refresh_token", "Must not be in the body when X-Auth-Cookie is sent.")
         return _sole_cookie(request)
     if body.refresh_token is None:
         raise InvalidInput("refresh_token", "Field required")
@@ -127,5 +127,5 @@ def _sole_cookie(request: Request) -> str | None:
     pairs = (pair.partition("=") for line in request.headers.getlist("cookie") for pair in line.split(";"))
     values = [value.strip() for name, _, value in pairs if name.strip() == COOKIE]
     if len(values) > 1:
-        raise InvalidInput("Cookie", f"Must hold {COOKIE} once.")
+        raise InvalidInput("Cookie", f"Must contain {COOKIE} exactly once.")
     return values[0] if values else None

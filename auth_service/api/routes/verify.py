@@ -83,7 +83,7 @@ def _roles(query: bytes) -> list[str]:
     """The roles of `?role=admin`, of which one is enough. A requirement that is not understood must not be ignored."""
     pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
     if not pairs or any(name != "role" or not value for name, value in pairs):
-        raise InvalidInput("query", "Must be role=ROLE, once or several times, and nothing else.")
+        raise InvalidInput("query", "Must be role=ROLE, one or more times, and nothing else.")
     return [value for _, value in pairs]
 
 

@@ -18,13 +18,13 @@ def _in_utc(moment: datetime) -> datetime:
     try:
         return moment.astimezone(UTC)
     except OverflowError:
-        raise ValueError("Must lie in the years 1 to 9999 in UTC.") from None
+        raise ValueError("Must be in the years 1 to 9999 in UTC.") from None
 
 
 def _as_text(moment: object) -> object:
     """A number would be taken for seconds or milliseconds, whichever looks right."""
     if not isinstance(moment, str) or not _RFC_3339.fullmatch(moment):
-        raise ValueError("Must be a time with its zone, such as 2026-01-31T12:00:00Z.")
+        raise ValueError("Must be a time with a time zone, such as 2026-01-31T12:00:00Z.")
     return moment
 
 

@@ -18,7 +18,7 @@ _UNCLEAN = re.compile(r"[\x00\ud800-\udfff]")
 
 def clean(text: str) -> str:
     if _UNCLEAN.search(text):
-        raise ValueError("Must not hold NUL or half a surrogate pair.")
+        raise ValueError("Must not contain NUL or a lone surrogate.")
     return text
 
 

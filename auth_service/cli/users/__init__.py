@@ -10,7 +10,7 @@ from auth_service.cli.users.views import list_users, show
 
 @click.group()
 def users() -> None:
-    """Look after accounts."""
+    """Manage accounts."""
 
 
 for command in (create, list_users, show, disable, enable, delete, set_role, import_users, export_users, hashes):

@@ -30,15 +30,15 @@ ROLES = click.Choice([role.value for role in Role])
 
 @click.command()
 @click.argument("email")
-@click.option("--username", help="A name to sign in with, beside the address.")
-@click.option("--role", type=ROLES, default=Role.USER.value, show_default=True, help="What the account may do.")
-@click.option("--verified", is_flag=True, help="The address is known to be its owner's.")
-@click.option("--password-stdin", "from_stdin", is_flag=True, help="Read the password from the first line of input.")
-@click.option("--no-password", is_flag=True, help="Nobody can sign in until the owner resets it by mail.")
+@click.option("--username", help="A name to sign in with, as well as the e-mail address.")
+@click.option("--role", type=ROLES, default=Role.USER.value, show_default=True, help="The role of the account.")
+@click.option("--verified", is_flag=True, help="Mark the e-mail address as verified.")
+@click.option("--password-stdin", "from_stdin", is_flag=True, help="Read the password from standard input.")
+@click.option("--no-password", is_flag=True, help="The owner must set a password by e-mail before signing in.")
 def create(email: str, username: str | None, role: str, *, verified: bool, from_stdin: bool, no_password: bool) -> None:
-    """Create an account for EMAIL, with a password that is asked for twice. The first administrator begins here."""
+    """Create an account for EMAIL; prompts for a password. Use it to create the first administrator."""
     if no_password and from_stdin:
-        raise click.UsageError("--password-stdin and --no-password exclude each other.")
+        raise click.UsageError("--password-stdin and --no-password cannot be used together.")
     password = None if no_password else _password(from_stdin=from_stdin)
 
     async def run(database: Database, settings: Settings) -> User:
@@ -55,14 +55,14 @@ def create(email: str, username: str | None, role: str, *, verified: bool, from_
 @click.command()
 @whose
 def disable(account: str) -> None:
-    """Disable an account. Its sessions end for good, also if it is enabled again."""
+    """Disable an account. Its sessions end for good, even if it is enabled again."""
     click.echo(f"disabled; {_set_active(account, active=False)} sessions ended")
 
 
 @click.command()
 @whose
 def enable(account: str) -> None:
-    """Let the owner of a disabled account sign in again."""
+    """Enable a disabled account, so that its owner can sign in again."""
     _set_active(account, active=True)
     click.echo("enabled")
 
@@ -71,18 +71,18 @@ def enable(account: str) -> None:
 @whose
 @click.argument("role", type=ROLES)
 def set_role(account: str, role: str) -> None:
-    """Make an account an administrator's, or nobody special's. Its sessions end, because tokens tell the role."""
+    """Change the role of an account. Its sessions end, because access tokens carry the role."""
     _administer(account, lambda administration, user_id: administration.set_role(user_id, Role(role)))
     click.echo(f"role: {role}")
 
 
 @click.command()
 @whose
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def delete(account: str, *, yes: bool) -> None:
-    """Delete an account for good, with its sessions. The trail of its security events stays."""
+    """Delete an account and its sessions permanently. Its security events are kept."""
     if not yes:
-        click.confirm(f"Delete {account} for good?", abort=True, err=True)
+        click.confirm(f"Delete {account} permanently?", abort=True, err=True)
     _administer(account, lambda administration, user_id: administration.delete(user_id))
     click.echo("deleted")
 
@@ -91,7 +91,7 @@ def _password(*, from_stdin: bool) -> str:
     if from_stdin:
         return sys.stdin.readline().rstrip("\r\n")
     if not sys.stdin.isatty():
-        raise click.UsageError("There is no terminal to ask for a password: --password-stdin or --no-password?")
+        raise click.UsageError("No terminal to prompt for a password: use --password-stdin or --no-password.")
     password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     return password
 

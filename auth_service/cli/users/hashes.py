@@ -1,4 +1,4 @@
-"""`auth-service users hashes`: what passwords are stored as, and how long still."""
+"""`auth-service users hashes`: how passwords are hashed, and until when."""
 
 import json
 from collections.abc import Sequence
@@ -12,8 +12,8 @@ from auth_service.services.passwords.stored_hashes import Forecast, HashKind, St
 from auth_service.settings import Settings
 
 ASSUMPTION = (
-    "This assumes that day after day the same share of the owners who are left signs in, as in these days. Who never "
-    "signs in keeps an outdated hash for ever: have those reset, or delete them."
+    "This assumes that the same share of the remaining owners signs in each day as in this period. Accounts that "
+    "never sign in keep an outdated hash: reset or delete them."
 )
 
 
@@ -36,7 +36,7 @@ def hashes(*, as_json: bool) -> None:
 
 
 def _sentence(forecast: Forecast) -> str:
-    counts = f"{forecast.outdated} outdated hashes are left; {forecast.renewed} were renewed in {forecast.days} days."
+    counts = f"{forecast.outdated} outdated hashes remain; {forecast.renewed} were renewed in {forecast.days} days."
     if forecast.half_at is None or forecast.last_at is None:
         return f"{counts} {forecast.verdict.capitalize()}."
     dates = f"half of them gone on {forecast.half_at.date()}, the last on {forecast.last_at.date()}"

@@ -1,4 +1,4 @@
-"""`auth-service users import` and `export`: accounts by the file."""
+"""`auth-service users import` and `export`: accounts from and to files."""
 
 import json
 import os
@@ -24,11 +24,11 @@ from auth_service.settings import Settings
 SHOWN = 20  # refused lines on the terminal; --rejects has all of them
 LARGEST_BATCH = 10_000
 
-format_option = click.option("--format", "layout", type=click.Choice(["jsonl", "csv"]), help="JSON lines, or CSV.")
+format_option = click.option("--format", "layout", type=click.Choice(["jsonl", "csv"]), help="JSON lines or CSV.")
 
 
 class Refusals:
-    """Tells of refused lines, with number and reason and never with what is in them."""
+    """Reports refused lines by number and reason, never by content."""
 
     def __init__(self, file: IO[str] | None) -> None:
         self._file = file
@@ -49,23 +49,23 @@ class Refusals:
 @format_option
 @click.option(
     "--batch-size", default=5000, show_default=True, type=click.IntRange(1, LARGEST_BATCH),
-    help="Lines to a transaction.",
+    help="Lines per transaction.",
 )  # fmt: skip
-@click.option("--resume-from", default=1, metavar="LINE", type=click.IntRange(1), help="Pass over the lines before it.")
+@click.option("--resume-from", default=1, metavar="LINE", type=click.IntRange(1), help="Skip all lines before it.")
 @click.option(
-    "--rejects", type=click.Path(dir_okay=False, path_type=Path), help="Write the refused lines here, as JSON lines."
+    "--rejects", type=click.Path(dir_okay=False, path_type=Path), help="Write refused lines here, as JSON lines."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def import_users(
     file: str, layout: Format | None, batch_size: int, resume_from: int, rejects: Path | None, *, as_json: bool
 ) -> None:
-    """Import the accounts in FILE (- for standard input). What is there already stays as it is.
+    """Import the accounts in FILE (- for standard input). Existing accounts stay unchanged.
 
     The same command again changes nothing, and finishes what was interrupted. Exit code 1 if any line was refused.
     """
     chosen = layout or _layout_of(file)
     if rejects and rejects.exists() and file != "-" and rejects.samefile(file):
-        raise click.UsageError("--rejects names the file that is to be read.")
+        raise click.UsageError("--rejects names the file to be imported.")
     size = 0 if file == "-" else Path(file).stat().st_size  # 0 for a pipe, too
     hidden = as_json or not size or not sys.stderr.isatty()
 
@@ -90,10 +90,10 @@ def import_users(
 
 @click.command("export")
 @format_option
-@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="A file that only you can read.")
-@click.option("--with-hashes", is_flag=True, help="With the hashes of the passwords.")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write, readable only by you.")
+@click.option("--with-hashes", is_flag=True, help="Include password hashes.")
 def export_users(layout: Format | None, output: Path | None, *, with_hashes: bool) -> None:
-    """Write all accounts, as `users import` reads them, to standard output or a file."""
+    """Export all accounts to standard output or a file, in the format of `users import`."""
     chosen = layout or _layout_of(str(output) if output else "-", "jsonl")
 
     async def run(database: Database, _settings: Settings) -> int:
@@ -111,14 +111,14 @@ def export_users(layout: Format | None, output: Path | None, *, with_hashes: boo
 
 @contextmanager
 def _bar(file: IO[bytes], size: int, *, hidden: bool) -> Iterator[Callable[[], None]]:
-    """A progress bar over the bytes of a file; yields what is to be called when some of them are dealt with."""
+    """A progress bar over the bytes of a file; yields the callback for each processed part."""
     with click.progressbar(length=size, label="importing", file=sys.stderr, hidden=hidden) as bar:
         yield lambda: bar.update(0 if hidden else file.tell() - bar.pos)
 
 
 @contextmanager
 def _told_if_interrupted(report: ImportReport) -> Iterator[None]:
-    """Say how far an import came that does not end by itself."""
+    """Report how far an interrupted import came."""
     finished = False
     try:
         yield
@@ -127,7 +127,7 @@ def _told_if_interrupted(report: ImportReport) -> Iterator[None]:
         raise click.ClickException(refused.reason) from None
     finally:
         if not finished and report.through_line:
-            click.echo(f"the lines up to {report.through_line} are decided; the same command again finishes", err=True)
+            click.echo(f"lines up to {report.through_line} are done; run the same command again to finish", err=True)
 
 
 @contextmanager
@@ -147,12 +147,12 @@ def _layout_of(name: str, default: Format | None = None) -> Format:
     found: dict[str, Format] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv"}
     layout = found.get(Path(name).suffix.lower(), default)
     if layout is None:
-        raise click.UsageError("Say which --format it is: the name of the file does not tell.")
+        raise click.UsageError("Give --format: it cannot be told from the file name.")
     return layout
 
 
 def _sentence(report: ImportReport) -> str:
     return (
-        f"imported {report.imported} accounts; {report.already_there} were there already; "
+        f"imported {report.imported} accounts; {report.already_there} already existed; "
         f"refused {report.refused} lines; {report.seconds} s"
     )

@@ -1,4 +1,4 @@
-"""`auth-service users list` and `show`: accounts, looked at."""
+"""`auth-service users list` and `show`: show accounts."""
 
 import json
 from collections.abc import AsyncIterator
@@ -29,12 +29,12 @@ SESSION = ("id", "created_at", "last_used_at", "expires_at", "user_agent", "ip")
 
 @click.command("list")
 @click.option("--role", help="Only accounts with this role.")
-@click.option("--state", type=click.Choice(list(STATES)), help="Only those in this state.")
-@click.option("--search", "fragment", metavar="TEXT", help="Only those with this in their address or username.")
-@click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 10_000_000), help="At most so many.")
-@click.option("--json", "as_json", is_flag=True, help="Print each account as one line of JSON.")
+@click.option("--state", type=click.Choice(list(STATES)), help="Only accounts in this state.")
+@click.option("--search", "fragment", metavar="TEXT", help="Only accounts with this in address or username.")
+@click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 10_000_000), help="Number of accounts.")
+@click.option("--json", "as_json", is_flag=True, help="Print each account as a line of JSON.")
 def list_users(role: str | None, state: str | None, fragment: str | None, limit: int, *, as_json: bool) -> None:
-    """Show accounts, the newest first."""
+    """Show accounts, newest first."""
     wanted = UserFilter(role=role, fragment=fragment, **STATES.get(state or "", {}))  # type: ignore[arg-type]
 
     async def run(database: Database, settings: Settings) -> None:
@@ -47,9 +47,9 @@ def list_users(role: str | None, state: str | None, fragment: str | None, limit:
 
 @click.command()
 @whose
-@click.option("--json", "as_json", is_flag=True, help="Print the account as one JSON document.")
+@click.option("--json", "as_json", is_flag=True, help="Print the account as JSON.")
 def show(account: str, *, as_json: bool) -> None:
-    """Show an account and its live sessions."""
+    """Show an account and its active sessions."""
 
     async def run(database: Database, settings: Settings) -> User:
         user_id = await Operators(database).find_id(account)

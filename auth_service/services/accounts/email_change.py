@@ -46,7 +46,7 @@ class EmailChange:
         canonical = canonical_email(new_email, "new_email")
         user = await self._proof.owner(bearer)
         if canonical == user.email_canonical:
-            raise InvalidInput("new_email", "Is the address of this account already.")
+            raise InvalidInput("new_email", "Is already the address of this account.")
         async with self._proof.given(user, current, SecurityEvent.EMAIL_CHANGE_REFUSED) as attempt:
             await self._throttle.link_request(MailKind.CONFIRM_EMAIL_CHANGE, str(user.id), address)
             if not self._conceals:

@@ -37,7 +37,7 @@ class Registration:
         """
         values = account_names(email, username)
         if self._conceal and username is not None:
-            raise InvalidInput("username", "Choose one after you have signed in for the first time.")
+            raise InvalidInput("username", "Choose a username after signing in for the first time.")
         secret = self._new_passwords.accept("password", password, (email, username))
         await self._throttle.registration(address)
         hashed = await self._new_passwords.hash(secret)

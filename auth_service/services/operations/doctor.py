@@ -66,7 +66,7 @@ class Doctor:
         expired = (
             f"clean-up every {cleanup.total_seconds():g} s"
             if cleanup
-            else "clean-up off: cron must run 'auth-service cleanup'"
+            else "clean-up off: run 'auth-service cleanup' from cron"
         )
         keys = (
             f"a new signing key every {rotation.total_seconds() / 86_400:g} days"
@@ -98,11 +98,11 @@ class Doctor:
         async with self._database.statement() as tx:
             active = next((key for key in await tx.signing_keys.list_all() if key.state == KeyState.ACTIVE), None)
         if active is None:
-            return Check("signing key", True, "none yet: the first start makes it")
+            return Check("signing key", True, "none yet: created at the first start")
         try:
             signer_of(active, secrets)
         except UnknownSecretError:
-            return Check("signing key", False, "AUTH_SECRET_KEY does not list the secret that it is encrypted under")
+            return Check("signing key", False, "AUTH_SECRET_KEY does not include the secret that it is encrypted under")
         return Check("signing key", True, f"{active.kid} can be used")
 
 

@@ -19,19 +19,19 @@ from auth_service.security.keys import (
 
 
 class NoSuchKey(Refused):
-    detail = "There is no such key; 'auth-service keys list' shows them."
+    detail = "There is no such key; 'auth-service keys list' shows all keys."
 
 
 class KeyUnreadable(Refused):
-    detail = "AUTH_SECRET_KEY does not list the secret that a key is encrypted under; nothing was changed."
+    detail = "AUTH_SECRET_KEY does not include the secret that a key is encrypted under; nothing was changed."
 
 
 class RotationUnderWay(Refused):
-    detail = "A new key is published already and will sign soon; nothing was changed."
+    detail = "A new key is already published and will sign soon; nothing was changed."
 
 
 class KeyKnown(Refused):
-    detail = "This key is stored already; nothing was changed."
+    detail = "This key is already stored; nothing was changed."
 
 
 class KeyLifecycle:
@@ -78,13 +78,13 @@ class KeyLifecycle:
         try:
             return await self._add_pending(read_signing_key(pem, self._secrets))
         except UnusableKeyError:
-            raise InvalidInput("file", "Must hold an unencrypted P-256 private key in PEM.") from None
+            raise InvalidInput("file", "Must be an unencrypted P-256 private key in PEM format.") from None
 
     @retried
     async def revoke(self, kid: str) -> None:
         """Remove a key at once, with every token that it signed; if it was active, another one signs from now on.
 
-        Nobody is signed out: clients get a 401 for their access token and refresh it.
+        No session ends: clients get a 401 for their access token and refresh it.
 
         Raises:
             NoSuchKey: no key has this `kid`.

@@ -96,7 +96,7 @@ class Importer:
             outcome = _Outcome(batch.through_line, len(added), refused=list(batch.refused))
             for row in batch.rows:
                 if row.id in faults:
-                    outcome.refused.append((row.line, RefusedLine(f"The database refuses it ({faults[row.id]}).")))
+                    outcome.refused.append((row.line, RefusedLine(f"Refused by the database ({faults[row.id]}).")))
             await _judge(tx, [row for row in batch.rows if row.id not in added and row.id not in faults], outcome)
             if added:
                 # One event for each of a million accounts would be more than the accounts. Ids sort by time.
@@ -125,9 +125,9 @@ async def _judge(tx: Transaction, rows: Sequence[ImportRow], outcome: _Outcome) 
     for row in rows:
         user = by_email.get(row.values["email_canonical"])
         if user is None:
-            outcome.refused.append((row.line, RefusedLine("Another account, or an earlier line, has it.", "username")))
+            outcome.refused.append((row.line, RefusedLine("Used by another account or an earlier line.", "username")))
         elif different := _differences(row, user):
-            reason = f"There is an account, or an earlier line, of this address with another {', '.join(different)}."
+            reason = f"An account or an earlier line with this address has a different {', '.join(different)}."
             outcome.refused.append((row.line, RefusedLine(reason, "email")))
         else:
             outcome.already_there += 1

@@ -82,7 +82,7 @@ def _json_object(text: str) -> Fields:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise RefusedLine("A field is there twice.")
+        raise RefusedLine("A field is repeated.")
     return found
 
 
@@ -91,12 +91,12 @@ def _csv_reader(stream: IO[bytes]) -> Callable[[str], Fields]:
     header = _csv_row(_text(stream.readline(LONGEST_LINE)).removeprefix("\ufeff"))
     _known(dict.fromkeys(header))
     if "email" not in header or len(set(header)) < len(header):
-        raise RefusedLine("The first line must name the columns, each once, and 'email' among them.")
+        raise RefusedLine("The first line must name each column once, including 'email'.")
 
     def parse(text: str) -> Fields:
         cells = _csv_row(text)
         if len(cells) != len(header):
-            raise RefusedLine(f"The line has {len(cells)} cells, and the header {len(header)}.")
+            raise RefusedLine(f"The line has {len(cells)} cells, but the header has {len(header)}.")
         return {name: _unmarked(cell) or None for name, cell in zip(header, cells, strict=True)}
 
     return parse
@@ -115,12 +115,12 @@ def _csv_row(text: str) -> list[str]:
     try:
         return next(csv.reader([text], strict=True), [])
     except csv.Error:
-        raise RefusedLine("The line is not CSV: look at its quotes.") from None
+        raise RefusedLine("The line is not CSV: check its quotes.") from None
 
 
 def _known(fields: dict[str, Any]) -> Fields:
     if not fields.keys() <= set(FIELDS):
-        raise RefusedLine(f"The fields may be {', '.join(FIELDS)}, and no others.")
+        raise RefusedLine(f"Only these fields are allowed: {', '.join(FIELDS)}.")
     return fields
 
 

@@ -74,7 +74,7 @@ class RowMaker:
     def _names(self, fields: Fields) -> dict[str, str | None]:
         email, username = _string(fields, "email"), _string(fields, "username")
         if email is None:
-            raise RefusedLine("Must be there.", "email")
+            raise RefusedLine("Required.", "email")
         if len(email) > _LONGEST_EMAIL:
             raise RefusedLine("Too long.", "email")
         try:
@@ -106,7 +106,7 @@ class RowMaker:
         except (ValueError, OverflowError):
             raise RefusedLine("Must be a time in ISO 8601, such as 2020-01-31T08:00:00Z.", "created_at") from None
         if found > self._now:
-            raise RefusedLine("Lies in the future.", "created_at")
+            raise RefusedLine("Must not be in the future.", "created_at")
         return found
 
 
@@ -114,7 +114,7 @@ def _string(fields: Fields, name: str) -> str | None:
     found = fields.get(name)
     if found is None or (isinstance(found, str) and found.isprintable()):
         return found
-    raise RefusedLine("Must be text without control characters, line breaks and halves of characters.", name)
+    raise RefusedLine("Must be text without control characters, line breaks or lone surrogates.", name)
 
 
 def _role(fields: Fields) -> str:
@@ -122,7 +122,7 @@ def _role(fields: Fields) -> str:
     if role is None:
         return "user"
     if not _ROLE.fullmatch(role):
-        raise RefusedLine("Must be 1 to 64 of a-z, 0-9, '_', '.', ':' and '-', and start with a letter.", "role")
+        raise RefusedLine("Must be 1 to 64 of a-z, 0-9, '_', '.', ':' and '-', starting with a letter.", "role")
     return role
 
 

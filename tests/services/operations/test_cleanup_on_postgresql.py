@@ -58,7 +58,7 @@ async def test_of_two_runs_at_once_one_works_and_the_other_says_so(postgres_url:
     assert report["skipped"] is True
     assert (report["deleted"], report["left"]) == (0, 3)
     assert said.returncode == 0
-    assert "another clean-up is at work" in said.stdout
+    assert "another clean-up is running" in said.stdout
     assert (await run())["deleted"] == 3
 
 

@@ -75,7 +75,7 @@ async def test_a_second_rotation_waits_for_the_first(operator: Operator) -> None
     refused = await asyncio.to_thread(operator.run, "rotate")
     assert refused.returncode == 1
     assert refused.stderr.splitlines() == [
-        "Error: A new key is published already and will sign soon; nothing was changed."
+        "Error: A new key is already published and will sign soon; nothing was changed."
     ]
 
 
@@ -184,7 +184,7 @@ async def test_a_revoked_key_is_replaced_by_the_one_that_is_published_already(
 async def test_a_key_that_does_not_exist_cannot_be_revoked(operator: Operator, kid: str) -> None:
     refused = await asyncio.to_thread(operator.run, "revoke", kid)
     assert refused.returncode == 1
-    assert refused.stderr.splitlines() == ["Error: There is no such key; 'auth-service keys list' shows them."]
+    assert refused.stderr.splitlines() == ["Error: There is no such key; 'auth-service keys list' shows all keys."]
 
 
 async def test_continuous_traffic_through_a_full_rotation_by_the_schedule_sees_only_200(
@@ -242,7 +242,7 @@ async def test_a_key_made_with_openssl_is_imported_and_signs(
     await eventually(all_sign_with, server, tokens, kid, seconds=SOON)
     again = await asyncio.to_thread(operator.run, "import", str(file))
     assert again.returncode == 1
-    assert again.stderr.splitlines() == ["Error: This key is stored already; nothing was changed."]
+    assert again.stderr.splitlines() == ["Error: This key is already stored; nothing was changed."]
 
 
 UNUSABLE: dict[str, Callable[[], bytes]] = {
@@ -266,4 +266,4 @@ async def test_a_file_without_a_usable_key_is_refused_in_one_line(
     (tmp_path / "key.pem").write_bytes(UNUSABLE[kind]())
     refused = await asyncio.to_thread(operator.run, "import", str(tmp_path / "key.pem"))
     assert refused.returncode == 1
-    assert refused.stderr.splitlines() == ["Error: file: Must hold an unencrypted P-256 private key in PEM."]
+    assert refused.stderr.splitlines() == ["Error: file: Must be an unencrypted P-256 private key in PEM format."]
