@@ -64,40 +64,40 @@ def _hash_beside(other: str) -> Figure:
     return lambda results: results.ratio("login", HASHING, other)
 
 
-_COLD = "four statements, a signature and two log lines run on caches that the hash has just emptied"
-_BOUND_BY_HASH = "not even the hash alone, in the next row, is so much cheaper"
-_NARROW = "the next row leaves little for all that is no hash, which runs on caches that the hash has emptied"
+_COLD = "four statements, a signature and two log lines run with caches that the hash has just evicted"
+_BOUND_BY_HASH = "even the hash alone, in the next row, does not reach this ratio"
+_NARROW = "the next row leaves little time besides the hash, and that runs with caches that the hash has evicted"
 
 TARGETS = (
-    Target("login beside fastapi-users", beside("login", FASTAPI_USERS), least=2.0, reason=_BOUND_BY_HASH),
-    Target("the hash alone beside a login of fastapi-users", _hash_beside(FASTAPI_USERS)),
-    Target("login beside better-auth", beside("login", BETTER_AUTH), least=1.2, reason=_NARROW),
-    Target("the hash alone beside a login of better-auth", _hash_beside(BETTER_AUTH)),
-    Target("login beside threads that only hash", beside("login", HASHING), least=0.9, reason=_COLD),
-    Target("login beside Django simplejwt", beside("login", SIMPLEJWT)),
-    Target("refresh beside Django simplejwt with its blacklist", beside("refresh", SIMPLEJWT), least=10),
+    Target("login vs. fastapi-users", beside("login", FASTAPI_USERS), least=2.0, reason=_BOUND_BY_HASH),
+    Target("the hash alone vs. a login of fastapi-users", _hash_beside(FASTAPI_USERS)),
+    Target("login vs. better-auth", beside("login", BETTER_AUTH), least=1.2, reason=_NARROW),
+    Target("the hash alone vs. a login of better-auth", _hash_beside(BETTER_AUTH)),
+    Target("login vs. threads that only hash", beside("login", HASHING), least=0.9, reason=_COLD),
+    Target("login vs. Django simplejwt", beside("login", SIMPLEJWT)),
+    Target("refresh vs. Django simplejwt with its blacklist", beside("refresh", SIMPLEJWT), least=10),
     Target(
-        "refresh beside the floor: bare Starlette, one statement, one signature",
+        "refresh vs. the floor: bare Starlette, one statement, one signature",
         beside("refresh", FLOOR),
         least=0.7,
-        reason="the floor has no tag to check, no limits, no time-outs, no log line, and a pool that only hands out",
+        reason="the floor checks no tag, has no limits, time-outs or log line, and a minimal pool",
     ),
-    Target("refresh beside pgbench with the same statement, no HTTP and no signature", beside("refresh", PGBENCH)),
-    Target("me beside fastapi-users (JWT)", beside("me", FASTAPI_USERS), least=4),
-    Target("me beside better-auth", beside("me", BETTER_AUTH), least=3),
-    Target("me beside Django simplejwt", beside("me", SIMPLEJWT)),
-    Target("verify beside a bare Starlette route", beside("verify", FLOOR), least=0.6),
+    Target("refresh vs. pgbench with the same statement, no HTTP and no signature", beside("refresh", PGBENCH)),
+    Target("me vs. fastapi-users (JWT)", beside("me", FASTAPI_USERS), least=4),
+    Target("me vs. better-auth", beside("me", BETTER_AUTH), least=3),
+    Target("me vs. Django simplejwt", beside("me", SIMPLEJWT)),
+    Target("verify vs. a bare Starlette route", beside("verify", FLOOR), least=0.6),
     Target(
-        "start to the first answer beside fastapi-users",
+        "start to the first answer vs. fastapi-users",
         _starts,
         most=0.8,
-        reason="uvicorn, FastAPI, SQLAlchemy and asyncpg, which both import, take most of that time already",
+        reason="uvicorn, FastAPI, SQLAlchemy and asyncpg, which both import, take most of that time",
     ),
     Target(
         "idle memory of one worker (PSS)",
         _idle,
         most=90,
         unit=" MiB",
-        reason="nearly all of it is the code of libraries, FastAPI, SQLAlchemy and cryptography first",
+        reason="nearly all of it is library code, mainly FastAPI, SQLAlchemy and cryptography",
     ),
 )

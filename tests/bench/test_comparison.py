@@ -67,25 +67,24 @@ def test_results_are_read_as_they_were_written(results: Results, tmp_path: Path)
 
 def test_the_page_says_of_each_target_whether_it_is_met(results: Results) -> None:
     made = page(results)
-    assert "| login beside fastapi-users | at least 2x | 3.00x | yes |" in made
-    assert "| login beside threads that only hash | at least 0.9x | 0.50x | no: " in made
-    assert "| start to the first answer beside fastapi-users | at most 0.8x | 0.50x | yes |" in made
+    assert "| login vs. fastapi-users | at least 2x | 3.00x | yes |" in made
+    assert "| login vs. threads that only hash | at least 0.9x | 0.50x | no: " in made
+    assert "| start to the first answer vs. fastapi-users | at most 0.8x | 0.50x | yes |" in made
     assert "| idle memory of one worker (PSS) | at most 90 MiB | 95.00 MiB | no: " in made
-    assert "| login beside better-auth | at least 1.2x | - | not measured |" in made
+    assert "| login vs. better-auth | at least 1.2x | - | not measured |" in made
     assert all(target.text in made for target in TARGETS)
 
 
 def test_the_page_says_who_is_left_out_how_busy_the_generator_was_and_where_it_was_measured(results: Results) -> None:
-    made = page(results)
+    made = " ".join(page(results).split())
     assert "Left out: better_auth: node and npm are not installed." in made
-    assert "at most 25% of one core and reached 200 a second from the bare route" in made
+    assert "at most 25% of one core and reached 200 requests a second on the bare route" in made
     assert "Measured on: cores 2, argon2 portable." in made
 
 
 def test_the_page_says_which_build_of_argon2_everybody_had(results: Results) -> None:
-    assert "Builds of Argon2: portable at this service (in the container x86-64-v3) and the hashing threads" in page(
-        results
-    )
+    made = " ".join(page(results).split())
+    assert "Builds of Argon2: portable for this service (x86-64-v3 in the container) and the hashing threads" in made
 
 
 def test_every_row_of_the_page_has_as_many_cells_as_its_head(results: Results) -> None:
