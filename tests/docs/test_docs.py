@@ -19,7 +19,7 @@ from auth_service.models import SecurityEvent
 from auth_service.settings import environment_names
 from tests.conftest import environment
 from tests.support.client import PASSWORD, Client
-from tests.support.markdown import PAGES, ROOT, block, code, section, tables
+from tests.support.markdown import PAGES, ROOT, block, code, prose, section, tables
 from tests.support.postgres import Cluster, programs
 from tests.support.server import Server, run_command, wait_until
 from tests.support.tcp_proxy import TcpProxy
@@ -137,6 +137,17 @@ def test_every_link_within_the_pages_leads_somewhere() -> None:
     links = [(page, link) for page in PAGES for link in re.findall(r"\]\(([^)#]+)\)", page.read_text("utf-8"))]
     assert len(links) > 5
     assert [(page.name, link) for page, link in links if "://" not in link and not (page.parent / link).exists()] == []
+
+
+def test_no_line_of_prose_is_wider_than_120_characters() -> None:
+    """But for code, tables and a line that is one link or one word."""
+    wide = [
+        f"{page.relative_to(ROOT)}:{number}"
+        for page in PAGES
+        for number, line in enumerate(prose(page.read_text("utf-8")).splitlines(), 1)
+        if len(line) > 120 and not re.fullmatch(r"\s*(- )?(\[[^]]+\]\(\S+\)|\S+)\S?", line)
+    ]
+    assert wide == []
 
 
 def test_every_setting_and_command_that_the_pages_name_exists() -> None:

@@ -37,6 +37,16 @@ def tables(markdown: str) -> list[list[list[str]]]:
     return [[[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows.splitlines()] for rows in found]
 
 
+def prose(markdown: str) -> str:
+    """Return a page with its fenced blocks and tables emptied; what is left stays on its line."""
+    return re.sub(
+        r"^\s*```.*?^\s*```$|^\|[^\n]*$",
+        lambda found: "\n" * found[0].count("\n"),
+        markdown,
+        flags=re.DOTALL | re.MULTILINE,
+    )
+
+
 def code(cell: str) -> list[str]:
     """Return what a piece of text names in backticks."""
     return re.findall(r"`([^`\n]+)`", cell)
