@@ -101,7 +101,7 @@ def _fingerprint(word: str) -> bytes:
 
 
 def lines(file: Iterable[bytes]) -> Iterator[str]:
-    """The words of a text. A line that is empty or not UTF-8 is nobody's password here."""
+    """The words of a text. A line that is empty or not UTF-8 is no password here."""
     for line in file:
         with suppress(UnicodeDecodeError):
             yield from filter(None, [line.rstrip(b"\r\n").decode()])

@@ -73,7 +73,7 @@ def _canonical(text: str) -> str:
 
 
 def _refuse_lookalikes(field: str, text: str) -> None:
-    """A character that folds into ASCII (KELVIN SIGN, full-width letters, ligatures) spells somebody else's name."""
+    """A character that folds into ASCII (KELVIN SIGN, full-width letters, ligatures) spells another name."""
     for character in text.strip():
         folded = unicodedata.normalize("NFKC", character).casefold()
         if not character.isascii() and any(part.isascii() for part in folded):

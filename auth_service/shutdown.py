@@ -16,7 +16,7 @@ log = structlog.get_logger()
 def delay_sigterm(wait: timedelta, tell: Callable[[], None]) -> Iterator[None]:
     """For the length of the block: at SIGTERM call `tell`, and do what SIGTERM did before when `wait` is over.
 
-    A second SIGTERM is obeyed at once. Does nothing where nobody but the system handles the signal.
+    A second SIGTERM is obeyed at once. Does nothing where only the system handles the signal.
     """
     before = signal.getsignal(signal.SIGTERM)
     if not wait or not callable(before) or threading.current_thread() is not threading.main_thread():

@@ -26,7 +26,7 @@ class StatementTooSlow(DatabaseUnavailable):
 CONFLICTS: dict[str, type[Refused]] = {
     "uq_users_email_canonical": AccountExists,
     "uq_users_username_canonical": AccountExists,
-    "fk_link_tokens_user_id_users": TransactionConflict,  # somebody deleted the user at the same moment
+    "fk_link_tokens_user_id_users": TransactionConflict,  # the user was deleted at the same moment
     "fk_outgoing_mails_user_id_users": TransactionConflict,
     "users.email_canonical": AccountExists,
     "users.username_canonical": AccountExists,
@@ -119,7 +119,7 @@ def fault_of_row(error: DBAPIError) -> str | None:
 
 
 def _is_of_sqlite(said: BaseException | None, name: str) -> bool:
-    """Whether it is this very error of `sqlite3`, which beside PostgreSQL nobody has to import."""
+    """Whether it is this very error of `sqlite3`, which need not be imported with PostgreSQL."""
     return (type(said).__module__, type(said).__name__) == ("sqlite3", name)
 
 

@@ -23,18 +23,18 @@ class Notifications:
 
     @property
     def available(self) -> bool:
-        """A pooler in transaction mode has no connection that could listen, and SQLite nobody who tells."""
+        """A pooler in transaction mode has no connection that could listen, and SQLite sends no notifications."""
         return self._settings.is_postgresql and not self._settings.pgbouncer
 
     async def listen(self, on_ended: Callable[[UUID], None]) -> None:
-        """Listen until the connection is lost, or nobody answers on it any more.
+        """Listen until the connection is lost, or the server no longer answers on it.
 
         Raises:
             DatabaseUnavailable: it was lost, or could not be had.
         """
 
         def heard(_connection: object, _pid: int, _channel: str, payload: object) -> None:
-            with suppress(ValueError):  # whoever may connect may notify
+            with suppress(ValueError):  # any client that may connect may notify
                 on_ended(UUID(str(payload)))
 
         arguments = connect_args(self._settings)

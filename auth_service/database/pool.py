@@ -172,7 +172,7 @@ class Pool:
         return task
 
     def numbers(self) -> dict[str, int]:
-        """The pool's size, how many connections are out, beyond the size, and how often nobody got one in time."""
+        """The pool's size, how many connections are out, beyond the size, and how often none was free in time."""
         pool: Any = self._engine.pool
         known = {"checked_out": "checkedout", "overflow": "overflow", "size": "size"}
         found = {name: max(0, getattr(pool, method)()) for name, method in known.items() if hasattr(pool, method)}

@@ -24,7 +24,7 @@ PATIENCE = timedelta(
 PAUSE = timedelta(seconds=5)  # without the replica after a failure, and between trials
 
 # Behind is who has not replayed all that it has received, or receives nothing. The age of the last commit that was
-# replayed is then the most it can be; while nobody writes, that age grows, and whoever has replayed all has no lag.
+# replayed is then the most it can be; without writes that age grows, and a replica that has replayed all has no lag.
 _QUESTION = text(
     "SELECT pg_is_in_recovery(), CASE"
     " WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() AND EXISTS (SELECT FROM pg_stat_wal_receiver) THEN 0"
@@ -43,7 +43,7 @@ class NotAReplica(DatabaseUnavailable):
 
 
 class ReplicaBehind(DatabaseUnavailable):
-    """The replica lags more than the settings allow, or nobody knows how much."""
+    """The replica lags more than the settings allow, or its lag is unknown."""
 
     code = "behind"
 

@@ -9,6 +9,6 @@ log = structlog.get_logger()
 
 class MailLog:
     async def deliver(self, letter: Letter) -> None:
-        """Tell whom the mail is for and what it is about, with the link: whoever tries the service out needs it."""
+        """Tell whom the mail is for and what it is about, with the link, which is needed to try the service out."""
         link = {"link": letter.link} if letter.link else {}
         log.info("mail.written", kind=letter.kind, recipient=letter.recipient, subject=letter.subject, **link)

@@ -79,7 +79,7 @@ class SmtpServer:
             await client.connect()
             await client.send_message(message, sender=self._sender.addr_spec, recipients=[recipient])
         finally:
-            client.close()  # without a farewell: the mail is theirs, and nobody need wait for the answer
+            client.close()  # without QUIT: the mail is theirs, and its answer is not worth a wait
 
 
 def compose(letter: Letter, sender: Address) -> EmailMessage:
@@ -97,7 +97,7 @@ def compose(letter: Letter, sender: Address) -> EmailMessage:
     message["Subject"] = letter.subject
     message["Date"] = letter.created_at.astimezone(UTC)
     message["Message-ID"] = f"<{letter.id}@{sender.domain}>"
-    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody's absence is answered to us
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no absence notices, please
     message.set_content(letter.text)
     message.add_alternative(letter.html, subtype="html")
     return message

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-AUDIT_FLOOR = timedelta(
-    days=30
-)  # younger rows cannot be deleted by anybody; the triggers of the migration say the same
+AUDIT_FLOOR = timedelta(days=30)  # younger rows cannot be deleted at all; the triggers of the migration say the same
 
 
 class SecurityEvent(StrEnum):

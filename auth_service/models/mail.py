@@ -14,7 +14,7 @@ class MailKind(StrEnum):
     INVITATION = "invitation"  # an account made by an administrator, whose owner chooses the password
     APPROVE_EMAIL_CHANGE = "approve-email-change"  # to the address of before
     CONFIRM_EMAIL_CHANGE = "confirm-email-change"  # to the new one
-    REGISTERED_AGAIN = "registered-again"  # somebody registered with an address that has an account
+    REGISTERED_AGAIN = "registered-again"  # a registration with an address that has an account
     PASSWORD_CHANGED = "password-changed"  # noqa: S105
     EMAIL_CHANGED = "email-changed"
     REUSE_DETECTED = "reuse-detected"
@@ -57,6 +57,6 @@ class DueMail:
 
     @property
     def is_too_old(self) -> bool:
-        """Whether it would come when nobody can use it any more."""
+        """Whether it would come too late to be of use."""
         link = LINKS.get(MailKind(self.kind))
         return self.now - self.created_at > (link[1] if link else NOTICE_LIFE)

@@ -16,7 +16,7 @@ class OutgoingMail(SQLModel, table=True):
     """A mail that is still to be sent: written with the change that it tells of, deleted once a server has taken it.
 
     It holds no link: the token of a link is made when the mail is sent, and only its hash is kept (`link_tokens`).
-    Without `user_id` the owner is whoever has the address `recipient` when it is sent, if anybody has; with both, it
+    Without `user_id` the owner is the account that has the address `recipient` when it is sent, if any; with both, it
     goes to `recipient` instead of the account's own address.
     """
 

@@ -15,7 +15,7 @@ IDEMPOTENCY_WINDOW = timedelta(hours=24)
 
 
 class EndReason(StrEnum):
-    """Why a session ended: kept on its row and told in one security event, never to whoever is refused."""
+    """Why a session ended: kept on its row and told in one security event, never to the refused client."""
 
     LOGOUT = "logout"
     REUSE = "reuse"

@@ -155,7 +155,7 @@ class SigningKey(SQLModel, table=True):
 
 
 class Throttle(SQLModel, table=True):
-    """How often something was tried: under a keyed hash, so that no address of anybody's is in here.
+    """How often something was tried: under a keyed hash, so that no address is in here.
 
     `pending` attempts are let in and not decided yet; after `pending_until` they count as failures. After `expires_at`
     the row means nothing.

@@ -11,11 +11,11 @@ FAILURES_KEPT = timedelta(hours=48)  # after the last one: the longest block, an
 KNOWN_FOR = timedelta(days=90)
 MOST_IN_A_ROW = 50  # NIST SP 800-63B-4, 3.2.2, asks for 100 at most
 HARD_STOP = timedelta(hours=24)
-IPV6_PREFIX = 64  # whoever has one address of such a network has all of them
+IPV6_PREFIX = 64  # a client with one address of such a network has all of them
 
 
 class Whom(StrEnum):
-    """Whose attempts a tally counts: a stranger is somebody from whose network the account was never signed in to."""
+    """Whose attempts a tally counts: a stranger comes from a network that the account was never signed in to from."""
 
     ANYBODY = "anybody"
     KNOWN = "known"

@@ -164,7 +164,7 @@ class Database:
         self._tell(tx)
 
     def _tell(self, tx: Transaction) -> None:
-        """Tell what is committed: the security events to the log, and mail to whoever sends it."""
+        """Tell what is committed: the security events to the log, and mail to the dispatcher."""
         tx.audit.tell()
         if tx.outbox.was_written:
             self.mail_was_written.set()
@@ -187,7 +187,7 @@ class Database:
             await connection.session.commit()
 
     def numbers(self) -> dict[str, int]:
-        """The pool's size, how many connections are out, beyond the size, and how often nobody got one in time."""
+        """The pool's size, how many connections are out, beyond the size, and how often none was free in time."""
         return self._pool.numbers()
 
     async def run_sync(self, work: Callable[..., Any], budget: timedelta) -> Any:

@@ -63,7 +63,7 @@ class Passwords:
         A marker for "no password" (Django's, which starts with `!`) becomes `UNUSABLE`.
 
         Raises:
-            ValueError: it could not be verified, or only at a price that nobody should be able to make us pay. The
+            ValueError: it could not be verified, or only at a cost that no client should be able to cause. The
                 message says what was expected and repeats nothing of it.
         """
         if stored.startswith(UNUSABLE):

@@ -73,7 +73,7 @@ def new_secret() -> bytes:
 
 
 def hash_secret(secret: bytes) -> bytes:
-    """The form in which a secret or an idempotency key is stored. A plain hash will do: nobody can guess the input."""
+    """The form in which a secret or an idempotency key is stored. A plain hash will do: the input cannot be guessed."""
     return hashlib.sha256(secret).digest()
 
 

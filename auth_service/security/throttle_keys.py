@@ -1,4 +1,4 @@
-"""The names under which attempts are counted: nobody can tell from one whom or what it is about."""
+"""The names under which attempts are counted: none reveals whom or what it is about."""
 
 from auth_service.security.keys import SecretKeys, hmac_sha256
 

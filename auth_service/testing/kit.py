@@ -60,7 +60,7 @@ class AuthKit:
         return self.token(user_id, **{"iat": now - LIFETIME, "exp": now, **like_token})
 
     def for_another_audience(self, user_id: UUID | None = None, **like_token: Any) -> str:
-        """Return a token of the same issuer that is meant for somebody else."""
+        """Return a token of the same issuer for another audience."""
         return self.token(user_id, **{"aud": "https://another.test", **like_token})
 
     def revoked(self, user_id: UUID | None = None, **like_token: Any) -> str:

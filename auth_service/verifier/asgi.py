@@ -1,4 +1,4 @@
-"""For any ASGI application: a middleware that lets nobody in without an access token."""
+"""For any ASGI application: a middleware that refuses requests without an access token."""
 
 import json
 import logging
@@ -23,7 +23,7 @@ class VerifierMiddleware:
     """Asks every request for a token, but for the paths in `public`, and every bearer for one of the roles, if any.
 
     The claims are in `scope["claims"]`. The verifier lives as long as the application, which must take
-    lifespan events: without them nobody is let in.
+    lifespan events: without them all requests are refused.
     """
 
     def __init__(

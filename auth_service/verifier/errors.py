@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 
 class Refused(Exception):  # noqa: N818  # the word of the service's own errors
-    """Somebody is not let in. The message is for the log, and never holds what was sent."""
+    """A request is refused. The message is for the log, and never holds what was sent."""
 
     status: ClassVar[int]
     code: ClassVar[str]
@@ -39,7 +39,7 @@ class MissingToken(Refused):
 
 
 class InvalidToken(Refused):
-    """The token is not good, for whatever reason: whoever sent it is not told which."""
+    """The token is not valid; the client is not told why."""
 
     status, code, title = 401, "invalid-access-token", "Invalid access token"
     detail = "The access token is not valid or has expired."
@@ -61,7 +61,7 @@ class InsufficientRole(Refused):
 
 
 class Unavailable(Refused):
-    """Nobody can say whether the token is good: the auth service has not been heard for too long."""
+    """Whether the token is valid cannot be decided: the auth service has not answered for too long."""
 
     status, code, title = 503, "unavailable", "Unavailable"
     detail = "Access tokens cannot be verified just now; try again."

@@ -21,7 +21,7 @@ RETRY_AFTER = 2.0  # seconds
 class Keys:
     """Keys by their id. `on_change` is called after the set has become another one."""
 
-    look_again_every = 1.0  # seconds; key ids that somebody makes up must not become a flood of requests
+    look_again_every = 1.0  # seconds; invented key ids must not become a flood of requests
     shortest, longest = 10.0, 3600.0  # seconds between two readings, whatever the service says
 
     def __init__(self, service: Service, on_change: Callable[[], None]) -> None:

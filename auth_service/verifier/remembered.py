@@ -37,5 +37,5 @@ class Remembered:
 
 
 def _digest(token: str) -> bytes:
-    """What stands for a token in memory: nobody can present it, and it is short."""
+    """What stands for a token in memory: it cannot be presented, and is short."""
     return hashlib.sha256(token.encode(errors="surrogatepass")).digest()

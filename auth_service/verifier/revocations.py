@@ -29,7 +29,7 @@ class Revocations:
         self._etag: str | None = None
         self._heard_at = float("-inf")
         self._told_stale = False
-        self.paused = False  # nobody asks: what is known is no news
+        self.paused = False  # without requests, what is known is no news
 
     def __contains__(self, session_id: UUID) -> bool:
         name = str(session_id)

@@ -27,7 +27,7 @@ class Verifier:
         internal_token: the service's AUTH_INTERNAL_TOKEN, with which it says who has logged out.
         follow_logouts: False to take each token until it expires, also after a logout.
         leeway: seconds that clocks may differ, 60 at most.
-        fail_closed_after: seconds without news about logouts after which nobody is let in; None for never.
+        fail_closed_after: seconds without news about logouts after which all requests are refused; None for never.
         fail_closed_after_for_roles: the same for whatever asks for a role.
         remember: how many verified tokens are remembered; about 1 kB each.
     """

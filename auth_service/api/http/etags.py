@@ -1,4 +1,4 @@
-"""Answers with a strong ETag, and 304 for whoever has them already (RFC 9110, sections 8.8.3 and 13.1.2)."""
+"""Answers with a strong ETag, and 304 for a client that has them already (RFC 9110, sections 8.8.3 and 13.1.2)."""
 
 import hashlib
 

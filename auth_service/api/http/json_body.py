@@ -40,7 +40,7 @@ class StrictJsonRoute(APIRoute):
 
 
 def watch_for_disconnect(receive: Receive) -> None:
-    """Let whoever waits to be hashed for this request see its client hang up. For who has read the body."""
+    """Let a wait for a hash of this request end when its client hangs up. To be called once the body is read."""
     client_disconnect.set(partial(_wait_for_disconnect, receive))
 
 

@@ -23,9 +23,9 @@ MAX_HEADER_BYTES = 16 * 1024
 MAX_HEADER_LINES = 100
 BODY_SECONDS = 10.0
 QUIET_PATHS = ("/health/", "/internal/verify")
-UNKNOWN_PATH = "(unknown)"  # a path that is no route is somebody's text, and may be a token
+UNKNOWN_PATH = "(unknown)"  # a path that is no route is a client's text, and may be a token
 CLIENT_CLOSED_REQUEST = 499  # nginx's word for it, in our log alone
-ARRIVED = "auth_service.arrived"  # in the scope, by the server: the body is here, and nobody need look at the clock
+ARRIVED = "auth_service.arrived"  # in the scope, by the server: the body is here, and needs no deadline
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
@@ -55,7 +55,7 @@ class RequestContext:
 
         try:
             await self._app(scope, receive, send_completed)
-        except ClientDisconnect:  # nobody is left to be answered, and it is no fault of ours
+        except ClientDisconnect:  # the client has gone, and it is no fault of ours
             status = status or CLIENT_CLOSED_REQUEST
         finally:
             write = self._log.debug if scope["path"].startswith(QUIET_PATHS) else self._log.info
@@ -63,7 +63,7 @@ class RequestContext:
 
 
 class ErrorBoundary:
-    """Answers for whoever could not: after a fault of ours, and when the service ends before the request does."""
+    """Answers when the app could not: after a fault of ours, and when the service ends before the request does."""
 
     def __init__(self, app: ASGIApp, base_url: str) -> None:
         self._app = app

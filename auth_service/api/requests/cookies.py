@@ -123,7 +123,7 @@ def _holds_cookie(request: Request) -> bool:
 
 
 def _sole_cookie(request: Request) -> str | None:
-    """The cookie's value. With two of the name one may be somebody else's, and nothing tells which."""
+    """The cookie's value. With two of the name one may be an attacker's, and nothing tells which."""
     pairs = (pair.partition("=") for line in request.headers.getlist("cookie") for pair in line.split(";"))
     values = [value.strip() for name, _, value in pairs if name.strip() == COOKIE]
     if len(values) > 1:

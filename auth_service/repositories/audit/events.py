@@ -83,7 +83,7 @@ class AuditEvents:
             self._remember(event, *ids, details)
 
     def tell(self) -> None:
-        """Write the log's lines. Called when the rows are committed, so that nobody reads of what was rolled back."""
+        """Write the log's lines. Called when the rows are committed, so that they tell nothing that was rolled back."""
         for event, fields in self._untold:
             is_grave = event in _TOLD_AS_WARNING or fields.get("reason") == EndReason.REUSE
             (log.warning if is_grave else log.info)(event, **fields)

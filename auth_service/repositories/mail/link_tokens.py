@@ -22,8 +22,8 @@ class LinkTokens:
         """Put a new link, for a mail that is claimed, in the place of the one that the user had for this purpose.
 
         False, and nothing is written, if the account is disabled, has another address or other credentials than it was
-        read with, or is verified already where that is what the link is for; or if the mail was taken back, or is
-        somebody else's to send by now.
+        read with, or is verified already where that is what the link is for; or if the mail was taken back, or
+        another process has claimed it by now.
         """
         values: dict[str, Any] = {
             "user_id": USERS.c.id,

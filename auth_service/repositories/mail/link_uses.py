@@ -53,7 +53,7 @@ class LinkUses:
     async def use(self, token_hash: bytes, purpose: LinkPurpose) -> UUID | None:
         """Use a link up and return whose it is; None if it cannot be used, for whatever reason.
 
-        The user's row is locked before the link's, in the one lock order; whoever waited for it sees what became of the
+        The user's row is locked before the link's, in the one lock order; after that wait it knows what became of the
         address, the credentials and the link meanwhile.
         """
         chosen = select(L.user_id).where(L.token_hash == token_hash)
@@ -85,7 +85,7 @@ class LinkUses:
     async def change_email(self, user_id: UUID, new_email: str, new_canonical: str) -> bool:
         """Give a user the address that their used links name; False while one of the links is not used.
 
-        An address that was never verified has nobody who could approve: then the new mailbox alone decides. Raises
+        An address that was never verified has no owner who could approve: then the new mailbox alone decides. Raises
         `AccountExists`, which only the unique index decides.
         """
         approve, confirm = (self._agreed(purpose, new_email) for purpose in EMAIL_CHANGE)

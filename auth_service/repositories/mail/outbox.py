@@ -38,7 +38,7 @@ class Outbox:
         }  # fmt: skip
 
     async def claim(self, limit: int, lease: timedelta) -> Sequence[DueMail]:
-        """Take up to `limit` mails that are due, those that wait longest first: nobody else gets them before the lease.
+        """Take up to `limit` mails that are due, longest wait first: no other process gets them during the lease.
 
         One statement. What another process is claiming is skipped.
         """
@@ -59,7 +59,7 @@ class Outbox:
         return [DueMail(**row) for row in (await self._connection.execute(statement)).mappings()]
 
     async def postpone(self, mail: DueMail, pause: timedelta) -> None:
-        """Let a claimed mail be due again after the pause, unless its lease is over and somebody else has it."""
+        """Let a claimed mail be due again after the pause, unless its lease is over and another process has it."""
         statement = update(OUTGOING_MAILS).values(due_at=self._now(pause))
         await self._connection.execute(statement.where(M.id == mail.id, M.attempts == mail.attempts))
 

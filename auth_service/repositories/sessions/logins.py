@@ -65,7 +65,7 @@ _WHO = bindparam("user_id", type_=Uuid())
 
 
 def _note(clock: Clock) -> Any:
-    """Never waits: whoever holds the row is another login, which notes the same, or a change that matters more."""
+    """Never waits: the row is held by another login, which notes the same, or by a change that matters more."""
     unlocked = select(USERS.c.id).where(USERS.c.id == _WHO).with_for_update(skip_locked=True, key_share=True)
     return update(USERS).values(last_login_at=clock.at()).where(USERS.c.id.in_(unlocked))
 
@@ -73,7 +73,7 @@ def _note(clock: Clock) -> Any:
 def _notify(clock: Clock) -> Any:
     """A mail to the owner, unless this is their first session, or an earlier one came from such a device and place too.
 
-    Of several that are opened at once one is the first; if each looked at all others, nobody would be told of any.
+    Of several that are opened at once one is the first; if each looked at all others, none would be reported.
     Numbers in a user agent do not count, since browsers raise them all the time.
     """
     this = REFRESH_TOKENS.alias("this").c

@@ -47,7 +47,7 @@ class Throttles:
     async def reserve(self, tallies: Sequence[Tally], lease: timedelta) -> frozenset[bytes]:
         """Let one attempt in on every tally that concerns it; return their keys, or nothing if one of them is full.
 
-        Failures and attempts under way fill a tally alike. Whoever is refused writes nothing and locks nothing, but for
+        Failures and attempts under way fill a tally alike. A refused attempt writes nothing and locks nothing, but for
         a race that the rows themselves decide. `lease` is the time after which an undecided attempt counts as failed.
         """
         statement = statements_for(tallies).reserve

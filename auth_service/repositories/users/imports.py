@@ -29,7 +29,7 @@ class UserImports:
     async def add(self, rows: Sequence[Values]) -> tuple[set[UUID], dict[UUID, str]]:
         """Insert rows; return the ids of those that are new, and what the database had against others.
 
-        A row whose address or name is somebody's already is in neither. If the database refuses the statement, which
+        A row whose address or name is already taken is in neither. If the database refuses the statement, which
         is in a savepoint, its halves are tried, down to the one row that is to blame.
         """
         if not rows:

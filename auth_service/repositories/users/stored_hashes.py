@@ -12,7 +12,7 @@ from auth_service.models import AUDIT_EVENTS, USERS, SecurityEvent
 U, A = USERS.c, AUDIT_EVENTS.c
 
 # What stands between two $ and is neither a scheme nor a parameter: a salt or a digest. What looks like one by chance
-# makes a kind of its own here, and whoever reads the example finds that it is the same.
+# makes a kind of its own here, and the example shows that it is the same.
 _KEPT = r"\d{1,9}|2[abxy]?|argon2(id|i|d)|pbkdf2(-sha\d+)?|scrypt|(bcrypt|firebase)-\w+|[a-z]+=\w+(,[a-z]+=\w+)*"
 _SALTS = rf"\$(?!({_KEPT})(\$|$))[^$]*"
 _IN_LETTERS = "$7$"  # this format has its parameters in eleven letters

@@ -66,7 +66,7 @@ class Users:
         return User(**row)
 
     async def add_unless_taken(self, values: dict[str, Any]) -> User | None:
-        """As `add`, but None if the e-mail address or the username is somebody's already: the transaction goes on."""
+        """As `add`, but None if the e-mail address or the username is already taken: the transaction goes on."""
         insert = self._connection.dialect.insert(USERS)
         statement = insert.values(**self._draft(values)).on_conflict_do_nothing().returning(USERS)
         rows = await self._audit.execute(statement, SecurityEvent.ACCOUNT_REGISTERED, user="id")
@@ -106,8 +106,8 @@ class Users:
     async def change_password(self, user: User, hashed_password: str, *, by_link: bool = False) -> int | None:
         """Set a new hash and raise the credential epoch; return the new epoch.
 
-        None if somebody was faster: the epoch is no longer the one that was verified. The hash may be another one: a
-        login that renews an outdated hash changes nothing else. Whoever came by the link of a mail has the mailbox too.
+        None after another change: the epoch is no longer the one that was verified. The hash may be another one: a
+        login that renews an outdated hash changes nothing else. A user of a link in a mail has the mailbox too.
         """
         statement = (
             self._change_credentials(
@@ -136,9 +136,9 @@ class Users:
         return User(**rows[0]) if rows else None
 
     async def set_role(self, user_id: UUID, role: Role) -> bool:
-        """Change what somebody may do, and raise the credential epoch: a login under way has read the old role.
+        """Change a user's role, and raise the credential epoch: a login under way has read the old role.
 
-        False if that changes nothing, or nobody, or takes the last administrator.
+        False if that changes nothing, the user is unknown, or it takes the last administrator.
         """
         statement = (
             self._change_credentials(role=role).where(USERS.c.id == user_id, USERS.c.role != role).returning(USERS.c.id)
@@ -148,10 +148,10 @@ class Users:
         return bool(await self._audit.execute(statement, SecurityEvent.ACCOUNT_ROLE_CHANGED, user="id", role=role))
 
     async def lock_for_removal(self, user_id: UUID, credential_epoch: int | None = None) -> bool:
-        """Keep everybody from signing in to an account until the transaction ends; the first step of its removal.
+        """Prevent sign-ins to an account until the transaction ends; the first step of its removal.
 
-        False if it is gone, if its credentials are not those of this epoch any more, or if nobody would be left to
-        look after accounts.
+        False if it is gone, if its credentials are not those of this epoch any more, or if no
+        administrator would be left.
         """
         statement = select(USERS.c.id).where(USERS.c.id == user_id, NOT_THE_LAST_ADMIN).with_for_update(of=USERS)
         if credential_epoch is not None:
@@ -166,7 +166,7 @@ class Users:
     async def set_active(self, whose: UUID | str, *, active: bool) -> UUID | None:
         """Enable or disable the account of an id or a canonical address, and raise its credential epoch.
 
-        None if that changes nothing, or nobody, or takes the last administrator.
+        None if that changes nothing, the user is unknown, or it takes the last administrator.
         """
         statement = (
             self._change_credentials(is_active=active)

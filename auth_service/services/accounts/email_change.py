@@ -14,7 +14,7 @@ from auth_service.services.throttling.throttle import Throttler
 
 
 class EmailChange:
-    """`conceals` says whether nobody may learn that an address belongs to somebody."""
+    """`conceals` says whether it stays secret that an address has an account."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class EmailChange:
             InvalidInput: the new address cannot be taken, or is the account's own.
             InvalidCredentials: the current password is wrong, or the account was changed at the same moment.
             InvalidAccessToken: the bearer's session has ended in the meantime.
-            AccountExists: the new address is somebody's already, unless that is concealed.
+            AccountExists: the new address is already taken, unless that is concealed.
             TooManyAttempts: the current password was wrong too often, or too many links were asked for.
         """
         self._notices.ensure_configured()
@@ -59,7 +59,7 @@ class EmailChange:
 
         Raises:
             InvalidLink: unknown, used, replaced, expired, or for something else.
-            AccountExists: somebody else has taken the address meanwhile; nothing is changed, and the link stays good.
+            AccountExists: another account has taken the address meanwhile; nothing is changed, and the link stays good.
         """
         token_hash = hash_link_token(token)
         async with self._database.statement() as tx:
@@ -76,7 +76,7 @@ class EmailChange:
 
     @retried
     async def _order(self, user: User, new_email: str, attempt: Attempt) -> bool:
-        """An address that was never verified may be a typo or somebody else's: only the new one gets a link then."""
+        """An address that was never verified may be a typo or a stranger's: only the new one gets a link then."""
         async with self._database.transaction() as tx:
             if not await tx.link_uses.hold(user):
                 return False

@@ -43,7 +43,7 @@ class OwnAccount:
 
         Raises:
             InvalidInput: the username cannot be taken.
-            AccountExists: it is somebody's already.
+            AccountExists: it is already taken.
             InvalidAccessToken: the bearer's session has ended in the meantime.
         """
         name = username.strip() if username is not None else None
@@ -60,7 +60,7 @@ class OwnAccount:
         Raises:
             InvalidCredentials: the password is wrong, or was changed at the same moment.
             InvalidAccessToken: the bearer's session has ended in the meantime.
-            LastAdmin: nobody would be left to look after accounts.
+            LastAdmin: no administrator would be left.
             TooManyAttempts: the password was wrong too often.
         """
         user = await self._proof.owner(bearer)

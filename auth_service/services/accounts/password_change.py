@@ -35,7 +35,7 @@ class PasswordChange:
 
         Raises:
             InvalidPassword: the policy refuses the new one.
-            InvalidCredentials: the current one is wrong, or was changed by somebody else at the same moment.
+            InvalidCredentials: the current one is wrong, or was changed by another request at the same moment.
             InvalidAccessToken: the bearer's session has ended in the meantime.
             TooManyAttempts: the current one was wrong too often.
         """

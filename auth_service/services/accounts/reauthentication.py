@@ -1,4 +1,4 @@
-"""Proof that whoever is signed in still knows the password, before what cannot be taken back."""
+"""Proof that the bearer still knows the password, before what cannot be undone."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

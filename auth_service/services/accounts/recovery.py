@@ -1,4 +1,4 @@
-"""Recovery in mails: asked for with an address, used once. They recover an account and never sign anybody in."""
+"""Recovery in mails: asked for with an address, used once. They recover an account and never open a session."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -31,10 +31,9 @@ class Recovery:
         self._notices = notices
 
     async def ask(self, kind: MailKind, email: str, address: str | None) -> None:
-        """Have a link sent to whoever has this e-mail address, asked for from this address of the network.
+        """Have a link sent to the account with this e-mail address, asked for from this address of the network.
 
-        Nobody is looked up, so an unknown address costs and answers the same: who has it is found out when the mail is
-        sent.
+        The account is looked up when the mail is sent, so an unknown address costs and answers the same.
 
         Raises:
             InvalidInput: not an e-mail address.
@@ -62,11 +61,11 @@ class Recovery:
             await tx.link_uses.verify_email(user_id)
 
     async def reset_password(self, token: str, new: str, address: str | None) -> None:
-        """Set a new password for the owner of this link, and end all of their sessions; nobody is signed in.
+        """Set a new password for the owner of this link, and end all of their sessions; none is opened.
 
         The link is looked at before the password is hashed, so that a made-up one costs no hash, and used up with the
         change. Failures that were counted against the account are wiped out, also for this address of the network:
-        whoever guessed did so at a password that is gone.
+        those guesses were at a password that is gone.
 
         Raises:
             InvalidLink: unknown, used, replaced, expired, or for something else.

@@ -27,12 +27,12 @@ class Registration:
         self._conceal = conceal
 
     async def register(self, email: str, password: str, username: str | None, address: str | None) -> User | None:
-        """Create an account for somebody at this address of the network; None, always, if nobody is to be told.
+        """Create an account, from this address of the network; always None if existing accounts are concealed.
 
         Raises:
             InvalidInput: the e-mail address, the username or the password cannot be taken. A username never can
-                if nobody is to be told: whether it is free again would tell what became of its first registration.
-            AccountExists: the e-mail address or the username is somebody's already.
+                if accounts are concealed: whether it is free again would tell what became of its first registration.
+            AccountExists: the e-mail address or the username is already taken.
             TooManyAttempts: too many registrations, from this address or in all.
         """
         values = account_names(email, username)

@@ -1,4 +1,4 @@
-"""Whether an account may be used, and its removal. Whoever is disabled or removed is out everywhere, for good."""
+"""Whether an account may be used, and its removal. A disabled or removed account is out everywhere, for good."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -16,7 +16,7 @@ async def remove_account(tx: Transaction, user_id: UUID, credential_epoch: int |
     Raises:
         NoSuchUser: it is gone already.
         InvalidCredentials: its credentials are not those of this epoch any more.
-        LastAdmin: nobody would be left to look after accounts.
+        LastAdmin: no administrator would be left.
     """
     if not await tx.users.lock_for_removal(user_id, credential_epoch):
         user = await tx.users.find(user_id)
@@ -40,7 +40,7 @@ class AccountStatus:
 
         Raises:
             NoSuchUser: there is none.
-            LastAdmin: nobody would be left to look after accounts.
+            LastAdmin: no administrator would be left.
         """
         async with self._database.transaction() as tx:
             user_id = await tx.users.set_active(whose, active=active)
@@ -50,5 +50,5 @@ class AccountStatus:
                     raise NoSuchUser
                 if user.is_active is not active:
                     raise LastAdmin
-                return ()  # it is so already, and whoever is signed in stays
+                return ()  # it is so already, and its sessions stay
             return await tx.user_sessions.revoke_of_user(user_id, EndReason.USER_DISABLED)

@@ -24,9 +24,9 @@ class Administration:
         """Create an account without a password, and invite its owner by mail to choose one.
 
         Raises:
-            MailNotConfigured: nobody could be invited.
+            MailNotConfigured: the invitation could not be sent.
             InvalidInput: the e-mail address or the username cannot be taken.
-            AccountExists: one of them is somebody's already.
+            AccountExists: one of them is already taken.
         """
         self._notices.ensure_configured()
         return await self._create({**account_names(email, username), "hashed_password": UNUSABLE, "role": role})
@@ -39,11 +39,11 @@ class Administration:
             return user
 
     async def set_role(self, user_id: UUID, role: Role) -> User:
-        """Change what somebody may do; return their account. Their sessions end, because access tokens tell the role.
+        """Change a user's role; return the account. Its sessions end, because access tokens carry the role.
 
         Raises:
             NoSuchUser: there is none of this id.
-            LastAdmin: nobody would be left to look after accounts.
+            LastAdmin: no administrator would be left.
         """
         self._revocations.note(await self._set_role(user_id, role))
         return await self._show(user_id)
@@ -66,7 +66,7 @@ class Administration:
         return await self._show(user_id)
 
     async def end_sessions(self, user_id: UUID) -> int:
-        """End every session of somebody; return how many; raises `NoSuchUser`."""
+        """End every session of a user; return how many; raises `NoSuchUser`."""
         ended = await self._end_sessions(user_id)
         self._revocations.note(ended)
         return len(ended)
@@ -81,7 +81,7 @@ class Administration:
 
     @retried
     async def start_reset(self, user_id: UUID) -> None:
-        """Have a link sent to somebody by which they choose a new password; nothing ends before they do.
+        """Have a link sent to a user to choose a new password; nothing ends before it is used.
 
         Raises:
             MailNotConfigured: it could not be sent.

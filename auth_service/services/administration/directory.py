@@ -39,7 +39,7 @@ class Directory:
         """The page of this number, from 1, of the users that match, the newest first.
 
         Raises:
-            InvalidInput: the name that is looked for can be nobody's.
+            InvalidInput: no account can have the name that is looked for.
         """
         wanted, skipped = _canonical(wanted), (number - 1) * size
         async with self._database.reading() as tx:
@@ -58,7 +58,7 @@ class Directory:
         return UserPage(found[:size], len(found) <= size, None)
 
     async def counts(self) -> dict[str, Count]:
-        """How many there are of each kind; whoever has signed in within a session's longest life was seen recently."""
+        """How many there are of each kind; a sign-in within a session's longest life counts as seen recently."""
         kinds = {
             "active": UserFilter(is_active=True),
             "disabled": UserFilter(is_active=False),
@@ -67,14 +67,14 @@ class Directory:
             "total": UserFilter(),
         }
         # One session, one connection, cannot run queries in parallel: each count has a connection of its own. Only so
-        # many at once, whoever asks: the pool is there for people who sign in.
+        # many at once: the pool is there for users who sign in.
         found = await asyncio.gather(*(self._count(wanted) for wanted in kinds.values()))
         return dict(zip(kinds, found, strict=True))
 
     async def show(self, user_id: UUID, *, ended_too: bool) -> User:
         """One user with their live sessions, on request also the ended ones that are still kept; raises `NoSuchUser`.
 
-        From the primary: whoever has just changed something looks at the result.
+        From the primary: an administrator who has just changed something looks at the result.
         """
         async with self._database.statement() as tx:
             user = await tx.user_search.find_with_sessions(user_id, self._rules.idle_lifetime, ended_too=ended_too)

@@ -20,7 +20,7 @@ class Operators:
 
         Raises:
             NoSuchUser: there is none.
-            InvalidInput: it can be nobody's.
+            InvalidInput: no account can have it.
         """
         user_id = _uuid(whose)
         async with self._database.statement() as tx:
@@ -36,11 +36,11 @@ class Operators:
     async def create(
         self, email: str, username: str | None, hashed_password: str, role: Role, *, is_verified: bool
     ) -> User:
-        """Create an account. Nobody is told, and nothing is throttled.
+        """Create an account. No mail is sent, and nothing is throttled.
 
         Raises:
             InvalidInput: the e-mail address or the username cannot be taken.
-            AccountExists: one of them is somebody's already.
+            AccountExists: one of them is already taken.
         """
         values = {
             **account_names(email, username),

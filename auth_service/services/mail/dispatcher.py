@@ -147,7 +147,7 @@ class Dispatcher:
             await self._postpone(mail, template=str(error).partition(":")[0])
 
     async def _prepare(self, mail: DueMail) -> Letter | None:
-        """Write the mail, with a link that is committed before anybody is sent it; None if there is nobody to tell."""
+        """Write the mail, with a link that is committed before it is sent; None if there is no recipient."""
         user = await self._owner(mail)
         if user is None:
             return None

@@ -7,7 +7,7 @@ from auth_service.models import LINKS, DueMail, User
 
 
 def may_be_a_strangers(mail: DueMail, user: User) -> bool:
-    """Whether nobody has shown that the mailbox is the user's, and the mail was not counted when it was asked for."""
+    """Whether the mailbox is not proved to be the user's, and the mail was not counted when it was asked for."""
     if mail.user_id is None:
         return mail.kind not in LINKS
     return mail.recipient is not None or not user.is_verified

@@ -1,4 +1,4 @@
-"""The security trail, for what happened without changing anything, and for whoever reads it.
+"""The security trail, for events that changed nothing, and for its readers.
 
 What does change something is written by the repositories, in the statement that changes it.
 """
@@ -49,10 +49,10 @@ class Audit:
             limit, before = limit - len(page), page[-1]
 
     async def user_id_of(self, id_or_email: str) -> UUID:
-        """Return the id itself, which may be that of an account that is gone, or of whoever has the e-mail address.
+        """Return the id itself, which may be of a deleted account, or that of the account with this e-mail address.
 
         Raises:
-            NoSuchUser: nobody has this address.
+            NoSuchUser: no account has this address.
         """
         try:
             return UUID(id_or_email)

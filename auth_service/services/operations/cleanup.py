@@ -70,7 +70,7 @@ class Cleanup:
         deadline = started + (time_budget.total_seconds() if time_budget is not None else math.inf)
         sessions = SessionCleanup(self._database, batch_size, deadline, self._telling(on_progress))
         await sessions.run()
-        # Whoever gives way to another run does so in everything: each step takes the lock that the other one needs.
+        # A run that gives way to another does so in everything: each step takes the lock that the other one needs.
         nothing = 0, 0, Upkeep(0, 0)
         throttles, links, trail = nothing if sessions.skipped else await self._tidy(batch_size, deadline)
         seconds = round(time.monotonic() - started, 3)
@@ -136,13 +136,13 @@ class Cleanup:
             return await tx.link_uses.delete_expired(size) if await tx.become_only_cleaner(BATCH_BUDGET) else 0
 
     async def _keep_trail(self) -> Upkeep:
-        """Keep the audit trail, if nobody else is at it. Dropping a month waits half a second for those who read."""
+        """Keep the audit trail, unless another run does. Dropping a month waits half a second for those who read."""
         try:
             async with self._database.transaction(BATCH_BUDGET) as tx:
                 if await tx.become_only_cleaner(BATCH_BUDGET):
                     return await tx.audit_trail.keep(self._audit_retention)
         except TransactionConflict:
-            log.warning("audit.not_kept", hint="somebody reads the table for long; the next run tries again")
+            log.warning("audit.not_kept", hint="the table was being read for too long; the next run tries again")
         return Upkeep(0, 0)
 
     async def _find_left(self, *, has_swept: bool) -> tuple[int, float | None]:

@@ -29,7 +29,7 @@ class SessionCleanup:
         self.deleted = 0
         self.batches = 0
         self.skipped = False
-        """Somebody else was at work, so this run stopped."""
+        """Another run was at work, so this one stopped."""
 
     async def run(self) -> None:
         """Work until nothing is left, the time is up or another run is at work.

@@ -11,7 +11,7 @@ from auth_service.settings import HashingSettings, PasswordSettings
 
 TRIAL_SECONDS = 1.0
 TRIAL_HASHES = 20  # for each thread
-PASSWORD = "correct horse battery staple"  # noqa: S105  # nobody's
+PASSWORD = "correct horse battery staple"  # noqa: S105  # of no account
 
 # Argon2id with one lane each, the cheapest first: memory in KiB and passes. The first three are OWASP's minimum, equal
 # in strength; the dearer ones have the three passes of RFC 9106, section 4.

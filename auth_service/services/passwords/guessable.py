@@ -24,7 +24,7 @@ _SEPARATOR = re.compile(r"[\W_]")
 def is_guessable(password: str, names: Iterable[str], listed: Blocklist) -> bool:
     """Return whether a folded password is hardly more than what stands on the list, in the names, or on a keyboard.
 
-    `names` are the folded words that somebody would try for this account: the service's own, its address and its name.
+    `names` are the folded words that one would try for this account: the service's own, its address and its name.
     """
     if len(set(_unit(password) or password)) == 1 and (password.isascii() or password.isalnum()):
         return True

@@ -20,16 +20,16 @@ from auth_service.settings import HashingSettings
 Result = TypeVar("Result")
 
 REMEMBERED = 16  # hashes, of which the longest is left out of the mean: it may have stood still with the machine
-POLITENESS = 10  # added to the niceness of the threads: whoever answers requests comes first
+POLITENESS = 10  # added to the niceness of the threads: the event loop comes first
 LONGEST_RETRY_AFTER = 60  # seconds
 
-# Waits until nobody is there any more to be answered, and raises what ends the request.
+# Waits until the client has gone, and raises what ends the request.
 ClientDisconnected = Callable[[], Coroutine[Any, Any, NoReturn]]
 client_disconnect: ContextVar[ClientDisconnected | None] = ContextVar("client_disconnect", default=None)
 
 
 class HashingLane:
-    """Threads, and a queue before them that takes in nobody who could not be answered in time."""
+    """Threads, and a queue before them that takes only requests that can be answered in time."""
 
     def __init__(self, settings: HashingSettings, threads: int) -> None:
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="hashing", initializer=_be_polite)
@@ -76,7 +76,7 @@ class HashingLane:
         return await asyncio.shield(loop.run_in_executor(self._executor, timed))
 
     async def _take_slot(self) -> float:
-        """Return since when the slot is ours: for whoever waited, since the one before left it."""
+        """Return since when the slot is ours: after a wait, since the one before left it."""
         waited = self._slots.locked()
         self.waiting += 1
         try:
@@ -88,7 +88,7 @@ class HashingLane:
 
     @asynccontextmanager
     async def _patience(self) -> AsyncIterator[None]:
-        """End the block at the deadline, or when nobody waits for the answer any more."""
+        """End the block at the deadline, or when the client has gone."""
         gone = client_disconnect.get() if self._slots.locked() else None
         watch = asyncio.create_task(gone()) if gone else None
         try:
@@ -126,7 +126,7 @@ class HashingLane:
 
 
 def _cut_short(wait: asyncio.Timeout, departed: "asyncio.Task[NoReturn]") -> None:
-    """End a wait when its caller has gone; if it is over already, nobody asks what became of the caller."""
+    """End a wait when its caller has gone; if it is already over, the caller does not matter."""
     if not departed.cancelled() and departed.exception():
         with suppress(RuntimeError):
             wait.reschedule(0)

@@ -45,7 +45,7 @@ class LoginCheck:
         return right, replacement
 
     def _timed(self, password: str, hashed: str | None) -> tuple[bool, str | None, float]:
-        """Measured in the lane's thread: the time in the queue is nobody's secret, and the same for all."""
+        """Measured in the lane's thread: the time in the queue reveals nothing, and is the same for all."""
         started = time.perf_counter()
         right, replacement = self._passwords.verify(password, hashed)
         return right, replacement, time.perf_counter() - started

@@ -1,4 +1,4 @@
-"""A password that somebody chooses: held to the policy, and hashed in the lane."""
+"""A new password: held to the policy, and hashed in the lane."""
 
 from collections.abc import Iterable
 

@@ -11,7 +11,7 @@ from auth_service.services.sessions.revocations import NewsTooOld, Revocations
 from auth_service.services.signing_keys.key_ring import KeyRing
 
 Bearer = Claims
-"""Whoever holds an access token is known by what it says: a user, and the session that speaks for them."""
+"""The bearer of an access token is known by its claims: a user, and the session that speaks for them."""
 
 
 class Bearers:

@@ -28,7 +28,7 @@ class OwnSessions:
         """End one session of the bearer; the same answer if it had ended before.
 
         Raises:
-            NoSuchSession: unknown, or somebody else's.
+            NoSuchSession: unknown, or another user's.
         """
         async with self._database.statement() as tx:
             ended = await tx.user_sessions.revoke_of_user(bearer.user_id, EndReason.LOGOUT, only=session_id)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
-WRITE_EVERY = 0.2  # seconds; whoever asks for what has just changed waits so long at most, and is then told all of it
+WRITE_EVERY = 0.2  # seconds; a request waits at most this long for a change, and then gets all changes
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Document:
 
 
 class RevocationDocument:
-    """Written when somebody asks after a change, and for all who wait. `sessions` is the set as it is at any time."""
+    """Written at the first request after a change, for all that wait. `sessions` is the set as it is at any time."""
 
     def __init__(self, sessions: Iterable[UUID]) -> None:
         self._sessions = sessions

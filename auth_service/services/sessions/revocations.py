@@ -71,13 +71,13 @@ class Revocations:
                 await self._more.wait()
 
     def release(self) -> None:
-        """Let everybody go who waits; nobody may hold up the end of the process."""
+        """Release all waiting requests, so that none holds up the end of the process."""
         self._more.set()
         self._more = asyncio.Event()
 
     @property
     def is_stale(self) -> bool:
-        """True when the last reading is too old to be trusted; whoever must know then asks the database."""
+        """True when the last reading is too old to be trusted; the database must then be asked."""
         return time.monotonic() - self._read_at > self._settings.stale_after.total_seconds()
 
     def note(self, sessions: Iterable[UUID]) -> None:

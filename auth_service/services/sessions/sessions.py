@@ -63,7 +63,7 @@ class Sessions:
         self.outcomes: Counter[Verdict] = Counter()
 
     async def login(self, email: str | None, username: str | None, password: str, device: Device) -> TokenPair:
-        """Open a session for whoever knows the password; exactly one of `email` and `username` is given.
+        """Open a session for a client that knows the password; exactly one of `email` and `username` is given.
 
         Raises:
             InvalidCredentials: unknown account, wrong password and disabled account alike, after the same time.
@@ -118,12 +118,12 @@ class Sessions:
         if session is None:
             return None
         verdict = judge(session, presented.generation, None, self._rules)
-        is_active = verdict in {Verdict.RACE, Verdict.REPLAY}  # RACE: current, and nobody has rotated it
+        is_active = verdict in {Verdict.RACE, Verdict.REPLAY}  # RACE: current, and not rotated since
         return (session, session.usable_until(self._rules)) if is_active else None
 
     async def logout(self, refresh_token: str) -> None:
         """End the session of a token, of whatever generation; a token that opens nothing is already logged out."""
-        await self._keys.signer()  # as in a refresh: nobody may be told that they are out while the secret is missing
+        await self._keys.signer()  # as in a refresh: no client may be refused while the secret is missing
         presented = self._tokens.read(refresh_token)
         ended = await self._end(presented.secret_hash) if presented else None
         if ended:
@@ -196,7 +196,7 @@ class Sessions:
         if verdict is Verdict.RACE:
             raise TransactionConflict
         if verdict is Verdict.REUSE and not await self._end_reused(session, presented):
-            verdict = Verdict.ENDED  # somebody else ended it first
+            verdict = Verdict.ENDED  # another request ended it first
         return session, verdict
 
     @retried

@@ -19,7 +19,7 @@ from auth_service.services.signing_keys.verified_tokens import VerifiedTokens
 
 log = structlog.get_logger()
 
-LOOK_AGAIN_EVERY = 0.5  # seconds; key ids that somebody makes up must not become a flood of queries
+LOOK_AGAIN_EVERY = 0.5  # seconds; invented key ids must not become a flood of queries
 NEWS_WITHIN = 3.0  # seconds; the schedule reads the keys more often than this
 
 

@@ -54,11 +54,11 @@ class Throttler:
     def login(self, user_id: UUID | None, name: str, address: str | None) -> AbstractAsyncContextManager[Attempt]:
         """Reserve a sign-in. The block raises `InvalidCredentials` for a failure, and succeeds by `Attempt.succeed()`.
 
-        Whoever signed in to this account from this network before is counted apart from strangers, who so cannot lock
-        the owner out. An account that does not exist is counted by the name, just like one that does.
+        A network that the account was signed in to from is counted apart from strangers, who so cannot lock the owner
+        out. An account that does not exist is counted by the name, just like one that does.
 
         Raises:
-            TooManyAttempts: of this account, from this address, or of everybody.
+            TooManyAttempts: of this account, from this address, or in all.
             HashingOverloaded: others were being checked for too long.
         """
         account, network = str(user_id or name), network_of(address)
@@ -72,7 +72,7 @@ class Throttler:
         )
 
     def password(self, user_id: UUID) -> AbstractAsyncContextManager[Attempt]:
-        """Reserve a look at the current password of somebody who is signed in; used and refused like `login()`."""
+        """Reserve a look at the current password of a signed-in user; used and refused like `login()`."""
         return self._attempt("password", user_id, Tally(self._keys.of("password", str(user_id)), self._account))
 
     async def registration(self, address: str | None) -> None:
@@ -85,7 +85,7 @@ class Throttler:
             )
 
     async def link_request(self, what: str, name: str, address: str | None) -> None:
-        """Count a mail with a link that is asked for, by the name alone, whether or not anybody has that.
+        """Count a mail with a link that is asked for, by the name alone, whether or not an account has it.
 
         Raises:
             TooManyAttempts: for this name, from this address of the network, or altogether.

@@ -11,7 +11,7 @@ Format = Literal["jsonl", "csv"]
 Fields = Mapping[str, Any]
 
 FIELDS = ("email", "username", "role", "is_active", "is_verified", "created_at", "hashed_password")
-_FORMULA = ("=", "+", "-", "@")  # what a spreadsheet runs; an address of anybody's choice may begin so
+_FORMULA = ("=", "+", "-", "@")  # what a spreadsheet runs; any address may begin so
 _TEXT = "'"  # before one of them, and before itself: a cell is text whatever it looks like
 LONGEST_LINE = 16 * 1024  # bytes; an account is far shorter
 
