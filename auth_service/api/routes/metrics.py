@@ -31,12 +31,12 @@ async def metrics(services: ServicesDep) -> Response:
 
 
 def _hashing(lane: HashingLane) -> Iterator[Metric]:
-    yield GaugeMetricFamily("auth_hashing_threads", "Passwords that can be hashed at the same time", lane.threads)
-    yield GaugeMetricFamily("auth_hashing_waiting", "Passwords that wait for a thread", lane.waiting)
-    seconds = "Hashes, and the seconds that they took in their threads"
+    yield GaugeMetricFamily("auth_hashing_threads", "Hashing threads", lane.threads)
+    yield GaugeMetricFamily("auth_hashing_waiting", "Requests waiting for a hashing thread", lane.waiting)
+    seconds = "Hashes, and the seconds they took in their threads"
     yield SummaryMetricFamily("auth_hashing_seconds", seconds, lane.hashes, lane.seconds)
     yield CounterMetricFamily(
-        "auth_hashing_shed", "Passwords refused for want of room in the queue or in time", lane.shed
+        "auth_hashing_shed", "Requests refused because the queue or the deadline left no room", lane.shed
     )
 
 
@@ -45,21 +45,19 @@ def _replica(replica: Replica) -> Iterator[Metric]:
         "auth_database_replica_up", "1 while reads are sent to the read replica", int(replica.is_up)
     )
     yield CounterMetricFamily(
-        "auth_database_replica_fallbacks", "Reads that went to the primary for want of a replica", replica.fallbacks
+        "auth_database_replica_fallbacks", "Reads that fell back to the primary", replica.fallbacks
     )
     if replica.lag is not None:
-        seconds = "How far the replica was behind at the last read, at the most"
+        seconds = "Upper bound of the lag of the replica at the last read"
         yield GaugeMetricFamily("auth_database_replica_lag_seconds", seconds, replica.lag)
 
 
 def _mail(numbers: MailNumbers) -> Iterator[Metric]:
     yield GaugeMetricFamily("auth_mails_waiting", "E-mails waiting to be sent, by any process", numbers.waiting)
-    yield GaugeMetricFamily("auth_mails_oldest_seconds", "For how long the oldest of them has waited", numbers.oldest)
-    yield CounterMetricFamily("auth_mails_sent", "Mails sent by this process", numbers.sent)
-    yield CounterMetricFamily("auth_mails_failed", "Times that a mail was not taken and put off", numbers.failed)
-    yield CounterMetricFamily(
-        "auth_mails_given_up", "Mails refused for good, or too old to be of use", numbers.given_up
-    )
+    yield GaugeMetricFamily("auth_mails_oldest_seconds", "Age of the oldest e-mail waiting to be sent", numbers.oldest)
+    yield CounterMetricFamily("auth_mails_sent", "E-mails sent by this process", numbers.sent)
+    yield CounterMetricFamily("auth_mails_failed", "Failed attempts to send an e-mail, to be retried", numbers.failed)
+    yield CounterMetricFamily("auth_mails_given_up", "E-mails refused permanently or too old", numbers.given_up)
 
 
 class _Snapshot(Collector):
@@ -71,7 +69,7 @@ class _Snapshot(Collector):
     def collect(self) -> Iterator[Metric]:
         gauges = self._gauges
         for name, value in gauges.database.numbers().items():
-            yield GaugeMetricFamily(f"auth_db_pool_{name}", "Connections of the pool, or what was asked of it", value)
+            yield GaugeMetricFamily(f"auth_db_pool_{name}", "Connections of the pool, and requests for them", value)
         if gauges.database.replica:
             yield from _replica(gauges.database.replica)
         yield from _hashing(gauges.lane)
@@ -81,7 +79,9 @@ class _Snapshot(Collector):
         yield outcomes
         yield from _mail(gauges.mail)
         news = gauges.revocations
-        yield GaugeMetricFamily("auth_revocations_stale", "1 while ended sessions are asked for", int(news.is_stale))
+        yield GaugeMetricFamily(
+            "auth_revocations_stale", "1 while every access token is checked in the database", int(news.is_stale)
+        )
         yield GaugeMetricFamily("auth_revocations_remembered", "Ended sessions in memory", news.remembered)
         yield GaugeMetricFamily("auth_verified_tokens", "Access tokens known to be genuine", gauges.keys.remembered)
         deleted = CounterMetricFamily("auth_cleanup_deleted", "Expired sessions deleted by this process's schedule")
