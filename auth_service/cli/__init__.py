@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from auth_service import __version__
-from auth_service.cli.quick_start import collector_at_rest
+from auth_service.cli.garbage_collector import collector_at_rest
 
 BACKGROUND = 10  # added to the niceness of a background job: processes that answer requests come first
 WORDS = ("audit", "cleanup", "doctor", "keys", "migrate", "openapi", "serve", "users")

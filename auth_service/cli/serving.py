@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from auth_service.cli.quick_start import collector_at_rest
+from auth_service.cli.garbage_collector import collector_at_rest
 
 with collector_at_rest():
     from auth_service.api.http.protocol import Protocol

@@ -1,4 +1,4 @@
-"""What makes every start shorter: nothing that is imported is looked through for garbage."""
+"""The garbage collector, at rest while a start imports: it would look through all that comes in, and find nothing."""
 
 import gc
 from collections.abc import Iterator
