@@ -28,6 +28,12 @@ for word in ("serve", "audit", "cleanup", "keys", "users", "doctor", "migrate"):
     Words().get_command(None, word)
     print(word, *(set(sys.modules) - before))
 """
+START = """
+import gc
+from auth_service.cli.serving import application
+application()
+print(gc.isenabled(), gc.get_freeze_count(), gc.get_stats()[2]["collections"])
+"""
 
 
 def imported(log: str) -> list[str]:
@@ -83,6 +89,16 @@ def test_each_command_imports_what_its_job_needs(tmp_path: Path) -> None:
     assert set().union(*found.values()) & (web | MAIL | OTHER_DATABASES) == set()
     assert {word for word, modules in found.items() if modules & MIGRATIONS} == {"migrate"}
     assert {word for word, modules in found.items() if modules & {"jose", "passlib"}} <= {"users", "doctor"}
+
+
+def test_the_garbage_collector_never_goes_through_what_a_start_imports(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", START]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment("sqlite+aiosqlite://"), capture_output=True, check=True
+    )
+    is_on, out_of_its_sight, full_collections = done.stdout.decode().split()[-3:]
+    assert (is_on, full_collections) == ("True", "0")
+    assert int(out_of_its_sight) > 100_000
 
 
 def test_a_server_whose_hashes_do_not_fit_into_its_memory_does_not_start(tmp_path: Path) -> None:
