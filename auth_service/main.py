@@ -4,9 +4,10 @@ from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 
 from auth_service import __version__, logs
-from auth_service.api.http import openapi, problems, quick
+from auth_service.api.http import openapi, problems
 from auth_service.api.http.cors import Cors
 from auth_service.api.http.middleware import ErrorBoundary, RequestContext, RequestLimits
+from auth_service.api.http.plain_route import plain_first
 from auth_service.api.routes import (
     accounts,
     admin,
@@ -51,13 +52,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.services = service.services
     public = (accounts, links, pages, own_account, sessions, own_sessions, well_known)
-    routers = [module.router for module in (*public, health, internal, admin, metrics)]
-    for router in routers:
-        # Not `include_router`: it would make each route, which is complete, once more at the first request.
-        app.router.routes.extend(router.routes)
-    openapi.install(app, serve=settings.serves_docs, more_paths=verify.describe())
-    problems.install(app, settings.base_url, [route for router in routers for route in router.routes])
-    app.add_middleware(quick.Quick, services=service.services)
+    routes = [route for module in (*public, health, internal, admin, metrics) for route in module.router.routes]
+    # Not `include_router`: it would make each route, which is complete, once more at the first request.
+    app.router.routes.extend(plain_first(routes))
+    openapi.install(app, routes, serve=settings.serves_docs, more_paths=verify.describe())
+    problems.install(app, settings.base_url, routes)
     app.add_middleware(RequestLimits, base_url=settings.base_url)
     app.add_middleware(ErrorBoundary, base_url=settings.base_url)
     if settings.cors.origins:

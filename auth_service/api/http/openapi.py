@@ -2,7 +2,7 @@
 
 import re
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
+from starlette.routing import BaseRoute, Route
 from starlette.staticfiles import StaticFiles
 
 from auth_service.api.http.problem_table import PROBLEMS
@@ -54,9 +55,10 @@ def problems(*codes: str, body: bool = False) -> dict[int | str, dict[str, Any]]
     return found
 
 
-def install(app: FastAPI, *, serve: bool, more_paths: Mapping[str, Any]) -> None:
-    """Complete the document, and serve it with its page unless this is production."""
+def install(app: FastAPI, routes: Sequence[BaseRoute], *, serve: bool, more_paths: Mapping[str, Any]) -> None:
+    """Complete the document, in the order of `routes`, and serve it with its page unless this is production."""
     make = app.openapi
+    order = [route.path_format for route in routes if isinstance(route, Route) and route.include_in_schema]
 
     def document() -> dict[str, Any]:
         made = make()
@@ -64,7 +66,8 @@ def install(app: FastAPI, *, serve: bool, more_paths: Mapping[str, Any]) -> None
         schema = ProblemDetails.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas.update(schema.pop("$defs", {}))
         schemas["ProblemDetails"] = schema
-        made["paths"].update(more_paths)
+        paths = {**made["paths"], **more_paths}
+        made["paths"] = {path: paths[path] for path in (*order, *more_paths)}
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
         return made

@@ -3,17 +3,15 @@
 from fastapi import APIRouter, Depends, status
 from starlette.responses import JSONResponse
 
-from auth_service.api.http.json_body import StrictJsonRoute
 from auth_service.api.http.openapi import problems
-from auth_service.api.requests.dependencies import BearerDep, DeviceDep, ServicesDep, set_requester
+from auth_service.api.http.plain_route import PlainRequest, PlainRoute, plain
+from auth_service.api.requests.dependencies import BearerDep, DeviceDep, ServicesDep, bearer_token, set_requester
 from auth_service.api.schemas.common import Accepted, Account, ChangePasswordBody, RegisterBody
 from auth_service.models import AccountView, User
 
 PASSWORD = ("password-too-short", "password-too-long", "password-blocklisted")
 
-router = APIRouter(
-    prefix="/auth", tags=["accounts"], route_class=StrictJsonRoute, dependencies=[Depends(set_requester)]
-)
+router = APIRouter(prefix="/auth", tags=["accounts"], route_class=PlainRoute, dependencies=[Depends(set_requester)])
 
 
 @router.post(
@@ -39,6 +37,13 @@ BEARER = ("missing-access-token", "invalid-access-token", "database-unavailable"
 async def me(bearer: BearerDep, services: ServicesDep) -> AccountView:
     """Return the account that the access token belongs to."""
     return await services.registration.show(bearer)
+
+
+@plain(router, me)
+async def plain_me(request: PlainRequest) -> Account:
+    request.device()
+    bearer = await request.services.bearers.identify(bearer_token([request.text(b"authorization")]))
+    return Account.model_validate(await request.services.registration.show(bearer))
 
 
 @router.post(

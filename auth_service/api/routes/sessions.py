@@ -6,15 +6,19 @@ from fastapi import APIRouter, Depends, status
 from starlette.responses import Response
 
 from auth_service.api.http.form_body import BODY, TokenParameter
-from auth_service.api.http.json_body import StrictJsonRoute
 from auth_service.api.http.openapi import problems
-from auth_service.api.requests.cookies import CookieMode, RefreshToken, SentToken, clear, token_response
-from auth_service.api.requests.dependencies import DeviceDep, IdempotencyKey, ServicesDep, set_requester
-from auth_service.api.schemas.common import BrowserTokens, LoginBody, Tokens
-
-router = APIRouter(
-    prefix="/auth", tags=["sessions"], route_class=StrictJsonRoute, dependencies=[Depends(set_requester)]
+from auth_service.api.http.plain_route import PlainRequest, PlainRoute, plain
+from auth_service.api.requests.cookies import CookieMode, RefreshToken, SentToken, clear, token_response, tokens_of
+from auth_service.api.requests.dependencies import (
+    IDEMPOTENCY_KEY,
+    DeviceDep,
+    IdempotencyKey,
+    ServicesDep,
+    set_requester,
 )
+from auth_service.api.schemas.common import BrowserTokens, LoginBody, RefreshTokenBody, Tokens
+
+router = APIRouter(prefix="/auth", tags=["sessions"], route_class=PlainRoute, dependencies=[Depends(set_requester)])
 
 SETS_COOKIE: dict[str, Any] = {
     "headers": {"Set-Cookie": {"description": "With X-Auth-Cookie: the refresh token", "schema": {"type": "string"}}}
@@ -42,6 +46,18 @@ async def login(
     """Open a session with an e-mail address or a username (exactly one of the two) and the password."""
     pair = await services.sessions.login(body.email, body.username, body.password.get_secret_value(), device)
     return token_response(pair, services.settings, response, cookie_mode=cookie_mode)
+
+
+@plain(router, login)
+async def plain_login(request: PlainRequest) -> Tokens | None:
+    services = request.services
+    services.lane.ensure_room()
+    body = await request.body(LoginBody)
+    if body is None:
+        return None
+    password = body.password.get_secret_value()
+    pair = await services.sessions.login(body.email, body.username, password, request.device())
+    return tokens_of(pair, services.settings)
 
 
 @router.post(
@@ -72,6 +88,17 @@ async def refresh(
     """
     pair = await services.sessions.refresh(token, idempotency_key)
     return token_response(pair, services.settings, response, cookie_mode=cookie_mode)
+
+
+@plain(router, refresh)
+async def plain_refresh(request: PlainRequest) -> Tokens | None:
+    key = request.text(b"idempotency-key") if b"idempotency-key" in request.headers else None
+    body = await request.body(RefreshTokenBody)
+    if body is None or body.refresh_token is None or (key is not None and not IDEMPOTENCY_KEY.fullmatch(key)):
+        return None
+    request.device()
+    pair = await request.services.sessions.refresh(body.refresh_token.get_secret_value(), key)
+    return tokens_of(pair, request.services.settings)
 
 
 @router.post(

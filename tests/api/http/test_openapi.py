@@ -57,6 +57,10 @@ def test_the_command_prints_the_document_that_the_service_serves(tmp_path: Path)
     assert list(tmp_path.iterdir()) == []  # a look at the document makes no database
 
 
+def test_the_document_lists_the_routes_as_they_are_declared_and_not_as_they_are_tried() -> None:
+    assert list(document()["paths"])[:2] == ["/auth/register", "/auth/me"]
+
+
 def test_every_reference_in_the_document_leads_somewhere_and_nothing_is_left_over() -> None:
     referred = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(document())))
     assert referred == set(document()["components"]["schemas"])

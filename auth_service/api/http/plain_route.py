@@ -1,0 +1,110 @@
+"""A route that answers its plain requests by itself, without the framework's work for each request.
+
+FastAPI declares the route, and answers all that is not plain: a header or a body that it must refuse, a cookie. Which
+way a request goes is decided before anything is done, and a refusal takes the same handlers on both.
+`tests/api/http/test_plain_route.py` holds both ways to the same answers.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, TypeVar
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ValidationError
+from pydantic_core import to_json
+from starlette.routing import BaseRoute
+from starlette.types import Message, Receive, Scope, Send
+
+from auth_service.api.http.json_body import StrictJsonRoute, parse, watch_for_disconnect
+from auth_service.api.requests.client import device_of, note
+from auth_service.services.services import Services
+from auth_service.services.sessions.values import Device
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class PlainRequest:
+    """What a plain route reads of a request. `headers` are named in lower case; the framework can receive it again."""
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self.services: Services = scope["app"].state.services
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self._scope = scope
+        self._receive = receive
+        self._read: list[Message] = []
+
+    def names_each_header_once(self) -> bool:
+        return len(self.headers) == len(self._scope["headers"])
+
+    def text(self, name: bytes) -> str:
+        return self.headers.get(name, b"").decode("latin-1")
+
+    def device(self) -> Device:
+        """Return where the request comes from, and note it for the security trail."""
+        peer = self._scope["client"][0] if self._scope["client"] else ""
+        forwarded = self.text(b"x-forwarded-for")
+        device = device_of(self.text(b"user-agent"), peer, forwarded, self.services.settings.proxy)
+        note(device)
+        return device
+
+    async def body(self, model: type[Model]) -> Model | None:
+        """Return the body, or None if it is not plain: of another type, cut off, or with a field to be refused."""
+        if self.headers.get(b"content-type") != b"application/json" or b"x-auth-cookie" in self.headers:
+            return None
+        while not self._read or self._read[-1].get("more_body", False):
+            self._read.append(await self._receive())
+        if self._read[-1]["type"] != "http.request":
+            return None
+        document = parse(b"".join([message.get("body", b"") for message in self._read]))
+        watch_for_disconnect(self._receive)
+        try:
+            return model.model_validate(document)
+        except ValidationError:
+            return None
+
+    async def receive_again(self) -> Message:
+        return self._read.pop(0) if self._read else await self._receive()
+
+
+# Returns what is told with a 200, or None if the request is not plain.
+PlainAnswer = Callable[[PlainRequest], Awaitable[BaseModel | None]]
+
+
+class PlainRoute(StrictJsonRoute):
+    """A route that asks its plain answer first, if one is declared for it, and FastAPI for whatever is not plain."""
+
+    plain: PlainAnswer | None = None
+
+    def answer_plain_by(self, plain: PlainAnswer) -> None:
+        self.plain, framework = plain, self.app
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            request = PlainRequest(scope, receive)
+            told = await plain(request) if request.names_each_header_once() else None
+            if told is None:
+                await framework(scope, request.receive_again, send)
+            else:
+                await _send_json(to_json(told), send)
+
+        self.app = app
+
+
+def plain(router: APIRouter, endpoint: Callable[..., Any]) -> Callable[[PlainAnswer], PlainAnswer]:
+    """Declare how the plain requests of an endpoint's route are answered."""
+    [route] = [route for route in router.routes if isinstance(route, PlainRoute) and route.endpoint is endpoint]
+
+    def declare(answer: PlainAnswer) -> PlainAnswer:
+        route.answer_plain_by(answer)
+        return answer
+
+    return declare
+
+
+def plain_first(routes: Iterable[BaseRoute]) -> list[BaseRoute]:
+    """Return the routes in the order in which they are tried, one after the other: first those that are asked most."""
+    return sorted(routes, key=lambda route: not (isinstance(route, PlainRoute) and route.plain))
+
+
+async def _send_json(body: bytes, send: Send) -> None:
+    headers = [(b"content-length", b"%d" % len(body)), (b"content-type", b"application/json")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
