@@ -62,6 +62,6 @@ class Schedule:
 
     async def _clean_up(self) -> None:
         try:
-            await self._cleanup.run(self._settings.batch_size)
+            await self._cleanup.delete_expired(self._settings.batch_size)
         except Refused as error:
             log.warning("cleanup.failed", code=error.code)

@@ -40,7 +40,7 @@ def cleanup(batch_size: int | None, time_budget: timedelta | None, dry_run: bool
         hidden = as_json or not sys.stderr.isatty()
         expected = 0 if hidden else (await job.survey()).left
         with click.progressbar(length=expected, label="deleting", file=sys.stderr, hidden=hidden) as bar:
-            return await job.run(size, time_budget, bar.update)
+            return await job.delete_expired(size, time_budget, bar.update)
 
     report = run_with_database(run)
     click.echo(json.dumps(vars(report)) if as_json else _sentence(report))

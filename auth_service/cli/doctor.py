@@ -41,7 +41,7 @@ def doctor(target: float, as_json: bool) -> None:
         room = lane.limits.memory / 2**20 - PROCESS_MIB if lane.limits.memory else None
         recommended = recommend(target, room, lane.threads)
         return _Report(
-            checks=await Doctor(settings, database, lane).run(),
+            checks=await Doctor(settings, database, lane).check(),
             lane=lane,
             lane_memory_mib=lane_memory_mib(settings, lane.threads),
             hashing=await time_hashes(settings.password, lane.threads),

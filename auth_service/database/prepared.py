@@ -23,7 +23,7 @@ class Prepared:
         self.build = build
         self._made: dict[str, _Made] = {}
 
-    async def run(self, connection: Connection, **values: Any) -> Rows:
+    async def execute(self, connection: Connection, **values: Any) -> Rows:
         """Execute it with these values; return its rows."""
         made = self._made.get(connection.dialect.name) or self._make(connection)
         if (driver := connection.driver) is not None:

@@ -92,9 +92,9 @@ class Replica:
         except StatementTooSlow:  # it would be on the primary, which others need
             raise
         except DatabaseUnavailable as error:
-            self._note_failure(error)
+            self._record_failure(error)
             raise ReplicaFailed from error
-        self._note_success()
+        self._record_success()
 
     async def _examine(self, connection: Connection) -> None:
         """Ask for its state; raises `NotAReplica` or `ReplicaBehind`."""
@@ -104,14 +104,14 @@ class Replica:
         if self.lag is None or self.lag > self._max_lag:  # None: it has never replayed a commit, and there is one
             raise ReplicaBehind
 
-    def _note_failure(self, error: DatabaseUnavailable) -> None:
+    def _record_failure(self, error: DatabaseUnavailable) -> None:
         self._next_trial = asyncio.get_running_loop().time() + PAUSE.total_seconds()
         self.lag = self.lag if isinstance(error, ReplicaBehind) else None
         if self.is_up:
             self.is_up = False
             log.warning("replica.lost", because=error.code, lag=self.lag, caused_by=logs.causes_of(error))
 
-    def _note_success(self) -> None:
+    def _record_success(self) -> None:
         if not self.is_up:
             self.is_up = True
             log.info("replica.back", lag=self.lag)

@@ -58,17 +58,17 @@ def growing_delays(free: int, longest: timedelta) -> tuple[tuple[int, timedelta]
     return (*delays, (free + len(delays), longest), (MOST_IN_A_ROW, HARD_STOP))
 
 
-def neighbourhood_of(address: str | None) -> str | None:
+def neighbourhood_of(client_ip: str | None) -> str | None:
     """The wider network that a device may well change its address in: a /24 of IPv4, a /48 of IPv6."""
-    if address is None:
+    if client_ip is None:
         return None
-    parsed = ipaddress.ip_address(address)
+    parsed = ipaddress.ip_address(client_ip)
     return str(ipaddress.ip_network((parsed, 24 if parsed.version == 4 else 48), strict=False))  # noqa: PLR2004
 
 
-def network_of(address: str | None) -> str:
+def network_of(client_ip: str | None) -> str:
     """What counts as one place: an IPv4 address, or the /64 network of an IPv6 address; '' if it is not known."""
-    if address is None:
+    if client_ip is None:
         return ""
-    parsed = ipaddress.ip_address(address)
-    return address if parsed.version == 4 else str(ipaddress.ip_network((parsed, IPV6_PREFIX), strict=False))  # noqa: PLR2004
+    parsed = ipaddress.ip_address(client_ip)
+    return client_ip if parsed.version == 4 else str(ipaddress.ip_network((parsed, IPV6_PREFIX), strict=False))  # noqa: PLR2004

@@ -45,7 +45,7 @@ class SecretKeys:
     def from_settings(cls, settings: Settings) -> Self:
         return cls([secret.get_secret_value() for secret in settings.secret_key])
 
-    def find(self, key_id: bytes) -> DerivedKeys | None:
+    def find_by_id(self, key_id: bytes) -> DerivedKeys | None:
         return self._by_id.get(key_id)
 
 
@@ -125,7 +125,7 @@ def open_signing_key(stored: SigningKey, secrets: SecretKeys) -> ec.EllipticCurv
     Raises:
         UnknownSecretError: no listed secret opens it.
     """
-    keys = secrets.find(bytes.fromhex(stored.secret_id))
+    keys = secrets.find_by_id(bytes.fromhex(stored.secret_id))
     if keys is None:
         raise UnknownSecretError(stored.kid)
     nonce, sealed = stored.private_key[:_NONCE_BYTES], stored.private_key[_NONCE_BYTES:]

@@ -56,7 +56,7 @@ class RefreshTokenCodec:
         if base64url(packed) != token.removeprefix(PREFIX):
             return None  # the unused bits of the last character must be zero: one token, one spelling
         key_id, secret, generation, tag = _LAYOUT.unpack(packed)
-        keys = self._keys.find(key_id)
+        keys = self._keys.find_by_id(key_id)
         if keys is None or generation > MAX_GENERATION or not hmac.compare_digest(tag, _tag(keys, secret, generation)):
             return None
         return PresentedToken(secret, generation)

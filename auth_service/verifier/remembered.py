@@ -20,7 +20,7 @@ class Remembered:
     def __len__(self) -> int:
         return len(self._claims)
 
-    def find(self, token: str) -> Claims | None:
+    def find_claims(self, token: str) -> Claims | None:
         """Return the claims of a token that was added and has not expired."""
         found = self._claims.get(_digest(token))
         return found[0] if found and time.time() < found[1] else None

@@ -77,7 +77,7 @@ class Verifier:
             InsufficientRole: the token is good, and the bearer has none of the roles.
             Unavailable: the service could not be asked what must be known.
         """
-        claims = self.remembered.find(token)
+        claims = self.remembered.find_claims(token)
         if claims is None:
             claims = self.tokens.check(token, await self.keys.get(self.tokens.key_id(token)))
             self.remembered.add(token, claims)

@@ -246,7 +246,7 @@ async def test_a_connection_that_is_cut_off_in_the_middle_of_a_statement_is_not_
 
     async def ask(seconds: float) -> int:
         async with database.statement() as tx:
-            return int((await slow.run(tx.connection, seconds=seconds))[0]["pid"])
+            return int((await slow.execute(tx.connection, seconds=seconds))[0]["pid"])
 
     first = await ask(0)
     asked = asyncio.create_task(ask(60))

@@ -16,19 +16,19 @@ GATEWAY = {"trusted": "127.0.0.1"}  # settings for tests in which requests come 
 ATTACKER, OWNER = "192.0.2.66", "192.0.2.1"
 
 
-def coming_from(address: str) -> dict[str, str]:
+def coming_from(client_ip: str) -> dict[str, str]:
     """The header that a gateway adds."""
-    return {"X-Forwarded-For": address}
+    return {"X-Forwarded-For": client_ip}
 
 
-async def guess(client: Client, email: str = "ada@example.com", address: str = ATTACKER) -> httpx.Response:
-    """Try a wrong password from an address."""
-    return await client.login(email, WRONG, headers=coming_from(address))
+async def guess(client: Client, email: str = "ada@example.com", client_ip: str = ATTACKER) -> httpx.Response:
+    """Try a wrong password from an IP address."""
+    return await client.login(email, WRONG, headers=coming_from(client_ip))
 
 
-async def enter(client: Client, email: str = "ada@example.com", address: str = OWNER) -> httpx.Response:
-    """Try the right password from an address."""
-    return await client.login(email, headers=coming_from(address))
+async def enter(client: Client, email: str = "ada@example.com", client_ip: str = OWNER) -> httpx.Response:
+    """Try the right password from an IP address."""
+    return await client.login(email, headers=coming_from(client_ip))
 
 
 class StoredAttempts:

@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute
 from starlette.types import Message, Receive, Scope, Send
 
 from auth_service.api.http.json_body import StrictJsonRoute, parse, watch_for_disconnect
-from auth_service.api.requests.client import device_of, note
+from auth_service.api.requests.client import device_of, set_requester
 from auth_service.services.services import Services
 from auth_service.services.sessions.values import Device
 
@@ -39,11 +39,11 @@ class PlainRequest:
         return self.headers.get(name, b"").decode("latin-1")
 
     def device(self) -> Device:
-        """Return where the request comes from, and note it for the security trail."""
+        """Return where the request comes from, and let the security trail say so."""
         peer = self._scope["client"][0] if self._scope["client"] else ""
         forwarded = self.text(b"x-forwarded-for")
         device = device_of(self.text(b"user-agent"), peer, forwarded, self.services.settings.proxy)
-        note(device)
+        set_requester(device)
         return device
 
     async def body(self, model: type[Model]) -> Model | None:

@@ -12,7 +12,7 @@ from auth_service.settings import ProxySettings
 MAX_USER_AGENT = 256
 _WITH_PORT = re.compile(r"([0-9.]+):[0-9]+|\[([^\[\]]+)\](?::[0-9]+)?")  # as some proxies write an address
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def device_of(agent: str, peer: str, forwarded: str, proxy: ProxySettings) -> Device:
@@ -22,7 +22,7 @@ def device_of(agent: str, peer: str, forwarded: str, proxy: ProxySettings) -> De
     return Device(agent[:MAX_USER_AGENT] or None, _client_address(peer, forwarded, proxy))
 
 
-def note(device: Device) -> None:
+def set_requester(device: Device) -> None:
     """Let whatever this request writes to the security trail say where it came from."""
     REQUESTER.set(Requester(REQUEST_ID.get(), device.ip, device.user_agent))
 
@@ -32,17 +32,17 @@ def _client_address(peer: str, forwarded: str, proxy: ProxySettings) -> str | No
     believed: str | None = None
     for candidate in [peer, *reversed(forwarded.split(","))]:
         try:
-            address = _address(candidate)
+            ip = _ip_address(candidate)
         except ValueError:
             break
-        believed = str(address)
-        if not any(address in network for network in proxy.trusted):
+        believed = str(ip)
+        if not any(ip in network for network in proxy.trusted):
             break
     return believed
 
 
 @lru_cache(maxsize=256)  # the same few gateways, or a crowd of clients: then the last of them
-def _address(text: str) -> Address:
+def _ip_address(text: str) -> IpAddress:
     """An address without its port and its zone, which is free text, and IPv4 as IPv4 however it is written.
 
     Raises ValueError.

@@ -11,7 +11,7 @@ from fastapi import Depends, Header
 from fastapi.security import HTTPBearer
 from starlette.requests import Request
 
-from auth_service.api.requests.client import device_of, note
+from auth_service.api.requests import client
 from auth_service.errors import InvalidInput, MissingAccessToken
 from auth_service.services.services import Services
 from auth_service.services.sessions.bearers import Bearer
@@ -72,12 +72,12 @@ async def get_device(request: Request, services: "ServicesDep") -> Device:
     """Where the request comes from, as far as it can be believed."""
     forwarded = ",".join(request.headers.getlist("x-forwarded-for"))
     peer = request.client.host if request.client else ""
-    return device_of(request.headers.get("user-agent", ""), peer, forwarded, services.settings.proxy)
+    return client.device_of(request.headers.get("user-agent", ""), peer, forwarded, services.settings.proxy)
 
 
 async def set_requester(device: "DeviceDep") -> None:
     """Let whatever this request writes to the security trail say where it came from."""
-    note(device)
+    client.set_requester(device)
 
 
 ServicesDep = Annotated[Services, Depends(get_services)]

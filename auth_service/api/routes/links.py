@@ -9,7 +9,7 @@ from auth_service.api.http.json_body import StrictJsonRoute
 from auth_service.api.http.openapi import problems
 from auth_service.api.requests.dependencies import BearerDep, DeviceDep, ServicesDep, set_requester
 from auth_service.api.routes.accounts import BEARER, PASSWORD
-from auth_service.api.schemas.links import AddressBody, ChangeEmailBody, EmailChangeState, LinkBody, ResetPasswordBody
+from auth_service.api.schemas.links import ChangeEmailBody, EmailBody, EmailChangeState, LinkBody, ResetPasswordBody
 from auth_service.models import MailKind
 
 ASKING = ("too-many-attempts", "mail-not-configured", "database-unavailable")
@@ -25,13 +25,13 @@ async def verify_email(body: LinkBody, services: ServicesDep) -> None:
 
 
 @router.post("/verify-email/resend", status_code=status.HTTP_202_ACCEPTED, responses=problems(*ASKING, body=True))
-async def resend_verification(body: AddressBody, device: DeviceDep, services: ServicesDep) -> None:
+async def resend_verification(body: EmailBody, device: DeviceDep, services: ServicesDep) -> None:
     """Request another verification e-mail. An unknown address gets the same answer after the same time."""
     await services.recovery.ask(MailKind.VERIFY_EMAIL, body.email, device.ip)
 
 
 @router.post("/forgot-password", status_code=status.HTTP_202_ACCEPTED, responses=problems(*ASKING, body=True))
-async def forgot_password(body: AddressBody, device: DeviceDep, services: ServicesDep) -> None:
+async def forgot_password(body: EmailBody, device: DeviceDep, services: ServicesDep) -> None:
     """Request an e-mail to set a new password. An unknown address gets the same answer after the same time."""
     await services.recovery.ask(MailKind.RESET_PASSWORD, body.email, device.ip)
 

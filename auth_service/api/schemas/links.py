@@ -11,7 +11,7 @@ LinkToken = Annotated[
 ]
 
 
-class AddressBody(Body):
+class EmailBody(Body):
     email: Email
 
 

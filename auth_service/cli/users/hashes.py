@@ -23,7 +23,7 @@ def hashes(*, as_json: bool) -> None:
     """Count accounts by the scheme and parameters of their hash, and say when the last outdated one will be gone."""
 
     async def run(database: Database, settings: Settings) -> tuple[Sequence[HashKind], Forecast]:
-        return await StoredHashes(database, Passwords(settings.password)).run()
+        return await StoredHashes(database, Passwords(settings.password)).report()
 
     kinds, forecast = run_with_database(run)
     if as_json:

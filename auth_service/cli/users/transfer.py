@@ -80,7 +80,7 @@ def import_users(
         ):
             lines = read_lines(stream, chosen, resume_from)
             with _bar(stream, size, hidden=hidden) as advance:
-                await job.run(lines, Refusals(refused), advance)
+                await job.import_lines(lines, Refusals(refused), advance)
         return job.report
 
     report = run_with_database(run, tell=hidden)
@@ -100,7 +100,7 @@ def export_users(layout: Format | None, output: Path | None, *, with_hashes: boo
         count, names = 0, exported_fields(with_hashes=with_hashes)
         with _private(output) if output else nullcontext(sys.stdout) as file:
             file.write(header_line(chosen, names))
-            async for account in Exporter(database, UNUSABLE).run(with_hashes=with_hashes):
+            async for account in Exporter(database, UNUSABLE).export_accounts(with_hashes=with_hashes):
                 file.write(account_line(chosen, account))
                 count += 1
         return count

@@ -74,7 +74,7 @@ class Dialect(ABC):
 
     @abstractmethod
     def is_in_network(self, ip: ColumnElement[Any], network: ColumnElement[Any]) -> ColumnElement[bool]:
-        """The condition that an address, as text, is in a network."""
+        """The condition that an IP address, as text, is in a network."""
 
     @abstractmethod
     def prepended(

@@ -159,11 +159,9 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql(f"BEGIN {mode}")
 
 
-def _is_in_network(address: str | None, network: str | None) -> bool:
+def _is_in_network(ip: str | None, network: str | None) -> bool:
     """What <<= does on PostgreSQL."""
-    return (
-        address is not None and network is not None and ipaddress.ip_address(address) in ipaddress.ip_network(network)
-    )
+    return ip is not None and network is not None and ipaddress.ip_address(ip) in ipaddress.ip_network(network)
 
 
 def _regexp_replace(text: str | None, pattern: str, replacement: str, _all: str) -> str | None:

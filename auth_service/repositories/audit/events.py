@@ -63,11 +63,11 @@ class AuditEvents:
         await self._record(rows, event, user, session, details)
         return rows
 
-    async def run(self, change: "AuditedChange", values: dict[str, Any], **details: str | int) -> Rows:
+    async def execute_prepared(self, change: "AuditedChange", values: dict[str, Any], **details: str | int) -> Rows:
         """The same with a statement of the hot path."""
         at_once = self._dialect.writes_in_ctes
         statement = change.with_trail if at_once else change.alone
-        rows = await statement.run(self._connection, **values, **(_trail(details) if at_once else {}))
+        rows = await statement.execute(self._connection, **values, **(_trail(details) if at_once else {}))
         await self._record(rows, change.event, change.user, change.session, details)
         return rows
 
@@ -137,5 +137,5 @@ def _with_trail(clock: Clock, change: Change, event: SecurityEvent, user: str | 
     values |= {"user_id": changed.c[user]} if user else {}
     values |= {"session_id": changed.c[session]} if session else {}
     values |= {name: bindparam(f"trail_{name}", type_=A[name].type) for name in _ORIGIN}
-    noted = insert(AUDIT_EVENTS).from_select(list(values), select(*values.values()).select_from(changed))
-    return select(changed).add_cte(noted.cte("noted"))
+    recorded = insert(AUDIT_EVENTS).from_select(list(values), select(*values.values()).select_from(changed))
+    return select(changed).add_cte(recorded.cte("recorded"))

@@ -38,7 +38,9 @@ class AuditTrail:
         self._connection = connection
         self._now = connection.dialect.now
 
-    async def find(self, wanted: AuditFilter, limit: int, before: AuditEvent | None = None) -> Sequence[AuditEvent]:
+    async def find_events(
+        self, wanted: AuditFilter, limit: int, before: AuditEvent | None = None
+    ) -> Sequence[AuditEvent]:
         """The newest events that match, or the next ones `before` an event that was read already."""
         statement = select(AuditEvent).order_by(A.at.desc(), A.id.desc()).limit(limit)
         if wanted.user_id is not None:

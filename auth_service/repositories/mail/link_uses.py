@@ -40,7 +40,7 @@ class LinkUses:
         self._now = connection.dialect.now
         self._audit = audit
 
-    async def find(self, token_hash: bytes, *purposes: LinkPurpose) -> FoundLink | None:
+    async def find_usable(self, token_hash: bytes, *purposes: LinkPurpose) -> FoundLink | None:
         """The link and its user, if it could be used now for one of these purposes; nothing is consumed."""
         statement = (
             select(User, LinkToken)

@@ -37,8 +37,8 @@ class Outbox:
             "attempts": 0, "created_at": now, "due_at": now,
         }  # fmt: skip
 
-    async def claim(self, limit: int, lease: timedelta) -> Sequence[DueMail]:
-        """Take up to `limit` mails that are due, longest wait first: no other process gets them during the lease.
+    async def claim(self, limit: int, claimed_for: timedelta) -> Sequence[DueMail]:
+        """Take up to `limit` mails that are due, longest wait first: no other process gets them for so long.
 
         One statement. What another process is claiming is skipped.
         """
@@ -52,14 +52,14 @@ class Outbox:
         )
         statement = (
             update(OUTGOING_MAILS)
-            .values(due_at=self._now(lease), attempts=M.attempts + 1)
+            .values(due_at=self._now(claimed_for), attempts=M.attempts + 1)
             .where(self._dialect.is_among(M.id, found))
             .returning(M.id, M.kind, M.user_id, M.recipient, M.details, M.created_at, M.attempts, now.label("now"))
         )
         return [DueMail(**row) for row in (await self._connection.execute(statement)).mappings()]
 
     async def postpone(self, mail: DueMail, pause: timedelta) -> None:
-        """Let a claimed mail be due again after the pause, unless its lease is over and another process has it."""
+        """Let a claimed mail be due again after the pause, unless its claim is over and another process has it."""
         statement = update(OUTGOING_MAILS).values(due_at=self._now(pause))
         await self._connection.execute(statement.where(M.id == mail.id, M.attempts == mail.attempts))
 

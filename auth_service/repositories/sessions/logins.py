@@ -64,7 +64,7 @@ _OPENED = AuditedChange(_open, SecurityEvent.LOGIN_SUCCEEDED, user="user_id", se
 _WHO = bindparam("user_id", type_=Uuid())
 
 
-def _note(clock: Clock) -> Any:
+def _record_login(clock: Clock) -> Any:
     """Never waits: the row is held by another login, which notes the same, or by a change that matters more."""
     unlocked = select(USERS.c.id).where(USERS.c.id == _WHO).with_for_update(skip_locked=True, key_share=True)
     return update(USERS).values(last_login_at=clock.at()).where(USERS.c.id.in_(unlocked))
@@ -100,7 +100,7 @@ def _count(clock: Clock) -> Any:
     return unended.where(T.expires_at > clock.at(), T.last_used_at > clock.after("minus_idle"))
 
 
-_NOTE, _NOTIFY, _COUNT = Prepared(_note), Prepared(_notify), Prepared(_count)
+_RECORD_LOGIN, _NOTIFY, _COUNT = Prepared(_record_login), Prepared(_notify), Prepared(_count)
 
 
 @cache
@@ -108,7 +108,7 @@ def _all_of(success: Prepared | None, *, with_notice: bool) -> Prepared:
     """All parts as one statement, which SQLite cannot do."""
 
     def build(clock: Clock) -> Any:
-        statement = _count(clock).add_cte(_note(clock).cte("noted"))
+        statement = _count(clock).add_cte(_record_login(clock).cte("recorded"))
         if success:
             statement = statement.add_cte(success.build(clock).cte("succeeded"))
         if with_notice:
@@ -134,7 +134,7 @@ class Logins:
         """
         given = (uuid7(), account.id, account.credential_epoch, secret_hash, user_agent, ip)
         values = {f"session_{name}": value for name, value in zip(_GIVEN, given, strict=True)}
-        rows = await self._audit.run(_OPENED, values | {"lifetime": lifetime})
+        rows = await self._audit.execute_prepared(_OPENED, values | {"lifetime": lifetime})
         return alive(rows[0], account.role) if rows else None
 
     async def settle(
@@ -158,7 +158,7 @@ class Logins:
             values |= {"mail_id": uuid7(), "mail_details": dict(notice)}
         if self._connection.dialect.writes_in_ctes:
             whole = _all_of(success.statement if success else None, with_notice=notice is not None)
-            (row,) = await whole.run(self._connection, **values)
+            (row,) = await whole.execute(self._connection, **values)
         else:
             row = await self._one_by_one(success, values, with_notice=notice is not None)
         self._outbox.was_written |= bool(row.get("mailed"))
@@ -167,9 +167,9 @@ class Logins:
     async def _one_by_one(
         self, success: Success | None, values: dict[str, Any], *, with_notice: bool
     ) -> Mapping[Any, Any]:
-        await _NOTE.run(self._connection, **values)
+        await _RECORD_LOGIN.execute(self._connection, **values)
         if success:
-            await success.statement.run(self._connection, **values)
-        mailed = await _NOTIFY.run(self._connection, **values) if with_notice else ()
-        (row,) = await _COUNT.run(self._connection, **values)
+            await success.statement.execute(self._connection, **values)
+        mailed = await _NOTIFY.execute(self._connection, **values) if with_notice else ()
+        (row,) = await _COUNT.execute(self._connection, **values)
         return {**row, "mailed": mailed}

@@ -68,7 +68,7 @@ class RefreshTokens:
         self, secret_hash: bytes, generation: int, idempotency_hash: bytes | None, idle: timedelta
     ) -> SessionState | None:
         """Raise a live session from `generation`, or from up to three before it, by one; None if the guard refused."""
-        rows = await _rotate.run(
+        rows = await _rotate.execute(
             self._connection,
             presented_hash=secret_hash,
             presented_generation=generation,
@@ -77,7 +77,7 @@ class RefreshTokens:
         )
         return alive(rows[0], rows[0]["role"]) if rows else None
 
-    async def find(self, secret_hash: bytes) -> SessionState | None:
+    async def find_by_secret(self, secret_hash: bytes) -> SessionState | None:
         found = await self._connection.execute(self._session().where(T.secret_hash == secret_hash))
         row = found.mappings().one_or_none()
         return SessionState(**row) if row else None

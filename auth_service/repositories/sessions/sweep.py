@@ -53,7 +53,7 @@ FROM refresh_tokens WHERE ctid >= '(0,0)' AND expires_at + interval '0' <= state
 """
 )
 
-Address = tuple[int, int]
+RowAddress = tuple[int, int]
 """A row's page, and its number on it, which counts from 1."""
 
 
@@ -63,7 +63,7 @@ class Sweep:
 
     begun: datetime
     pages: int
-    after: Address = (0, 0)
+    after: RowAddress = (0, 0)
 
     @property
     def is_over(self) -> bool:

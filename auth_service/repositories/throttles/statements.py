@@ -34,7 +34,7 @@ Shape = tuple[tuple[Allowance, Whom], ...]
 
 @dataclass(frozen=True)
 class Statements:
-    """One of each kind; their parameters are `key0`, `key1` and so on, and `lease`."""
+    """One of each kind; their parameters are `key0`, `key1` and so on, and `reserved_for`."""
 
     reserve: Prepared
     spend: Prepared
@@ -78,7 +78,7 @@ class _Builder:
 
     def reserve(self) -> Any:
         """Let an attempt in that is decided later."""
-        until = self._after("lease")
+        until = self._after("reserved_for")
         first = {"failures": literal(0), "pending": literal(1), "pending_until": until, "blocked_until": self._now}
         taken = {"failures": self._failures(T), "pending": self._pending(T) + 1, "pending_until": until}
         return self._let_in(first, taken).returning(T.key)

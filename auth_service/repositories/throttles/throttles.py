@@ -44,14 +44,14 @@ class Throttles:
         self._connection = connection
         self._now = connection.dialect.now
 
-    async def reserve(self, tallies: Sequence[Tally], lease: timedelta) -> frozenset[bytes]:
+    async def reserve(self, tallies: Sequence[Tally], reserved_for: timedelta) -> frozenset[bytes]:
         """Let one attempt in on every tally that concerns it; return their keys, or nothing if one of them is full.
 
         Failures and attempts under way fill a tally alike. A refused attempt writes nothing and locks nothing, but for
-        a race that the rows themselves decide. `lease` is the time after which an undecided attempt counts as failed.
+        a race that the rows themselves decide. After `reserved_for` an undecided attempt counts as failed.
         """
         statement = statements_for(tallies).reserve
-        keys = frozenset(row["key"] for row in await self._run(statement, tallies, lease))
+        keys = frozenset(row["key"] for row in await self._run(statement, tallies, reserved_for))
         if keys in {_concerned(tallies, Whom.KNOWN), _concerned(tallies, Whom.STRANGER)}:
             return keys
         if keys:
@@ -75,7 +75,7 @@ class Throttles:
 
     async def succeed(self, success: Success) -> None:
         """Note that an attempt was right."""
-        await success.statement.run(self._connection, **success.values)
+        await success.statement.execute(self._connection, **success.values)
 
     async def forgive(self, keys: Sequence[bytes]) -> None:
         """Wipe out failures and the block that they led to; attempts under way are not decided by that."""
@@ -91,8 +91,8 @@ class Throttles:
         """Delete up to `limit` rows that mean nothing any more, skipping those that are locked; return how many."""
         return await delete_expired(self._connection, THROTTLES, limit)
 
-    async def _run(self, statement: Prepared, tallies: Sequence[Tally], lease: timedelta = timedelta(0)) -> Rows:
-        return await statement.run(self._connection, **_keys(tallies), lease=lease)
+    async def _run(self, statement: Prepared, tallies: Sequence[Tally], reserved_for: timedelta = timedelta(0)) -> Rows:
+        return await statement.execute(self._connection, **_keys(tallies), reserved_for=reserved_for)
 
 
 def _keys(tallies: Sequence[Tally]) -> dict[str, Any]:

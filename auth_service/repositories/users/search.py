@@ -48,7 +48,7 @@ class UserSearch:
         self._connection = connection
         self._now = connection.dialect.now
 
-    async def find(
+    async def find_page(
         self, wanted: UserFilter, limit: int, *, offset: int = 0, before: tuple[datetime, UUID] | None = None
     ) -> Sequence[User]:
         """The newest users that match, after so many others, or those created `before` a time and an id.

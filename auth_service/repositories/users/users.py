@@ -77,14 +77,14 @@ class Users:
         return User(**values).model_dump(exclude={"created_at", "updated_at"}) | {"created_at": now, "updated_at": now}
 
     async def find_by_email(self, email_canonical: str) -> LoginAccount | None:
-        rows = await _BY_EMAIL.run(self._connection, email=email_canonical)
+        rows = await _BY_EMAIL.execute(self._connection, email=email_canonical)
         return LoginAccount(**rows[0]) if rows else None
 
     async def find_by_username(self, username_canonical: str) -> LoginAccount | None:
-        rows = await _BY_USERNAME.run(self._connection, username=username_canonical)
+        rows = await _BY_USERNAME.execute(self._connection, username=username_canonical)
         return LoginAccount(**rows[0]) if rows else None
 
-    async def find(self, whose: UUID | str) -> User | None:
+    async def find_user(self, whose: UUID | str) -> User | None:
         """The user of an id or of a canonical e-mail address."""
         return (await self._connection.session.exec(select(User).where(_is(whose)))).one_or_none()
 
@@ -95,12 +95,12 @@ class Users:
 
     async def find_by_session(self, user_id: UUID, session_id: UUID) -> User | None:
         """The user, if this session of theirs is alive."""
-        rows = await _BY_SESSION.run(self._connection, user_id=user_id, session_id=session_id)
+        rows = await _BY_SESSION.execute(self._connection, user_id=user_id, session_id=session_id)
         return User(**rows[0]) if rows else None
 
     async def view_by_session(self, user_id: UUID, session_id: UUID) -> AccountView | None:
         """The same as far as it is shown, which is read much faster."""
-        rows = await _VIEW.run(self._connection, user_id=user_id, session_id=session_id)
+        rows = await _VIEW.execute(self._connection, user_id=user_id, session_id=session_id)
         return AccountView(**rows[0]) if rows else None
 
     async def change_password(self, user: User, hashed_password: str, *, by_link: bool = False) -> int | None:

@@ -31,7 +31,7 @@ class EmailChange:
         self._notices = notices
         self._conceals = conceals
 
-    async def ask(self, bearer: Bearer, new_email: str, current: str, address: str | None) -> None:
+    async def ask(self, bearer: Bearer, new_email: str, current: str, client_ip: str | None) -> None:
         """Have links sent to both addresses; a change that was asked for before is off.
 
         Raises:
@@ -48,7 +48,7 @@ class EmailChange:
         if canonical == user.email_canonical:
             raise InvalidInput("new_email", "Is already the address of this account.")
         async with self._proof.given(user, current, SecurityEvent.EMAIL_CHANGE_REFUSED) as attempt:
-            await self._throttle.link_request(MailKind.CONFIRM_EMAIL_CHANGE, str(user.id), address)
+            await self._throttle.link_request(MailKind.CONFIRM_EMAIL_CHANGE, str(user.id), client_ip)
             if not self._conceals:
                 await self._ensure_free(canonical)
             if not await self._order(user, new_email.strip(), attempt):
@@ -63,7 +63,7 @@ class EmailChange:
         """
         token_hash = hash_link_token(token)
         async with self._database.statement() as tx:
-            link = await tx.link_uses.find(token_hash, *EMAIL_CHANGE)
+            link = await tx.link_uses.find_usable(token_hash, *EMAIL_CHANGE)
         if link is None or link.new_email is None:
             raise InvalidLink
         return await self._confirm(token_hash, link, link.new_email)

@@ -66,7 +66,7 @@ class OwnAccount:
         user = await self._proof.owner(bearer)
         async with self._proof.given(user, password, SecurityEvent.ACCOUNT_DELETE_REFUSED) as attempt:
             ended = await self._remove(user, attempt)
-        self._revocations.note(ended)
+        self._revocations.add(ended)
 
     async def export(self, bearer: Bearer) -> Export:
         """Return all that is kept about the bearer, and note that it was asked for.
@@ -85,7 +85,7 @@ class OwnAccount:
             )
             await tx.audit.add(SecurityEvent.ACCOUNT_EXPORTED, account.id)
         async with self._database.statement() as tx:
-            newest = await tx.audit_trail.find(wanted, PAGE)
+            newest = await tx.audit_trail.find_events(wanted, PAGE)
         return Export(account, sessions, self._pages(wanted, newest), newest[0].at)
 
     async def _pages(self, wanted: AuditFilter, page: Sequence[AuditEvent]) -> AsyncIterator[Sequence[AuditEvent]]:
@@ -95,7 +95,7 @@ class OwnAccount:
             if len(page) < PAGE:
                 return
             async with self._database.statement() as tx:
-                page = await tx.audit_trail.find(wanted, PAGE, page[-1])
+                page = await tx.audit_trail.find_events(wanted, PAGE, page[-1])
 
     @retried
     async def _remove(self, user: User, attempt: Attempt) -> Sequence[UUID]:

@@ -46,7 +46,7 @@ class PasswordChange:
             ended = await self._replace(user, hashed, bearer.session_id, attempt)
             if ended is None:
                 raise InvalidCredentials
-        self._revocations.note(ended)
+        self._revocations.add(ended)
 
     @retried
     async def _replace(self, user: User, hashed: str, keep: UUID, attempt: Attempt) -> Sequence[UUID] | None:

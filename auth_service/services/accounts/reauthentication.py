@@ -52,6 +52,6 @@ class Reauthentication:
         async with self._throttle.password(user.id) as attempt:
             right, _ = await self._lane.run(lambda: self._passwords.verify(password, user.hashed_password))
             if not right:
-                await self._audit.note(refused, user.id)
+                await self._audit.record(refused, user.id)
                 raise InvalidCredentials
             yield attempt

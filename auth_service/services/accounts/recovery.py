@@ -30,19 +30,19 @@ class Recovery:
         self._throttle = throttle
         self._notices = notices
 
-    async def ask(self, kind: MailKind, email: str, address: str | None) -> None:
-        """Have a link sent to the account with this e-mail address, asked for from this address of the network.
+    async def ask(self, kind: MailKind, email: str, client_ip: str | None) -> None:
+        """Have a link sent to the account with this e-mail address, asked for from this IP address.
 
         The account is looked up when the mail is sent, so an unknown address costs and answers the same.
 
         Raises:
             InvalidInput: not an e-mail address.
             MailNotConfigured: there is no mail server.
-            TooManyAttempts: for this e-mail address, from this address of the network, or altogether.
+            TooManyAttempts: for this e-mail address, from this IP address, or altogether.
         """
         self._notices.ensure_configured()
         name = canonical_email(email)
-        await self._throttle.link_request(kind, name, address)
+        await self._throttle.link_request(kind, name, client_ip)
         await self._order(kind, name)
 
     @retried
@@ -60,11 +60,11 @@ class Recovery:
                 raise InvalidLink
             await tx.link_uses.verify_email(user_id)
 
-    async def reset_password(self, token: str, new: str, address: str | None) -> None:
+    async def reset_password(self, token: str, new: str, client_ip: str | None) -> None:
         """Set a new password for the owner of this link, and end all of their sessions; none is opened.
 
         The link is looked at before the password is hashed, so that a made-up one costs no hash, and used up with the
-        change. Failures that were counted against the account are wiped out, also for this address of the network:
+        change. Failures that were counted against the account are wiped out, also from this IP address:
         those guesses were at a password that is gone.
 
         Raises:
@@ -74,15 +74,15 @@ class Recovery:
         self._new_passwords.ensure_room()
         token_hash = hash_link_token(token)
         async with self._database.statement() as tx:
-            link = await tx.link_uses.find(token_hash, LinkPurpose.RESET_PASSWORD)
+            link = await tx.link_uses.find_usable(token_hash, LinkPurpose.RESET_PASSWORD)
         if link is None:
             raise InvalidLink
         accepted = self._new_passwords.accept("new_password", new, (link.user.email, link.user.username))
         hashed = await self._new_passwords.hash(accepted)
-        self._revocations.note(await self._reset(token_hash, link.user, hashed, address))
+        self._revocations.add(await self._reset(token_hash, link.user, hashed, client_ip))
 
     @retried
-    async def _reset(self, token_hash: bytes, user: User, hashed: str, address: str | None) -> Sequence[UUID]:
+    async def _reset(self, token_hash: bytes, user: User, hashed: str, client_ip: str | None) -> Sequence[UUID]:
         """In the lock order of every change of credentials: the user, then what hangs on them."""
         async with self._database.transaction() as tx:
             if await tx.link_uses.use(token_hash, LinkPurpose.RESET_PASSWORD) is None:
@@ -91,5 +91,5 @@ class Recovery:
                 raise InvalidLink  # rolled back: the link was made for credentials of another day
             ended = await tx.user_sessions.revoke_of_user(user.id, EndReason.PASSWORD_CHANGED)
             await self._notices.notify(tx, MailKind.PASSWORD_CHANGED, user.id)
-            await self._throttle.forgive(tx, user.id, address)
+            await self._throttle.forgive(tx, user.id, client_ip)
             return ended

@@ -26,20 +26,20 @@ class Registration:
         self._notices = notices
         self._conceal = conceal
 
-    async def register(self, email: str, password: str, username: str | None, address: str | None) -> User | None:
-        """Create an account, from this address of the network; always None if existing accounts are concealed.
+    async def register(self, email: str, password: str, username: str | None, client_ip: str | None) -> User | None:
+        """Create an account, from this IP address; always None if existing accounts are concealed.
 
         Raises:
             InvalidInput: the e-mail address, the username or the password cannot be taken. A username never can
                 if accounts are concealed: whether it is free again would tell what became of its first registration.
             AccountExists: the e-mail address or the username is already taken.
-            TooManyAttempts: too many registrations, from this address or in all.
+            TooManyAttempts: too many registrations, from this IP address or in all.
         """
         values = account_names(email, username)
         if self._conceal and username is not None:
             raise InvalidInput("username", "Choose a username after signing in for the first time.")
         secret = self._new_passwords.accept("password", password, (email, username))
-        await self._throttle.registration(address)
+        await self._throttle.registration(client_ip)
         hashed = await self._new_passwords.hash(secret)
         values["hashed_password"] = hashed
         return await (self._add_or_tell_owner(values) if self._conceal else self._add(values))

@@ -19,7 +19,7 @@ async def remove_account(tx: Transaction, user_id: UUID, credential_epoch: int |
         LastAdmin: no administrator would be left.
     """
     if not await tx.users.lock_for_removal(user_id, credential_epoch):
-        user = await tx.users.find(user_id)
+        user = await tx.users.find_user(user_id)
         if user is None:
             raise NoSuchUser
         raise LastAdmin if credential_epoch in {None, user.credential_epoch} else InvalidCredentials
@@ -45,7 +45,7 @@ class AccountStatus:
         async with self._database.transaction() as tx:
             user_id = await tx.users.set_active(whose, active=active)
             if user_id is None:
-                user = await tx.users.find(whose)
+                user = await tx.users.find_user(whose)
                 if user is None:
                     raise NoSuchUser
                 if user.is_active is not active:

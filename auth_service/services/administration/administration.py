@@ -45,14 +45,14 @@ class Administration:
             NoSuchUser: there is none of this id.
             LastAdmin: no administrator would be left.
         """
-        self._revocations.note(await self._set_role(user_id, role))
+        self._revocations.add(await self._set_role(user_id, role))
         return await self._show(user_id)
 
     @retried
     async def _set_role(self, user_id: UUID, role: Role) -> Sequence[UUID]:
         async with self._database.transaction() as tx:
             if not await tx.users.set_role(user_id, role):
-                user = await tx.users.find(user_id)
+                user = await tx.users.find_user(user_id)
                 if user is None:
                     raise NoSuchUser
                 if user.role != role:
@@ -62,20 +62,20 @@ class Administration:
 
     async def set_active(self, user_id: UUID, *, active: bool) -> User:
         """Enable or disable an account, and return it; its sessions end for good. Raises as `set_role`."""
-        self._revocations.note(await self._states.set_active(user_id, active=active))
+        self._revocations.add(await self._states.set_active(user_id, active=active))
         return await self._show(user_id)
 
     async def end_sessions(self, user_id: UUID) -> int:
         """End every session of a user; return how many; raises `NoSuchUser`."""
         ended = await self._end_sessions(user_id)
-        self._revocations.note(ended)
+        self._revocations.add(ended)
         return len(ended)
 
     @retried
     async def _end_sessions(self, user_id: UUID) -> Sequence[UUID]:
         async with self._database.statement() as tx:
             ended = await tx.user_sessions.revoke_of_user(user_id, EndReason.ADMIN)
-            if not ended and await tx.users.find(user_id) is None:
+            if not ended and await tx.users.find_user(user_id) is None:
                 raise NoSuchUser
             return ended
 
@@ -96,14 +96,14 @@ class Administration:
 
     async def _show(self, user_id: UUID) -> User:
         async with self._database.statement() as tx:
-            user = await tx.users.find(user_id)
+            user = await tx.users.find_user(user_id)
         if user is None:
             raise NoSuchUser
         return user
 
     async def delete(self, user_id: UUID) -> None:
         """Delete an account, and by cascade all that hangs on it; the trail stays. Raises as `set_role`."""
-        self._revocations.note(await self._delete(user_id))
+        self._revocations.add(await self._delete(user_id))
 
     @retried
     async def _delete(self, user_id: UUID) -> Sequence[UUID]:

@@ -43,7 +43,7 @@ class Directory:
         """
         wanted, skipped = _canonical(wanted), (number - 1) * size
         async with self._database.reading() as tx:
-            found = await tx.user_search.find(wanted, size + 1, offset=skipped)
+            found = await tx.user_search.find_page(wanted, size + 1, offset=skipped)
             known = _known_total(skipped, len(found), size)
             total = known or await tx.user_search.count(wanted)
         if found and not known:
@@ -54,7 +54,7 @@ class Directory:
     async def go_on(self, wanted: UserFilter, behind: Position, size: int) -> UserPage:
         """The users that match from a position on, at the same cost wherever that is; raises as `page`."""
         async with self._database.reading() as tx:
-            found = await tx.user_search.find(_canonical(wanted), size + 1, before=behind)
+            found = await tx.user_search.find_page(_canonical(wanted), size + 1, before=behind)
         return UserPage(found[:size], len(found) <= size, None)
 
     async def counts(self) -> dict[str, Count]:

@@ -24,7 +24,7 @@ class Operators:
         """
         user_id = _uuid(whose)
         async with self._database.statement() as tx:
-            user: User | LoginAccount | None = await tx.users.find(user_id) if user_id else None
+            user: User | LoginAccount | None = await tx.users.find_user(user_id) if user_id else None
             if user is None and "@" in whose:
                 user = await tx.users.find_by_email(canonical_email(whose))
             elif user is None:

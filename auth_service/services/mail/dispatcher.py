@@ -25,7 +25,7 @@ log = structlog.get_logger()
 
 AT_A_TIME = 4
 LONGEST_PAUSE = timedelta(hours=1)
-LEASE_MARGIN = timedelta(seconds=20)  # beside the time with the server: for the statements around it
+CLAIM_MARGIN = timedelta(seconds=20)  # beside the time with the server: for the statements around it
 COUNT_EVERY = 15.0  # seconds
 
 
@@ -47,7 +47,7 @@ class Dispatcher:
         self._link_issuer = link_issuer
         self._throttle = throttle
         self._interval = settings.interval
-        self._lease = settings.timeout + LEASE_MARGIN
+        self._claimed_for = settings.timeout + CLAIM_MARGIN
         self._sending: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._server_fails = False
@@ -77,7 +77,7 @@ class Dispatcher:
             log.exception("mail.not_read")  # whatever it was: to send no more would be worse
 
     def stop(self) -> None:
-        """Let `follow()` end after the mails that it is at; one that is cut off is sent again after its lease."""
+        """Let `follow()` end after the mails that it is at; one that is cut off is sent again after its claim."""
         self._stopping = True
         self._database.mail_was_written.set()
 
@@ -87,7 +87,7 @@ class Dispatcher:
                 await self._database.mail_was_written.wait()
 
     async def _hand_out(self) -> None:
-        """Claim as many mails as can be sent now, so that their leases begin when their sending does.
+        """Claim as many mails as can be sent now, so that their claims begin when their sending does.
 
         While the server fails, one at a time shows whether it still does.
         """
@@ -95,7 +95,7 @@ class Dispatcher:
         if free <= 0:
             return
         async with self._database.statement() as tx:
-            mails = await tx.outbox.claim(free, self._lease)
+            mails = await tx.outbox.claim(free, self._claimed_for)
         for mail in mails:
             task = asyncio.create_task(self._send(mail))
             self._sending.add(task)
@@ -117,7 +117,7 @@ class Dispatcher:
         self._counted_at = now
 
     async def _send(self, mail: DueMail) -> None:
-        """Do all that becomes of one mail now. What is interrupted is due again after its lease."""
+        """Do all that becomes of one mail now. What is interrupted is due again after its claim."""
         try:
             await self._try(mail)
         except DatabaseUnavailable:
@@ -164,7 +164,7 @@ class Dispatcher:
 
     async def _owner(self, mail: DueMail) -> User | None:
         async with self._database.statement() as tx:
-            return await tx.users.find(mail.user_id or mail.recipient or "")
+            return await tx.users.find_user(mail.user_id or mail.recipient or "")
 
     @retried
     async def _mint(self, mail: DueMail, user: User) -> str | None:

@@ -23,7 +23,7 @@ class Audit:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def note(self, event: SecurityEvent, user_id: UUID | None = None, **details: str | int) -> None:
+    async def record(self, event: SecurityEvent, user_id: UUID | None = None, **details: str | int) -> None:
         """Write a refusal down. It never fails: what was decided stays decided, and the log tells what was not written.
 
         Details are small, and never an address, a password or a token.
@@ -41,7 +41,7 @@ class Audit:
         before: AuditEvent | None = None
         while limit > 0:
             async with self._database.statement() as tx:
-                page = await tx.audit_trail.find(wanted, min(limit, PAGE), before)
+                page = await tx.audit_trail.find_events(wanted, min(limit, PAGE), before)
             for event in page:
                 yield event
             if len(page) < min(limit, PAGE):

@@ -52,7 +52,7 @@ class Cleanup:
         self.deleted = 0
         """By all runs of this process."""
 
-    async def run(
+    async def delete_expired(
         self,
         batch_size: int,
         time_budget: timedelta | None = None,
@@ -69,7 +69,7 @@ class Cleanup:
         started = time.monotonic()
         deadline = started + (time_budget.total_seconds() if time_budget is not None else math.inf)
         sessions = SessionCleanup(self._database, batch_size, deadline, self._telling(on_progress))
-        await sessions.run()
+        await sessions.delete_expired()
         # A run that gives way to another does so in everything: each step takes the lock that the other one needs.
         nothing = 0, 0, Upkeep(0, 0)
         throttles, links, trail = nothing if sessions.skipped else await self._tidy(batch_size, deadline)

@@ -32,7 +32,7 @@ class Doctor:
         self._database = database
         self._lane = lane
 
-    async def run(self) -> list[Check]:
+    async def check(self) -> list[Check]:
         """Return every check, those of the database up to the first that it does not let be made."""
         found = [Check("settings", True, "usable"), self._argon2(), _build(), self._memory(), self._schedule()]
         database = {

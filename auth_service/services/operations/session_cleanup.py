@@ -31,7 +31,7 @@ class SessionCleanup:
         self.skipped = False
         """Another run was at work, so this one stopped."""
 
-    async def run(self) -> None:
+    async def delete_expired(self) -> None:
         """Work until nothing is left, the time is up or another run is at work.
 
         Raises:

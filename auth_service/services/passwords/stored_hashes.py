@@ -49,7 +49,7 @@ class StoredHashes:
         self._database = database
         self._passwords = passwords
 
-    async def run(self) -> tuple[Sequence[HashKind], Forecast]:
+    async def report(self) -> tuple[Sequence[HashKind], Forecast]:
         """Return the kinds, the most frequent first, and the forecast."""
         async with self._database.transaction(BUDGET) as tx:
             await tx.allow_slow_statements(BUDGET)

@@ -35,7 +35,7 @@ class OwnSessions:
             known = ended or await tx.user_sessions.belongs_to(session_id, bearer.user_id)
         if not known:
             raise NoSuchSession
-        self._revocations.note(ended)
+        self._revocations.add(ended)
 
     @retried
     async def end_all(self, bearer: Bearer, *, current_too: bool) -> None:
@@ -43,4 +43,4 @@ class OwnSessions:
         keep = None if current_too else bearer.session_id
         async with self._database.statement() as tx:
             ended = await tx.user_sessions.revoke_of_user(bearer.user_id, EndReason.LOGOUT, keep=keep)
-        self._revocations.note(ended)
+        self._revocations.add(ended)

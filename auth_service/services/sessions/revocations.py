@@ -80,7 +80,7 @@ class Revocations:
         """True when the last reading is too old to be trusted; the database must then be asked."""
         return time.monotonic() - self._read_at > self._settings.stale_after.total_seconds()
 
-    def note(self, sessions: Iterable[UUID]) -> None:
+    def add(self, sessions: Iterable[UUID]) -> None:
         """Remember sessions that this process has just ended and committed."""
         for session_id in sessions:
             self.remember(session_id)

@@ -77,7 +77,7 @@ class Sessions:
             stored = account.hashed_password if account and may_sign_in else None
             right, replacement = await self._password_check.verify(password, stored)
             if account is None or not right:
-                await self._audit.note(SecurityEvent.LOGIN_FAILED, account.id if account else None)
+                await self._audit.record(SecurityEvent.LOGIN_FAILED, account.id if account else None)
                 raise InvalidCredentials
             await self._keys.signer()  # no session is opened that could not be answered
             session, token_secret = await self._open(account, device)
@@ -114,7 +114,7 @@ class Sessions:
         if presented is None:
             return None
         async with self._database.statement() as tx:
-            session = await tx.refresh_tokens.find(presented.secret_hash)
+            session = await tx.refresh_tokens.find_by_secret(presented.secret_hash)
         if session is None:
             return None
         verdict = judge(session, presented.generation, None, self._rules)
@@ -127,7 +127,7 @@ class Sessions:
         presented = self._tokens.read(refresh_token)
         ended = await self._end(presented.secret_hash) if presented else None
         if ended:
-            self._revocations.note([ended])
+            self._revocations.add([ended])
 
     async def _find_account(self, email: str | None, username: str | None) -> tuple[LoginAccount | None, str]:
         """Return the account, and the name that was given in canonical form."""
@@ -170,7 +170,7 @@ class Sessions:
             log.warning("login.not_recorded", user_id=str(account.id))
         if alive is None or alive > self._rules.max_per_user:  # the last of several at once sees them all
             with suppress(DatabaseUnavailable):
-                self._revocations.note(await self._evict(account.id))
+                self._revocations.add(await self._evict(account.id))
 
     @retried
     async def _evict(self, user_id: UUID) -> Sequence[UUID]:
@@ -189,7 +189,7 @@ class Sessions:
             session = await sessions.rotate(presented.secret_hash, presented.generation, key_hash, idle)
             if session is not None:
                 return session, Verdict.ROTATED
-            session = await sessions.find(presented.secret_hash)
+            session = await sessions.find_by_secret(presented.secret_hash)
             if session is None:
                 return None, Verdict.UNKNOWN
             verdict = judge(session, presented.generation, key_hash, self._rules)
@@ -212,7 +212,7 @@ class Sessions:
 
     def _tell(self, session: SessionState, verdict: Verdict) -> None:
         if verdict is Verdict.REUSE:
-            self._revocations.note([session.id])
+            self._revocations.add([session.id])
         skipped = session.rotations[1:].count(session.rotations[0]) if verdict is Verdict.ROTATED else 0
         if skipped:
             log.warning("refresh.fast_forwarded", sid=str(session.id), generations=skipped)

@@ -90,7 +90,7 @@ class KeyRing:
 
     def _known(self, access_token: str, ring: KeySet) -> Claims | None:
         """What a token says that has passed before; raises `InvalidAccessToken` if its time or its key is over."""
-        claims = self._verified.find(access_token)
+        claims = self._verified.find_claims(access_token)
         if claims and (claims.kid not in ring.verifiers or self._tokens.is_over(claims, time.time())):
             raise InvalidAccessToken
         return claims

@@ -17,7 +17,7 @@ class VerifiedTokens:
         self._limit = limit
         self._claims: dict[bytes, Claims] = {}
 
-    def find(self, access_token: str) -> Claims | None:
+    def find_claims(self, access_token: str) -> Claims | None:
         """What a verified token says. Whether it has expired and whether its key is still good is the caller's look."""
         return self._claims.get(_digest(access_token))
 

@@ -24,7 +24,7 @@ from auth_service.repositories.throttles.throttles import Block, Success
 from auth_service.repositories.transaction import Database, Transaction, retried
 from auth_service.services.operations.audit import Audit
 
-LEASE_MARGIN = timedelta(seconds=10)  # beyond two turns in the hashing lane: who is not back then has died
+RESERVATION_MARGIN = timedelta(seconds=10)  # beyond two turns in the hashing lane: who is not back then has died
 STATEMENTS_AT_ONCE = 3
 PAUSE_FIRST, PAUSE_MOST = 0.01, 0.2  # seconds
 
@@ -56,7 +56,7 @@ class Attempts:
         self._database = database
         self._audit = audit
         self._patience = patience.total_seconds()
-        self._lease = 2 * patience + LEASE_MARGIN
+        self._reserved_for = 2 * patience + RESERVATION_MARGIN
         self._places: WeakValueDictionary[bytes, asyncio.Semaphore] = WeakValueDictionary()
         self._turns = asyncio.Semaphore(STATEMENTS_AT_ONCE)
         self._releasing: set[asyncio.Task[None]] = set()
@@ -75,8 +75,8 @@ class Attempts:
             try:
                 yield attempt
             except InvalidCredentials:
-                attempt.decided = True  # if it cannot be written now, it counts when its lease ends
-                await self._note(what, user_id, await self._fail(attempt.tallies))
+                attempt.decided = True  # if it cannot be written now, it counts when its reservation ends
+                await self._record_blocks(what, user_id, await self._fail(attempt.tallies))
                 raise
             finally:
                 if not attempt.decided:
@@ -84,7 +84,7 @@ class Attempts:
 
     async def spend(self, what: str, *tallies: Tally) -> None:
         """Count an attempt whatever comes of it; raises `TooManyAttempts`."""
-        await self._note(what, None, await self._spend(tallies))
+        await self._record_blocks(what, None, await self._spend(tallies))
 
     @asynccontextmanager
     async def statement(self) -> AsyncIterator[Transaction]:
@@ -120,7 +120,7 @@ class Attempts:
     @retried
     async def _reserve(self, tallies: Sequence[Tally]) -> frozenset[bytes]:
         async with self.statement() as tx:
-            taken = await tx.throttles.reserve(tallies, self._lease)
+            taken = await tx.throttles.reserve(tallies, self._reserved_for)
             blocks = [] if taken else await tx.throttles.blocks(tallies)
         if blocks:
             raise _refusal(blocks)
@@ -140,13 +140,13 @@ class Attempts:
         async with self.statement() as tx:
             return await tx.throttles.fail(tallies)
 
-    async def _note(self, what: str, user_id: UUID | None, closed: Sequence[Block]) -> None:
+    async def _record_blocks(self, what: str, user_id: UUID | None, closed: Sequence[Block]) -> None:
         """Write down once each tally that an attempt has closed, and not who is refused then.
 
         After the count and apart from it: what cannot be written down must not be counted again.
         """
         for block in closed:
-            await self._audit.note(
+            await self._audit.record(
                 SecurityEvent.THROTTLE_BLOCKED,
                 user_id,
                 what=what,

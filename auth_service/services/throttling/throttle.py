@@ -51,17 +51,17 @@ class Throttler:
         self._address_links = Allowance("address", settings.address_links, ADDRESS_WINDOW)
         self._all_links = Allowance("everybody", settings.global_links, GLOBAL_WINDOW)
 
-    def login(self, user_id: UUID | None, name: str, address: str | None) -> AbstractAsyncContextManager[Attempt]:
+    def login(self, user_id: UUID | None, name: str, client_ip: str | None) -> AbstractAsyncContextManager[Attempt]:
         """Reserve a sign-in. The block raises `InvalidCredentials` for a failure, and succeeds by `Attempt.succeed()`.
 
         A network that the account was signed in to from is counted apart from strangers, who so cannot lock the owner
         out. An account that does not exist is counted by the name, just like one that does.
 
         Raises:
-            TooManyAttempts: of this account, from this address, or in all.
+            TooManyAttempts: of this account, from this IP address, or in all.
             HashingOverloaded: others were being checked for too long.
         """
-        account, network = str(user_id or name), network_of(address)
+        account, network = str(user_id or name), network_of(client_ip)
         return self._attempt(
             "login",
             user_id,
@@ -75,26 +75,26 @@ class Throttler:
         """Reserve a look at the current password of a signed-in user; used and refused like `login()`."""
         return self._attempt("password", user_id, Tally(self._keys.of("password", str(user_id)), self._account))
 
-    async def registration(self, address: str | None) -> None:
+    async def registration(self, client_ip: str | None) -> None:
         """Count a registration, whether or not it succeeds; raises `TooManyAttempts`."""
         if self._attempts:
             await self._attempts.spend(
                 "registration",
-                Tally(self._keys.of("registrations from", network_of(address)), self._registrations),
+                Tally(self._keys.of("registrations from", network_of(client_ip)), self._registrations),
                 Tally(self._keys.of("registrations"), self._all_registrations),
             )
 
-    async def link_request(self, what: str, name: str, address: str | None) -> None:
+    async def link_request(self, what: str, name: str, client_ip: str | None) -> None:
         """Count a mail with a link that is asked for, by the name alone, whether or not an account has it.
 
         Raises:
-            TooManyAttempts: for this name, from this address of the network, or altogether.
+            TooManyAttempts: for this name, from this IP address, or altogether.
         """
         if self._attempts:
             await self._attempts.spend(
                 what,
                 Tally(self._keys.of("links", what, name), self._links),
-                Tally(self._keys.of("links from", network_of(address)), self._address_links),
+                Tally(self._keys.of("links from", network_of(client_ip)), self._address_links),
                 Tally(self._keys.of("links"), self._all_links),
             )
 
@@ -103,9 +103,9 @@ class Throttler:
         if self._attempts:
             await self._attempts.spend(kind, Tally(self._keys.of("mails", kind, name), self._links))
 
-    async def forgive(self, tx: Transaction, user_id: UUID, address: str | None) -> None:
+    async def forgive(self, tx: Transaction, user_id: UUID, client_ip: str | None) -> None:
         """Wipe out what was counted against an account: of strangers, of this network, and of its current password."""
-        account, network = str(user_id), network_of(address)
+        account, network = str(user_id), network_of(client_ip)
         about = (("login", account), ("login", account, network), ("password", account))
         await tx.throttles.forgive([self._keys.of(*parts) for parts in about])
 

@@ -16,7 +16,7 @@ class Exporter:
         self._database = database
         self._unusable = unusable
 
-    async def run(self, *, with_hashes: bool) -> AsyncIterator[dict[str, Any]]:
+    async def export_accounts(self, *, with_hashes: bool) -> AsyncIterator[dict[str, Any]]:
         """Note in the trail that all accounts are read, and yield them in the order of their ids.
 
         No connection is held between two pages: who registers or changes meanwhile may be seen or not.

@@ -54,7 +54,7 @@ class Importer:
         self._batch_size = batch_size
         self.report = ImportReport()
 
-    async def run(
+    async def import_lines(
         self, lines: Iterable[Line], refuse: Callable[[int, RefusedLine], None], advance: Callable[[], None]
     ) -> None:
         """Import every line. `refuse` is told of each that cannot be, in order, `advance` of the end of each batch.
@@ -70,7 +70,7 @@ class Importer:
                 outcome = await self._store(batch)
             finally:
                 batch = await following
-            self._note(outcome, refuse)
+            self._count(outcome, refuse)
             self.report.seconds = round(time.monotonic() - started, 3)
             advance()
 
@@ -106,7 +106,7 @@ class Importer:
                 )
         return outcome
 
-    def _note(self, outcome: _Outcome, refuse: Callable[[int, RefusedLine], None]) -> None:
+    def _count(self, outcome: _Outcome, refuse: Callable[[int, RefusedLine], None]) -> None:
         report = self.report
         report.imported += outcome.imported
         report.already_there += outcome.already_there

@@ -152,7 +152,7 @@ def test_the_memory_of_genuine_tokens_is_bounded_and_forgets_the_oldest() -> Non
     for number, claim in enumerate(claims):
         memory.remember(f"token {number}", claim)
     assert len(memory) == 2
-    assert [memory.find(f"token {number}") for number in range(3)] == [None, *claims[1:]]
+    assert [memory.find_claims(f"token {number}") for number in range(3)] == [None, *claims[1:]]
 
 
 async def test_a_head_that_is_too_large_is_a_431_here_too(ada: Client) -> None:

@@ -97,7 +97,7 @@ async def test_on_sqlite_the_clean_up_deletes_the_events_that_are_older_than_the
 ) -> None:
     for age in (500 * DAY, RETENTION + HOUR, RETENTION - HOUR, timedelta(0)):
         await add_event(database_url, age)
-    assert (await Cleanup(database, RETENTION).run(100)).audit_dropped == 2
+    assert (await Cleanup(database, RETENTION).delete_expired(100)).audit_dropped == 2
     assert await count(database_url) == 2
 
 
@@ -109,7 +109,7 @@ async def test_on_postgresql_the_clean_up_drops_what_has_wholly_passed_the_reten
     await attach(database_url, "younger", RETENTION - HOUR / 2)
     for ends in (HOUR, -HOUR / 2):
         await add_event(database_url, RETENTION + ends + HOUR / 2)
-    report = await Cleanup(database, RETENTION).run(100)
+    report = await Cleanup(database, RETENTION).delete_expired(100)
     assert (report.audit_made, report.audit_dropped, await count(database_url)) == (0, 1, 1)
     assert await partitions(database_url) == ["younger", *COMING]
 
@@ -119,7 +119,7 @@ async def test_nobody_can_have_the_last_thirty_days_dropped(database: Database, 
     if database.dialect.has_partitions:
         await attach(database_url, "recent", 29 * DAY)
     await add_event(database_url, 29 * DAY + HOUR / 2)
-    assert (await Cleanup(database, timedelta(0)).run(100)).audit_dropped == 0
+    assert (await Cleanup(database, timedelta(0)).delete_expired(100)).audit_dropped == 0
     assert await count(database_url) == 1
 
 
@@ -133,11 +133,11 @@ async def test_the_clean_up_makes_the_coming_months_once_however_many_run(
     rival = await asyncpg.connect(database_url)
     async with rival.transaction():
         await rival.execute(f"SELECT pg_advisory_xact_lock({CLEANUP_LOCK})")
-        assert (await Cleanup(database).run(100)).audit_made == 0
+        assert (await Cleanup(database).delete_expired(100)).audit_made == 0
     await rival.close()
-    reports = await asyncio.gather(*(Cleanup(database).run(100) for _ in range(3)))
+    reports = await asyncio.gather(*(Cleanup(database).delete_expired(100) for _ in range(3)))
     assert sum(report.audit_made for report in reports) == 2
-    assert (await Cleanup(database).run(100)).audit_made == 0
+    assert (await Cleanup(database).delete_expired(100)).audit_made == 0
     assert await partitions(database_url) == COMING
 
 
@@ -151,7 +151,7 @@ async def test_a_forgotten_job_breaks_no_login_and_is_made_up_for(
     (await client.register("ada@example.com")).raise_for_status()
     await client.sign_in()
     assert await run_sql(database_url, ROWS_IN) == [("audit_events_default", 2)]
-    assert (await Cleanup(database).run(100)).audit_made == 3
+    assert (await Cleanup(database).delete_expired(100)).audit_made == 3
     (adopted, *others) = await partitions(database_url)
     assert adopted.startswith(f"{month(0)}_to_")
     assert others == COMING[1:]
@@ -171,10 +171,10 @@ async def test_a_long_reader_puts_off_the_end_of_a_month_and_no_login(
     reader = await asyncpg.connect(database_url)
     async with reader.transaction():
         await reader.fetch("SELECT * FROM audit_events")
-        assert (await Cleanup(database).run(100)).audit_dropped == 0
+        assert (await Cleanup(database).delete_expired(100)).audit_dropped == 0
         await client.sign_in()
     await reader.close()
-    assert (await Cleanup(database).run(100)).audit_dropped == 1
+    assert (await Cleanup(database).delete_expired(100)).audit_dropped == 1
 
 
 @on_a_lasting_database

@@ -23,7 +23,7 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 async def test_exactly_the_sessions_whose_absolute_life_is_over_are_deleted(database: Database) -> None:
     live = await add_sessions(database, HOUR, 24 * HOUR)
     await add_sessions(database, -MOMENT, -24 * HOUR)
-    report = await Cleanup(database).run(100)
+    report = await Cleanup(database).delete_expired(100)
     assert await session_ids(database) == set(live)
     assert (report.deleted, report.batches, report.left) == (2, 1, 0)
     assert report.oldest_expired_seconds is None
@@ -34,27 +34,27 @@ async def test_exactly_the_sessions_whose_absolute_life_is_over_are_deleted(data
 async def test_a_revoked_session_stays_as_a_tripwire_until_its_absolute_life_is_over(database: Database) -> None:
     tripwires = await add_sessions(database, HOUR, revoked=True)
     await add_sessions(database, -HOUR, revoked=True)
-    assert (await Cleanup(database).run(100)).deleted == 1
+    assert (await Cleanup(database).delete_expired(100)).deleted == 1
     assert await session_ids(database) == set(tripwires)
 
 
 async def test_no_batch_is_larger_than_the_given_size(database: Database) -> None:
     await add_sessions(database, *(-number * HOUR for number in range(1, 8)))
     batches: list[int] = []
-    report = await Cleanup(database).run(3, on_progress=batches.append)
+    report = await Cleanup(database).delete_expired(3, on_progress=batches.append)
     assert batches == [3, 3, 1]
     assert (report.deleted, report.batches) == (7, 3)
 
 
 async def test_a_last_batch_that_is_full_is_no_reason_to_fail(database: Database) -> None:
     await add_sessions(database, *(-number * HOUR for number in range(1, 7)))
-    report = await Cleanup(database).run(3)
+    report = await Cleanup(database).delete_expired(3)
     assert (report.deleted, report.batches, report.left) == (6, 2, 0)
 
 
 async def test_sessions_that_ended_at_the_same_moment_are_all_deleted(database: Database) -> None:
     await add_sessions(database, *([-HOUR] * 5))
-    assert (await Cleanup(database).run(2)).deleted == 5
+    assert (await Cleanup(database).delete_expired(2)).deleted == 5
     assert await session_ids(database) == set()
 
 
@@ -68,13 +68,13 @@ async def test_a_run_that_is_broken_off_keeps_every_batch_before(database: Datab
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        await Cleanup(database).run(2, on_progress=break_off)
+        await Cleanup(database).delete_expired(2, on_progress=break_off)
     assert await session_ids(database) == {ids[0]}, "the oldest go first"
 
 
 async def test_a_time_budget_ends_the_run_and_the_report_says_what_is_left(database: Database) -> None:
     ids = await add_sessions(database, -HOUR, -2 * HOUR, -3 * HOUR, -4 * HOUR)
-    report = await Cleanup(database).run(2, time_budget=timedelta(0))
+    report = await Cleanup(database).delete_expired(2, time_budget=timedelta(0))
     assert (report.deleted, report.batches, report.left) == (2, 1, 2)
     assert report.oldest_expired_seconds is not None
     assert 2 * 3600 <= report.oldest_expired_seconds < 2 * 3600 + 60
@@ -83,7 +83,7 @@ async def test_a_time_budget_ends_the_run_and_the_report_says_what_is_left(datab
 
 async def test_a_time_budget_that_suffices_changes_nothing(database: Database) -> None:
     await add_sessions(database, -HOUR, -2 * HOUR, -3 * HOUR)
-    report = await Cleanup(database).run(1, time_budget=HOUR)
+    report = await Cleanup(database).delete_expired(1, time_budget=HOUR)
     assert (report.deleted, report.left) == (3, 0)
 
 
@@ -98,14 +98,14 @@ async def test_a_dry_run_tells_what_a_run_would_find_and_deletes_nothing(databas
 
 async def test_with_nothing_to_delete_a_run_says_so(database: Database) -> None:
     await add_sessions(database, HOUR)
-    report = await Cleanup(database).run(100)
+    report = await Cleanup(database).delete_expired(100)
     assert (report.deleted, report.batches, report.left, report.oldest_expired_seconds) == (0, 0, 0, None)
 
 
 async def test_links_whose_time_is_over_are_deleted_in_batches_and_no_others(database: Database) -> None:
     kept = await add_links(database, *[HOUR] * 2)
     await add_links(database, *[-HOUR] * 5)
-    assert (await Cleanup(database).run(2)).links_deleted == 5
+    assert (await Cleanup(database).delete_expired(2)).links_deleted == 5
     async with database.statement() as tx:
         assert set((await tx.connection.execute(select(LINK_TOKENS.c.user_id))).scalars()) == set(kept)
-    assert (await Cleanup(database).run(2)).links_deleted == 0
+    assert (await Cleanup(database).delete_expired(2)).links_deleted == 0

@@ -106,12 +106,12 @@ async def test_after_fifty_failures_in_a_row_nobody_may_guess_for_a_day_and_then
 async def test_a_hundred_and_one_guesses_from_as_many_addresses_do_not_open_the_account(
     client: Client, stored: StoredAttempts, ada: str
 ) -> None:
-    answers = [await guess(client, address=f"198.51.100.{number}") for number in range(101)]
+    answers = [await guess(client, client_ip=f"198.51.100.{number}") for number in range(101)]
     seen = Counter(answer.status_code for answer in answers)
     assert set(seen) == {401, 429}
     assert seen[401] < 12, "five, and one for each delay that has passed meanwhile: 1, 2, 4 ... seconds"
     await stored.set("login", ada, failures=30)
-    await guess(client, address="198.51.100.200")
+    await guess(client, client_ip="198.51.100.200")
     wait = wait_of(await enter(client))
     await stored.time_passes(seconds=wait)
     assert (await enter(client)).status_code == 200
@@ -160,7 +160,7 @@ async def test_twenty_right_logins_at_once_all_work(make_client: MakeClient) -> 
     client = await make_client(proxy=GATEWAY, **PATIENCE)
     ada = (await client.register("ada@example.com")).json()["id"]
     stored = StoredAttempts(client)
-    answers = await asyncio.gather(*(enter(client, address=f"192.0.2.{number % 4}") for number in range(20)))
+    answers = await asyncio.gather(*(enter(client, client_ip=f"192.0.2.{number % 4}") for number in range(20)))
     assert Counter(answer.status_code for answer in answers) == {200: 20}
     assert await stored.failures("login", ada) == 0
     assert await stored.pending() == 0
@@ -173,7 +173,7 @@ async def test_guesses_at_once_are_as_many_as_guesses_one_after_the_other(
     ada = (await client.register("ada@example.com")).json()["id"]
     stored = StoredAttempts(client)
     started = asyncio.get_running_loop().time()
-    guesses = [guess(client, address=f"198.51.100.{number}") for number in range(40)]
+    guesses = [guess(client, client_ip=f"198.51.100.{number}") for number in range(40)]
     seen = Counter(answer.status_code for answer in await asyncio.gather(*guesses))
     passed = 1 + asyncio.get_running_loop().time() - started
     assert set(seen) == {401, 429}

@@ -29,14 +29,14 @@ async def test_spraying_one_password_over_many_accounts_from_one_address_is_stop
     refused = await guess(client, "somebody.else@example.com")
     assert_problem(refused, 429, "too-many-attempts")
     assert 500 < int(refused.headers["retry-after"]) <= 600
-    assert (await enter(client, address=ATTACKER)).status_code == 429, "the right password is not looked at"
-    assert (await enter(client, address=OWNER)).status_code == 200, "others are not disturbed"
+    assert (await enter(client, client_ip=ATTACKER)).status_code == 429, "the right password is not looked at"
+    assert (await enter(client, client_ip=OWNER)).status_code == 200, "others are not disturbed"
     await StoredAttempts(client).time_passes(minutes=10)
     assert await spray(client, 7) == [401] * 6 + [429]
 
 
 async def test_right_logins_from_one_address_are_not_failures(client: Client) -> None:
-    assert [(await enter(client, address=ATTACKER)).status_code for _ in range(8)] == [200] * 8
+    assert [(await enter(client, client_ip=ATTACKER)).status_code for _ in range(8)] == [200] * 8
     assert await spray(client, 7) == [401] * 6 + [429]
 
 
@@ -69,10 +69,10 @@ async def test_guesses_from_everywhere_are_limited_together_and_hold_up_no_known
     assert (await enter(client)).status_code == 200
     seen = [(await guess(client, f"user{n}@example.com", f"198.51.100.{n}")).status_code for n in range(8)]
     assert seen == [401] * 5 + [429] * 3
-    assert (await enter(client, address="192.0.2.2")).status_code == 429
+    assert (await enter(client, client_ip="192.0.2.2")).status_code == 429
     assert (await enter(client)).status_code == 200
     await StoredAttempts(client).time_passes(minutes=1)
-    assert (await enter(client, address="192.0.2.2")).status_code == 200
+    assert (await enter(client, client_ip="192.0.2.2")).status_code == 200
 
 
 async def test_registrations_from_one_address_are_limited_whether_they_succeed_or_not(client: Client) -> None:

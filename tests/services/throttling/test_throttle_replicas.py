@@ -32,7 +32,7 @@ async def test_replicas_share_one_count_and_tell_once_that_it_is_full(postgres_u
         async with pair.clients() as (a, b):
             seen = [(await guess(door, f"user{n}@example.com")).status_code for n, door in enumerate([a, b] * 5)]
             assert seen == [401] * 8 + [429] * 2
-            assert (await enter(a, address=OWNER)).status_code == 401, "others may try, but there is no such account"
+            assert (await enter(a, client_ip=OWNER)).status_code == 401, "others may try, but there is no such account"
         (told,) = events(pair.a.log() + pair.b.log(), "throttle.blocked")
         fields = {name: told.get(name) for name in ("what", "by", "user_id", "failures")}
         assert fields == {"what": "login", "by": "address", "user_id": None, "failures": 8}
@@ -88,7 +88,7 @@ async def test_of_guesses_that_come_to_the_database_at_one_moment_no_more_than_t
     await stored.set("login", ada, failures=4)
     async with gate(database_url) as held:
         await held.close("SELECT 1 FROM throttles WHERE key = $1 FOR UPDATE", stored.key("login", ada))
-        racers = [asyncio.create_task(guess(client, address=f"198.51.100.{n}")) for n in range(STATEMENTS_AT_ONCE)]
+        racers = [asyncio.create_task(guess(client, client_ip=f"198.51.100.{n}")) for n in range(STATEMENTS_AT_ONCE)]
         await held.wait_for(STATEMENTS_AT_ONCE)
         await held.run("UPDATE throttles SET failures = 12 WHERE key = $1", stored.key("login", ada))
         await held.open()

@@ -73,12 +73,12 @@ async def test_the_clean_up_deletes_what_has_expired_and_nothing_else(database: 
     async with database.transaction() as tx:
         await tx.connection.execute(insert(THROTTLES), rows)
     await add_sessions(database, -HOUR, HOUR)
-    report = await Cleanup(database).run(2)
+    report = await Cleanup(database).delete_expired(2)
     assert (report.deleted, report.throttles_deleted) == (1, 3)
     async with database.statement() as tx:
         left = (await tx.connection.execute(THROTTLES.select())).all()
     assert {row.key[0] for row in left} == {3, 4}
-    assert (await Cleanup(database).run(100)).throttles_deleted == 0
+    assert (await Cleanup(database).delete_expired(100)).throttles_deleted == 0
 
 
 async def test_what_an_attack_leaves_has_gone_two_days_later(make_client: MakeClient) -> None:
@@ -88,6 +88,6 @@ async def test_what_an_attack_leaves_has_gone_two_days_later(make_client: MakeCl
     stored = StoredAttempts(client)
     assert len(await stored.rows()) == 5 + 5 + 1
     await stored.time_passes(hours=48)
-    report = await Cleanup(stored._database).run(100)
+    report = await Cleanup(stored._database).delete_expired(100)
     assert report.throttles_deleted == 11
     assert await stored.rows() == {}
