@@ -154,7 +154,7 @@ def _services(parts: Parts) -> Services:
 
 
 def _dispatcher(settings: Settings, database: Database, throttle: Throttler, numbers: MailNumbers) -> "Dispatcher":
-    """Who sends mail. SMTP and Jinja are imported here, before anything is served: without mail nobody needs them."""
+    """Who sends mail. SMTP and Jinja are imported here, before anything is served: without mail they are not needed."""
     from auth_service.mail.letters import Letters  # noqa: PLC0415
     from auth_service.mail.log import MailLog  # noqa: PLC0415
     from auth_service.mail.smtp import SmtpServer  # noqa: PLC0415

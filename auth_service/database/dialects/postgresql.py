@@ -180,7 +180,7 @@ def connect_args(settings: DatabaseSettings) -> dict[str, Any]:
 
 
 def _where_it_can_be_awaited(connect: Callable[..., Any]) -> Callable[..., Any]:
-    """SQLAlchemy finds out too that nobody can wait for a new connection, but leaves a coroutine behind then."""
+    """SQLAlchemy also notices that a new connection cannot be awaited, but then leaves a coroutine behind."""
 
     def connect_or_refuse(**arguments: Any) -> Any:
         if not in_greenlet():
