@@ -1,5 +1,7 @@
 """A connection of the pool, lent to one use case."""
 
+import asyncio
+import time
 from typing import Any, Self
 
 from sqlalchemy import Connection as SyncConnection
@@ -9,10 +11,9 @@ from sqlalchemy.pool import PoolProxiedConnection
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from auth_service.database.dialects import dialect_named
+from auth_service.database.hosts import CONNECTION_LOST
 
-# The option of an engine whose connections may be used beside SQLAlchemy: no transaction is open on them, and each
-# prepares its own statements.
-BY_DRIVER = "by_driver"
+MADE_AT = "made_at"  # in what the pool keeps beside each connection
 
 # No reads after a commit, and no writes that nobody asked for: what a transaction does stands in its use case.
 make_session = async_sessionmaker(class_=AsyncSession, expire_on_commit=False, autoflush=False)
@@ -21,26 +22,26 @@ make_session = async_sessionmaker(class_=AsyncSession, expire_on_commit=False, a
 class Connection:
     """SQLAlchemy's form of the connection is made when a statement needs it, which those of the hot path do not."""
 
-    def __init__(self, engine: AsyncEngine, lent: PoolProxiedConnection, whole: AsyncConnection | None = None) -> None:
+    def __init__(
+        self, engine: AsyncEngine, lent: PoolProxiedConnection, whole: AsyncConnection | None = None, *, by_driver: bool
+    ) -> None:
         self.dialect = dialect_named(engine.dialect.name)
         self._engine = engine
         self._lent = lent
         self._whole = whole
         self._session: AsyncSession | None = None
-        self._driver: Any = lent.driver_connection
-        self.is_lost = False
-        """Whether nobody may use it again."""
+        self._line: Any = lent.driver_connection
+        self.driver: Any = self._line if by_driver else None
+        """asyncpg's own connection, if statements may be given to it; else None."""
+        self.is_new = MADE_AT not in lent.info
+        self.made_at: float = lent.info.setdefault(MADE_AT, time.monotonic())
+        self._hanging_up: asyncio.TimerHandle | None = None
 
     @classmethod
-    async def new(cls, engine: AsyncEngine) -> Self:
-        """Take a connection from the pool, or make one; raises what SQLAlchemy does if there is none to be had."""
+    async def new(cls, engine: AsyncEngine, *, by_driver: bool = False) -> Self:
+        """Wait for one of the pool's, or for a new one; raises what SQLAlchemy does if there is none to be had."""
         whole = await engine.connect()
-        return cls(engine, (await whole.get_raw_connection()), whole)
-
-    @property
-    def driver(self) -> Any:
-        """asyncpg's own connection, if statements may be given to it; else None."""
-        return self._driver if self._engine.sync_engine.get_execution_options().get(BY_DRIVER) else None
+        return cls(engine, await whole.get_raw_connection(), whole, by_driver=by_driver)
 
     @property
     def whole(self) -> AsyncConnection:
@@ -67,20 +68,46 @@ class Connection:
     @property
     def is_closed(self) -> bool:
         """Whether PostgreSQL or we have hung up, as far as is known."""
-        return (self._whole is not None and self._whole.invalidated) or bool(self._driver.is_closed())
+        return bool(self._line.is_closed())
+
+    async def answers(self) -> bool:
+        """Ask PostgreSQL for nothing."""
+        try:
+            await self._line.execute("SELECT 1")
+        except CONNECTION_LOST:
+            return False
+        return True
+
+    def hang_up_at(self, deadline: float) -> None:
+        """Hang up at this time of the loop, unless it is given back before; the last word counts."""
+        if self._hanging_up:
+            self._hanging_up.cancel()
+        self._hanging_up = asyncio.get_running_loop().call_at(deadline, self.hang_up)
 
     def hang_up(self) -> None:
-        """Let whoever waits for PostgreSQL on this connection get an error."""
-        self._driver.terminate()
+        """Let whoever waits for PostgreSQL on this connection get an error, and lend it to nobody again."""
+        self._line.terminate()
+
+    def drop(self) -> None:
+        """Hang up, and take it out of the pool."""
+        self.hang_up()
+        if self._lent.is_valid:
+            self._lent.invalidate()
 
     def put_back(self) -> bool:
         """Return it to the pool if only the driver has used it, as nothing has to be waited for then."""
-        if self._whole is None:
+        if self._whole:
+            return False
+        if self._hanging_up:
+            self._hanging_up.cancel()
+        if self._lent.is_valid:
             self._lent.close()
-        return self._whole is None
+        return True
 
     async def close(self) -> None:
-        """Return it to the pool, or drop it if it is lost."""
-        if self.is_lost:
-            await self.whole.invalidate()
-        await self.whole.close()
+        """Roll back what is open, and return it to the pool or, if it is one too many, close it."""
+        try:
+            await self.whole.close()
+        finally:
+            if self._hanging_up:
+                self._hanging_up.cancel()

@@ -3,19 +3,17 @@
 import asyncio
 import sys
 import time
-from collections.abc import Coroutine
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from typing import Any
+from weakref import WeakSet
 
-from sqlalchemy import event
-from sqlalchemy.exc import InvalidatePoolError, MissingGreenlet
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy import ExceptionContext, event
 from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.util.concurrency import in_greenlet
+from sqlalchemy.pool import ConnectionPoolEntry
 
-from auth_service.database.connection import BY_DRIVER, Connection
-from auth_service.database.deadline import Deadline
+from auth_service.database.connection import Connection
 from auth_service.database.dialects import dialect_of
 from auth_service.database.errors import WrongServer, domain_errors, raise_domain_error
 from auth_service.database.pool_queue import PoolQueue
@@ -26,7 +24,6 @@ from auth_service.settings import DatabaseSettings
 MARGIN = timedelta(seconds=0.5)
 PING_AFTER = 1.0  # seconds without an answer of the server to anybody; then connections are tried before they are used
 NEVER = float("-inf")
-WAS_OUT = "was_out"  # of a connection that has been taken from the pool before
 
 
 class Pool:
@@ -35,157 +32,131 @@ class Pool:
     def __init__(self, settings: DatabaseSettings, *, read_only: bool = False) -> None:
         self.is_postgresql = settings.is_postgresql
         self._engine = dialect_of(settings).make_engine(settings, read_only=read_only)
-        self.places = _places(settings)
+        self._queue = _queue(settings)
         self._budget = settings.statement_timeout + MARGIN
-        self._time_outs = 0
+        self._max_age = settings.pool_recycle.total_seconds()
+        self._pings = settings.pool_pre_ping
         self._answered_at = NEVER
-        self._before_renewal = 0  # so many idle connections are taken before one that must be made anew
-        self._closing: set[asyncio.Task[None]] = set()
+        self._by_driver = settings.is_postgresql and not settings.pgbouncer and not settings.echo
         if settings.is_postgresql and not settings.pgbouncer:
             self._explicit = self._engine.execution_options(isolation_level="READ COMMITTED")
-            self._single = self._engine.execution_options(**{BY_DRIVER: not settings.echo})
+            self._single = self._engine
         elif settings.is_postgresql:
             # A pooler hands the steps of a lone statement to different servers; a transaction keeps them together.
             self._explicit = self._single = self._engine
         else:
             self._explicit = self._engine
             self._single = self._engine.execution_options(sqlite_begin="DEFERRED")
-        if settings.is_postgresql and settings.pool_pre_ping:
-            event.listen(self._engine.sync_engine, "checkout", self._ping)
+        self._lost: WeakSet[ConnectionPoolEntry] = WeakSet()  # what the pool has instead of connections that it lost
+        event.listen(self._engine.sync_engine, "close", lambda _line, entry: self._lost.add(entry))
+        event.listen(self._engine.sync_engine, "connect", lambda _line, entry: self._lost.discard(entry))
+        event.listen(self._engine.sync_engine, "handle_error", _keep_the_others)
 
     def explicit(self, budget: timedelta | None = None) -> AbstractAsyncContextManager[Connection]:
         """A connection for a transaction that is begun and committed, for as long as the budget."""
-        return _Loan(self, self._explicit, budget or self._budget, None)
+        return self._lend(self._explicit, budget or self._budget, by_driver=False)
 
-    def single(self, patience: timedelta | None = None) -> AbstractAsyncContextManager[Connection]:
-        """A connection whose statements are committed one by one, where that can be; got within `patience`."""
-        return _Loan(self, self._single, self._budget, patience)
+    def single(self, budget: timedelta | None = None) -> AbstractAsyncContextManager[Connection]:
+        """A connection whose statements are committed one by one, where that can be."""
+        return self._lend(self._single, budget or self._budget, by_driver=self._by_driver)
 
-    async def take(self, engine: AsyncEngine, deadline: float, patience: timedelta | None) -> Connection:
-        """Return a connection, for which it waits for `patience` or else till the deadline, a time of the loop.
+    def extend(self, connection: Connection) -> None:
+        """Grant the use case of this connection the usual budget from now on."""
+        connection.hang_up_at(asyncio.get_running_loop().time() + self._budget.total_seconds())
 
-        Raises:
-            DatabaseUnavailable: there is none to be had.
-        """
-        if lease := await self._take_idle(engine, deadline):
-            return lease
-        wait = patience.total_seconds() if patience else deadline - asyncio.get_running_loop().time()
-        with domain_errors():
-            return await self._check_out(engine, wait, deadline)
+    @asynccontextmanager
+    async def _lend(self, engine: AsyncEngine, budget: timedelta, *, by_driver: bool) -> AsyncIterator[Connection]:
+        deadline = asyncio.get_running_loop().time() + budget.total_seconds()
+        async with self._queue:
+            connection = await self._take(engine, deadline, by_driver=by_driver)
+            if self.is_postgresql:
+                connection.hang_up_at(deadline)
+            try:
+                yield connection
+            except Exception as error:
+                self._refuse(connection, error)
+                raise
+            finally:
+                await self._give_back(connection)
 
-    async def give_back(self, lease: Connection, deadline: float) -> None:
-        """To the end, also for a request that is cancelled right now; a transaction is rolled back by the deadline."""
-        lease.is_lost |= self.is_postgresql and lease.is_closed
-        self._answered_at = NEVER if lease.is_lost else time.monotonic()
-        if lease.is_lost or lease.in_transaction or not self.is_postgresql or self._has_overflow:
-            with domain_errors():
-                await asyncio.shield(self._in_background(_close(lease, deadline)))
-        elif not lease.put_back():
-            await lease.close()  # which waits for nothing here
-
-    async def _take_idle(self, engine: AsyncEngine, deadline: float) -> Connection | None:
-        """A connection that is there, to a server that answered a moment ago, so that there is nothing to wait for."""
-        if not (self.is_postgresql and self._is_well and self._idle):
-            return None
-        if self._before_renewal:
-            self._before_renewal -= 1
-            return None
+    def _refuse(self, connection: Connection, error: Exception) -> None:
+        """Raise what the service says for what a block has raised; return if that is to be raised itself."""
         try:
-            lease = Connection(engine, self._engine.sync_engine.pool.connect())
-        except MissingGreenlet:  # SQLAlchemy's word for a wait: it was lost or too old, and a new one must be made
-            # It is the last in the queue now, and whoever takes it must be one who waits.
-            self._before_renewal = self._idle - 1
-            return None
-        if not lease.is_closed:
-            return lease
-        await self.give_back(lease, deadline)
-        return None
+            raise_domain_error(error)
+        except WrongServer:
+            connection.hang_up()
+            raise
+        # asyncpg raises it if we hang up while it prepares a statement.
+        if isinstance(error, AttributeError) and self.is_postgresql and connection.is_closed:
+            raise DatabaseUnavailable from error
+
+    async def _take(self, engine: AsyncEngine, deadline: float, *, by_driver: bool) -> Connection:
+        """Wait for a connection till the deadline, a time of the loop; raises `DatabaseUnavailable`."""
+        pool: Any = self._engine.sync_engine.pool
+        if self.is_postgresql and self._is_well and pool.checkedin() and not self._lost:  # nothing to wait for
+            connection = Connection(engine, pool.connect(), by_driver=by_driver)
+            if self._is_good(connection):
+                return connection
+            connection.drop()
+        with domain_errors():
+            if not self.is_postgresql:
+                return await _open_file(engine)
+            async with asyncio.timeout_at(deadline):
+                while not await self._answers(connection := await Connection.new(engine, by_driver=by_driver)):
+                    pass
+            return connection
 
     @property
     def _is_well(self) -> bool:
-        return time.monotonic() - self._answered_at < PING_AFTER
+        return not self._pings or time.monotonic() - self._answered_at < PING_AFTER
 
-    @property
-    def _idle(self) -> int:
-        pool: Any = self._engine.sync_engine.pool
-        return int(pool.checkedin())
+    def _is_good(self, connection: Connection) -> bool:
+        return time.monotonic() - connection.made_at < self._max_age and not connection.is_closed
 
-    @property
-    def _has_overflow(self) -> bool:
-        pool: Any = self._engine.sync_engine.pool
-        return int(pool.overflow()) > 0
+    async def _answers(self, connection: Connection) -> bool:
+        """See that it can be used; drop it if not."""
+        is_alive = connection.is_new
+        try:
+            is_alive |= self._is_good(connection) and (self._is_well or await connection.answers())
+        finally:
+            if not is_alive:
+                connection.drop()
+        return is_alive
 
-    def _ping(self, connection: Any, record: Any, _fairy: object) -> None:
-        """What the pool does with each connection that is taken from it; SQLAlchemy's own ping would come each time.
-
-        A new one has just been answered, and of two failures in a row SQLAlchemy makes an error that is not ours. Who
-        cannot wait has asked already whether the server is well.
-        """
-        dialect: Any = self._engine.dialect
-        is_new, record.info[WAS_OUT] = WAS_OUT not in record.info, True
-        if is_new or not in_greenlet() or self._is_well:
+    async def _give_back(self, connection: Connection) -> None:
+        """To the end, also for a request that is cancelled right now; a transaction is rolled back by the deadline."""
+        is_lost = self.is_postgresql and connection.is_closed
+        if is_lost:
+            connection.drop()
+        self._answered_at = NEVER if is_lost else time.monotonic()
+        if (is_lost or self._has_no_overflow) and connection.put_back():
             return
+        closing = asyncio.create_task(connection.close())
         try:
-            dialect.do_ping(connection)
-        except dialect.loaded_dbapi.Error as error:
-            raise InvalidatePoolError from error
-
-    async def _check_out(self, engine: AsyncEngine, patience: float, deadline: float) -> Connection:
-        """Wait for a connection no longer than `patience` seconds, whatever the driver is waiting for."""
-
-        async def take() -> Connection:
-            lease = await Connection.new(engine)
-            if not self.is_postgresql or not lease.is_closed:
-                return lease
-            await self.give_back(lease, deadline)  # and the next one is tried
-            return await Connection.new(engine)
-
-        task = asyncio.create_task(take())
-        try:
-            done, _ = await asyncio.wait({task}, timeout=patience)
+            with domain_errors():
+                await asyncio.shield(closing)
         except asyncio.CancelledError:
-            self._abandon(task)
+            await asyncio.wait({closing})
             raise
-        if not done:
-            self._abandon(task)
-            raise DatabaseUnavailable
-        if isinstance(task.exception(), PoolTimeoutError):
-            self._time_outs += 1
-        return task.result()
 
-    def _abandon(self, connecting: "asyncio.Task[Connection]") -> None:
-        """Give up a connection that may still come. The driver's polite good-bye to a silent server takes a while."""
-
-        async def close() -> None:
-            with suppress(Exception, asyncio.CancelledError):
-                await (await connecting).close()
-
-        # aiosqlite would not wait for its thread, which then speaks to a loop that may be closed.
-        if self.is_postgresql:
-            connecting.cancel()
-        self._in_background(close())
-
-    def _in_background(self, closing: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-        task = asyncio.create_task(closing)
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
-        return task
+    @property
+    def _has_no_overflow(self) -> bool:
+        pool: Any = self._engine.sync_engine.pool
+        return self.is_postgresql and int(pool.overflow()) <= 0
 
     def numbers(self) -> dict[str, int]:
         """The pool's size, how many connections are out, beyond the size, and how often none was free in time."""
-        pool: Any = self._engine.pool
+        pool: Any = self._engine.sync_engine.pool
         known = {"checked_out": "checkedout", "overflow": "overflow", "size": "size"}
         found = {name: max(0, getattr(pool, method)()) for name, method in known.items() if hasattr(pool, method)}
-        return found | {"time_outs": self._time_outs + self.places.time_outs}
+        return found | {"time_outs": self._queue.time_outs}
 
     async def dispose(self) -> None:
-        """Close every connection; those that are still being waited for are dropped."""
-        if self._closing:
-            await asyncio.wait(self._closing, timeout=1)
+        """Close every connection."""
         await self._engine.dispose()
 
 
-def _places(settings: DatabaseSettings) -> PoolQueue:
+def _queue(settings: DatabaseSettings) -> PoolQueue:
     if settings.is_postgresql:
         patience = settings.pool_timeout.total_seconds()
         return PoolQueue(kept=settings.pool_size, more=settings.max_overflow, patience=patience)
@@ -193,43 +164,16 @@ def _places(settings: DatabaseSettings) -> PoolQueue:
     return PoolQueue(kept=sys.maxsize if settings.sqlite_file else 1)
 
 
-class _Loan:
-    """A connection for one block. No generator, because every refresh passes here and that would double its cost."""
-
-    __slots__ = ("_budget", "_deadline", "_engine", "_lease", "_patience", "_pool", "_watch")
-
-    def __init__(self, pool: Pool, engine: AsyncEngine, budget: timedelta, patience: timedelta | None) -> None:
-        self._pool = pool
-        self._engine = engine
-        self._budget = budget
-        self._patience = patience
-
-    async def __aenter__(self) -> Connection:
-        self._deadline = asyncio.get_running_loop().time() + self._budget.total_seconds()
-        await self._pool.places.take()
-        try:
-            self._lease = await self._pool.take(self._engine, self._deadline, self._patience)
-        except BaseException:
-            self._pool.places.release()
-            raise
-        self._watch = Deadline(self._lease, self._deadline)
-        return self._lease
-
-    async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        try:
-            self._watch.end(error)
-            if error is not None:
-                raise_domain_error(error)
-        except WrongServer:
-            self._lease.is_lost = True
-            raise
-        finally:
-            try:
-                await self._pool.give_back(self._lease, self._deadline)
-            finally:
-                self._pool.places.release()
+def _keep_the_others(failure: ExceptionContext) -> None:
+    """Of those that are lost too the driver knows, or the next ping finds out."""
+    failure.invalidate_pool_on_disconnect = False
 
 
-async def _close(lease: Connection, deadline: float) -> None:
-    with Deadline(lease, deadline):
-        await lease.close()
+async def _open_file(engine: AsyncEngine) -> Connection:
+    """A connection to SQLite. Its thread, once begun, must be waited for: it would speak to a loop that is closed."""
+    opening = asyncio.create_task(Connection.new(engine))
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        await (await opening).close()
+        raise

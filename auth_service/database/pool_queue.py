@@ -1,7 +1,7 @@
-"""PoolQueue at the pool: whoever has one finds a connection there, or makes one."""
+"""The queue at the pool: who holds a place finds a connection there, or makes one."""
 
 import asyncio
-from collections import deque
+from types import TracebackType
 
 from auth_service.errors import DatabaseUnavailable
 
@@ -10,59 +10,46 @@ SOON = 0.02
 
 
 class PoolQueue:
-    """As many as connections that are `kept`, and some `more` at a peak; the others wait, first come, first served.
+    """As many places as connections that are `kept`, and some `more` at a peak; first come, first served.
 
-    No semaphore of asyncio's, in whose queue whoever asks for more after a moment loses their place.
+    A place is held for a block, which raises `DatabaseUnavailable` if there is none within the patience, in seconds.
     """
 
     def __init__(self, *, kept: int, more: int = 0, patience: float | None = None) -> None:
-        self._free = kept
+        self._places = asyncio.Semaphore(kept)
         self._more = more
         self._peak = 0  # of `more` those that are taken
         self._patience = patience
-        self._waiting: deque[asyncio.Future[None]] = deque()
         self.time_outs = 0
 
-    async def take(self) -> None:
-        """Take a place, to be released; raises `DatabaseUnavailable` if there is none for the patience, in seconds."""
-        if self._free:  # then nobody waits
-            self._free -= 1
-            return
-        loop = asyncio.get_running_loop()
-        turn = loop.create_future()
-        self._waiting.append(turn)
-        soon = loop.call_later(SOON, self._open_more, turn)
+    async def __aenter__(self) -> None:
+        if self._places.locked():
+            await self._wait()
+        else:
+            await self._places.acquire()  # at once
+
+    async def _wait(self) -> None:
+        soon = asyncio.get_running_loop().call_later(SOON, self._open_more)
         try:
-            await turn
-        except asyncio.CancelledError:
-            if not turn.cancelled() and turn.exception() is None:  # it came at the same moment
-                self.release()
-            raise
+            async with asyncio.timeout(self._patience):
+                await self._places.acquire()
+        except TimeoutError:
+            self.time_outs += 1
+            raise DatabaseUnavailable from None
         finally:
             soon.cancel()
 
-    def release(self) -> None:
-        """Give a place back, or to whoever has waited longest. A peak ends first: under load it would never end."""
-        if self._peak:
-            self._peak -= 1
-            return
-        while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return
-        self._free += 1
-
-    def _open_more(self, turn: "asyncio.Future[None]") -> None:
-        if turn.done():
-            return
+    def _open_more(self) -> None:
+        """Let in whoever has waited longest, which is at least as long."""
         if self._peak < self._more:
             self._peak += 1
-            turn.set_result(None)
-        elif self._patience is not None:
-            turn.get_loop().call_later(self._patience, self._refuse, turn)
+            self._places.release()
 
-    def _refuse(self, turn: "asyncio.Future[None]") -> None:
-        if not turn.done():
-            self.time_outs += 1
-            turn.set_exception(DatabaseUnavailable())
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        """Give the place back. A peak ends first: under load it would never end."""
+        if self._peak:
+            self._peak -= 1
+        else:
+            self._places.release()

@@ -10,7 +10,6 @@ from sqlalchemy import text
 
 from auth_service import logs
 from auth_service.database.connection import Connection
-from auth_service.database.deadline import Deadline
 from auth_service.database.errors import StatementTooSlow, TransactionConflict
 from auth_service.database.pool import Pool
 from auth_service.errors import DatabaseUnavailable
@@ -83,11 +82,10 @@ class Replica:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
-        deadline = asyncio.get_running_loop().time() + PATIENCE.total_seconds()
         try:
             async with self._pool.single(PATIENCE) as connection:
-                with Deadline(connection, deadline):
-                    await self._examine(connection)
+                await self._examine(connection)
+                self._pool.extend(connection)
                 yield connection
         except StatementTooSlow:  # it would be on the primary, which others need
             raise

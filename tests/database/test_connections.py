@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
+from auth_service.database.pool import PING_AFTER
 from auth_service.database.pool_queue import SOON
 from auth_service.database.prepared import Prepared
 from auth_service.errors import DatabaseUnavailable, InvalidInput
@@ -182,6 +183,32 @@ async def test_connections_that_were_reset_are_replaced_before_anyone_notices(
             await database.check()
 
 
+async def test_after_a_silence_a_connection_is_tried_before_it_is_used(
+    make_database: MakeDatabase, cluster: Cluster
+) -> None:
+    with TcpProxy(cluster.port) as proxy:
+        database = make_database(f"postgresql://postgres@127.0.0.1:{proxy.port}/postgres")
+        await asyncio.gather(*(slow(database) for _ in range(3)))
+        await asyncio.sleep(PING_AFTER * 1.1)
+        proxy.reset()  # the loop stands still meanwhile, and so does not know of it
+        await database.check()
+
+
+async def test_a_lost_connection_leaves_the_others_in_the_pool(make_database: MakeDatabase, postgres_url: str) -> None:
+    database = make_database(postgres_url, pool_size=2, max_overflow=0)
+    async with database.statement() as first, database.statement() as second:
+        pids = {await query(tx, "SELECT pg_backend_pid()") for tx in (first, second)}
+    with pytest.raises(DatabaseUnavailable):
+        async with database.statement() as tx:
+            await query(tx, "SELECT pg_terminate_backend(pg_backend_pid())")
+    seen = set()
+    for _ in range(4):
+        async with database.statement() as tx:
+            seen.add(await query(tx, "SELECT pg_backend_pid()"))
+    assert len(seen) == 2
+    assert len(seen & pids) == 1
+
+
 async def test_an_empty_pool_is_unavailable_within_a_second(make_database: MakeDatabase, postgres_url: str) -> None:
     database = make_database(postgres_url, pool_size=1, max_overflow=0)
     loop = asyncio.get_running_loop()
@@ -236,6 +263,33 @@ async def test_a_place_that_was_given_to_somebody_who_left_at_that_moment_is_not
     assert leaving.cancel()
     await database.check()
     assert leaving.cancelled()
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "sqlite in memory"])
+async def test_whoever_is_cancelled_while_a_connection_is_given_back_still_gives_it_back(
+    kind: str, make_database: MakeDatabase, request: pytest.FixtureRequest
+) -> None:
+    url = request.getfixturevalue("postgres_url") if kind == "postgresql" else "sqlite+aiosqlite:///:memory:"
+    database = make_database(url, pool_size=1, max_overflow=0)
+    async with database.transaction() as tx:
+        await query(tx, "CREATE TABLE kept (id int)")
+    asked, go_on = asyncio.Event(), asyncio.Event()
+
+    async def refuse() -> None:
+        async with database.statement() as tx:
+            await query(tx, "SELECT count(*) FROM kept")
+            asked.set()
+            await go_on.wait()
+            raise InvalidInput("field", "what has nothing to do with the database")
+
+    refusing = asyncio.create_task(refuse())
+    await asked.wait()
+    go_on.set()
+    await asyncio.sleep(0)  # now it rolls back
+    refusing.cancel()
+    await asyncio.wait({refusing})
+    async with database.statement() as tx:
+        assert await query(tx, "SELECT count(*) FROM kept") == 0
 
 
 async def test_a_connection_that_is_cut_off_in_the_middle_of_a_statement_is_not_used_again(

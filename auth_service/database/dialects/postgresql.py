@@ -1,6 +1,6 @@
 """PostgreSQL, by asyncpg."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -27,11 +27,9 @@ from sqlalchemy import (
     type_coerce,
 )
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.exc import MissingGreenlet
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import ClauseElement, Executable
-from sqlalchemy.util.concurrency import in_greenlet
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from auth_service.database.dialects.dialect import NO_TIME, Clock, Dialect
@@ -49,7 +47,6 @@ class PostgreSQL(Dialect):
 
     def make_engine(self, settings: DatabaseSettings, *, read_only: bool) -> AsyncEngine:
         arguments = connect_args(settings)
-        arguments["async_creator_fn"] = _where_it_can_be_awaited(arguments["async_creator_fn"])
         if read_only and not settings.pgbouncer:
             arguments["server_settings"]["default_transaction_read_only"] = "on"
         return create_async_engine(
@@ -58,7 +55,6 @@ class PostgreSQL(Dialect):
             pool_size=settings.pool_size,
             max_overflow=settings.max_overflow,
             pool_timeout=settings.pool_timeout.total_seconds(),
-            pool_recycle=int(settings.pool_recycle.total_seconds()),
             echo=settings.echo,
             hide_parameters=True,
             **({} if settings.pgbouncer else {"isolation_level": "AUTOCOMMIT"}),
@@ -177,17 +173,6 @@ def connect_args(settings: DatabaseSettings) -> dict[str, Any]:
         "idle_in_transaction_session_timeout": _milliseconds(IDLE_IN_TRANSACTION),
     }
     return arguments
-
-
-def _where_it_can_be_awaited(connect: Callable[..., Any]) -> Callable[..., Any]:
-    """SQLAlchemy also notices that a new connection cannot be awaited, but then leaves a coroutine behind."""
-
-    def connect_or_refuse(**arguments: Any) -> Any:
-        if not in_greenlet():
-            raise MissingGreenlet
-        return connect(**arguments)
-
-    return connect_or_refuse
 
 
 def _plus(now: ColumnElement[Any], ahead: ColumnElement[timedelta] | None) -> ColumnElement[Any]:
