@@ -15,8 +15,11 @@ from auth_service.database.hosts import CONNECTION_LOST
 
 MADE_AT = "made_at"  # in what the pool keeps beside each connection
 
-# No reads after a commit, and no writes that nobody asked for: what a transaction does stands in its use case.
-make_session = async_sessionmaker(class_=AsyncSession, expire_on_commit=False, autoflush=False)
+# No reads after a commit, and no writes that nobody asked for: what a transaction does stands in its use case. What is
+# read is what the row holds now, also if the session has read it before: guarded writes go past the session's objects.
+make_session = async_sessionmaker(
+    class_=AsyncSession, expire_on_commit=False, autoflush=False, execution_options={"populate_existing": True}
+)
 
 
 class Connection:

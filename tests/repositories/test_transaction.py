@@ -55,6 +55,18 @@ async def test_a_transaction_that_is_cancelled_leaves_nothing(database: Database
     assert await users_of(database) == 0
 
 
+async def test_what_is_read_again_is_what_a_guarded_write_of_the_same_transaction_has_left(database: Database) -> None:
+    async with database.transaction() as tx:
+        await add_user(tx, "ada")
+        before = await tx.users.find_user("ada@example.com")
+        assert before
+        assert before.is_active
+        await tx.users.set_active(before.id, active=False)
+        after = await tx.users.find_user("ada@example.com")
+        assert after
+        assert not after.is_active
+
+
 async def test_a_savepoint_rolls_back_alone(database: Database) -> None:
     async def write_and_raise(tx: Transaction) -> None:
         async with tx.session.begin_nested():

@@ -1,11 +1,10 @@
 """What statements ask of a database, whichever it is."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
-from typing import Any, ClassVar
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Protocol
 
-from sqlalchemy import Column, ColumnElement, FromClause, Select, Table
+from sqlalchemy import Column, ColumnElement, FromClause, Select, SelectBase, Table
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -14,112 +13,89 @@ from auth_service.settings import DatabaseSettings
 NO_TIME = timedelta(0)
 
 
-class Dialect(ABC):
+class Dialect(Protocol):
     """One of the databases. Stateless: there is one object of each."""
 
     name: ClassVar[str]
-    is_server: ClassVar[bool]
-    """Whether it is another process, which may be away or fall silent."""
     writes_in_ctes: ClassVar[bool]
     """Whether one statement can make several changes: `WITH changed AS (UPDATE ... RETURNING ...) INSERT ...`."""
     has_partitions: ClassVar[bool]
     has_page_order: ClassVar[bool]
     """Whether rows can be read in the order in which they are stored."""
 
-    @abstractmethod
     def make_engine(self, settings: DatabaseSettings, *, read_only: bool) -> AsyncEngine:
         """Return an engine; nothing is connected yet."""
 
-    @abstractmethod
     def make_probe_engine(self, settings: DatabaseSettings, patience: timedelta) -> AsyncEngine:
         """Return an engine for health checks: a connection of its own each time, no longer wait than `patience`."""
 
-    @abstractmethod
-    def now(self, ahead: timedelta = NO_TIME) -> ColumnElement[Any]:
+    def now(self, ahead: timedelta = NO_TIME) -> ColumnElement[datetime]:
         """The time now, plus `ahead`, in a statement that is built for one execution.
 
         Session decisions use the database's clock, so that containers cannot disagree; SQLite has the process's.
         """
 
-    @abstractmethod
-    def statement_time(self, ahead: timedelta = NO_TIME) -> ColumnElement[Any]:
+    def statement_time(self, ahead: timedelta = NO_TIME) -> ColumnElement[datetime]:
         """The time when the statement began, plus `ahead`: for conditions that an index or an estimate answers.
 
         A statement that waited judges by the time before the wait, so it is for what can only become truer.
         """
 
-    @abstractmethod
     def clock(self) -> "Clock":
         """The same for a statement that is built once and run often."""
 
-    @abstractmethod
     def insert(self, table: Table) -> Any:
         """An INSERT that knows ON CONFLICT, which SQLAlchemy has in a class of its own for each dialect."""
 
-    @abstractmethod
     def rows_of(self, columns: Sequence[Column[Any]], rows: Sequence[Mapping[str, Any]]) -> FromClause:
         """Values as a table of these columns, of which there may be tens of thousands of rows."""
 
-    @abstractmethod
     def row_address(self, table: Table) -> ColumnElement[Any]:
         """Where a row lies: the quickest way to one that has just been found."""
 
-    @abstractmethod
     def is_among(self, column: ColumnElement[Any], found: Select[Any]) -> ColumnElement[bool]:
         """The condition that a value is one of those found, which are looked for once."""
 
-    @abstractmethod
     def is_one_of(self, column: Column[Any], values: Sequence[Any]) -> ColumnElement[bool]:
         """The condition that a value is one of perhaps thousands."""
 
-    @abstractmethod
     def is_in_network(self, ip: ColumnElement[Any], network: ColumnElement[Any]) -> ColumnElement[bool]:
         """The condition that an IP address, as text, is in a network."""
 
-    @abstractmethod
     def prepended(
         self, times: ColumnElement[Any], time: ColumnElement[Any], count: ColumnElement[int], kept: int
     ) -> ColumnElement[Any]:
         """A list of times with one more, `count` times over, before the others, of which so many are kept."""
 
-    @abstractmethod
     def first_of(self, times: ColumnElement[Any], count: int) -> ColumnElement[Any]:
         """At least the first so many of a list of times."""
 
-    @abstractmethod
     async def lock(self, session: AsyncSession, number: int) -> None:
         """Wait to be the only one with this lock until the transaction ends, which survives a pooler."""
 
-    @abstractmethod
     async def try_lock(self, session: AsyncSession, number: int, budget: timedelta) -> bool:
         """The same without a wait: False if another transaction has it. Statements may take so long from then on."""
 
-    @abstractmethod
     async def limit_statements(self, session: AsyncSession, budget: timedelta) -> None:
         """Give the statements of this transaction so long: a job may take longer than a request."""
 
-    @abstractmethod
     async def is_read_only(self, session: AsyncSession) -> bool:
         """Whether it takes no writes, as a standby."""
 
-    @abstractmethod
-    async def estimated_rows(self, session: AsyncSession, statement: Select[Any], cost: float) -> int | None:
+    async def estimated_rows(self, session: AsyncSession, statement: SelectBase, cost: float) -> int | None:
         """About how many rows a statement returns, if the planner expects it to cost more than `cost`; else None."""
 
 
-class Clock(ABC):
+class Clock(Protocol):
     """The time in a statement that is built once."""
 
     dialect: Dialect
 
-    @abstractmethod
-    def at(self, ahead: timedelta = NO_TIME) -> ColumnElement[Any]:
+    def at(self, ahead: timedelta = NO_TIME) -> ColumnElement[datetime]:
         """The time now, plus `ahead`."""
 
-    @abstractmethod
-    def after(self, name: str) -> ColumnElement[Any]:
+    def after(self, name: str) -> ColumnElement[datetime]:
         """The time now, plus the parameter of this name."""
 
-    @abstractmethod
     def parameters(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The values of an execution now."""

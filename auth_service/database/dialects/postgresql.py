@@ -1,7 +1,7 @@
 """PostgreSQL, by asyncpg."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -14,6 +14,7 @@ from sqlalchemy import (
     Interval,
     NullPool,
     Select,
+    SelectBase,
     Table,
     any_,
     bindparam,
@@ -43,7 +44,7 @@ IDLE_IN_TRANSACTION = timedelta(seconds=10)
 
 class PostgreSQL(Dialect):
     name = "postgresql"
-    is_server = writes_in_ctes = has_partitions = has_page_order = True
+    writes_in_ctes = has_partitions = has_page_order = True
 
     def make_engine(self, settings: DatabaseSettings, *, read_only: bool) -> AsyncEngine:
         arguments = connect_args(settings)
@@ -65,11 +66,11 @@ class PostgreSQL(Dialect):
         arguments = {**connect_args(settings), "timeout": seconds, "command_timeout": seconds}
         return create_async_engine("postgresql+asyncpg://", poolclass=NullPool, connect_args=arguments)
 
-    def now(self, ahead: timedelta = NO_TIME) -> ColumnElement[Any]:
+    def now(self, ahead: timedelta = NO_TIME) -> ColumnElement[datetime]:
         """`clock_timestamp()` and not `now()`: a statement that waited for a lock must not live in the past."""
         return _plus(func.clock_timestamp(type_=UtcDateTime()), literal(ahead, Interval()) if ahead else None)
 
-    def statement_time(self, ahead: timedelta = NO_TIME) -> ColumnElement[Any]:
+    def statement_time(self, ahead: timedelta = NO_TIME) -> ColumnElement[datetime]:
         """Not `clock_timestamp()`, which may change from row to row: no index serves it, and no plan looks ahead."""
         return _plus(func.statement_timestamp(type_=UtcDateTime()), literal(ahead, Interval()) if ahead else None)
 
@@ -122,7 +123,7 @@ class PostgreSQL(Dialect):
     async def is_read_only(self, session: AsyncSession) -> bool:
         return bool(await session.scalar(text("SHOW transaction_read_only")) == "on")
 
-    async def estimated_rows(self, session: AsyncSession, statement: Select[Any], cost: float) -> int | None:
+    async def estimated_rows(self, session: AsyncSession, statement: SelectBase, cost: float) -> int | None:
         plan = (await session.scalar(_Explain(statement)))[0]["Plan"]
         return int(plan["Plan Rows"]) if plan["Total Cost"] > cost else None
 
@@ -131,10 +132,10 @@ class _ServersClock(Clock):
     def __init__(self, dialect: Dialect) -> None:
         self.dialect = dialect
 
-    def at(self, ahead: timedelta = NO_TIME) -> ColumnElement[Any]:
+    def at(self, ahead: timedelta = NO_TIME) -> ColumnElement[datetime]:
         return self.dialect.now(ahead)
 
-    def after(self, name: str) -> ColumnElement[Any]:
+    def after(self, name: str) -> ColumnElement[datetime]:
         return _plus(self.dialect.now(), bindparam(name, type_=Interval()))
 
     def parameters(self, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,7 +147,7 @@ class _Explain(Executable, ClauseElement):
 
     inherit_cache = False
 
-    def __init__(self, statement: Select[Any]) -> None:
+    def __init__(self, statement: SelectBase) -> None:
         self.statement = statement
 
 
@@ -175,7 +176,7 @@ def connect_args(settings: DatabaseSettings) -> dict[str, Any]:
     return arguments
 
 
-def _plus(now: ColumnElement[Any], ahead: ColumnElement[timedelta] | None) -> ColumnElement[Any]:
+def _plus(now: ColumnElement[datetime], ahead: ColumnElement[timedelta] | None) -> ColumnElement[datetime]:
     return now if ahead is None else type_coerce(now + ahead, UtcDateTime())
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import (
     FromClause,
     NullPool,
     Select,
+    SelectBase,
     StaticPool,
     Table,
     bindparam,
@@ -40,7 +41,7 @@ class SQLite(Dialect):
     """One writer at a time, so that there is nothing to lock."""
 
     name = "sqlite"
-    is_server = writes_in_ctes = has_partitions = has_page_order = False
+    writes_in_ctes = has_partitions = has_page_order = False
 
     def make_engine(self, settings: DatabaseSettings, *, read_only: bool = False) -> AsyncEngine:
         pool: type[Pool] = NullPool if settings.sqlite_file else StaticPool
@@ -58,10 +59,10 @@ class SQLite(Dialect):
     def make_probe_engine(self, settings: DatabaseSettings, patience: timedelta) -> AsyncEngine:
         return self.make_engine(settings)
 
-    def now(self, ahead: timedelta = NO_TIME) -> ColumnElement[Any]:
+    def now(self, ahead: timedelta = NO_TIME) -> ColumnElement[datetime]:
         return literal(datetime.now(UTC) + ahead, UtcDateTime())
 
-    def statement_time(self, ahead: timedelta = NO_TIME) -> ColumnElement[Any]:
+    def statement_time(self, ahead: timedelta = NO_TIME) -> ColumnElement[datetime]:
         return self.now(ahead)
 
     def clock(self) -> Clock:
@@ -111,7 +112,7 @@ class SQLite(Dialect):
     async def is_read_only(self, session: AsyncSession) -> bool:
         return False
 
-    async def estimated_rows(self, session: AsyncSession, statement: Select[Any], cost: float) -> int | None:
+    async def estimated_rows(self, session: AsyncSession, statement: SelectBase, cost: float) -> int | None:
         return None
 
 
@@ -123,12 +124,12 @@ class _ProcessClock(Clock):
         self._fixed: dict[str, timedelta] = {}
         self._given: set[str] = set()
 
-    def at(self, ahead: timedelta = NO_TIME) -> ColumnElement[Any]:
+    def at(self, ahead: timedelta = NO_TIME) -> ColumnElement[datetime]:
         name = f"in_{ahead.total_seconds():.0f}"
         self._fixed[name] = ahead
         return bindparam(name, type_=UtcDateTime())
 
-    def after(self, name: str) -> ColumnElement[Any]:
+    def after(self, name: str) -> ColumnElement[datetime]:
         self._given.add(name)
         return bindparam(name, type_=UtcDateTime())
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, func, literal, tuple_
-from sqlmodel import select
+from sqlalchemy import delete, func, tuple_
+from sqlmodel import col, select
 
 from auth_service.database.connection import Connection
 from auth_service.models import AUDIT_EVENTS, AUDIT_FLOOR, AuditEvent, SecurityEvent
@@ -42,18 +42,18 @@ class AuditTrail:
         self, wanted: AuditFilter, limit: int, before: AuditEvent | None = None
     ) -> Sequence[AuditEvent]:
         """The newest events that match, or the next ones `before` an event that was read already."""
-        statement = select(AuditEvent).order_by(A.at.desc(), A.id.desc()).limit(limit)
+        at, id_ = col(AuditEvent.at), col(AuditEvent.id)
+        statement = select(AuditEvent).order_by(at.desc(), id_.desc()).limit(limit)
         if wanted.user_id is not None:
-            statement = statement.where(A.user_id == wanted.user_id)
+            statement = statement.where(col(AuditEvent.user_id) == wanted.user_id)
         if wanted.events:
-            statement = statement.where(A.event.in_(wanted.events))
+            statement = statement.where(col(AuditEvent.event).in_(wanted.events))
         if wanted.since is not None:
-            statement = statement.where(A.at >= wanted.since)
+            statement = statement.where(at >= wanted.since)
         if wanted.until is not None:
-            statement = statement.where(A.at < wanted.until)
+            statement = statement.where(at < wanted.until)
         if before is not None:
-            last = tuple_(literal(before.at, A.at.type), literal(before.id, A.id.type))
-            statement = statement.where(tuple_(A.at, A.id) < last)
+            statement = statement.where(tuple_(at, id_) < (before.at, before.id))
         return (await self._connection.session.exec(statement)).all()
 
     async def keep(self, retention: timedelta) -> Upkeep:

@@ -6,16 +6,14 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, func, literal, or_, tuple_
+from sqlalchemy import ColumnElement, and_, func, or_, tuple_
 from sqlalchemy.orm import joinedload
-from sqlmodel import select
+from sqlmodel import col, select
+from sqlmodel.sql.expression import Select
 
 from auth_service.database.connection import Connection
-from auth_service.models import USERS, RefreshToken, User
+from auth_service.models import RefreshToken, User
 
-U = USERS.c
-WHOSE: Any = User  # SQLModel types an attribute as its value
-SESSION: Any = RefreshToken
 COUNTED = 10_000  # in the planner's units: as much as a scan of 80 MiB; what would cost more is estimated
 
 
@@ -55,15 +53,14 @@ class UserSearch:
 
         The ids come first, from an index that has all that is filtered by: the rows that are skipped are never read.
         """
-        page = self._ids(wanted).order_by(U.created_at.desc(), U.id.desc()).limit(limit).offset(offset)
+        created_at, id_ = col(User.created_at), col(User.id)
+        page = self._ids(wanted).order_by(created_at.desc(), id_.desc()).limit(limit).offset(offset)
         if before is not None:
-            last = tuple_(literal(before[0], U.created_at.type), literal(before[1], U.id.type))
-            page = page.where(tuple_(U.created_at, U.id) < last)
+            page = page.where(tuple_(created_at, id_) < before)
         chosen = page.subquery()
-        statement = (
-            select(User).join(chosen, chosen.c.id == U.id).order_by(chosen.c.created_at.desc(), chosen.c.id.desc())
-        )
-        return (await self._connection.session.exec(statement)).all()
+        statement = select(User).join(chosen, chosen.c.id == id_)
+        newest_first = statement.order_by(chosen.c.created_at.desc(), chosen.c.id.desc())
+        return (await self._connection.session.exec(newest_first)).all()
 
     async def count(self, wanted: UserFilter) -> Count:
         """How many users match: counted, or estimated where PostgreSQL expects that counting takes long."""
@@ -76,33 +73,31 @@ class UserSearch:
     async def find_with_sessions(self, user_id: UUID, idle: timedelta, *, ended_too: bool) -> User | None:
         """A user and their sessions, the newest first, by one statement: those alive, or all whose rows are kept."""
         alive = and_(
-            SESSION.revoked_at.is_(None),
-            SESSION.expires_at > self._now(),
-            SESSION.last_used_at > self._now(-idle),
-            SESSION.credential_epoch == WHOSE.credential_epoch,
+            col(RefreshToken.revoked_at).is_(None),
+            col(RefreshToken.expires_at) > self._now(),
+            col(RefreshToken.last_used_at) > self._now(-idle),
+            col(RefreshToken.credential_epoch) == col(User.credential_epoch),
         )
-        chosen = WHOSE.sessions if ended_too else WHOSE.sessions.and_(alive)
-        statement = select(User).where(U.id == user_id).options(joinedload(chosen))
+        sessions: Any = User.sessions  # SQLModel types a relationship as its value
+        chosen = joinedload(sessions if ended_too else sessions.and_(alive))
+        statement = select(User).where(col(User.id) == user_id).options(chosen)
         return (await self._connection.session.exec(statement)).unique().one_or_none()
 
-    def _ids(self, wanted: UserFilter) -> Select[Any]:
-        return select(U.id, U.created_at).where(*self._conditions(wanted))
+    def _ids(self, wanted: UserFilter) -> Select[UUID, datetime]:
+        return select(col(User.id), col(User.created_at)).where(*self._conditions(wanted))
 
     def _conditions(self, wanted: UserFilter) -> list[ColumnElement[bool]]:
-        found: list[ColumnElement[bool]] = []
-        for column in (U.role, U.is_active, U.is_verified):
-            value = getattr(wanted, column.name)
-            if value is not None:
-                found.append(column.is_(value) if isinstance(value, bool) else column == value)
+        exact = ((User.role, wanted.role), (User.is_active, wanted.is_active), (User.is_verified, wanted.is_verified))
+        found = [col(column) == value for column, value in exact if value is not None]
+        names = (col(User.email_canonical), col(User.username_canonical))
         if wanted.fragment is not None:
-            names = (U.email_canonical, U.username_canonical)
             found.append(or_(*(name.contains(wanted.fragment, autoescape=True) for name in names)))
         if wanted.name is not None:
-            found.append(or_(U.email_canonical == wanted.name, U.username_canonical == wanted.name))
+            found.append(or_(*(name == wanted.name for name in names)))
         if wanted.created_from is not None:
-            found.append(U.created_at >= wanted.created_from)
+            found.append(col(User.created_at) >= wanted.created_from)
         if wanted.created_to is not None:
-            found.append(U.created_at < wanted.created_to)
+            found.append(col(User.created_at) < wanted.created_to)
         if wanted.seen_within is not None:
-            found.append(U.last_login_at > self._connection.dialect.statement_time(-wanted.seen_within))
+            found.append(col(User.last_login_at) > self._connection.dialect.statement_time(-wanted.seen_within))
         return found
