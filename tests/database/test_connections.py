@@ -348,6 +348,10 @@ async def has_no_backend_of_ours(url: str) -> bool:
     return await backends_of_ours(url) == 0
 
 
+async def has_one_backend_of_ours(url: str) -> bool:
+    return await backends_of_ours(url) == 1
+
+
 async def is_asleep(url: str) -> bool:
     return await run_sql(url, "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'") == [(1,)]
 
@@ -356,11 +360,13 @@ async def test_beyond_the_pool_as_many_connections_are_opened_as_allowed_and_clo
     make_database: MakeDatabase, postgres_url: str
 ) -> None:
     database = make_database(postgres_url, pool_size=1, max_overflow=1)
+    await database.check()  # so that the one that is closed was there before: it is given back last
     async with database.statement(), database.statement():
         assert database.numbers()["overflow"] == 1
         with pytest.raises(DatabaseUnavailable):
             await database.check()
     assert database.numbers() == {"checked_out": 0, "overflow": 0, "size": 1, "time_outs": 1}
+    await eventually(has_one_backend_of_ours, postgres_url)
 
 
 async def test_a_connection_hung_up_in_the_middle_of_preparing_is_unavailable_and_no_fault_of_ours(
