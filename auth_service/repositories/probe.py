@@ -45,7 +45,8 @@ class Probe:
 
 
 async def _examine(session: AsyncSession, dialect: Dialect) -> None:
-    if (await session.scalars(text("SELECT version_num FROM alembic_version"))).all() != [HEAD]:
+    versions = await (await session.connection()).scalars(text("SELECT version_num FROM alembic_version"))
+    if versions.all() != [HEAD]:
         raise SchemaNotReady
     if await dialect.is_read_only(session):
         raise DatabaseReadOnly
