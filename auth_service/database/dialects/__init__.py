@@ -1,4 +1,4 @@
-"""What differs between databases, in one file for each of them; a third one would be one more file."""
+"""What statements and engines need that differs between databases, in one file for each of them."""
 
 from functools import cache
 
