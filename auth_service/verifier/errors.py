@@ -10,11 +10,12 @@ class Refused(Exception):  # noqa: N818  # the word of the service's own errors
     code: ClassVar[str]
     title: ClassVar[str]
     detail: ClassVar[str]
+    header: ClassVar[tuple[str, str]]
 
     @property
     def headers(self) -> dict[str, str]:
         """The headers that belong to the answer."""
-        return {}
+        return dict([self.header])
 
     def problem(self, issuer: str) -> dict[str, Any]:
         """The body of the answer (RFC 9457). `issuer` explains each code on a page of its own."""
@@ -32,10 +33,7 @@ class MissingToken(Refused):
 
     status, code, title = 401, "missing-access-token", "Access token missing"
     detail = "Send one Authorization header with a bearer token."
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return {"WWW-Authenticate": "Bearer"}
+    header = ("WWW-Authenticate", "Bearer")
 
 
 class InvalidToken(Refused):
@@ -43,10 +41,7 @@ class InvalidToken(Refused):
 
     status, code, title = 401, "invalid-access-token", "Invalid access token"
     detail = "The access token is not valid or has expired."
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+    header = ("WWW-Authenticate", 'Bearer error="invalid_token"')
 
 
 class InsufficientRole(Refused):
@@ -54,10 +49,7 @@ class InsufficientRole(Refused):
 
     status, code, title = 403, "insufficient-role", "Insufficient role"
     detail = "The bearer of the access token has none of the roles that this asks for."
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return {"WWW-Authenticate": 'Bearer error="insufficient_scope"'}
+    header = ("WWW-Authenticate", 'Bearer error="insufficient_scope"')
 
 
 class Unavailable(Refused):
@@ -66,10 +58,7 @@ class Unavailable(Refused):
     status, code, title = 503, "unavailable", "Unavailable"
     detail = "Access tokens cannot be verified just now; try again."
     retry_after = 1  # seconds
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return {"Retry-After": str(self.retry_after)}
+    header = ("Retry-After", str(retry_after))
 
 
 class ServiceError(Exception):
