@@ -37,9 +37,8 @@ def requires(verifier: Verifier, *roles: str) -> _Requires:
 def install(app: FastAPI, verifier: Verifier) -> None:
     """Let the verifier live as long as the app, and answer refusals as `application/problem+json`."""
 
-    async def refused(_request: Request, error: Exception) -> Response:
-        if not isinstance(error, Refused):
-            raise error
+    @app.exception_handler(Refused)
+    async def refused(_request: Request, error: Refused) -> Response:
         logger.debug("not let in: %s %s", error.code, error)
         return JSONResponse(
             error.problem(verifier.issuer), error.status, error.headers, media_type="application/problem+json"
@@ -53,4 +52,3 @@ def install(app: FastAPI, verifier: Verifier) -> None:
             yield state
 
     app.router.lifespan_context = lifespan
-    app.add_exception_handler(Refused, refused)

@@ -27,7 +27,6 @@ from auth_service.logs import REQUEST_ID, causes_of
 
 log = structlog.get_logger()
 
-
 _CODE_OF_STATUS = {404: "not-found", 405: "method-not-allowed"}
 
 
@@ -125,33 +124,24 @@ def answer_to(request: Request, refused: Refused, base_url: str) -> Response:
     return answer(refused, base_url, cookies.on_refusal(refused, request))
 
 
-def install(  # three small handlers, one for each family
-    app: FastAPI, base_url: str, routes: Sequence[BaseRoute]
-) -> None:
+def install(app: FastAPI, base_url: str, routes: Sequence[BaseRoute]) -> None:
     """Answer every refusal of ours, of FastAPI and of Starlette as a problem."""
 
-    async def refused(request: Request, error: Exception) -> Response:
-        if not isinstance(error, Refused):
-            raise error
+    @app.exception_handler(Refused)
+    async def refused(request: Request, error: Refused) -> Response:
         return answer_to(request, error, base_url)
 
-    async def invalid(_request: Request, error: Exception) -> Response:
-        if not isinstance(error, RequestValidationError):
-            raise error
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_request: Request, error: RequestValidationError) -> Response:
         return answer(InvalidFields([_field_error(entry) for entry in error.errors()]), base_url)
 
-    async def http_error(request: Request, error: Exception) -> Response:
-        if not isinstance(error, HTTPException):
-            raise error
+    @app.exception_handler(HTTPException)
+    async def http_error(request: Request, error: HTTPException) -> Response:
         found = BadRequest()
         found.code = _CODE_OF_STATUS.get(error.status_code, "bad-request")  # type: ignore[misc]
         found.detail = PROBLEMS[found.code].explanation
         allow = {"Allow": _allowed_methods(request, routes)} if error.status_code == 405 else {}  # noqa: PLR2004
         return answer(found, base_url, {**(error.headers or {}), **allow})
-
-    app.add_exception_handler(Refused, refused)
-    app.add_exception_handler(RequestValidationError, invalid)
-    app.add_exception_handler(HTTPException, http_error)
 
 
 def _allowed_methods(request: Request, routes: Sequence[BaseRoute]) -> str:
