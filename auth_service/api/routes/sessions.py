@@ -20,6 +20,7 @@ from auth_service.api.schemas.common import BrowserTokens, LoginBody, RefreshTok
 
 router = APIRouter(prefix="/auth", tags=["sessions"], route_class=PlainRoute, dependencies=[Depends(set_requester)])
 
+GIVING = ("too-many-attempts", "cross-site-request", "database-unavailable", "unavailable")
 SETS_COOKIE: dict[str, Any] = {
     "headers": {"Set-Cookie": {"description": "With X-Auth-Cookie: the refresh token", "schema": {"type": "string"}}}
 }
@@ -27,18 +28,7 @@ SETS_COOKIE: dict[str, Any] = {
 
 @router.post(
     "/login",
-    responses={
-        200: SETS_COOKIE,
-        **problems(
-            "invalid-credentials",
-            "too-many-attempts",
-            "cross-site-request",
-            "database-unavailable",
-            "overloaded",
-            "unavailable",
-            body=True,
-        ),
-    },
+    responses={200: SETS_COOKIE, **problems(*GIVING, "invalid-credentials", "overloaded", body=True)},
 )
 async def login(
     body: LoginBody, device: DeviceDep, cookie_mode: CookieMode, services: ServicesDep, response: Response
@@ -62,17 +52,7 @@ async def plain_login(request: PlainRequest) -> Tokens | None:
 
 @router.post(
     "/refresh",
-    responses={
-        200: SETS_COOKIE,
-        **problems(
-            "invalid-refresh-token",
-            "too-many-attempts",
-            "cross-site-request",
-            "database-unavailable",
-            "unavailable",
-            body=True,
-        ),
-    },
+    responses={200: SETS_COOKIE, **problems(*GIVING, "invalid-refresh-token", body=True)},
 )
 async def refresh(
     token: RefreshToken,
