@@ -5,24 +5,17 @@ from auth_service.repositories.transaction import Transaction
 from auth_service.security.link_tokens import hash_link_token, new_link_token
 from auth_service.settings import Settings
 
-PAGES = {
-    LinkPurpose.VERIFY_EMAIL: "verify-email",
-    LinkPurpose.RESET_PASSWORD: "reset-password",
-    LinkPurpose.APPROVE_EMAIL_CHANGE: "confirm-email",
-    LinkPurpose.CONFIRM_EMAIL_CHANGE: "confirm-email",
-}
-
 
 class LinkIssuer:
     def __init__(self, settings: Settings) -> None:
         mail = settings.mail
-        configured = {
-            LinkPurpose.VERIFY_EMAIL: mail.verify_url,
-            LinkPurpose.RESET_PASSWORD: mail.reset_url,
-            LinkPurpose.APPROVE_EMAIL_CHANGE: mail.email_change_url,
-            LinkPurpose.CONFIRM_EMAIL_CHANGE: mail.email_change_url,
+        email_change = mail.email_change_url or settings.page_url("confirm-email")
+        self._urls = {
+            LinkPurpose.VERIFY_EMAIL: mail.verify_url or settings.page_url("verify-email"),
+            LinkPurpose.RESET_PASSWORD: mail.reset_url or settings.page_url("reset-password"),
+            LinkPurpose.APPROVE_EMAIL_CHANGE: email_change,
+            LinkPurpose.CONFIRM_EMAIL_CHANGE: email_change,
         }
-        self._urls = {purpose: url or settings.page_url(PAGES[purpose]) for purpose, url in configured.items()}
 
     async def mint(self, tx: Transaction, mail: DueMail, user: User) -> str | None:
         """Make the token of a mail's link in place of the one before; None if the user may have none (any more)."""
