@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Callable
 
 from email_validator import EmailNotValidError, validate_email
 
@@ -23,7 +24,7 @@ def canonical_email(email: str, field: str = "email") -> str:
         found = validate_email(email.strip(), check_deliverability=False, globally_deliverable=False)
     except (EmailNotValidError, ValueError):
         raise InvalidInput(field, "Must be an e-mail address, such as name@host.example.") from None
-    return f"{_canonical(found.local_part)}@{found.ascii_domain.lower()}"
+    return f"{canonical_fragment(found.local_part)}@{found.ascii_domain.lower()}"
 
 
 def canonical_username(username: str) -> str:
@@ -37,19 +38,21 @@ def canonical_username(username: str) -> str:
     if not _USERNAME.fullmatch(name):
         reason = "Must be 1 to 64 letters, digits, '.', '_' or '-', and start with a letter or a digit."
         raise InvalidInput("username", reason)
-    return _canonical(name)
+    return canonical_fragment(name)
 
 
 def canonical_fragment(text: str) -> str:
     """Return the form in which a part of an address or a username stands in those: NFC, case-folded."""
-    return _canonical(text)
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 
-def account_names(email: str, username: str | None) -> dict[str, str | None]:
+def account_names(
+    email: str, username: str | None, canonical: Callable[[str], str] = canonical_email
+) -> dict[str, str | None]:
     """Return the columns of an account's names: each as given, and in canonical form; raises `InvalidInput`."""
     return {
         "email": email.strip(),
-        "email_canonical": canonical_email(email),
+        "email_canonical": canonical(email),
         "username": username.strip() if username is not None else None,
         "username_canonical": canonical_username(username) if username is not None else None,
     }
@@ -66,10 +69,6 @@ def password_spellings(password: str) -> tuple[str, ...]:
     Other systems hashed what the keyboard sent. Some keyboards send a letter and its accent apart, which is not NFC.
     """
     return tuple(dict.fromkeys((canonical_password(password), password)))
-
-
-def _canonical(text: str) -> str:
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 
 def _refuse_lookalikes(field: str, text: str) -> None:

@@ -11,7 +11,7 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from auth_service.errors import InvalidInput
-from auth_service.identifiers import canonical_email, canonical_username
+from auth_service.identifiers import account_names, canonical_email
 from auth_service.services.transfer.lines import Fields, RefusedLine
 
 # An address of which the part before the @ is plain, as nearly all are. The longest has room to spare in every limit.
@@ -78,12 +78,7 @@ class RowMaker:
         if len(email) > _LONGEST_EMAIL:
             raise RefusedLine("Too long.", "email")
         try:
-            return {
-                "email": email.strip(),
-                "email_canonical": quick_canonical_email(email),
-                "username": username.strip() if username is not None else None,
-                "username_canonical": canonical_username(username) if username is not None else None,
-            }
+            return account_names(email, username, quick_canonical_email)
         except InvalidInput as refused:
             raise RefusedLine(refused.reason, refused.field) from None
 
