@@ -13,11 +13,8 @@ MOST_ROUNDS = 3_000_000  # of PBKDF2
 MOST_BCRYPT = 14  # each one more doubles the time
 _SCRYPT_TOLL = 2  # it goes over its memory twice, once to write and once to read
 _LETTERS = {"memory_cost": "m", "block_size": "r", "parallelism": "p"}
-_ROUNDS = {
-    "argon2": "t",
-    "scrypt": "ln",
-    "firebase_scrypt": "ln",
-}  # `rounds` for the others; bcrypt's are a logarithm too
+# `rounds` for the others; bcrypt's are a logarithm too
+_ROUNDS = {"argon2": "t", "scrypt": "ln", "firebase_scrypt": "ln"}
 
 
 def recipe(parsed: Any) -> str:
