@@ -6,25 +6,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from auth_service.settings import groups
 from auth_service.settings.database import DatabaseSettings
-from auth_service.settings.groups import (
-    AuditSettings,
-    CleanupSettings,
-    CookieSettings,
-    CorsSettings,
-    DocsSettings,
-    HashingSettings,
-    KeySettings,
-    LogSettings,
-    PasswordSettings,
-    ProxySettings,
-    RegistrationSettings,
-    RevocationSettings,
-    SessionSettings,
-    ShutdownSettings,
-    ThrottleSettings,
-    TokenSettings,
-)
 from auth_service.settings.mail import MailSettings, address_of
 from auth_service.settings.strength import is_weak_secret, is_weak_token
 from auth_service.settings.values import SOURCES, SecretList, origin_of
@@ -39,23 +22,23 @@ class Settings(BaseSettings):
     secret_key: SecretList = ()
     internal_token: SecretList = ()
     migrate_on_start: bool | None = None
-    tokens: TokenSettings = TokenSettings()
-    password: PasswordSettings = PasswordSettings()
-    registration: RegistrationSettings = RegistrationSettings()
+    tokens: groups.TokenSettings = groups.TokenSettings()
+    password: groups.PasswordSettings = groups.PasswordSettings()
+    registration: groups.RegistrationSettings = groups.RegistrationSettings()
     mail: MailSettings = MailSettings()
-    hashing: HashingSettings = HashingSettings()
-    throttle: ThrottleSettings = ThrottleSettings()
-    sessions: SessionSettings = SessionSettings()
-    cleanup: CleanupSettings = CleanupSettings()
-    audit: AuditSettings = AuditSettings()
-    keys: KeySettings = KeySettings()
-    revocations: RevocationSettings = RevocationSettings()
-    proxy: ProxySettings = ProxySettings()
-    cors: CorsSettings = CorsSettings()
-    cookies: CookieSettings = CookieSettings()
-    shutdown: ShutdownSettings = ShutdownSettings()
-    docs: DocsSettings = DocsSettings()
-    log: LogSettings = LogSettings()
+    hashing: groups.HashingSettings = groups.HashingSettings()
+    throttle: groups.ThrottleSettings = groups.ThrottleSettings()
+    sessions: groups.SessionSettings = groups.SessionSettings()
+    cleanup: groups.CleanupSettings = groups.CleanupSettings()
+    audit: groups.AuditSettings = groups.AuditSettings()
+    keys: groups.KeySettings = groups.KeySettings()
+    revocations: groups.RevocationSettings = groups.RevocationSettings()
+    proxy: groups.ProxySettings = groups.ProxySettings()
+    cors: groups.CorsSettings = groups.CorsSettings()
+    cookies: groups.CookieSettings = groups.CookieSettings()
+    shutdown: groups.ShutdownSettings = groups.ShutdownSettings()
+    docs: groups.DocsSettings = groups.DocsSettings()
+    log: groups.LogSettings = groups.LogSettings()
     database: DatabaseSettings = Field(default_factory=DatabaseSettings, exclude=True)
 
     @model_validator(mode="after")
