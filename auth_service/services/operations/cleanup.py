@@ -15,7 +15,7 @@ import structlog
 
 from auth_service.database.errors import TransactionConflict
 from auth_service.repositories.audit.trail import Upkeep
-from auth_service.repositories.transaction import Database
+from auth_service.repositories.transaction import Database, Transaction
 from auth_service.services.operations.session_cleanup import BATCH_BUDGET, COUNT_BUDGET, REST, SessionCleanup
 from auth_service.settings import DEFAULT_AUDIT_RETENTION, MAX_ACCESS_LIFETIME
 
@@ -93,8 +93,8 @@ class Cleanup:
     async def _tidy(self, batch_size: int, deadline: float) -> tuple[int, int, Upkeep]:
         """Do what comes after the sessions; return how many counts and links went, and what became of the trail."""
         await self._forget_deleted_sessions()
-        throttles = await self._delete_all(self._delete_attempts, batch_size, deadline)
-        links = await self._delete_all(self._delete_links, batch_size, deadline)
+        throttles = await self._delete_all(lambda tx: tx.throttles.delete_expired(batch_size), batch_size, deadline)
+        links = await self._delete_all(lambda tx: tx.link_uses.delete_expired(batch_size), batch_size, deadline)
         return throttles, links, await self._keep_trail()
 
     async def survey(self) -> CleanupReport:
@@ -115,25 +115,18 @@ class Cleanup:
             await tx.revocation_feed.forget(after=MAX_ACCESS_LIFETIME * 2)
 
     async def _delete_all(
-        self, delete: Callable[[int], Coroutine[Any, Any, int]], batch_size: int, deadline: float
+        self, delete: Callable[[Transaction], Coroutine[Any, Any, int]], batch_size: int, deadline: float
     ) -> int:
         """Delete what has expired, batch by batch until none is left or the time is up; return how much."""
         deleted = 0
         while True:
             begun = time.monotonic()
-            gone = await delete(batch_size)
+            async with self._database.transaction(BATCH_BUDGET) as tx:
+                gone = await delete(tx) if await tx.become_only_cleaner(BATCH_BUDGET) else 0
             deleted += gone
             if gone < batch_size or time.monotonic() > deadline:
                 return deleted
             await asyncio.sleep((time.monotonic() - begun) * REST)
-
-    async def _delete_attempts(self, size: int) -> int:
-        async with self._database.transaction(BATCH_BUDGET) as tx:
-            return await tx.throttles.delete_expired(size) if await tx.become_only_cleaner(BATCH_BUDGET) else 0
-
-    async def _delete_links(self, size: int) -> int:
-        async with self._database.transaction(BATCH_BUDGET) as tx:
-            return await tx.link_uses.delete_expired(size) if await tx.become_only_cleaner(BATCH_BUDGET) else 0
 
     async def _keep_trail(self) -> Upkeep:
         """Keep the audit trail, unless another run does. Dropping a month waits half a second for those who read."""
