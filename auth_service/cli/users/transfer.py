@@ -14,7 +14,7 @@ import click
 
 from auth_service.cli.common import run_with_database
 from auth_service.repositories.transaction import Database
-from auth_service.security.passwords import UNUSABLE, Passwords
+from auth_service.security.passwords import Passwords
 from auth_service.services.transfer.exporting import Exporter, exported_fields
 from auth_service.services.transfer.importing import Importer, ImportReport
 from auth_service.services.transfer.lines import Format, RefusedLine, account_line, header_line, read_lines
@@ -70,7 +70,7 @@ def import_users(
     hidden = as_json or not size or not sys.stderr.isatty()
 
     async def run(database: Database, settings: Settings) -> ImportReport:
-        maker = RowMaker(Passwords(settings.password).adopt, UNUSABLE, datetime.now(UTC))
+        maker = RowMaker(Passwords(settings.password).adopt, datetime.now(UTC))
         job = Importer(database, maker, batch_size)
         # Made before the first line is read, and empty if none is refused.
         with (
@@ -100,7 +100,7 @@ def export_users(layout: Format | None, output: Path | None, *, with_hashes: boo
         count, names = 0, exported_fields(with_hashes=with_hashes)
         with _private(output) if output else nullcontext(sys.stdout) as file:
             file.write(header_line(chosen, names))
-            async for account in Exporter(database, UNUSABLE).export_accounts(with_hashes=with_hashes):
+            async for account in Exporter(database).export_accounts(with_hashes=with_hashes):
                 file.write(account_line(chosen, account))
                 count += 1
         return count

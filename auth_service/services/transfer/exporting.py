@@ -6,15 +6,15 @@ from typing import Any
 
 from auth_service.models import SecurityEvent
 from auth_service.repositories.transaction import Database
+from auth_service.security.passwords import UNUSABLE
 from auth_service.services.transfer.lines import FIELDS
 
 PAGE = 5000  # rows to a statement
 
 
 class Exporter:
-    def __init__(self, database: Database, unusable: str) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._unusable = unusable
 
     async def export_accounts(self, *, with_hashes: bool) -> AsyncIterator[dict[str, Any]]:
         """Note in the trail that all accounts are read, and yield them in the order of their ids.
@@ -36,7 +36,7 @@ class Exporter:
     def _told(self, name: str, value: Any) -> Any:
         if name == "created_at":
             return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-        return None if name == "hashed_password" and value == self._unusable else value
+        return None if name == "hashed_password" and value == UNUSABLE else value
 
 
 def exported_fields(*, with_hashes: bool) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from uuid_utils.compat import uuid7
 
 from auth_service.errors import InvalidInput
 from auth_service.identifiers import account_names, canonical_email
+from auth_service.security.passwords import UNUSABLE
 from auth_service.services.transfer.lines import Fields, RefusedLine
 
 # An address of which the part before the @ is plain, as nearly all are. The longest has room to spare in every limit.
@@ -52,9 +53,8 @@ def _canonical_domain(domain: str) -> str:
 class RowMaker:
     """Makes rows, with the help of what reads the hashes of other systems (`Passwords.adopt`)."""
 
-    def __init__(self, adopt: Callable[[str], str], unusable: str, now: datetime) -> None:
+    def __init__(self, adopt: Callable[[str], str], now: datetime) -> None:
         self._adopt = adopt
-        self._unusable = unusable
         self._now = now
 
     def row(self, line: int, fields: Fields) -> ImportRow:
@@ -85,7 +85,7 @@ class RowMaker:
     def _hash(self, fields: Fields) -> str:
         hashed = _string(fields, "hashed_password")
         if hashed is None:
-            return self._unusable
+            return UNUSABLE
         try:
             return self._adopt(hashed)
         except ValueError as error:
