@@ -44,13 +44,7 @@ class User(SQLModel, table=True):
         Index("uq_users_username_canonical", "username_canonical", unique=True),
         # The order of lists, and what they filter by: they find the ids in here, without a look at the table.
         Index("ix_users_created_at_id", "created_at", "id", postgresql_include=["is_active", "is_verified", "role"]),
-        Index(
-            "ix_users_role_created_at_id",
-            "role",
-            "created_at",
-            "id",
-            postgresql_where=text("role <> 'user'"),
-        ),
+        Index("ix_users_role_created_at_id", "role", "created_at", "id", postgresql_where=text("role <> 'user'")),
     )
 
     id: UUID = Field(default_factory=uuid7, primary_key=True)
@@ -87,11 +81,7 @@ class RefreshToken(SQLModel, table=True):
         Index("uq_refresh_tokens_secret_hash", "secret_hash", unique=True),
         Index("ix_refresh_tokens_user_id_expires_at", "user_id", "expires_at"),
         Index("ix_refresh_tokens_expires_at", "expires_at"),
-        Index(
-            "ix_refresh_tokens_revoked_at",
-            "revoked_at",
-            postgresql_where=text("revoked_at IS NOT NULL"),
-        ),
+        Index("ix_refresh_tokens_revoked_at", "revoked_at", postgresql_where=text("revoked_at IS NOT NULL")),
         {"postgresql_with": {"fillfactor": 85}},
     )
 
@@ -101,8 +91,7 @@ class RefreshToken(SQLModel, table=True):
     secret_hash: bytes = Field(sa_type=LargeBinary(32))
     generation: int = Field(default=0, sa_type=BigInteger)
     rotations: list[datetime] = Field(
-        default_factory=list,
-        sa_type=ARRAY(DateTime(timezone=True)).with_variant(IsoTimes(), "sqlite"),
+        default_factory=list, sa_type=ARRAY(DateTime(timezone=True)).with_variant(IsoTimes(), "sqlite")
     )
     idempotency_hash: bytes | None = Field(default=None, sa_type=LargeBinary(32))
     created_at: datetime = Field(sa_type=UtcDateTime)
@@ -135,12 +124,7 @@ class SigningKey(SQLModel, table=True):
 
     __tablename__ = "signing_keys"
     __table_args__ = (
-        Index(
-            "uq_signing_keys_one_active",
-            "state",
-            unique=True,
-            postgresql_where=text("state = 'active'"),
-        ),
+        Index("uq_signing_keys_one_active", "state", unique=True, postgresql_where=text("state = 'active'")),
     )
 
     kid: str = Field(primary_key=True, sa_type=String(64))

@@ -17,13 +17,7 @@ class EmailChange:
     """`conceals` says whether it stays secret that an address has an account."""
 
     def __init__(
-        self,
-        *,
-        database: Database,
-        proof: Reauthentication,
-        throttle: Throttler,
-        notices: Notices,
-        conceals: bool,
+        self, *, database: Database, proof: Reauthentication, throttle: Throttler, notices: Notices, conceals: bool
     ) -> None:
         self._database = database
         self._proof = proof

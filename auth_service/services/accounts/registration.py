@@ -12,13 +12,7 @@ from auth_service.services.throttling.throttle import Throttler
 
 class Registration:
     def __init__(
-        self,
-        *,
-        database: Database,
-        new_passwords: NewPasswords,
-        throttle: Throttler,
-        notices: Notices,
-        conceal: bool,
+        self, *, database: Database, new_passwords: NewPasswords, throttle: Throttler, notices: Notices, conceal: bool
     ) -> None:
         self._database = database
         self._new_passwords = new_passwords
