@@ -19,15 +19,9 @@ PROBLEMS: dict[str, Problem] = {
         "The body is not a single JSON document in UTF-8, or has a duplicate name. Nothing was done.",
     ),
     "invalid-request": Problem(
-        400,
-        "Invalid request",
-        "A parameter of the form is missing, repeated or not UTF-8 (RFC 6749, section 3.2).",
+        400, "Invalid request", "A parameter of the form is missing, repeated or not UTF-8 (RFC 6749, section 3.2)."
     ),
-    "bad-request": Problem(
-        400,
-        "Bad request",
-        "The request is not valid HTTP. Nothing was done.",
-    ),
+    "bad-request": Problem(400, "Bad request", "The request is not valid HTTP. Nothing was done."),
     "invalid-link": Problem(
         400,
         "Invalid link",
@@ -75,21 +69,11 @@ PROBLEMS: dict[str, Problem] = {
         "With X-Auth-Cookie, the Origin must be that of this service or one listed in AUTH_CORS__ORIGINS. Nothing was "
         "done, and the cookie was ignored.",
     ),
-    "not-found": Problem(
-        404,
-        "Not found",
-        "There is nothing at this path.",
-    ),
+    "not-found": Problem(404, "Not found", "There is nothing at this path."),
     "method-not-allowed": Problem(
-        405,
-        "Method not allowed",
-        "This path does not support the method; the Allow header lists those it does.",
+        405, "Method not allowed", "This path does not support the method; the Allow header lists those it does."
     ),
-    "request-timeout": Problem(
-        408,
-        "Request took too long",
-        "The body did not arrive in time. Nothing was done.",
-    ),
+    "request-timeout": Problem(408, "Request took too long", "The body did not arrive in time. Nothing was done."),
     "account-exists": Problem(
         409,
         "Account exists",
@@ -100,11 +84,7 @@ PROBLEMS: dict[str, Problem] = {
         "Last administrator",
         "No administrator would be left to manage accounts. Make another user an administrator first.",
     ),
-    "body-too-large": Problem(
-        413,
-        "Body too large",
-        "A body may be at most 16 KiB. None of it was read.",
-    ),
+    "body-too-large": Problem(413, "Body too large", "A body may be at most 16 KiB. None of it was read."),
     "unsupported-media-type": Problem(
         415,
         "Unsupported media type",
@@ -121,9 +101,7 @@ PROBLEMS: dict[str, Problem] = {
         "Choose a longer password: length makes it strong. There are no rules about its characters.",
     ),
     "password-too-long": Problem(
-        422,
-        "Password too long",
-        "Choose a shorter password; it is never truncated silently.",
+        422, "Password too long", "Choose a shorter password; it is never truncated silently."
     ),
     "password-blocklisted": Problem(
         422,
@@ -137,16 +115,8 @@ PROBLEMS: dict[str, Problem] = {
         "Too many failed sign-ins, registrations or refreshes: for one account, from one IP address, or in total. Try "
         "again after Retry-After seconds. No session has ended, and an unknown account gets the same answer.",
     ),
-    "headers-too-large": Problem(
-        431,
-        "Headers too large",
-        "The headers may be at most 16 KiB in 100 lines.",
-    ),
-    "internal-error": Problem(
-        500,
-        "Internal error",
-        "An error in this service. Search the log for the request id.",
-    ),
+    "headers-too-large": Problem(431, "Headers too large", "The headers may be at most 16 KiB in 100 lines."),
+    "internal-error": Problem(500, "Internal error", "An error in this service. Search the log for the request id."),
     "unavailable": Problem(
         503,
         "Unavailable",
