@@ -2,12 +2,11 @@
 
 from auth_service.models.accounts import AccountView, LoginAccount
 from auth_service.models.audit import AUDIT_FLOOR, REQUESTER, Requester, SecurityEvent
-from auth_service.models.keys import PUBLISHED_FIRST, RETIRED_FOR, KeyStep, due_steps
+from auth_service.models.keys import KeyStep, due_steps
 from auth_service.models.mail import LINKS, DueMail, LinkPurpose, MailKind
-from auth_service.models.mail_tables import LINK_TOKENS, OUTGOING_MAILS, LinkToken, OutgoingMail
+from auth_service.models.mail_tables import LINK_TOKENS, OUTGOING_MAILS, LinkToken
 from auth_service.models.sessions import (
     FAST_FORWARD_LIMIT,
-    IDEMPOTENCY_WINDOW,
     ROTATIONS_KEPT,
     EndReason,
     SessionRules,
@@ -24,7 +23,6 @@ from auth_service.models.tables import (
     THROTTLES,
     USERS,
     AuditEvent,
-    DeletedSession,
     KeyState,
     RefreshToken,
     Role,
@@ -36,7 +34,6 @@ from auth_service.models.throttles import (
     FAILURES_KEPT,
     GLOBAL_WINDOW,
     KNOWN_FOR,
-    MOST_IN_A_ROW,
     Allowance,
     Tally,
     Whom,
@@ -45,58 +42,3 @@ from auth_service.models.throttles import (
     network_of,
 )
 from auth_service.models.types import UtcDateTime
-
-__all__ = [
-    "ADDRESS_WINDOW",
-    "AUDIT_EVENTS",
-    "AUDIT_FLOOR",
-    "DELETED_SESSIONS",
-    "FAILURES_KEPT",
-    "FAST_FORWARD_LIMIT",
-    "GLOBAL_WINDOW",
-    "IDEMPOTENCY_WINDOW",
-    "KNOWN_FOR",
-    "LINKS",
-    "LINK_TOKENS",
-    "MOST_IN_A_ROW",
-    "OUTGOING_MAILS",
-    "PUBLISHED_FIRST",
-    "REFRESH_TOKENS",
-    "REQUESTER",
-    "RETIRED_FOR",
-    "ROTATIONS_KEPT",
-    "SIGNING_KEYS",
-    "THROTTLES",
-    "USERS",
-    "AccountView",
-    "Allowance",
-    "AuditEvent",
-    "DeletedSession",
-    "DueMail",
-    "EndReason",
-    "KeyState",
-    "KeyStep",
-    "LinkPurpose",
-    "LinkToken",
-    "LoginAccount",
-    "MailKind",
-    "OutgoingMail",
-    "RefreshToken",
-    "Requester",
-    "Role",
-    "SecurityEvent",
-    "SessionRules",
-    "SessionState",
-    "SessionView",
-    "SigningKey",
-    "Tally",
-    "User",
-    "UtcDateTime",
-    "Verdict",
-    "Whom",
-    "due_steps",
-    "growing_delays",
-    "judge",
-    "neighbourhood_of",
-    "network_of",
-]

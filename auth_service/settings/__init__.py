@@ -17,26 +17,3 @@ from auth_service.settings.limits import MachineLimits, read_limits
 from auth_service.settings.mail import MailSettings, address_of
 from auth_service.settings.reading import WrongSettingError, environment_names, read_settings
 from auth_service.settings.whole import Settings
-
-__all__ = [
-    "DEFAULT_AUDIT_RETENTION",
-    "MAX_ACCESS_LIFETIME",
-    "X86_64_V3",
-    "CleanupSettings",
-    "DatabaseSettings",
-    "HashingSettings",
-    "LogSettings",
-    "MachineLimits",
-    "MailSettings",
-    "PasswordSettings",
-    "ProxySettings",
-    "RevocationSettings",
-    "Settings",
-    "ThrottleSettings",
-    "WrongSettingError",
-    "address_of",
-    "environment_names",
-    "read_limits",
-    "read_settings",
-    "runs_x86_64_v3",
-]
