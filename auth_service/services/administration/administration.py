@@ -20,6 +20,7 @@ class Administration:
         self._states = AccountStatus(database)
         self._notices = notices
 
+    @retried
     async def create(self, email: str, username: str | None, role: Role) -> User:
         """Create an account without a password, and invite its owner by mail to choose one.
 
@@ -29,10 +30,7 @@ class Administration:
             AccountExists: one of them is already taken.
         """
         self._notices.ensure_configured()
-        return await self._create({**account_names(email, username), "hashed_password": UNUSABLE, "role": role})
-
-    @retried
-    async def _create(self, values: dict[str, str | None]) -> User:
+        values = {**account_names(email, username), "hashed_password": UNUSABLE, "role": role}
         async with self._database.transaction() as tx:
             user = await tx.users.add(values)
             await tx.outbox.add(MailKind.INVITATION, user.id)
@@ -65,19 +63,15 @@ class Administration:
         self._revocations.add(await self._states.set_active(user_id, active=active))
         return await self._show(user_id)
 
+    @retried
     async def end_sessions(self, user_id: UUID) -> int:
         """End every session of a user; return how many; raises `NoSuchUser`."""
-        ended = await self._end_sessions(user_id)
-        self._revocations.add(ended)
-        return len(ended)
-
-    @retried
-    async def _end_sessions(self, user_id: UUID) -> Sequence[UUID]:
         async with self._database.statement() as tx:
             ended = await tx.user_sessions.revoke_of_user(user_id, EndReason.ADMIN)
             if not ended and await tx.users.find_user(user_id) is None:
                 raise NoSuchUser
-            return ended
+        self._revocations.add(ended)
+        return len(ended)
 
     @retried
     async def start_reset(self, user_id: UUID) -> None:
@@ -101,11 +95,9 @@ class Administration:
             raise NoSuchUser
         return user
 
+    @retried
     async def delete(self, user_id: UUID) -> None:
         """Delete an account, and by cascade all that hangs on it; the trail stays. Raises as `set_role`."""
-        self._revocations.add(await self._delete(user_id))
-
-    @retried
-    async def _delete(self, user_id: UUID) -> Sequence[UUID]:
         async with self._database.transaction() as tx:
-            return await remove_account(tx, user_id)
+            ended = await remove_account(tx, user_id)
+        self._revocations.add(ended)

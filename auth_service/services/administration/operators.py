@@ -33,6 +33,7 @@ class Operators:
             raise NoSuchUser
         return user.id
 
+    @retried
     async def create(
         self, email: str, username: str | None, hashed_password: str, role: Role, *, is_verified: bool
     ) -> User:
@@ -48,10 +49,6 @@ class Operators:
             "role": role,
             "is_verified": is_verified,
         }
-        return await self._add(values)
-
-    @retried
-    async def _add(self, values: dict[str, str | bool | None]) -> User:
         async with self._database.statement() as tx:
             return await tx.users.add(values)
 

@@ -121,11 +121,15 @@ class Sessions:
         is_active = verdict in {Verdict.RACE, Verdict.REPLAY}  # RACE: current, and not rotated since
         return (session, session.usable_until(self._rules)) if is_active else None
 
+    @retried
     async def logout(self, refresh_token: str) -> None:
         """End the session of a token, of whatever generation; a token that opens nothing is already logged out."""
         await self._keys.signer()  # as in a refresh: no client may be refused while the secret is missing
         presented = self._tokens.read(refresh_token)
-        ended = await self._end(presented.secret_hash) if presented else None
+        if presented is None:
+            return
+        async with self._database.statement() as tx:
+            ended = await tx.refresh_tokens.revoke(presented.secret_hash, EndReason.LOGOUT)
         if ended:
             self._revocations.add([ended])
 
@@ -216,11 +220,6 @@ class Sessions:
         skipped = session.rotations[1:].count(session.rotations[0]) if verdict is Verdict.ROTATED else 0
         if skipped:
             log.warning("refresh.fast_forwarded", sid=str(session.id), generations=skipped)
-
-    @retried
-    async def _end(self, secret_hash: bytes) -> UUID | None:
-        async with self._database.statement() as tx:
-            return await tx.refresh_tokens.revoke(secret_hash, EndReason.LOGOUT)
 
     async def _pair(self, session: SessionState, secret: bytes, generation: int) -> TokenPair:
         access_token = await self._keys.sign(
