@@ -4,7 +4,7 @@ import asyncio
 
 from auth_service.errors import DatabaseUnavailable
 from auth_service.repositories.transaction import Database
-from auth_service.services.accounts.status import AccountStatus
+from auth_service.services.accounts.status import set_account_active
 from auth_service.settings import DatabaseSettings
 from torture.history import Attempt, History, now
 
@@ -15,7 +15,6 @@ class Operator:
     def __init__(self, history: History, database_url: str) -> None:
         self._history = history
         self._database = Database(DatabaseSettings(DATABASE_URL=database_url, _env_file=None))
-        self._states = AccountStatus(self._database)
         self._number = 0
 
     async def set_active(self, user: str, email: str, *, active: bool) -> None:
@@ -27,7 +26,7 @@ class Operator:
         self._number += 1
         number, status, start = f"o{self._number}", 200, now()
         try:
-            await self._states.set_active(email, active=active)
+            await set_account_active(self._database, email, active=active)
         except DatabaseUnavailable:
             status = 503
         op = "enable" if active else "disable"

@@ -14,7 +14,7 @@ from auth_service.errors import InvalidPassword
 from auth_service.models import Role, User
 from auth_service.repositories.transaction import Database
 from auth_service.security.passwords import Passwords
-from auth_service.services.accounts.status import AccountStatus
+from auth_service.services.accounts.status import set_account_active
 from auth_service.services.administration.administration import Administration
 from auth_service.services.administration.operators import Operators, hash_chosen
 from auth_service.services.mail.notices import Notices
@@ -99,7 +99,7 @@ def _password(*, from_stdin: bool) -> str:
 def _set_active(account: str, *, active: bool) -> int:
     async def run(database: Database, _settings: Settings) -> int:
         user_id = await Operators(database).find_id(account)
-        return len(await AccountStatus(database).set_active(user_id, active=active))
+        return len(await set_account_active(database, user_id, active=active))
 
     return run_with_database(run, tell=True)
 

@@ -28,27 +28,23 @@ async def remove_account(tx: Transaction, user_id: UUID, credential_epoch: int |
     return ended
 
 
-class AccountStatus:
-    def __init__(self, database: Database) -> None:
-        self._database = database
+@retried
+async def set_account_active(database: Database, whose: UUID | str, *, active: bool) -> Sequence[UUID]:
+    """Enable or disable the account of a user's id or a canonical address; return which sessions ended with it.
 
-    @retried
-    async def set_active(self, whose: UUID | str, *, active: bool) -> Sequence[UUID]:
-        """Enable or disable the account of a user's id or a canonical address; return which sessions ended with it.
+    The epoch rises both ways, so that no session from before ever comes back.
 
-        The epoch rises both ways, so that no session from before ever comes back.
-
-        Raises:
-            NoSuchUser: there is none.
-            LastAdmin: no administrator would be left.
-        """
-        async with self._database.transaction() as tx:
-            user_id = await tx.users.set_active(whose, active=active)
-            if user_id is None:
-                user = await tx.users.find_user(whose)
-                if user is None:
-                    raise NoSuchUser
-                if user.is_active is not active:
-                    raise LastAdmin
-                return ()  # it is so already, and its sessions stay
-            return await tx.user_sessions.revoke_of_user(user_id, EndReason.USER_DISABLED)
+    Raises:
+        NoSuchUser: there is none.
+        LastAdmin: no administrator would be left.
+    """
+    async with database.transaction() as tx:
+        user_id = await tx.users.set_active(whose, active=active)
+        if user_id is None:
+            user = await tx.users.find_user(whose)
+            if user is None:
+                raise NoSuchUser
+            if user.is_active is not active:
+                raise LastAdmin
+            return ()  # it is so already, and its sessions stay
+        return await tx.user_sessions.revoke_of_user(user_id, EndReason.USER_DISABLED)

@@ -8,7 +8,7 @@ from auth_service.identifiers import account_names
 from auth_service.models import EndReason, MailKind, Role, SecurityEvent, User
 from auth_service.repositories.transaction import Database, retried
 from auth_service.security.passwords import UNUSABLE
-from auth_service.services.accounts.status import AccountStatus, remove_account
+from auth_service.services.accounts.status import remove_account, set_account_active
 from auth_service.services.mail.notices import Notices
 from auth_service.services.sessions.revocations import Revocations
 
@@ -17,7 +17,6 @@ class Administration:
     def __init__(self, database: Database, revocations: Revocations, notices: Notices) -> None:
         self._database = database
         self._revocations = revocations
-        self._states = AccountStatus(database)
         self._notices = notices
 
     @retried
@@ -60,7 +59,7 @@ class Administration:
 
     async def set_active(self, user_id: UUID, *, active: bool) -> User:
         """Enable or disable an account, and return it; its sessions end for good. Raises as `set_role`."""
-        self._revocations.add(await self._states.set_active(user_id, active=active))
+        self._revocations.add(await set_account_active(self._database, user_id, active=active))
         return await self._show(user_id)
 
     @retried

@@ -21,7 +21,7 @@ from sqlalchemy import select, update
 from sqlmodel import SQLModel
 
 from auth_service.main import create_app
-from auth_service.services.accounts.status import AccountStatus
+from auth_service.services.accounts.status import set_account_active
 from tests.conftest import make_settings
 from tests.support.client import Client
 
@@ -58,7 +58,7 @@ class House:
 
     def set_active(self, email: str, *, active: bool) -> None:
         """As the operator's command does it, beside the app; what the app's poll then does, at once."""
-        self.do(lambda: AccountStatus(self._database).set_active(email, active=active))
+        self.do(lambda: set_account_active(self._database, email, active=active))
         self.do(self._revocations.read)
 
     def change_rows(self, session_ids: set[str], change: Callable[[Any], dict[str, Any]]) -> None:
