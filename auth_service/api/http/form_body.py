@@ -10,7 +10,6 @@ from auth_service.api.http.problems import InvalidRequest, UnsupportedMediaType
 
 FORM = "application/x-www-form-urlencoded"
 MAX_FIELDS = 20
-HINTS = ["access_token", "refresh_token"]
 
 # For FastAPI's document: the parameters are read here, not by the framework.
 BODY: dict[str, Any] = {
@@ -27,7 +26,7 @@ BODY: dict[str, Any] = {
                         "token": {"type": "string", "minLength": 1},
                         "token_type_hint": {
                             "type": "string",
-                            "description": f"{' or '.join(HINTS)}; optional; any other value is ignored",
+                            "description": "access_token or refresh_token; optional; any other value is ignored",
                         },
                     },
                 }

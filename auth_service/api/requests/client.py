@@ -12,8 +12,6 @@ from auth_service.settings import ProxySettings
 MAX_USER_AGENT = 256
 _WITH_PORT = re.compile(r"([0-9.]+):[0-9]+|\[([^\[\]]+)\](?::[0-9]+)?")  # as some proxies write an address
 
-IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
-
 
 def device_of(agent: str, peer: str, forwarded: str, proxy: ProxySettings) -> Device:
     """Return the device behind a connection from `peer` with these values of User-Agent and X-Forwarded-For."""
@@ -42,7 +40,7 @@ def _client_address(peer: str, forwarded: str, proxy: ProxySettings) -> str | No
 
 
 @lru_cache(maxsize=256)  # the same few gateways, or a crowd of clients: then the last of them
-def _ip_address(text: str) -> IpAddress:
+def _ip_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     """An address without its port and its zone, which is free text, and IPv4 as IPv4 however it is written.
 
     Raises ValueError.

@@ -102,12 +102,6 @@ def tokens_of(pair: TokenPair, settings: Settings) -> Tokens:
     )
 
 
-def clear(response: Response, *, cookie_mode: bool) -> None:
-    """Take the cookie back, after a logout."""
-    if cookie_mode:
-        response.headers.update(CLEARED)
-
-
 def on_refusal(refused: Refused, request: Request) -> dict[str, str]:
     """The headers that a refusal adds: a cookie whose session has ended is taken back. No other refusal says that.
 
@@ -115,11 +109,8 @@ def on_refusal(refused: Refused, request: Request) -> dict[str, str]:
     """
     enabled = request.app.state.services.settings.cookies.enabled
     ended = isinstance(refused, InvalidRefreshToken)
-    return CLEARED if ended and enabled and "x-auth-cookie" in request.headers and _holds_cookie(request) else {}
-
-
-def _holds_cookie(request: Request) -> bool:
-    return any(COOKIE in line for line in request.headers.getlist("cookie"))
+    sent = "x-auth-cookie" in request.headers and any(COOKIE in line for line in request.headers.getlist("cookie"))
+    return CLEARED if ended and enabled and sent else {}
 
 
 def _sole_cookie(request: Request) -> str | None:

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from auth_service.api.http.form_body import BODY, TokenParameter
 from auth_service.api.http.openapi import problems
 from auth_service.api.http.plain_route import PlainRequest, PlainRoute, plain
-from auth_service.api.requests.cookies import CookieMode, RefreshToken, SentToken, clear, token_response, tokens_of
+from auth_service.api.requests.cookies import CLEARED, CookieMode, RefreshToken, SentToken, token_response, tokens_of
 from auth_service.api.requests.dependencies import (
     IDEMPOTENCY_KEY,
     DeviceDep,
@@ -89,7 +89,8 @@ async def plain_refresh(request: PlainRequest) -> Tokens | None:
 async def logout(token: SentToken, cookie_mode: CookieMode, services: ServicesDep, response: Response) -> None:
     """End the session of a refresh token. An unknown or expired one gets the same answer (RFC 7009, section 2.2)."""
     await services.sessions.logout(token or "")
-    clear(response, cookie_mode=cookie_mode)
+    if cookie_mode:
+        response.headers.update(CLEARED)
 
 
 @router.post(

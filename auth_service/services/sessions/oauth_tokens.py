@@ -36,7 +36,11 @@ class OAuthTokens:
             Unavailable: it cannot be known just now.
         """
         if looks_like_refresh_token(token):
-            return await self._inspect(token)
+            found = await self._sessions.inspect(token)
+            if found is None:
+                return None
+            session, usable_until = found
+            return ActiveToken(session.user_id, session.id, session.role, int(usable_until.timestamp()))
         try:
             bearer = await self._bearers.identify(token)
         except InvalidAccessToken:
@@ -44,13 +48,6 @@ class OAuthTokens:
         return ActiveToken(
             bearer.user_id, bearer.session_id, bearer.role, bearer.expires_at, bearer.issued_at, bearer.jti
         )
-
-    async def _inspect(self, refresh_token: str) -> ActiveToken | None:
-        found = await self._sessions.inspect(refresh_token)
-        if found is None:
-            return None
-        session, usable_until = found
-        return ActiveToken(session.user_id, session.id, session.role, int(usable_until.timestamp()))
 
     async def revoke(self, token: str) -> None:
         """End the session of a token; one that opens nothing is revoked already (RFC 7009, section 2.2).
