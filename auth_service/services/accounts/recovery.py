@@ -70,8 +70,9 @@ class Recovery:
         Raises:
             InvalidLink: unknown, used, replaced, expired, or for something else.
             InvalidPassword: the policy refuses the new one; the link stays good.
+            HashingOverloaded: there is no room in the lane; nothing was looked up.
         """
-        self._new_passwords.ensure_room()
+        self._new_passwords.lane.ensure_room()
         token_hash = hash_link_token(token)
         async with self._database.statement() as tx:
             link = await tx.link_uses.find_usable(token_hash, LinkPurpose.RESET_PASSWORD)

@@ -22,12 +22,8 @@ LONGEST = 2.0  # seconds; a dearer hash than this is left to stand out
 class LoginCheck:
     def __init__(self, passwords: Passwords, lane: HashingLane) -> None:
         self._passwords = passwords
-        self._lane = lane
+        self.lane = lane
         self._seconds: dict[str, deque[tuple[float, float]]] = {}
-
-    def ensure_room(self) -> None:
-        """As `HashingLane.ensure_room`."""
-        self._lane.ensure_room()
 
     async def verify(self, password: str, hashed: str | None) -> tuple[bool, str | None]:
         """As `Passwords.verify`, in the lane; a wrong password waits, outside of it, for its time to be answered.
@@ -37,7 +33,7 @@ class LoginCheck:
         """
         recipe = self._passwords.recipe(hashed)
         spellings = len(password_spellings(password))
-        right, replacement, seconds = await self._lane.run(lambda: self._timed(password, hashed))
+        right, replacement, seconds = await self.lane.run(lambda: self._timed(password, hashed))
         if not right or (replacement is None and spellings == 1):  # otherwise it was the time of more hashes or fewer
             self._remember(recipe, seconds / spellings)
         if not right:

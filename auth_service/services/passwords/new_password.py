@@ -11,11 +11,7 @@ class NewPasswords:
     def __init__(self, policy: PasswordPolicy, passwords: Passwords, lane: HashingLane) -> None:
         self._policy = policy
         self._passwords = passwords
-        self._lane = lane
-
-    def ensure_room(self) -> None:
-        """Raise `HashingOverloaded` if there is no room in the lane, before anything is looked up."""
-        self._lane.ensure_room()
+        self.lane = lane
 
     def accept(self, field: str, password: str, names: Iterable[str | None]) -> str:
         """Return the password as it is to be hashed; raises `InvalidPassword`, as the policy does."""
@@ -23,4 +19,4 @@ class NewPasswords:
 
     async def hash(self, accepted: str) -> str:
         """Return the hash of what was accepted; raises `HashingOverloaded`."""
-        return await self._lane.run(lambda: self._passwords.hash(accepted))
+        return await self.lane.run(lambda: self._passwords.hash(accepted))

@@ -54,7 +54,7 @@ class Sessions:
         self._tokens = tokens
         self._keys = keys
         self._revocations = revocations
-        self._password_check = login_check
+        self._login_check = login_check
         self._rules = rules
         self._throttle = throttle
         self._audit = audit
@@ -70,12 +70,12 @@ class Sessions:
             HashingOverloaded: there is no room in the lane; nothing was looked up.
             TooManyAttempts: before that work, for known and unknown accounts alike.
         """
-        self._password_check.ensure_room()
+        self._login_check.lane.ensure_room()
         account, name = await self._find_account(email, username)
         async with self._throttle.login(account.id if account else None, name, device.ip) as attempt:
             may_sign_in = account and account.is_active and (account.is_verified or not self._verified_only)
             stored = account.hashed_password if account and may_sign_in else None
-            right, replacement = await self._password_check.verify(password, stored)
+            right, replacement = await self._login_check.verify(password, stored)
             if account is None or not right:
                 await self._audit.record(SecurityEvent.LOGIN_FAILED, account.id if account else None)
                 raise InvalidCredentials
