@@ -53,8 +53,8 @@ class Protocol(HttpToolsProtocol):
         self._wait_for_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_waiting()
-        self._stop_waiting_for_reader()
+        _cancel(self._patience)
+        _cancel(self._unread)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -74,7 +74,7 @@ class Protocol(HttpToolsProtocol):
         if not clear or len(self.pipeline) >= REQUESTS_AHEAD:
             raise _AmbiguousError
         self._in_head, self._in_body = False, True
-        self._stop_waiting()
+        _cancel(self._patience)
         super().on_headers_complete()
         self.headers = []  # for trailers, which are no headers: no gateway has looked at them (RFC 9110, section 6.5.1)
         if self.parser.should_upgrade():  # which we do not do, and the parser reads nothing that follows
@@ -96,7 +96,7 @@ class Protocol(HttpToolsProtocol):
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._stop_waiting_for_reader()
+        _cancel(self._unread)
 
     def shutdown(self) -> None:
         self._ends = True
@@ -113,17 +113,9 @@ class Protocol(HttpToolsProtocol):
         self._refuse(BadRequest())
 
     def _wait_for_head(self) -> None:
-        self._stop_waiting()
+        _cancel(self._patience)
         # Not close(), which would wait for the other side to read what has been written.
         self._patience = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
-
-    def _stop_waiting(self) -> None:
-        if self._patience:
-            self._patience.cancel()
-
-    def _stop_waiting_for_reader(self) -> None:
-        if self._unread:
-            self._unread.cancel()
 
     def _refuse(self, refused: Refused) -> None:
         """Answer and hang up: what follows can no longer be told from the next request."""
@@ -154,3 +146,8 @@ class Protocol(HttpToolsProtocol):
         lines = [*self.server_state.default_headers, *complete(response.raw_headers, request_id)]
         head = b"".join(b"%s: %s\r\n" % line for line in lines)
         return STATUS_LINE[response.status_code] + head + b"\r\n" + bytes(response.body)
+
+
+def _cancel(timer: asyncio.TimerHandle | None) -> None:
+    if timer:
+        timer.cancel()
