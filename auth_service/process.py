@@ -25,7 +25,11 @@ class Process:
     def __init__(self, settings: Settings) -> None:
         self._parts = Parts(settings)
         self.services = self._parts.services
-        self._migrator = _migrator() if settings.migrates_on_start else None  # now, not when the database has come
+        self._migrator: ModuleType | None = None
+        if settings.migrates_on_start:  # imported now, not when the database has come; without it Alembic is not needed
+            from auth_service.database import migrator  # noqa: PLC0415
+
+            self._migrator = migrator
 
     @asynccontextmanager
     async def lifespan(self, _app: object) -> AsyncIterator[None]:
@@ -84,10 +88,3 @@ class Process:
             log.warning("service.not_ready", code=error.code, detail=error.detail, caused_by=logs.causes_of(error))
             return False
         return True
-
-
-def _migrator() -> ModuleType:
-    """What brings a schema to head. It needs Alembic, and a server on PostgreSQL does not migrate by default."""
-    from auth_service.database import migrator  # noqa: PLC0415
-
-    return migrator
