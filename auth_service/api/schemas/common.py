@@ -12,7 +12,6 @@ MAX_PASSWORD = 1024
 MAX_EMAIL = 320
 MAX_USERNAME = 64
 
-
 _UNCLEAN = re.compile(r"[\x00\ud800-\udfff]")
 
 

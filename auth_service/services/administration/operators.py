@@ -43,12 +43,8 @@ class Operators:
             InvalidInput: the e-mail address or the username cannot be taken.
             AccountExists: one of them is already taken.
         """
-        values = {
-            **account_names(email, username),
-            "hashed_password": hashed_password,
-            "role": role,
-            "is_verified": is_verified,
-        }
+        names = account_names(email, username)
+        values = {**names, "hashed_password": hashed_password, "role": role, "is_verified": is_verified}
         async with self._database.statement() as tx:
             return await tx.users.add(values)
 

@@ -135,13 +135,10 @@ class Sessions:
 
     async def _find_account(self, email: str | None, username: str | None) -> tuple[LoginAccount | None, str]:
         """Return the account, and the name that was given in canonical form."""
-        if email is not None:
-            name = canonical_email(email)
-            async with self._database.statement() as tx:
-                return await tx.users.find_by_email(name), name
-        name = canonical_username(username or "")
+        name = canonical_email(email) if email is not None else canonical_username(username or "")
         async with self._database.statement() as tx:
-            return await tx.users.find_by_username(name), name
+            find = tx.users.find_by_email if email is not None else tx.users.find_by_username
+            return await find(name), name
 
     @retried
     async def _open(self, account: LoginAccount, device: Device) -> tuple[SessionState, bytes]:
