@@ -32,9 +32,7 @@ ONE = (*ADMIN, "not-found")
 
 
 async def require_admin(
-    token: Annotated[str, Depends(get_access_token)],
-    services: ServicesDep,
-    _: Annotated[None, Depends(set_requester)],
+    token: Annotated[str, Depends(get_access_token)], services: ServicesDep, _: Annotated[None, Depends(set_requester)]
 ) -> None:
     """Admit administrators only, and record in the security trail who it was."""
     bearer = await services.bearers.identify_admin(token)

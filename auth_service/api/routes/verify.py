@@ -89,11 +89,7 @@ def _roles(query: bytes) -> list[str]:
 
 def describe() -> dict[str, Any]:
     """This path for the OpenAPI document, which is otherwise made from the framework's routes."""
-    headers = {
-        "X-Auth-User": "The user's id",
-        "X-Auth-Session": "The session's id",
-        "X-Auth-Role": "The user's role",
-    }
+    headers = {"X-Auth-User": "The user's id", "X-Auth-Session": "The session's id", "X-Auth-Role": "The user's role"}
     schema = {"type": "string"}
     granted = {
         "description": "The access token is valid and its session is active",
