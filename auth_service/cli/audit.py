@@ -41,13 +41,13 @@ def audit(user: str | None, limit: int, *, as_json: bool, **wanted: Any) -> None
     """Show security events, newest first."""
     show = _as_json if as_json else _as_text
 
-    async def run(database: Database, _settings: Settings) -> None:
+    async def print_events(database: Database, _settings: Settings) -> None:
         trail = Audit(database)
         user_id = await trail.user_id_of(user) if user else None
         async for event in trail.read(AuditFilter(user_id, **wanted), limit):
             click.echo(show(event))
 
-    run_with_database(run)
+    run_with_database(print_events)
 
 
 def _as_json(event: AuditEvent) -> str:

@@ -33,7 +33,7 @@ def cleanup(batch_size: int | None, time_budget: timedelta | None, dry_run: bool
     """Delete expired sessions. Concurrent runs are harmless: one does the work, the others stop."""
     size = batch_size or settings_or_exit().cleanup.batch_size
 
-    async def run(database: Database, settings: Settings) -> CleanupReport:
+    async def clean_up(database: Database, settings: Settings) -> CleanupReport:
         job = Cleanup(database, settings.audit.retention)
         if dry_run:
             return await job.survey()
@@ -42,7 +42,7 @@ def cleanup(batch_size: int | None, time_budget: timedelta | None, dry_run: bool
         with click.progressbar(length=expected, label="deleting", file=sys.stderr, hidden=hidden) as bar:
             return await job.delete_expired(size, time_budget, bar.update)
 
-    report = run_with_database(run)
+    report = run_with_database(clean_up)
     click.echo(json.dumps(vars(report)) if as_json else _sentence(report))
 
 

@@ -30,7 +30,7 @@ def run_with_database(
     quiet = settings.log.model_copy(update={"level": "warning"})
     logs.configure(settings.log if tell else quiet, sys.stderr)  # the answer is on stdout
 
-    async def run() -> Result:
+    async def work_and_close() -> Result:
         REQUESTER.set(Requester(actor=f"cli:{_operator()}"))
         database = Database(settings.database)
         try:
@@ -39,7 +39,7 @@ def run_with_database(
             await database.dispose()
 
     try:
-        return asyncio.run(run())
+        return asyncio.run(work_and_close())
     except BrokenPipeError:  # the reader has closed the output
         raise
     except OSError as error:

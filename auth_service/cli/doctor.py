@@ -36,7 +36,7 @@ class _Report:
 def doctor(target: float, as_json: bool) -> None:
     """Check settings, database and keys, and time password hashes on this machine. Exit code 1 if a check fails."""
 
-    async def run(database: Database, settings: Settings) -> _Report:
+    async def examine(database: Database, settings: Settings) -> _Report:
         lane = lane_size(settings, read_limits())
         room = lane.limits.memory / 2**20 - PROCESS_MIB if lane.limits.memory else None
         recommended = recommend(target, room, lane.threads)
@@ -48,7 +48,7 @@ def doctor(target: float, as_json: bool) -> None:
             recommended=await time_hashes(recommended, lane.threads),
         )
 
-    report = run_with_database(run, with_key=True)
+    report = run_with_database(examine, with_key=True)
     click.echo(json.dumps({"ok": report.ok, **asdict(report)}, indent=2) if as_json else _text(report, target))
     sys.exit(0 if report.ok else 1)
 

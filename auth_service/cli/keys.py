@@ -73,11 +73,11 @@ def rewrap() -> None:
 
 
 def _with_lifecycle(work: Callable[[KeyLifecycle], Coroutine[Any, Any, Result]]) -> Result:
-    async def run(database: Database, settings: Settings) -> Result:
+    async def change_keys(database: Database, settings: Settings) -> Result:
         secrets = SecretKeys.from_settings(settings)
         return await work(KeyLifecycle(database, secrets, settings.keys.rotation_interval))
 
-    return run_with_database(run, with_key=True, tell=True)
+    return run_with_database(change_keys, with_key=True, tell=True)
 
 
 def _text(value: str | datetime | None) -> str | None:

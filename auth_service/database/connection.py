@@ -5,9 +5,10 @@ import time
 from typing import Any, Self
 
 from sqlalchemy import Connection as SyncConnection
-from sqlalchemy import CursorResult, Executable
+from sqlalchemy import CursorResult, Executable, event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, async_sessionmaker
 from sqlalchemy.pool import PoolProxiedConnection
+from sqlmodel import Session
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from auth_service.database.dialects import dialect_named
@@ -15,10 +16,23 @@ from auth_service.database.hosts import CONNECTION_LOST
 
 MADE_AT = "made_at"  # in what the pool keeps beside each connection
 
-# No reads after a commit, and no writes that nobody asked for: what a transaction does stands in its use case. What is
-# read is what the row holds now, also if the session has read it before: guarded writes go past the session's objects.
+
+class _Session(Session):
+    """Its objects are for reading. A change to one would be written without a guard, an epoch or a trail."""
+
+
+@event.listens_for(_Session, "before_flush")
+def _refuse_to_flush(*_: object) -> None:
+    raise RuntimeError("an object of the session was changed: writes are statements with their guard in the WHERE")
+
+
+# What is read is what the row holds now, also if it was read before: guarded writes go past the session's objects.
 make_session = async_sessionmaker(
-    class_=AsyncSession, expire_on_commit=False, autoflush=False, execution_options={"populate_existing": True}
+    class_=AsyncSession,
+    sync_session_class=_Session,
+    expire_on_commit=False,
+    autoflush=False,
+    execution_options={"populate_existing": True},
 )
 
 

@@ -29,7 +29,8 @@ class PoolQueue:
             await self._places.acquire()  # at once
 
     async def _wait(self) -> None:
-        soon = asyncio.get_running_loop().call_later(SOON, self._open_more)
+        soon = SOON if self._patience is None else min(SOON, self._patience / 2)
+        opening = asyncio.get_running_loop().call_later(soon, self._open_more)
         try:
             async with asyncio.timeout(self._patience):
                 await self._places.acquire()
@@ -37,7 +38,7 @@ class PoolQueue:
             self.time_outs += 1
             raise DatabaseUnavailable from None
         finally:
-            soon.cancel()
+            opening.cancel()
 
     def _open_more(self) -> None:
         """Let in whoever has waited longest, which is at least as long."""

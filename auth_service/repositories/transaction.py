@@ -143,6 +143,8 @@ class Database:
             DatabaseUnavailable: no connection, no answer within the budget, or a lost connection.
         """
         async with self._pool.explicit(budget) as connection, connection.session.begin():
+            # On SQLite this waits for the lock: what comes after must not take the time from before.
+            await connection.session.connection()
             tx = Transaction(connection)
             yield tx
         self._tell(tx)

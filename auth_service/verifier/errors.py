@@ -10,12 +10,12 @@ class Refused(Exception):  # noqa: N818  # the word of the service's own errors
     code: ClassVar[str]
     title: ClassVar[str]
     detail: ClassVar[str]
-    header: ClassVar[tuple[str, str]]
+    challenge: ClassVar[str | None] = None
 
     @property
     def headers(self) -> dict[str, str]:
         """The headers that belong to the answer."""
-        return dict([self.header])
+        return {"WWW-Authenticate": self.challenge} if self.challenge else {}
 
     def problem(self, issuer: str) -> dict[str, Any]:
         """The body of the answer (RFC 9457). `issuer` explains each code on a page of its own."""
@@ -33,7 +33,7 @@ class MissingToken(Refused):
 
     status, code, title = 401, "missing-access-token", "Access token missing"
     detail = "Send one Authorization header with a bearer token."
-    header = ("WWW-Authenticate", "Bearer")
+    challenge = "Bearer"
 
 
 class InvalidToken(Refused):
@@ -41,7 +41,7 @@ class InvalidToken(Refused):
 
     status, code, title = 401, "invalid-access-token", "Invalid access token"
     detail = "The access token is not valid or has expired."
-    header = ("WWW-Authenticate", 'Bearer error="invalid_token"')
+    challenge = 'Bearer error="invalid_token"'
 
 
 class InsufficientRole(Refused):
@@ -49,7 +49,7 @@ class InsufficientRole(Refused):
 
     status, code, title = 403, "insufficient-role", "Insufficient role"
     detail = "The bearer of the access token has none of the roles that this asks for."
-    header = ("WWW-Authenticate", 'Bearer error="insufficient_scope"')
+    challenge = 'Bearer error="insufficient_scope"'
 
 
 class Unavailable(Refused):
@@ -58,7 +58,10 @@ class Unavailable(Refused):
     status, code, title = 503, "unavailable", "Unavailable"
     detail = "Access tokens cannot be verified just now; try again."
     retry_after = 1  # seconds
-    header = ("Retry-After", str(retry_after))
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": str(self.retry_after)}
 
 
 class ServiceError(Exception):

@@ -1,13 +1,16 @@
 """Transactions, savepoints and lone statements."""
 
 import asyncio
+import sqlite3
 import threading
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from sqlalchemy.exc import DBAPIError
 
+from auth_service.models import Role
 from auth_service.repositories.transaction import Database, Transaction
 from auth_service.settings import DatabaseSettings
 from tests.support.databases import MakeDatabase, add_user, query
@@ -65,6 +68,41 @@ async def test_what_is_read_again_is_what_a_guarded_write_of_the_same_transactio
         after = await tx.users.find_user("ada@example.com")
         assert after
         assert not after.is_active
+
+
+async def test_an_object_of_the_session_that_was_changed_is_not_written(database: Database) -> None:
+    async def change_it() -> None:
+        async with database.transaction() as tx:
+            await add_user(tx, "ada")
+            ada = await tx.users.find_user("ada@example.com")
+            assert ada
+            ada.role = Role.ADMIN
+
+    with pytest.raises(RuntimeError, match="guard"):
+        await change_it()
+    assert await users_of(database) == 0
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+async def test_a_transaction_that_waited_for_the_lock_of_sqlite_does_not_live_in_the_past(
+    database: Database, tmp_path: Path
+) -> None:
+    await database.check()
+    held = sqlite3.connect(tmp_path / "auth.db", isolation_level=None, check_same_thread=False)
+    held.execute("BEGIN IMMEDIATE")
+    released: list[datetime] = []
+
+    def release() -> None:
+        released.append(datetime.now(UTC))
+        held.execute("ROLLBACK")
+
+    releasing = threading.Timer(0.3, release)
+    releasing.start()
+    async with database.transaction() as tx:
+        now = await tx.signing_keys.lock()
+    releasing.join()
+    held.close()
+    assert now >= released[0]
 
 
 async def test_a_savepoint_rolls_back_alone(database: Database) -> None:

@@ -41,7 +41,7 @@ def create(email: str, username: str | None, role: str, *, verified: bool, from_
         raise click.UsageError("--password-stdin and --no-password cannot be used together.")
     password = None if no_password else _password(from_stdin=from_stdin)
 
-    async def run(database: Database, settings: Settings) -> User:
+    async def add(database: Database, settings: Settings) -> User:
         policy = PasswordPolicy(settings.password, settings.base_url)
         try:
             hashed = await hash_chosen(password, (email, username), policy, Passwords(settings.password))
@@ -49,7 +49,7 @@ def create(email: str, username: str | None, role: str, *, verified: bool, from_
             raise click.ClickException(refused.detail) from None
         return await Operators(database).create(email, username, hashed, Role(role), is_verified=verified)
 
-    click.echo(f"created: {run_with_database(run, tell=True).id}")
+    click.echo(f"created: {run_with_database(add, tell=True).id}")
 
 
 @click.command()
@@ -97,18 +97,18 @@ def _password(*, from_stdin: bool) -> str:
 
 
 def _set_active(account: str, *, active: bool) -> int:
-    async def run(database: Database, _settings: Settings) -> int:
+    async def end(database: Database, _settings: Settings) -> int:
         user_id = await Operators(database).find_id(account)
         return len(await set_account_active(database, user_id, active=active))
 
-    return run_with_database(run, tell=True)
+    return run_with_database(end, tell=True)
 
 
 def _administer(account: str, work: Callable[[Administration, UUID], Coroutine[Any, Any, Result]]) -> Result:
-    async def run(database: Database, settings: Settings) -> Result:
+    async def work_on_account(database: Database, settings: Settings) -> Result:
         # What this process knows of ended sessions ends with it; those that serve hear of them from the database.
         revocations = Revocations(database, Notifications(settings.database), settings.revocations, timedelta(0))
         user_id = await Operators(database).find_id(account)
         return await work(Administration(database, revocations, Notices(is_configured=False)), user_id)
 
-    return run_with_database(run, tell=True)
+    return run_with_database(work_on_account, tell=True)

@@ -22,10 +22,10 @@ ASSUMPTION = (
 def hashes(*, as_json: bool) -> None:
     """Count accounts by the scheme and parameters of their hash, and say when the last outdated one will be gone."""
 
-    async def run(database: Database, settings: Settings) -> tuple[Sequence[HashKind], Forecast]:
+    async def report(database: Database, settings: Settings) -> tuple[Sequence[HashKind], Forecast]:
         return await StoredHashes(database, Passwords(settings.password)).report()
 
-    kinds, forecast = run_with_database(run)
+    kinds, forecast = run_with_database(report)
     if as_json:
         told = {name: str(value) if name.endswith("_at") and value else value for name, value in vars(forecast).items()}
         click.echo(json.dumps({"kinds": [vars(kind) for kind in kinds], "forecast": told | {"assumes": ASSUMPTION}}))

@@ -69,7 +69,7 @@ def import_users(
     size = 0 if file == "-" else Path(file).stat().st_size  # 0 for a pipe, too
     hidden = as_json or not size or not sys.stderr.isatty()
 
-    async def run(database: Database, settings: Settings) -> ImportReport:
+    async def import_file(database: Database, settings: Settings) -> ImportReport:
         maker = RowMaker(Passwords(settings.password).adopt, datetime.now(UTC))
         job = Importer(database, maker, batch_size)
         # Made before the first line is read, and empty if none is refused.
@@ -83,7 +83,7 @@ def import_users(
                 await job.import_lines(lines, Refusals(refused), advance)
         return job.report
 
-    report = run_with_database(run, tell=hidden)
+    report = run_with_database(import_file, tell=hidden)
     click.echo(json.dumps(vars(report)) if as_json else _sentence(report))
     sys.exit(1 if report.refused else 0)
 
@@ -96,7 +96,7 @@ def export_users(layout: Format | None, output: Path | None, *, with_hashes: boo
     """Export all accounts to standard output or a file, in the format of `users import`."""
     chosen = layout or _layout_of(str(output) if output else "-", "jsonl")
 
-    async def run(database: Database, _settings: Settings) -> int:
+    async def export_file(database: Database, _settings: Settings) -> int:
         count, names = 0, exported_fields(with_hashes=with_hashes)
         with _private(output) if output else nullcontext(sys.stdout) as file:
             file.write(header_line(chosen, names))
@@ -105,7 +105,7 @@ def export_users(layout: Format | None, output: Path | None, *, with_hashes: boo
                 count += 1
         return count
 
-    count = run_with_database(run, tell=True)
+    count = run_with_database(export_file, tell=True)
     click.echo(f"exported {count} accounts", err=True)
 
 

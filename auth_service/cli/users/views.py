@@ -37,12 +37,12 @@ def list_users(role: str | None, state: str | None, fragment: str | None, limit:
     """Show accounts, newest first."""
     wanted = UserFilter(role=role, fragment=fragment, **STATES.get(state or "", {}))  # type: ignore[arg-type]
 
-    async def run(database: Database, settings: Settings) -> None:
+    async def print_page(database: Database, settings: Settings) -> None:
         async for user in _read(_directory(database, settings), wanted, limit):
             told = _told(user, ACCOUNT)
             click.echo(json.dumps(told) if as_json else escaped("  ".join(_cell(value) for value in told.values())))
 
-    run_with_database(run)
+    run_with_database(print_page)
 
 
 @click.command()
@@ -51,11 +51,11 @@ def list_users(role: str | None, state: str | None, fragment: str | None, limit:
 def show(account: str, *, as_json: bool) -> None:
     """Show an account and its active sessions."""
 
-    async def run(database: Database, settings: Settings) -> User:
+    async def find_user(database: Database, settings: Settings) -> User:
         user_id = await Operators(database).find_id(account)
         return await _directory(database, settings).show(user_id, ended_too=False)
 
-    user = run_with_database(run)
+    user = run_with_database(find_user)
     sessions = [_told(session, SESSION) for session in user.sessions]
     if as_json:
         click.echo(json.dumps({**_told(user, ACCOUNT), "sessions": sessions}, indent=2))

@@ -28,7 +28,7 @@ _UUID7 = literal_column(
 )
 
 
-_ORIGIN = ("ip", "user_agent", "request_id", "details")
+_REQUESTER = ("ip", "user_agent", "request_id", "details")
 
 
 class AuditEvents:
@@ -94,7 +94,7 @@ class AuditEvents:
     ) -> dict[str, Any]:
         return {
             "at": self._now(), "id": uuid7(), "event": event, "user_id": user_id,
-            "session_id": session_id, **_origin(details),
+            "session_id": session_id, **_requester(details),
         }  # fmt: skip
 
     def _remember(
@@ -117,7 +117,7 @@ class AuditedChange:
         self.with_trail = Prepared(lambda clock: _with_trail(clock, build(clock), event, user, session))
 
 
-def _origin(details: Mapping[str, Any]) -> dict[str, Any]:
+def _requester(details: Mapping[str, Any]) -> dict[str, Any]:
     requester = REQUESTER.get()
     actor = {"actor": requester.actor} if requester.actor else {}
     return {
@@ -128,7 +128,7 @@ def _origin(details: Mapping[str, Any]) -> dict[str, Any]:
 
 def _trail(details: Mapping[str, Any]) -> dict[str, Any]:
     """The values of `_with_trail()`."""
-    return {f"trail_{name}": value for name, value in _origin(details).items()}
+    return {f"trail_{name}": value for name, value in _requester(details).items()}
 
 
 def _with_trail(clock: Clock, change: Change, event: SecurityEvent, user: str | None, session: str | None) -> Any:
@@ -136,6 +136,6 @@ def _with_trail(clock: Clock, change: Change, event: SecurityEvent, user: str | 
     values: dict[str, Any] = {"id": _UUID7, "at": clock.at(), "event": literal(event, A.event.type)}
     values |= {"user_id": changed.c[user]} if user else {}
     values |= {"session_id": changed.c[session]} if session else {}
-    values |= {name: bindparam(f"trail_{name}", type_=A[name].type) for name in _ORIGIN}
+    values |= {name: bindparam(f"trail_{name}", type_=A[name].type) for name in _REQUESTER}
     recorded = insert(AUDIT_EVENTS).from_select(list(values), select(*values.values()).select_from(changed))
     return select(changed).add_cte(recorded.cte("recorded"))

@@ -39,8 +39,9 @@ USED_UP = FAST_FORWARD_LIMIT + 1  # all that is looked at after a rotation
 def _rotate(clock: Clock) -> Any:
     """The one statement of a refresh. A racer waits for the row, finds the generation moved on, and matches nothing."""
     given = bindparam("presented_generation", type_=BigInteger())
-    of_user = select(USERS.c.role).where(USERS.c.id == T.user_id).correlate(REFRESH_TOKENS)
-    is_current = of_user.where(USERS.c.is_active, USERS.c.credential_epoch == T.credential_epoch).exists()
+    u = USERS.alias("u").c  # SQLite names no table in RETURNING
+    of_user = select(u.role).where(u.id == T.user_id).correlate(REFRESH_TOKENS)
+    is_current = of_user.where(u.is_active, u.credential_epoch == T.credential_epoch).exists()
     rotations = clock.dialect.prepended(T.rotations, clock.at(), given - T.generation + 1, ROTATIONS_KEPT)
     told = {T.rotations: clock.dialect.first_of(T.rotations, USED_UP).label("rotations")}
     return (

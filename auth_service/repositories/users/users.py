@@ -86,6 +86,8 @@ class Users:
 
     async def find_user(self, whose: UUID | str) -> User | None:
         """The user of an id or of a canonical e-mail address."""
+        if isinstance(whose, UUID):
+            return await self._connection.session.get(User, whose, populate_existing=True)
         return (await self._connection.session.exec(select(User).where(_is(whose)))).one_or_none()
 
     async def hold(self, user_id: UUID) -> bool:

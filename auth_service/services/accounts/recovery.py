@@ -1,4 +1,4 @@
-"""Recovery in mails: asked for with an address, used once. They recover an account and never open a session."""
+"""Links in mails: asked for with an e-mail address, used once. They recover an account and never open a session."""
 
 from collections.abc import Sequence
 from uuid import UUID

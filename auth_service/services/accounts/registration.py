@@ -1,4 +1,4 @@
-"""Registration: who a person is."""
+"""New accounts, and the bearer's own account as it is shown."""
 
 from auth_service.errors import InvalidAccessToken, InvalidInput
 from auth_service.identifiers import account_names

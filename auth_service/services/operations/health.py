@@ -1,4 +1,4 @@
-"""HealthCheck: whether the database answers and has the schema that this code works on."""
+"""Health: whether the database answers and has the schema that this code works on."""
 
 import asyncio
 
