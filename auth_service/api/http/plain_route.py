@@ -65,8 +65,8 @@ class PlainRequest:
         return self._read.pop(0) if self._read else await self._receive()
 
 
-# Returns what is told with a 200, or None if the request is not plain.
-PlainAnswer = Callable[[PlainRequest], Awaitable[BaseModel | None]]
+# Returns the body of a 200, a model or a dataclass of its fields, or None if the request is not plain.
+PlainAnswer = Callable[[PlainRequest], Awaitable[object | None]]
 
 
 class PlainRoute(StrictJsonRoute):

@@ -30,22 +30,23 @@ def _client_address(peer: str, forwarded: str, proxy: ProxySettings) -> str | No
     believed: str | None = None
     for candidate in [peer, *reversed(forwarded.split(","))]:
         try:
-            ip = _ip_address(candidate)
+            ip, text = _ip_address(candidate)
         except ValueError:
             break
-        believed = str(ip)
+        believed = text
         if not any(ip in network for network in proxy.trusted):
             break
     return believed
 
 
 @lru_cache(maxsize=256)  # the same few gateways, or a crowd of clients: then the last of them
-def _ip_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """An address without its port and its zone, which is free text, and IPv4 as IPv4 however it is written.
+def _ip_address(text: str) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, str]:
+    """An address and its text, without its port and its zone, which is free text, and IPv4 as IPv4.
 
     Raises ValueError.
     """
     with_port = _WITH_PORT.fullmatch(text.strip())
     host = (with_port[1] or with_port[2]) if with_port else text.strip()
     address = ipaddress.ip_address(host.partition("%")[0])
-    return getattr(address, "ipv4_mapped", None) or address
+    address = getattr(address, "ipv4_mapped", None) or address
+    return address, str(address)

@@ -40,10 +40,10 @@ async def me(bearer: BearerDep, services: ServicesDep) -> AccountView:
 
 
 @plain(router, me)
-async def plain_me(request: PlainRequest) -> Account:
+async def plain_me(request: PlainRequest) -> AccountView:
     request.device()
     bearer = await request.services.bearers.identify(bearer_token([request.text(b"authorization")]))
-    return Account.model_validate(await request.services.registration.show(bearer))
+    return await request.services.registration.show(bearer)
 
 
 @router.post(
