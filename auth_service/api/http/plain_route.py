@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from fastapi import APIRouter
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Match
 from starlette.types import Message, Receive, Scope, Send
 
 from auth_service.api.http.json_body import StrictJsonRoute, parse, watch_for_disconnect
@@ -73,6 +73,12 @@ class PlainRoute(StrictJsonRoute):
     """A route that asks its plain answer first, if one is declared for it, and FastAPI for whatever is not plain."""
 
     plain: PlainAnswer | None = None
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """As the framework says, which is not asked about another path: these routes come first for each request."""
+        if scope["path"] != self.path and not self.param_convertors and not scope.get("root_path"):
+            return Match.NONE, {}
+        return super().matches(scope)
 
     def answer_plain_by(self, plain: PlainAnswer) -> None:
         self.plain, framework = plain, self.app
