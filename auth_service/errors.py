@@ -40,6 +40,7 @@
     ├── HeadersTooLarge                api/http/problems.py
     ├── InternalError                  api/http/problems.py
     ├── InvalidFields                  api/http/problems.py
+    ├── AccountDisabled                services/administration/operators.py
     ├── NoSuchKey                      services/signing_keys/lifecycle.py
     ├── KeyUnreadable                  services/signing_keys/lifecycle.py
     ├── RotationUnderWay               services/signing_keys/lifecycle.py

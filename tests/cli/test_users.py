@@ -5,36 +5,17 @@ import json
 import os
 import pty
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.conftest import environment
 from tests.support.client import PASSWORD, Client
-from tests.support.operator import Operator
+from tests.support.operator import Operator, users
 from tests.support.server import Server
 
 ADA = "ada@example.com"
 on_a_lasting_database = pytest.mark.parametrize("database_url", ["sqlite-file", "postgresql"], indirect=True)
-
-
-@pytest.fixture
-def operator(client: Client, database_url: str, tmp_path: Path) -> Operator:
-    return Operator(database_url, tmp_path)
-
-
-@pytest.fixture
-def embedded(tmp_path: Path) -> Operator:
-    found = Operator(f"sqlite+aiosqlite:///{tmp_path}/auth.db", tmp_path)
-    found.run("migrate")
-    return found
-
-
-async def users(operator: Operator, *words: str, code: int = 0, given: str | None = None) -> str:
-    """Run a command of the group beside the service, and return what it printed; if it failed, what it said of it."""
-    done = await asyncio.to_thread(operator.run, "users", *words, code=code, given=given)
-    return done.stderr.splitlines()[-1] if code else done.stdout
 
 
 async def shown(operator: Operator, account: str) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def enable(account: str) -> None:
 @click.argument("role", type=ROLES)
 def set_role(account: str, role: str) -> None:
     """Change the role of an account. Its sessions end, because access tokens carry the role."""
-    _administer(account, lambda administration, user_id: administration.set_role(user_id, Role(role)))
+    administer(account, lambda administration, user_id: administration.set_role(user_id, Role(role)))
     click.echo(f"role: {role}")
 
 
@@ -83,7 +83,7 @@ def delete(account: str, *, yes: bool) -> None:
     """Delete an account and its sessions permanently. Its security events are kept."""
     if not yes:
         click.confirm(f"Delete {account} permanently?", abort=True, err=True)
-    _administer(account, lambda administration, user_id: administration.delete(user_id))
+    administer(account, lambda administration, user_id: administration.delete(user_id))
     click.echo("deleted")
 
 
@@ -104,7 +104,9 @@ def _set_active(account: str, *, active: bool) -> int:
     return run_with_database(end, tell=True)
 
 
-def _administer(account: str, work: Callable[[Administration, UUID], Coroutine[Any, Any, Result]]) -> Result:
+def administer(account: str, work: Callable[[Administration, UUID], Coroutine[Any, Any, Result]]) -> Result:
+    """Do to an account what administrators do over HTTP, and return what came of it."""
+
     async def work_on_account(database: Database, settings: Settings) -> Result:
         # What this process knows of ended sessions ends with it; those that serve hear of them from the database.
         revocations = Revocations(database, Notifications(settings.database), settings.revocations, timedelta(0))

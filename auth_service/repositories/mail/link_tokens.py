@@ -17,9 +17,9 @@ class LinkTokens:
         self._now = connection.dialect.now
 
     async def replace(
-        self, mail: DueMail, user: User, purpose: LinkPurpose, token_hash: bytes, lifetime: timedelta
+        self, user: User, purpose: LinkPurpose, token_hash: bytes, lifetime: timedelta, mail: DueMail | None
     ) -> bool:
-        """Put a new link, for a mail that is claimed, in the place of the one that the user had for this purpose.
+        """Put a new link, for a mail that is claimed or for none, in the place of the one that the user had for it.
 
         False, and nothing is written, if the account is disabled, has another address or other credentials than it was
         read with, or is verified already where that is what the link is for; or if the mail was taken back, or
@@ -31,7 +31,7 @@ class LinkTokens:
             "token_hash": literal(token_hash, K.token_hash.type),
             "email_canonical": USERS.c.email_canonical,
             "credential_epoch": USERS.c.credential_epoch,
-            "new_email": literal(mail.details.get("new_email"), K.new_email.type),
+            "new_email": literal(mail.details.get("new_email") if mail else None, K.new_email.type),
             "created_at": self._now(),
             "expires_at": self._now(lifetime),
             "used_at": literal(None, K.used_at.type),
@@ -41,8 +41,10 @@ class LinkTokens:
             USERS.c.is_active,
             USERS.c.email_canonical == user.email_canonical,
             USERS.c.credential_epoch == user.credential_epoch,
-            select(M.id).where(M.id == mail.id, M.attempts == mail.attempts).exists(),
         )
+        if mail is not None:
+            claimed = select(M.id).where(M.id == mail.id, M.attempts == mail.attempts)
+            may_have_it = may_have_it.where(claimed.exists())
         if purpose is LinkPurpose.VERIFY_EMAIL:
             may_have_it = may_have_it.where(USERS.c.is_verified.is_(False))
         insert = self._connection.dialect.insert(LINK_TOKENS)

@@ -11,11 +11,11 @@ from auth_service.database.connection import Connection
 from auth_service.database.expiry import delete_expired
 from auth_service.models import (
     LINK_TOKENS,
+    LINKS,
     OUTGOING_MAILS,
     USERS,
     LinkPurpose,
     LinkToken,
-    MailKind,
     SecurityEvent,
     User,
 )
@@ -72,15 +72,15 @@ class LinkUses:
         rows = await self._audit.execute(statement, SecurityEvent.LINK_USED, user="user_id", purpose=purpose)
         return rows[0]["user_id"] if rows else None
 
-    async def verify_email(self, user_id: UUID) -> None:
-        """Note that a user has the mailbox of their address."""
+    async def verify_email(self, user_id: UUID) -> bool:
+        """Note that a user has the mailbox of their address; False if that changes nothing, or the user is gone."""
         statement = (
             update(USERS)
             .values(is_verified=True, updated_at=self._now())
             .where(U.id == user_id, U.is_verified.is_(False))
             .returning(U.id)
         )
-        await self._audit.execute(statement, SecurityEvent.EMAIL_VERIFIED, user="id")
+        return bool(await self._audit.execute(statement, SecurityEvent.EMAIL_VERIFIED, user="id"))
 
     async def change_email(self, user_id: UUID, new_email: str, new_canonical: str) -> bool:
         """Give a user the address that their used links name; False while one of the links is not used.
@@ -112,11 +112,12 @@ class LinkUses:
         held = select(U.id).where(U.id == user.id, *unchanged).with_for_update()
         return (await self._connection.execute(held)).one_or_none() is not None
 
-    async def withdraw_email_change(self, user_id: UUID) -> None:
-        """Take back a change that is pending: its links, and its mails that were not sent yet."""
-        mails, kinds = OUTGOING_MAILS.c, (MailKind.APPROVE_EMAIL_CHANGE, MailKind.CONFIRM_EMAIL_CHANGE)
-        await self._connection.execute(delete(OUTGOING_MAILS).where(mails.user_id == user_id, mails.kind.in_(kinds)))
-        await self._connection.execute(delete(LINK_TOKENS).where(L.user_id == user_id, L.purpose.in_(EMAIL_CHANGE)))
+    async def withdraw(self, user: User, *purposes: LinkPurpose) -> None:
+        """Take back a user's links of these purposes, and the mails of such links that were not sent yet."""
+        mails, kinds = OUTGOING_MAILS.c, [kind for kind, (purpose, _) in LINKS.items() if purpose in purposes]
+        theirs = or_(mails.user_id == user.id, and_(mails.user_id.is_(None), mails.recipient == user.email_canonical))
+        await self._connection.execute(delete(OUTGOING_MAILS).where(theirs, mails.kind.in_(kinds)))
+        await self._connection.execute(delete(LINK_TOKENS).where(L.user_id == user.id, L.purpose.in_(purposes)))
 
     async def delete_expired(self, limit: int) -> int:
         """Delete up to `limit` links whose time is over, skipping those that are locked; return how many."""

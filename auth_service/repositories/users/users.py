@@ -95,6 +95,11 @@ class Users:
         held = select(USERS.c.id).where(USERS.c.id == user_id).with_for_update(read=True, key_share=True)
         return (await self._connection.execute(held)).one_or_none() is not None
 
+    async def lock(self, user_id: UUID) -> User | None:
+        """The user of an id, whom no other transaction changes until this one ends."""
+        statement = select(User).where(_is(user_id)).with_for_update(key_share=True)
+        return (await self._connection.session.exec(statement)).one_or_none()
+
     async def find_by_session(self, user_id: UUID, session_id: UUID) -> User | None:
         """The user, if this session of theirs is alive."""
         rows = await _BY_SESSION.execute(self._connection, user_id=user_id, session_id=session_id)
@@ -136,6 +141,19 @@ class Users:
         )
         rows = await self._audit.execute(statement, SecurityEvent.ACCOUNT_RENAMED, user="id")
         return User(**rows[0]) if rows else None
+
+    async def set_email(self, user_id: UUID, email: str, canonical: str, *, is_verified: bool) -> bool:
+        """Give a user another address; False if it is their own already, or the user is gone.
+
+        Raises `AccountExists`, which only the unique index decides.
+        """
+        statement = (
+            update(USERS)
+            .values(email=email, email_canonical=canonical, is_verified=is_verified, updated_at=self._now())
+            .where(USERS.c.id == user_id, USERS.c.email_canonical != canonical)
+            .returning(USERS.c.id)
+        )
+        return bool(await self._audit.execute(statement, SecurityEvent.EMAIL_CHANGED, user="id"))
 
     async def set_role(self, user_id: UUID, role: Role) -> bool:
         """Change a user's role, and raise the credential epoch: a login under way has read the old role.

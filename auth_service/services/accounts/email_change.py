@@ -74,7 +74,7 @@ class EmailChange:
         async with self._database.transaction() as tx:
             if not await tx.link_uses.hold(user):
                 return False
-            await tx.link_uses.withdraw_email_change(user.id)
+            await tx.link_uses.withdraw(user, *EMAIL_CHANGE)
             # What was asked for with a password dies with it, also while its mails wait for a mail server.
             epoch = user.credential_epoch
             if user.is_verified:

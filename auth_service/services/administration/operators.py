@@ -3,12 +3,19 @@
 import asyncio
 from uuid import UUID
 
-from auth_service.errors import NoSuchUser
+from auth_service.errors import InvalidInput, NoSuchUser, Refused
 from auth_service.identifiers import account_names, canonical_email, canonical_username
-from auth_service.models import LoginAccount, Role, User
+from auth_service.models import LinkPurpose, LoginAccount, MailKind, Role, SecurityEvent, User
 from auth_service.repositories.transaction import Database, retried
 from auth_service.security.passwords import UNUSABLE, Passwords
+from auth_service.services.mail.link_issuer import LinkIssuer
+from auth_service.services.mail.notices import Notices, requester_details
 from auth_service.services.passwords.policy import PasswordPolicy
+
+
+class AccountDisabled(Refused):
+    code = "account-disabled"
+    detail = "The account is disabled; enable it first."
 
 
 class Operators:
@@ -47,6 +54,56 @@ class Operators:
         values = {**names, "hashed_password": hashed_password, "role": role, "is_verified": is_verified}
         async with self._database.statement() as tx:
             return await tx.users.add(values)
+
+    @retried
+    async def reset_link(self, user_id: UUID, issuer: LinkIssuer) -> str:
+        """Make a link to choose a new password, in place of any before, for the operator to hand over.
+
+        Raises:
+            NoSuchUser: there is none of this id.
+            AccountDisabled: the link could not be used.
+        """
+        async with self._database.transaction() as tx:
+            user = await tx.users.lock(user_id)
+            if user is None:
+                raise NoSuchUser
+            token = await issuer.mint_reset(tx, user)
+            if token is None:
+                raise AccountDisabled
+            await tx.audit.add(SecurityEvent.PASSWORD_RESET_STARTED, user_id)
+        return issuer.link(MailKind.RESET_PASSWORD, token)
+
+    @retried
+    async def verify_email(self, user_id: UUID) -> None:
+        """Mark the address of an account as verified, unless it is already; raises `NoSuchUser`."""
+        async with self._database.transaction() as tx:
+            if not await tx.link_uses.verify_email(user_id) and await tx.users.find_user(user_id) is None:
+                raise NoSuchUser
+
+    @retried
+    async def set_email(self, user_id: UUID, new_email: str, notices: Notices, *, is_verified: bool) -> None:
+        """Change the address of an account at once. Its sessions stay; links of before, sent or not, are dead for good.
+
+        The old address gets a notice, and the new one a link to verify it unless it is verified, where mail is sent.
+
+        Raises:
+            NoSuchUser: there is none of this id.
+            InvalidInput: the new address cannot be taken, or is the account's own.
+            AccountExists: it is already taken.
+        """
+        canonical, new_email = canonical_email(new_email, "new_email"), new_email.strip()
+        async with self._database.transaction() as tx:
+            user = await tx.users.lock(user_id)
+            if user is None:
+                raise NoSuchUser
+            if not await tx.users.set_email(user_id, new_email, canonical, is_verified=is_verified):
+                raise InvalidInput("new_email", "Is already the address of this account.")
+            await tx.link_uses.withdraw(user, *LinkPurpose)
+            if notices.is_configured:
+                details = requester_details()
+                await tx.outbox.add(MailKind.EMAIL_CHANGED, user_id, user.email, new_email=new_email, **details)
+                if not is_verified:
+                    await tx.outbox.add(MailKind.VERIFY_EMAIL, user_id)
 
 
 async def hash_chosen(

@@ -1,4 +1,4 @@
-"""Makes the links that mails carry, at the moment when they are sent."""
+"""Makes the links that mails carry, at the moment when they are sent, and those that an operator hands over."""
 
 from auth_service.models import LINKS, DueMail, LinkPurpose, MailKind, User
 from auth_service.repositories.transaction import Transaction
@@ -21,9 +21,20 @@ class LinkIssuer:
         """Make the token of a mail's link in place of the one before; None if the user may have none (any more)."""
         if mail.details.get("credential_epoch", user.credential_epoch) != user.credential_epoch:
             return None  # it was asked for with credentials of another day
-        purpose, lifetime = LINKS[MailKind(mail.kind)]
+        return await self._make(tx, MailKind(mail.kind), user, mail)
+
+    async def mint_reset(self, tx: Transaction, user: User) -> str | None:
+        """Make the token of a password reset without a mail, and take back the mails of one that were not sent yet.
+
+        They would replace it each time that they are tried, and so for as long as a mail server does not answer.
+        """
+        await tx.link_uses.withdraw(user, LinkPurpose.RESET_PASSWORD)
+        return await self._make(tx, MailKind.RESET_PASSWORD, user, None)
+
+    async def _make(self, tx: Transaction, kind: MailKind, user: User, mail: DueMail | None) -> str | None:
+        purpose, lifetime = LINKS[kind]
         token = new_link_token()
-        made = await tx.link_tokens.replace(mail, user, purpose, hash_link_token(token), lifetime)
+        made = await tx.link_tokens.replace(user, purpose, hash_link_token(token), lifetime, mail)
         return token if made else None
 
     def link(self, kind: MailKind, token: str) -> str:

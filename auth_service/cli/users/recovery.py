@@ -1,0 +1,73 @@
+"""`auth-service users reset-password`, `verify`, `end-sessions` and `set-email`: for owners who cannot help themselves.
+
+What the owner is told by mail is written to the outbox, and sent by the processes that serve.
+"""
+
+import json
+
+import click
+
+from auth_service.cli.common import run_with_database
+from auth_service.cli.users.accounts import administer, whose
+from auth_service.models import LINKS, MailKind
+from auth_service.repositories.transaction import Database
+from auth_service.services.administration.operators import Operators
+from auth_service.services.mail.link_issuer import LinkIssuer
+from auth_service.services.mail.notices import Notices
+from auth_service.settings import Settings
+
+as_json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+
+
+@click.command("reset-password")
+@whose
+@as_json_option
+def reset_password(account: str, *, as_json: bool) -> None:
+    """Print a link to choose a new password. Needs no mail server; nothing changes until the link is used."""
+
+    async def make_link(database: Database, settings: Settings) -> str:
+        operators = Operators(database)
+        return await operators.reset_link(await operators.find_id(account), LinkIssuer(settings))
+
+    link, lifetime = run_with_database(make_link, tell=True), LINKS[MailKind.RESET_PASSWORD][1]
+    seconds = round(lifetime.total_seconds())
+    click.echo(json.dumps({"link": link, "expires_in": seconds}) if as_json else link)
+    if not as_json:
+        click.echo(f"The link works once, within {seconds // 60} minutes. A newer one replaces it.", err=True)
+
+
+@click.command()
+@whose
+def verify(account: str) -> None:
+    """Mark the e-mail address of an account as verified."""
+
+    async def mark_verified(database: Database, _settings: Settings) -> None:
+        operators = Operators(database)
+        await operators.verify_email(await operators.find_id(account))
+
+    run_with_database(mark_verified, tell=True)
+    click.echo("verified")
+
+
+@click.command("end-sessions")
+@whose
+@as_json_option
+def end_sessions(account: str, *, as_json: bool) -> None:
+    """End all sessions of an account. Its owner can sign in again."""
+    ended = administer(account, lambda administration, user_id: administration.end_sessions(user_id))
+    click.echo(json.dumps({"ended": ended}) if as_json else f"{ended} sessions ended")
+
+
+@click.command("set-email")
+@whose
+@click.argument("email")
+@click.option("--verified", is_flag=True, help="Mark the new address as verified.")
+def set_email(account: str, email: str, *, verified: bool) -> None:
+    """Change the e-mail address of an account to EMAIL at once. Its sessions stay; links sent before are dead."""
+
+    async def change(database: Database, settings: Settings) -> None:
+        operators, notices = Operators(database), Notices(is_configured=settings.sends_mail)
+        await operators.set_email(await operators.find_id(account), email, notices, is_verified=verified)
+
+    run_with_database(change, tell=True)
+    click.echo(f"changed; the new address is {'verified' if verified else 'not verified'}")
