@@ -14,10 +14,14 @@ def with_secret(settings: Settings) -> Settings:
     """Return settings that have a secret key: the operator's, or the embedded one (lost with a database in memory).
 
     Raises:
-        WrongSettingError: the folder of the SQLite file cannot be written.
+        WrongSettingError: there is none for PostgreSQL, or the folder of the SQLite file cannot be written.
     """
     if settings.secret_key:
         return settings
+    if settings.database.is_postgresql:
+        raise WrongSettingError(
+            "AUTH_SECRET_KEY: must be set with PostgreSQL (make one with 'openssl rand -base64 48')"
+        )
     file = settings.database.sqlite_file
     try:
         secret = _read_or_make(file.with_name(file.name + ".secret")) if file else secrets.token_urlsafe(48)

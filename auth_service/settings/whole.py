@@ -51,8 +51,6 @@ class Settings(BaseSettings):
             origin_of(self.public_url)
         except ValueError:
             raise ValueError("AUTH_PUBLIC_URL: must be a URL with a host, and a port up to 65535") from None
-        if self.database.is_postgresql and not self.secret_key:
-            raise ValueError("AUTH_SECRET_KEY: must be set with PostgreSQL (make one with 'openssl rand -base64 48')")
         self._secrets_are_strong()
         if self.registration.existing == "conceal" and not self.sends_mail:
             raise ValueError("AUTH_REGISTRATION__EXISTING: 'conceal' needs mail, so set AUTH_MAIL__HOST")

@@ -53,8 +53,6 @@ WRONG: list[tuple[str, dict[str, str]]] = [
         for url in ("sqlite:///hunter2.db", "hunter2", POSTGRESQL + "?sslmode=hunter2", "postgresql://a:hunter2/3@db/a")
     ],
     ("DB_READ_REPLICA_MAX_LAG", {"DB_READ_REPLICA_MAX_LAG": "-1"}),
-    ("AUTH_SECRET_KEY", {"DATABASE_URL": POSTGRESQL}),
-    ("AUTH_SECRET_KEY", {"DATABASE_URL": POSTGRESQL, "AUTH_SECRET_KEY": ""}),
     ("AUTH_SECRET_KEY", {"AUTH_SECRET_KEY": "hunter2-abcdefgh-QWXYZ-01345896"}),  # one byte too short
     ("AUTH_SECRET_KEY", {"AUTH_SECRET_KEY": "hunter2" * 10}),
     ("AUTH_SECRET_KEY", {"AUTH_SECRET_KEY": "please-ChangeMe-0123456789-abcdefghijklmno"}),
@@ -138,6 +136,17 @@ def test_a_wrong_value_ends_with_code_2_and_one_line_that_names_it_and_never_hol
     assert "hunter2" not in ended.output
     assert SECRET not in ended.output
     assert ended.stdout == ""
+
+
+@pytest.mark.parametrize("words", ["serve --port 0", "doctor", "keys list"])
+@pytest.mark.parametrize("secret", [{}, {"AUTH_SECRET_KEY": ""}], ids=["none", "empty"])
+def test_what_needs_a_secret_key_with_postgresql_ends_with_2_without_one(
+    words: str, secret: dict[str, str], tmp_path: Path
+) -> None:
+    ended = run_command(*words.split(), env={"DATABASE_URL": POSTGRESQL, **secret}, cwd=tmp_path, timeout=20)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("Error: AUTH_SECRET_KEY: must be set with PostgreSQL")
 
 
 def test_no_secret_that_stands_in_our_pages_can_be_started_with() -> None:
