@@ -32,6 +32,7 @@ RUN pip install --require-hashes --no-deps --only-binary :all: -r requirements-b
 # The project goes beside the virtualenv, so that a change of the project is a small layer of the image.
 COPY pyproject.toml README.md LICENSE ./
 COPY migrations ./migrations
+COPY deploy/sql ./deploy/sql
 COPY auth_service ./auth_service
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir /build/dist . \
  && pip --python /opt/venv/bin/python install --no-compile --no-deps --no-index --prefix /opt/project /build/dist/*.whl \

@@ -19,6 +19,7 @@
     ├── Unavailable
     │   ├── DatabaseUnavailable
     │   │   ├── SchemaNotReady
+    │   │   │   └── MissingPrivileges
     │   │   ├── DatabaseReadOnly
     │   │   ├── TransactionConflict    database/errors.py
     │   │   │   └── ReplicaFailed      database/replica.py
@@ -50,6 +51,7 @@
 """
 
 import math
+from collections.abc import Sequence
 from typing import ClassVar
 
 
@@ -176,6 +178,16 @@ class SchemaNotReady(DatabaseUnavailable):
     code = "schema-not-ready"
     detail = "The database schema does not match this version of the service: run 'auth-service migrate'."
     retry_after = 5
+
+
+class MissingPrivileges(SchemaNotReady):
+    """The grants are older than the schema. `missing` names what lacks, for operators only; empty if not known."""
+
+    detail = "The database role lacks privileges: run 'auth-service grants --apply' as the owner of the tables."
+
+    def __init__(self, missing: Sequence[str] = ()) -> None:
+        super().__init__()
+        self.missing = list(missing)
 
 
 class DatabaseReadOnly(DatabaseUnavailable):

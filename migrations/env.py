@@ -4,17 +4,12 @@ import asyncio
 from typing import Any
 
 from alembic import context
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from auth_service.database import migrator
 from auth_service.models import USERS
 from auth_service.repositories.transaction import Database
 from auth_service.settings import DatabaseSettings
-
-ADVISORY_LOCK = 4_711_001  # any number will do, as long as it is ours alone
-WAIT_FOR_MIGRATOR = "60s"
-WAIT_FOR_TABLES = "2s"  # the old code is still serving: rather fail and try again than queue everyone behind us
-STATEMENT = "300s"
 
 
 def configure(**where: Any) -> None:
@@ -47,16 +42,8 @@ def run_on(connection: Connection) -> None:
     configure(connection=connection)
     with context.begin_transaction():
         if connection.dialect.name == "postgresql":
-            take_turn(connection)
+            migrator.take_turn(connection)
         context.run_migrations()
-
-
-def take_turn(connection: Connection) -> None:
-    """Let one migrator work at a time. The lock belongs to the transaction, so that it also holds through a pooler."""
-    connection.execute(text(f"SET LOCAL lock_timeout = '{WAIT_FOR_MIGRATOR}'"))
-    connection.execute(text(f"SET LOCAL statement_timeout = '{STATEMENT}'"))
-    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
-    connection.execute(text(f"SET LOCAL lock_timeout = '{WAIT_FOR_TABLES}'"))
 
 
 async def run_alone() -> None:

@@ -7,7 +7,7 @@ import asyncpg
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from auth_service.errors import AccountExists, DatabaseUnavailable, Refused, SchemaNotReady
+from auth_service.errors import AccountExists, DatabaseUnavailable, MissingPrivileges, Refused, SchemaNotReady
 
 
 class TransactionConflict(DatabaseUnavailable):
@@ -42,7 +42,7 @@ VERDICTS: dict[str, type[DatabaseUnavailable]] = {
     "3F000": SchemaNotReady,
     "40001": TransactionConflict,  # serialization failure
     "40P01": TransactionConflict,  # deadlock
-    "42501": DatabaseUnavailable,  # the role may not
+    "42501": MissingPrivileges,
     "42703": SchemaNotReady,  # no such column
     "42704": DatabaseUnavailable,  # the URL has an option that the server does not know
     "42P01": SchemaNotReady,  # no such table

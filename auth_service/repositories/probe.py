@@ -8,7 +8,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from auth_service.database.dialects import Dialect, dialect_of
 from auth_service.database.errors import domain_errors
 from auth_service.database.schema import HEAD
-from auth_service.errors import DatabaseReadOnly, SchemaNotReady
+from auth_service.errors import DatabaseReadOnly, MissingPrivileges, SchemaNotReady
+from auth_service.repositories.privileges import SERVICE, find_missing, needed_by
 from auth_service.repositories.transaction import Database
 from auth_service.settings import DatabaseSettings
 
@@ -24,12 +25,13 @@ class Probe:
         self._engine = None if in_memory else self._dialect.make_probe_engine(settings, PATIENCE)
 
     async def check(self) -> None:
-        """Return if the database answers, takes writes, and its schema is at head.
+        """Return if the database answers, takes writes, its schema is at head, and our role may do all that we do.
 
         Raises:
             DatabaseUnavailable: it does not answer.
             SchemaNotReady: it has another version, or none.
             DatabaseReadOnly: it takes no writes, as a standby.
+            MissingPrivileges: the grants are older than the schema.
         """
         if self._engine is None:
             async with self._database.statement() as tx:
@@ -50,3 +52,5 @@ async def _examine(session: AsyncSession, dialect: Dialect) -> None:
         raise SchemaNotReady
     if await dialect.is_read_only(session):
         raise DatabaseReadOnly
+    if missing := await find_missing(session, needed_by(SERVICE)):
+        raise MissingPrivileges(missing)

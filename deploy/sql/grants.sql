@@ -1,9 +1,26 @@
--- What the roles of roles.sql may do. As auth_owner, in the service's database, after each `auth-service migrate`:
--- psql -f deploy/sql/grants.sql. It may run again at any time; a table that it does not name stays closed.
+-- What the roles of roles.sql may do. As auth_owner, after each `auth-service migrate`: `auth-service grants --apply`, or
+-- psql -f deploy/sql/grants.sql in the service's database. It may run again at any time; a table that it does not name
+-- stays closed. The service reads its own lines: without one of these privileges it is not ready.
 \set ON_ERROR_STOP on
 BEGIN;
-REVOKE ALL ON ALL TABLES IN SCHEMA public FROM PUBLIC, auth_app, auth_cleanup;
-REVOKE ALL ON ALL FUNCTIONS IN SCHEMA public FROM PUBLIC, auth_app, auth_cleanup;
+-- Of the tables' owner only: what an extension brought along is neither ours nor the owner's to close.
+DO $$
+DECLARE
+    ours text;
+BEGIN
+    FOR ours IN
+        WITH owner AS (SELECT relowner AS id FROM pg_class WHERE oid = 'alembic_version'::regclass)
+        SELECT 'TABLE ' || c.oid::regclass FROM pg_class c, owner
+        WHERE relnamespace = 'public'::regnamespace AND relowner = owner.id AND relkind IN ('r', 'p', 'v', 'm', 'f')
+            AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = c.oid AND deptype = 'e')
+        UNION ALL
+        SELECT 'ROUTINE ' || f.oid::regprocedure FROM pg_proc f, owner
+        WHERE pronamespace = 'public'::regnamespace AND proowner = owner.id
+            AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = f.oid AND deptype = 'e')
+    LOOP
+        EXECUTE 'REVOKE ALL ON ' || ours || ' FROM PUBLIC, auth_app, auth_cleanup';
+    END LOOP;
+END $$;
 ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
 
 -- The service. What makes an account somebody's, its id, never changes.
@@ -28,5 +45,6 @@ GRANT SELECT (ctid, expires_at), UPDATE (pending), DELETE ON throttles TO auth_c
 GRANT SELECT (ctid, expires_at), UPDATE (created_at), DELETE ON link_tokens TO auth_cleanup;
 GRANT EXECUTE ON FUNCTION keep_audit_months TO auth_cleanup;
 
--- Tables of later migrations go here, each with its own lines for auth_app and auth_cleanup.
+-- Tables of later migrations go here, each with its own lines for auth_app and auth_cleanup. What an older service
+-- needs stays for as long as it can still run on this schema.
 COMMIT;

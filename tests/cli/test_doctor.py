@@ -44,6 +44,7 @@ def test_a_deployment_in_order_passes_and_is_told_what_a_hash_costs(postgres_url
         "database",
         "clock",
         "schema",
+        "grants",
         "signing key",
     ]
     assert list(report["checks"]) == expected

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from auth_service.database.errors import StatementTooSlow, TransactionConflict, WrongServer
-from auth_service.errors import AccountExists, DatabaseUnavailable, SchemaNotReady
+from auth_service.errors import AccountExists, DatabaseUnavailable, MissingPrivileges, SchemaNotReady
 from auth_service.repositories.transaction import Database
 from tests.conftest import PATIENT
 from tests.support.databases import MakeDatabase, add_user, query
@@ -46,7 +46,7 @@ BECOMES: list[tuple[str, type[Exception], tuple[str, ...]]] = [
     ("no such table", SchemaNotReady, ("SELECT 1 FROM no_such_table",)),
     ("no such column", SchemaNotReady, ("SELECT no_such_column FROM users",)),
     ("no such schema", SchemaNotReady, ("CREATE TABLE no_such_schema.t (id int)",)),
-    ("no permission", DatabaseUnavailable, (*WITHOUT_RIGHTS, "SELECT 1 FROM users")),
+    ("no permission", MissingPrivileges, (*WITHOUT_RIGHTS, "SELECT 1 FROM users")),
     ("read-only", WrongServer, ("SET TRANSACTION READ ONLY", "DELETE FROM users")),
     ("killed by an operator", DatabaseUnavailable, ("SELECT pg_terminate_backend(pg_backend_pid())", "SELECT 1")),
     ("disk full", DatabaseUnavailable, (raising("53100"),)),

@@ -122,13 +122,14 @@ def test_an_installed_wheel_migrates_from_any_folder(empty_url: str, wheel: Path
     assert run("-c", "import auth_service; print(auth_service.__file__)").stdout.startswith(str(wheel))
     assert run("-m", "auth_service", "migrate").stdout == APPLIED
     assert run("-m", "auth_service", "cleanup", "--json").returncode == 0
+    assert "GRANT SELECT ON alembic_version TO" in run("-m", "auth_service", "grants").stdout
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder into which the wheel of this tree was unpacked."""
     source, built, target = (tmp_path_factory.mktemp(name) for name in ("source", "built", "installed"))
-    for name in ("auth_service", "migrations"):
+    for name in ("auth_service", "migrations", "deploy/sql"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)

@@ -130,7 +130,8 @@ PROBLEMS: dict[str, Problem] = {
     "schema-not-ready": Problem(
         503,
         "Schema not ready",
-        "The database schema does not match this version of the service. The operator must run 'auth-service migrate'.",
+        "The database schema does not match this version of the service, or its role lacks privileges. The operator "
+        "must run 'auth-service migrate' or 'auth-service grants --apply', as the answer says.",
     ),
     "database-read-only": Problem(
         503,

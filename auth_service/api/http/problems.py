@@ -18,6 +18,7 @@ from auth_service.errors import (
     InsufficientRole,
     InvalidAccessToken,
     InvalidInput,
+    MissingPrivileges,
     Refused,
     ShuttingDown,
     TooManyAttempts,
@@ -120,7 +121,8 @@ def answer_to(request: Request, refused: Refused, base_url: str) -> Response:
     if isinstance(refused, Unavailable):
         # A flood is counted (/metrics), not told line by line: that would cost a quarter of refusing it.
         tell = log.debug if isinstance(refused, HashingOverloaded | ShuttingDown) else log.warning
-        tell("request.unavailable", code=refused.code, caused_by=causes_of(refused))
+        missing = {"missing": refused.missing} if isinstance(refused, MissingPrivileges) else {}
+        tell("request.unavailable", code=refused.code, caused_by=causes_of(refused), **missing)
     return answer(refused, base_url, cookies.on_refusal(refused, request))
 
 

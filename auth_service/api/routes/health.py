@@ -19,7 +19,7 @@ async def live() -> Health:
 
 @router.get("/ready", responses=NOT_READY)
 async def ready(services: ServicesDep) -> Readiness:
-    """The service can serve requests: the database accepts writes and its schema is at head. Answers within a second.
+    """The service can serve requests: the database accepts writes, and its schema and grants fit. Answers in a second.
 
     `revocations` is `stale` while revocations are out of date, and every access token is checked in the database.
     """

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from auth_service.errors import DatabaseUnavailable
+from auth_service.errors import DatabaseUnavailable, MissingPrivileges
 from auth_service.models import KeyState
+from auth_service.repositories.privileges import SERVICE, find_missing, is_for_clean_up_alone, needed_by
 from auth_service.repositories.probe import Probe
 from auth_service.repositories.transaction import Database
 from auth_service.security import argon2_build
@@ -31,6 +32,7 @@ class Doctor:
         self._settings = settings
         self._database = database
         self._lane = lane
+        self._only_cleans_up = False
 
     async def check(self) -> list[Check]:
         """Return every check, those of the database up to the first that it does not let be made."""
@@ -39,6 +41,7 @@ class Doctor:
             "database": self._reach,
             "clock": self._clock,
             "schema": self._schema,
+            "grants": self._grants,
             "signing key": self._signing_key,
         }
         for name, look in database.items():
@@ -89,11 +92,27 @@ class Doctor:
         probe = Probe(self._settings.database, self._database)
         try:
             await probe.check()
+        except MissingPrivileges as error:
+            if not error.missing:  # not even of the version
+                raise
         finally:
             await probe.close()
         return Check("schema", True, "at head")
 
+    async def _grants(self) -> Check:
+        if not self._settings.database.is_postgresql:
+            return Check("grants", True, "none with SQLite")
+        async with self._database.statement() as tx:
+            missing = await find_missing(tx.session, needed_by(SERVICE))
+            self._only_cleans_up = bool(missing) and await is_for_clean_up_alone(tx.session)
+        if self._only_cleans_up:
+            return Check("grants", True, "enough for the clean-up, and not to serve")
+        lacking = f"{MissingPrivileges.detail} Missing: {', '.join(missing)}"
+        return Check("grants", not missing, lacking if missing else "all that the service needs")
+
     async def _signing_key(self) -> Check:
+        if self._only_cleans_up:
+            return Check("signing key", True, "not for this role to read")
         secrets = SecretKeys.from_settings(self._settings)
         async with self._database.statement() as tx:
             active = next((key for key in await tx.signing_keys.list_all() if key.state == KeyState.ACTIVE), None)

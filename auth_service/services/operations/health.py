@@ -26,6 +26,7 @@ class HealthCheck:
         Raises:
             DatabaseUnavailable: no answer within 0.8 s.
             SchemaNotReady: the schema is not at head.
+            MissingPrivileges: the grants are older than it.
             DatabaseReadOnly: it takes no writes.
             ShuttingDown: the process is about to end.
         """
