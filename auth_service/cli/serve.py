@@ -7,8 +7,7 @@ import click
 import uvicorn
 
 from auth_service import logs
-from auth_service.cli.wrong_setting import WrongSetting, settings_or_exit
-from auth_service.settings import Settings
+from auth_service.cli.wrong_setting import check_templates, settings_or_exit
 
 GRACEFUL_SECONDS = 8  # after the drain, and before the parts are stopped: docs/operating.md has the sum
 KEEP_ALIVE_SECONDS = 15
@@ -21,7 +20,7 @@ KEEP_ALIVE_SECONDS = 15
 def serve(host: str, port: int, workers: int) -> None:
     """Serve the API."""
     settings = settings_or_exit(with_key=True)
-    _check_templates(settings)
+    check_templates(settings)
     logs.configure(settings.log)
     # uvicorn raises the signal again once it has shut down; being asked to end is no failure.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -43,14 +42,3 @@ def serve(host: str, port: int, workers: int) -> None:
         )
     except SystemExit as end:  # uvicorn has codes of its own, such as 3 for a port that is taken
         sys.exit(1 if end.code else 0)
-
-
-def _check_templates(settings: Settings) -> None:
-    """Refuse the operator's templates before the port is opened; without any, Jinja is not needed here."""
-    if settings.mail.templates:
-        from auth_service.mail.letters import Letters, WrongTemplateError  # noqa: PLC0415
-
-        try:
-            Letters(settings.mail.templates, settings.mail_name).check()
-        except WrongTemplateError as error:
-            raise WrongSetting(f"AUTH_MAIL__TEMPLATES: {error}") from None

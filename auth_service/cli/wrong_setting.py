@@ -16,3 +16,14 @@ def settings_or_exit(*, with_key: bool = False) -> Settings:
         return with_secret(read_settings()) if with_key else read_settings()
     except WrongSettingError as error:
         raise WrongSetting(str(error)) from None
+
+
+def check_templates(settings: Settings) -> None:
+    """Raise `WrongSetting` for templates of the operator's that cannot be used; without any, Jinja is not needed."""
+    if settings.mail.templates:
+        from auth_service.mail.letters import Letters, WrongTemplateError  # noqa: PLC0415
+
+        try:
+            Letters(settings.mail.templates, settings.mail_name).check()
+        except WrongTemplateError as error:
+            raise WrongSetting(f"AUTH_MAIL__TEMPLATES: {error}") from None

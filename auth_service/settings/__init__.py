@@ -1,4 +1,4 @@
-"""Every setting, in frozen groups, read once from the environment, `.env` and `/run/secrets`."""
+"""Every setting, in frozen groups, read once from the environment, `.env` and files."""
 
 from auth_service.settings.cpu import X86_64_V3, runs_x86_64_v3
 from auth_service.settings.database import DatabaseSettings
@@ -15,5 +15,8 @@ from auth_service.settings.groups import (
 )
 from auth_service.settings.limits import MachineLimits, read_limits
 from auth_service.settings.mail import MailSettings, address_of
-from auth_service.settings.reading import WrongSettingError, environment_names, read_settings
+from auth_service.settings.names import environment_names
+from auth_service.settings.reading import Examined, WrongSettingError, examine_settings, read_settings
+from auth_service.settings.sources import SettingProblem
+from auth_service.settings.values import LOOPBACK
 from auth_service.settings.whole import Settings

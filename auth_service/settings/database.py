@@ -43,16 +43,15 @@ class DatabaseSettings(BaseSettings):
 
     @model_validator(mode="after")
     def _urls_can_be_used(self) -> Self:
-        schemes = POSTGRESQL_SCHEMES | SQLITE_SCHEMES
         expected = "'postgres://', 'postgresql://', 'postgresql+asyncpg://' or 'sqlite+aiosqlite://'"
-        if complaint := _complaint_about(self.url, schemes, expected):
-            raise ValueError(f"DATABASE_URL: {complaint}")
-        if self.read_replica_url is None:
-            return self
-        if not self.is_postgresql:
-            raise ValueError("DATABASE_READ_REPLICA_URL: needs a DATABASE_URL of PostgreSQL")
-        if complaint := _complaint_about(self.read_replica_url, POSTGRESQL_SCHEMES, "'postgresql://'"):
-            raise ValueError(f"DATABASE_READ_REPLICA_URL: {complaint}")
+        complaints = {"DATABASE_URL": _complaint_about(self.url, POSTGRESQL_SCHEMES | SQLITE_SCHEMES, expected)}
+        if self.read_replica_url:
+            complaint = _complaint_about(self.read_replica_url, POSTGRESQL_SCHEMES, "'postgresql://'")
+            if not complaint and not complaints["DATABASE_URL"] and not self.is_postgresql:
+                complaint = "needs a DATABASE_URL of PostgreSQL"
+            complaints["DATABASE_READ_REPLICA_URL"] = complaint
+        if any(complaints.values()):
+            raise ValueError("\n".join(f"{name}: {complaint}" for name, complaint in complaints.items() if complaint))
         return self
 
     @property

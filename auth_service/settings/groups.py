@@ -123,7 +123,7 @@ class RevocationSettings(Group):
     @model_validator(mode="after")
     def _news_can_be_fresh(self) -> Self:
         if self.poll_interval >= self.stale_after:
-            raise ValueError("must have a STALE_AFTER longer than its POLL_INTERVAL")
+            raise ValueError("must have AUTH_REVOCATIONS__STALE_AFTER longer than AUTH_REVOCATIONS__POLL_INTERVAL")
         return self
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self
@@ -75,13 +76,17 @@ class MailSettings(Group):
 
     @model_validator(mode="after")
     def _fields_agree(self) -> Self:
-        if (self.username is None) != (self.password is None):
-            raise ValueError("must have a USERNAME and a PASSWORD, or neither")
-        if self.host and not self.sender:
-            raise ValueError("must have a SENDER, such as 'Example <no-reply@example.com>', with HOST")
-        if self.password and self.security == "none":
-            raise ValueError("must not send a PASSWORD without TLS: SECURITY is none")
+        if complaints := list(self._disagreements()):
+            raise ValueError("\n".join(complaints))
         return self
+
+    def _disagreements(self) -> Iterator[str]:
+        if (self.username is None) != (self.password is None):
+            yield "must have AUTH_MAIL__USERNAME and AUTH_MAIL__PASSWORD, or neither"
+        if self.host and not self.sender:
+            yield "must have AUTH_MAIL__SENDER, such as 'Example <no-reply@example.com>', with AUTH_MAIL__HOST"
+        if self.password and self.security == "none":
+            yield "must not send AUTH_MAIL__PASSWORD without TLS: AUTH_MAIL__SECURITY is none"
 
     @property
     def smtp_port(self) -> int:

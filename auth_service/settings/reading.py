@@ -1,14 +1,17 @@
-"""How the settings are read, and what is said of a wrong one."""
+"""How the settings are read, and what is said of wrong ones."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic_settings.exceptions import SettingsError
+from pydantic_settings import BaseSettings, EnvSettingsSource, InitSettingsSource
 
 from auth_service.settings.database import DatabaseSettings
-from auth_service.settings.values import Group
+from auth_service.settings.names import environment_names, group_names, unknown_names
+from auth_service.settings.sources import SettingProblem, gather
 from auth_service.settings.whole import Settings
 
 SECRETS_FOLDER = Path("/run/secrets")
@@ -18,46 +21,81 @@ class WrongSettingError(Exception):
     """A setting cannot be used. The message is one line that names the variable and never holds its value."""
 
 
-def read_settings() -> Settings:
-    """Read every setting from the environment, `.env` in the working folder, and files in `/run/secrets`.
+@dataclass(frozen=True)
+class Examined:
+    """The settings if they can be used; what stops every command; and names that nothing reads, which stop none."""
+
+    settings: Settings | None
+    wrong: list[SettingProblem]
+    unknown: list[SettingProblem]
+
+
+def read_settings(folder: Path = SECRETS_FOLDER) -> Settings:
+    """Read every setting from the environment, `.env` in the working folder, and files.
 
     Raises:
         WrongSettingError: a value cannot be used; the message is one line that names the variable.
     """
-    folder = SECRETS_FOLDER if SECRETS_FOLDER.is_dir() else None
-    try:
-        database = DatabaseSettings(_secrets_dir=folder)
-        return Settings(_secrets_dir=folder, database=database)
-    except ValidationError as error:
-        raise WrongSettingError(_one_line(error)) from None
-    except SettingsError as error:
-        group = str(error).partition('"')[2].partition('"')[0].upper()
-        raise WrongSettingError(f"AUTH_{group}: is a group; set its fields, named AUTH_{group}__FIELD") from None
+    found = examine_settings(folder)
+    if found.settings is None or found.wrong:
+        raise WrongSettingError("; ".join(sorted(map(str, found.wrong))))
+    return found.settings
 
 
-def _one_line(error: ValidationError) -> str:
+def examine_settings(folder: Path = SECRETS_FOLDER) -> Examined:
+    """Read every setting as `read_settings()` does, and find all that is wrong.
+
+    What is wrong is left out, and the rest is looked at again: settings are compared only once each is right by itself.
+    """
+    gathered = gather(Settings, environment_names(), folder)
+    unknown = list(unknown_names(gathered.variables))
+    in_groups = [problem for problem in unknown if problem.name.partition("__")[0] in group_names()]
+    wrong = [*gathered.problems, *in_groups]
+    left_out = {problem.name for problem in wrong}
+    values, settings = gathered.values, None
+    while settings is None:
+        try:
+            settings = _build(values)
+        except ValidationError as error:
+            found = _problems(error)
+            # What does not agree with a default may agree with the value that was left out.
+            wrong += [problem for problem in found if not left_out.intersection(re.findall(r"\w+", str(problem)))]
+            left_out |= {name for name in values if _concerns(found, name)}
+            remaining = {name: value for name, value in values.items() if name not in left_out}
+            if remaining == values:
+                break
+            values = remaining
+    return Examined(settings, wrong, [problem for problem in unknown if problem not in in_groups])
+
+
+def _build(values: Mapping[str, str]) -> Settings:
+    database = DatabaseSettings(_build_sources=((_source(DatabaseSettings, values),), {}))
+    given = {"database": database}
+    return Settings(_build_sources=((InitSettingsSource(Settings, given), _source(Settings, values)), given))
+
+
+def _source(settings: type[BaseSettings], values: Mapping[str, str]) -> EnvSettingsSource:
+    """The values, each as if it had come from a variable."""
+    source = EnvSettingsSource(settings)
+    source.env_vars = {name.lower(): value for name, value in values.items()}
+    return source
+
+
+def _problems(error: ValidationError) -> list[SettingProblem]:
     prefix = "DB_" if error.title == "DatabaseSettings" else "AUTH_"
-    return "; ".join(sorted({_sentence(prefix, entry) for entry in error.errors(include_input=False)}))
+    lines = [line for entry in error.errors(include_input=False) for line in _sentences(prefix, entry)]
+    return [SettingProblem(*line.split(": ", 1)) for line in dict.fromkeys(lines)]
 
 
-def _sentence(prefix: str, entry: Any) -> str:
-    message = str(entry["msg"]).removeprefix("Value error, ")
+def _sentences(prefix: str, entry: Any) -> list[str]:
+    """One or, where settings do not agree, several sentences, each with its variable in front."""
+    messages = str(entry["msg"]).removeprefix("Value error, ").splitlines()
     if not entry["loc"]:  # our own cross-checks name the variable themselves
-        return message
+        return messages
     names = [str(part) for part in entry["loc"] if isinstance(part, str)]
     name = names[0] if names[0].isupper() else prefix + "__".join(names).upper()
-    return f"{name}: {message[:1].lower()}{message[1:]}"
+    return [f"{name}: {message[:1].lower()}{message[1:]}" for message in messages]
 
 
-def environment_names() -> Iterator[str]:
-    """Every variable that the service reads, in the order of the groups."""
-    for name, field in DatabaseSettings.model_fields.items():
-        yield str(field.validation_alias or f"DB_{name.upper()}")
-    for name, field in Settings.model_fields.items():
-        group = field.annotation
-        if name == "database":
-            continue
-        if isinstance(group, type) and issubclass(group, Group):
-            yield from (f"AUTH_{name}__{inner}".upper() for inner in group.model_fields)
-        else:
-            yield f"AUTH_{name}".upper()
+def _concerns(problems: list[SettingProblem], name: str) -> bool:
+    return any(name == problem.name or name.startswith(f"{problem.name}__") for problem in problems)

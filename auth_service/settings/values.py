@@ -13,6 +13,7 @@ SOURCES = SettingsConfigDict(
     env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
 )
 ZERO = timedelta(0)
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _ORIGIN = re.compile(r"https?://([a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?")
 _DEFAULT_PORTS = {"http": 80, "https": 443}

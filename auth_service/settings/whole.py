@@ -1,16 +1,17 @@
 """All the groups together, and what they have to agree on."""
 
+from collections.abc import Iterator
 from typing import Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from auth_service.settings import groups
 from auth_service.settings.database import DatabaseSettings
 from auth_service.settings.mail import MailSettings, address_of
 from auth_service.settings.strength import is_weak_secret, is_weak_token
-from auth_service.settings.values import SOURCES, SecretList, origin_of
+from auth_service.settings.values import LOOPBACK, SOURCES, SecretList, origin_of
 
 
 class Settings(BaseSettings):
@@ -41,35 +42,39 @@ class Settings(BaseSettings):
     log: groups.LogSettings = groups.LogSettings()
     database: DatabaseSettings = Field(default_factory=DatabaseSettings, exclude=True)
 
+    @field_validator("public_url")
+    @classmethod
+    def _has_an_origin(cls, url: str) -> str:
+        try:
+            origin_of(url)
+        except ValueError:
+            raise ValueError("must be a URL with a host, and a port up to 65535") from None
+        return url
+
     @model_validator(mode="after")
     def _values_agree(self) -> Self:
-        if self.tokens.refresh_idle_lifetime > self.tokens.refresh_absolute_lifetime:
-            raise ValueError(
-                "AUTH_TOKENS__REFRESH_IDLE_LIFETIME: must not exceed AUTH_TOKENS__REFRESH_ABSOLUTE_LIFETIME"
-            )
-        try:
-            origin_of(self.public_url)
-        except ValueError:
-            raise ValueError("AUTH_PUBLIC_URL: must be a URL with a host, and a port up to 65535") from None
-        self._secrets_are_strong()
-        if self.registration.existing == "conceal" and not self.sends_mail:
-            raise ValueError("AUTH_REGISTRATION__EXISTING: 'conceal' needs mail, so set AUTH_MAIL__HOST")
-        if self.cookies.enabled and not _keeps_secure_cookies(self.public_url):
-            raise ValueError("AUTH_COOKIES__ENABLED: needs an AUTH_PUBLIC_URL with https: browsers refuse others")
+        if complaints := [*self._disagreements(), *self._weak_secrets()]:
+            raise ValueError("\n".join(complaints))
         return self
 
-    def _secrets_are_strong(self) -> None:
-        """Raise ValueError for a secret that can be guessed, or that does two jobs."""
+    def _disagreements(self) -> Iterator[str]:
+        if self.tokens.refresh_idle_lifetime > self.tokens.refresh_absolute_lifetime:
+            yield "AUTH_TOKENS__REFRESH_IDLE_LIFETIME: must not exceed AUTH_TOKENS__REFRESH_ABSOLUTE_LIFETIME"
+        if self.registration.existing == "conceal" and not self.sends_mail:
+            yield "AUTH_REGISTRATION__EXISTING: 'conceal' needs mail, so set AUTH_MAIL__HOST"
+        if self.cookies.enabled and not _keeps_secure_cookies(self.public_url):
+            yield "AUTH_COOKIES__ENABLED: needs an AUTH_PUBLIC_URL with https: browsers refuse others"
+
+    def _weak_secrets(self) -> Iterator[str]:
+        """Complain of a secret that can be guessed, or that does two jobs."""
         keys = {secret.get_secret_value() for secret in self.secret_key}
         if any(is_weak_secret(key) for key in keys):
-            raise ValueError("AUTH_SECRET_KEY: must be at least 32 random bytes, and not a sample value")
+            yield "AUTH_SECRET_KEY: must be at least 32 random bytes, and not a sample value"
         tokens = {secret.get_secret_value() for secret in self.internal_token}
         if any(is_weak_token(token) for token in tokens):
-            raise ValueError(
-                "AUTH_INTERNAL_TOKEN: must be at least 16 random visible ASCII characters, and not a sample value"
-            )
+            yield "AUTH_INTERNAL_TOKEN: must be at least 16 random visible ASCII characters, and not a sample value"
         if tokens & keys:
-            raise ValueError("AUTH_INTERNAL_TOKEN: must not be the same as AUTH_SECRET_KEY")
+            yield "AUTH_INTERNAL_TOKEN: must not be the same as AUTH_SECRET_KEY"
 
     @property
     def issuer(self) -> str:
@@ -115,4 +120,4 @@ class Settings(BaseSettings):
 
 def _keeps_secure_cookies(url: str) -> bool:
     """Browsers keep a `Secure` cookie of a site with TLS, and of the machine itself."""
-    return url.startswith("https://") or urlsplit(url).hostname in {"localhost", "127.0.0.1", "::1"}
+    return url.startswith("https://") or urlsplit(url).hostname in LOOPBACK

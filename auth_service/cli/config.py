@@ -1,0 +1,41 @@
+"""`auth-service config`: the settings, checked before anything runs with them."""
+
+import json
+import sys
+from dataclasses import asdict
+
+import click
+
+from auth_service.cli.wrong_setting import WrongSetting, check_templates
+from auth_service.embedded_secret import with_secret
+from auth_service.settings import SettingProblem, WrongSettingError, examine_settings
+
+
+@click.group()
+def config() -> None:
+    """Check the settings."""
+
+
+@config.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def check(as_json: bool) -> None:
+    """Name every wrong or unknown setting and unreadable file. Asks no server. Exit code 2 if there is one."""
+    found = examine_settings()
+    problems = [*found.wrong, *found.unknown]
+    if found.settings:
+        try:
+            check_templates(found.settings)
+        except WrongSetting as error:
+            problems.append(SettingProblem(*error.message.split(": ", 1)))
+        try:
+            if found.settings.database.is_postgresql:  # with SQLite a key would be made
+                with_secret(found.settings)
+        except WrongSettingError as error:
+            told = SettingProblem(*str(error).split(": ", 1))
+            problems += [] if told.name in {problem.name for problem in found.wrong} else [told]
+    problems.sort(key=lambda problem: problem.name)
+    if as_json:
+        click.echo(json.dumps({"ok": not problems, "problems": [asdict(problem) for problem in problems]}, indent=2))
+    else:
+        click.echo("\n".join(map(str, problems)) or "all settings can be used")
+    sys.exit(2 if problems else 0)

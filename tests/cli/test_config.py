@@ -1,0 +1,113 @@
+"""`auth-service config check`: all that is wrong with the settings in one report, before anything runs with them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import SECRET
+from tests.support.server import run_command
+
+POSTGRESQL = {"DATABASE_URL": "postgresql://auth:hunter2@db/auth"}
+
+
+def checked(folder: Path, code: int, **env: str) -> dict[str, dict[str, Any]]:
+    """Run the command, which must end with this code and change nothing; return what it says by name."""
+    before = sorted(folder.iterdir())
+    done = run_command("config", "check", "--json", env=env, cwd=folder)
+    assert (done.returncode, done.stderr) == (code, "")
+    assert "hunter2" not in done.stdout
+    assert SECRET not in done.stdout
+    report = json.loads(done.stdout)
+    assert report["ok"] is (code == 0) is (report["problems"] == [])
+    assert sorted(folder.iterdir()) == before
+    return {problem.pop("name"): problem for problem in report["problems"]}
+
+
+def test_settings_that_can_be_used_pass_without_a_database(tmp_path: Path) -> None:
+    assert checked(tmp_path, 0) == {}
+    assert checked(tmp_path, 0, **POSTGRESQL, AUTH_SECRET_KEY=SECRET, AUTH_LOG__LEVEL="debug") == {}
+
+
+def test_postgresql_without_a_secret_key_is_told(tmp_path: Path) -> None:
+    assert set(checked(tmp_path, 2, **POSTGRESQL)) == {"AUTH_SECRET_KEY"}
+    unreadable = checked(tmp_path, 2, **POSTGRESQL, AUTH_SECRET_KEY_FILE="hunter2")
+    assert "cannot be read" in unreadable["AUTH_SECRET_KEY"]["message"]
+
+
+def test_people_read_a_line_for_each_problem(tmp_path: Path) -> None:
+    done = run_command("config", "check", env={}, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "all settings can be used\n", "")
+    env = {"AUTH_TOKENS__ACESS_LIFETIME": "hunter2", "DB_POOL_SIZE": "hunter2"}
+    done = run_command("config", "check", env=env, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (2, "")
+    assert done.stdout.splitlines() == [
+        "AUTH_TOKENS__ACESS_LIFETIME: is no setting; did you mean AUTH_TOKENS__ACCESS_LIFETIME?",
+        "DB_POOL_SIZE: input should be a valid integer, unable to parse string as an integer",
+    ]
+
+
+def test_everything_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
+    """Also what is only compared once all values are right by themselves, and never what follows from another fault."""
+    wrong = {
+        "AUTH_COOKIES__ENABLED": "true",
+        "AUTH_INTERNAL_TOKEN": "hunter2",
+        "AUTH_LOG__LEVEL": "hunter2",
+        "AUTH_MAIL__SENDER": "hunter2",
+        "AUTH_PASSWORD__BLOCKLIST": "/hunter2",
+        "AUTH_TOKENS": "hunter2",
+        "AUTH_TOKENS__LEEWAY": "hunter2",
+        "AUTH_TOKENS__REFRESH_IDLE_LIFETIME": "P31D",
+        "DATABASE_READ_REPLICA_URL": "hunter2",
+        "DATABASE_URL": "postgresql://auth:hunter2@db/auth?sslmode=hunter2",
+        "DB_POOL_SIZE": "hunter2",
+    }
+    right = {"AUTH_MAIL__HOST": "mail.example", "AUTH_PUBLIC_URL": "http://hunter2.example"}
+    found = checked(tmp_path, 2, AUTH_SECRET_KEY_FILE="hunter2", **wrong, **right)
+    assert set(found) == {*wrong, "AUTH_SECRET_KEY"}
+
+
+def test_two_disagreements_of_one_group_are_both_said(tmp_path: Path) -> None:
+    env = {"AUTH_MAIL__HOST": "mail.example", "AUTH_MAIL__USERNAME": "me"}
+    done = run_command("config", "check", env=env, cwd=tmp_path)
+    assert [line.partition(", ")[0] for line in done.stdout.splitlines()] == [
+        "AUTH_MAIL: must have AUTH_MAIL__USERNAME and AUTH_MAIL__PASSWORD",
+        "AUTH_MAIL: must have AUTH_MAIL__SENDER",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("AUTH_SECRET", "AUTH_SECRET_KEY"),
+        ("AUTH_SECRET_KEYFILE", "AUTH_SECRET_KEY_FILE"),
+        ("AUTH_MAIL_PORT", "AUTH_MAIL__PORT"),
+        ("AUTH_ACCESS_LIFETIME", "AUTH_TOKENS__ACCESS_LIFETIME"),
+        ("DB_POOLSIZE", "DB_POOL_SIZE"),
+        ("DB_STATEMENT_TIME_OUT", "DB_STATEMENT_TIMEOUT"),
+        ("AUTH_XYZ", None),
+    ],
+)
+def test_a_name_that_nothing_reads_is_told_with_the_nearest_one(name: str, nearest: str | None, tmp_path: Path) -> None:
+    assert checked(tmp_path, 2, **{name: "hunter2"}) == {name: {"message": "is no setting", "did_you_mean": nearest}}
+    (tmp_path / ".env").write_text(f"{name}=hunter2\n")
+    assert set(checked(tmp_path, 2)) == {name}
+
+
+def test_the_variables_of_a_kubernetes_service_are_no_typing_errors(tmp_path: Path) -> None:
+    links = {
+        "AUTH_SERVICE_HOST": "10.0.0.1",
+        "AUTH_SERVICE_PORT": "8000",
+        "AUTH_SERVICE_PORT_HTTP": "8000",
+        "AUTH_PORT": "tcp://10.0.0.1:8000",
+        "AUTH_PORT_8000_TCP_ADDR": "10.0.0.1",
+    }
+    assert checked(tmp_path, 0, **links) == {}
+    del links["AUTH_SERVICE_HOST"]
+    assert set(checked(tmp_path, 2, **links)) == set(links)
+
+
+def test_templates_that_cannot_be_used_are_said_too(tmp_path: Path) -> None:
+    (tmp_path / "verify-email.txt").write_text("{{ hunter2")
+    assert set(checked(tmp_path, 2, AUTH_MAIL__TEMPLATES=str(tmp_path))) == {"AUTH_MAIL__TEMPLATES"}
