@@ -8,7 +8,8 @@ import click
 
 from auth_service.cli.common import run_with_database
 from auth_service.repositories.transaction import Database
-from auth_service.services.operations.doctor import Check, Doctor
+from auth_service.services.operations.doctor import Doctor
+from auth_service.services.operations.surroundings import Check
 from auth_service.services.passwords.benchmark import HashTiming, recommend, time_hashes
 from auth_service.services.passwords.lane_size import PROCESS_MIB, LaneSize, lane_memory_mib, lane_size
 from auth_service.settings import Settings, read_limits

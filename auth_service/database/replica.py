@@ -71,6 +71,11 @@ class Replica:
         self.fallbacks += 1
         return None
 
+    async def check(self) -> None:
+        """Ask the server now, whatever was found before; raises `DatabaseUnavailable`, which says what is wrong."""
+        async with self._pool.single(PATIENCE) as connection:
+            await self._examine(connection)
+
     def _is_worth_a_trial(self) -> bool:
         now = asyncio.get_running_loop().time()
         if self.is_up:

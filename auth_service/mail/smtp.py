@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from datetime import UTC
+from datetime import UTC, timedelta
 from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -62,24 +62,38 @@ class SmtpServer:
         except (SMTPException, OSError, ValueError) as error:
             raise NotDeliveredError from error
 
+    async def greet(self, patience: timedelta) -> None:
+        """Connect as for a mail, with TLS and the sign-in, and send none; raises `NotDeliveredError`."""
+        client = self._client(patience)
+        try:
+            async with asyncio.timeout(patience.total_seconds()):
+                await client.connect()
+        except (SMTPException, OSError, ValueError) as error:
+            raise NotDeliveredError from error
+        finally:
+            client.close()
+
     async def _converse(self, message: EmailMessage, recipient: str) -> None:
+        client = self._client(self._settings.timeout)
+        try:
+            await client.connect()
+            await client.send_message(message, sender=self._sender.addr_spec, recipients=[recipient])
+        finally:
+            client.close()  # without QUIT: the mail is theirs, and its answer is not worth a wait
+
+    def _client(self, patience: timedelta) -> SMTP:
         settings = self._settings
-        client = SMTP(
+        return SMTP(
             hostname=settings.host,
             port=settings.smtp_port,
             local_hostname=self._own_name,
-            timeout=settings.timeout.total_seconds(),
+            timeout=patience.total_seconds(),
             use_tls=settings.security == "tls",
             start_tls=settings.security == "starttls",
             tls_context=None if settings.security == "none" else self._tls,
             username=settings.username,
             password=settings.password.get_secret_value() if settings.password else None,
         )
-        try:
-            await client.connect()
-            await client.send_message(message, sender=self._sender.addr_spec, recipients=[recipient])
-        finally:
-            client.close()  # without QUIT: the mail is theirs, and its answer is not worth a wait
 
 
 def compose(letter: Letter, sender: Address) -> EmailMessage:

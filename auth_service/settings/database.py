@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence, Set
 from datetime import timedelta
 from pathlib import Path
 from typing import Self
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from auth_service.settings.values import SOURCES, ZERO, Duration
+from auth_service.settings.values import LOOPBACK, SOURCES, ZERO, Duration
 
 POSTGRESQL_SCHEMES = {"postgres", "postgresql", "postgresql+asyncpg"}
 SQLITE_SCHEMES = {"sqlite", "sqlite+aiosqlite"}
@@ -67,6 +67,18 @@ class DatabaseSettings(BaseSettings):
     def of_read_replica(self) -> Self:
         """The same settings for the connections to the replica, of which there must be one."""
         return self.model_copy(update={"url": self.read_replica_url})
+
+    @property
+    def may_be_overheard(self) -> bool:
+        """Whether a connection leads to another machine and its URL, or libpq's variable, does not demand TLS."""
+        parts = urlsplit(self.url.get_secret_value())
+        options = parse_qs(parts.query)
+        named = [_HOST_AND_PORT.fullmatch(host) for host in parts.netloc.rpartition("@")[2].split(",")]
+        hosts = {unquote(match[1]).strip("[]") for match in named if match}
+        hosts |= {host for hosts in options.get("host", ()) for host in hosts.split(",")}
+        mode = options.get("sslmode", [os.environ.get("PGSSLMODE", "")])[-1]
+        leaves = any(host and not host.startswith("/") and host not in LOOPBACK for host in hosts)
+        return self.is_postgresql and leaves and mode not in {"require", "verify-ca", "verify-full"}
 
     @property
     def sqlite_file(self) -> Path | None:

@@ -1,5 +1,6 @@
 """`auth-service doctor`: one call that says whether a deployment is in order, and what a password costs there."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,12 @@ import pytest
 
 from tests.conftest import environment
 from tests.support import roles
+from tests.support.mail_server import mail_server, make_certificate, tarpit
 from tests.support.postgres import Postgres
 from tests.support.server import Server, free_port, run_command
 
 REAL_HASHES = {"AUTH_PASSWORD__ARGON2_MEMORY_KIB": "19456", "AUTH_PASSWORD__ARGON2_TIME_COST": "2"}
+IN_ORDER = {**REAL_HASHES, "AUTH_PUBLIC_URL": "http://127.0.0.1:8000"}
 AN_HOUR_AHEAD = """
 CREATE FUNCTION public.clock_timestamp() RETURNS timestamptz
     AS 'SELECT pg_catalog.clock_timestamp() + interval ''1 hour''' LANGUAGE sql;
@@ -30,13 +33,23 @@ def examined(folder: Path, env: dict[str, str], code: int) -> dict[str, Any]:
     return report | {"checks": checks, "failed": [name for name, check in checks.items() if not check["ok"]]}
 
 
+def with_mail(folder: Path, port: int) -> dict[str, str]:
+    """The environment of a deployment with an SQLite file at head, and a mail server at this port."""
+    env = environment(f"sqlite+aiosqlite:///{folder}/auth.db", **REAL_HASHES)
+    assert run_command("migrate", env=env, cwd=folder).returncode == 0
+    mail = {"HOST": "127.0.0.1", "PORT": str(port), "SECURITY": "none", "SENDER": "a@example.com"}
+    return env | {f"AUTH_MAIL__{name}": value for name, value in mail.items()}
+
+
 def test_a_deployment_in_order_passes_and_is_told_what_a_hash_costs(postgres_url: str, tmp_path: Path) -> None:
-    env = environment(postgres_url, **REAL_HASHES, AUTH_HASHING__THREADS="2")
+    env = environment(postgres_url, **IN_ORDER, AUTH_HASHING__THREADS="2")
     with Server(env, tmp_path) as server:
         server.wait_ready()  # and a signing key is there
     report = examined(tmp_path, env, 0)
     expected = [
         "settings",
+        "public URL",
+        "TLS",
         "argon2",
         "argon2 build",
         "memory",
@@ -82,7 +95,7 @@ def test_a_database_without_the_schema_fails(tmp_path: Path) -> None:
 
 def test_a_database_that_does_not_answer_fails_and_the_hash_is_timed_all_the_same(tmp_path: Path) -> None:
     nowhere = f"postgresql://postgres:not-to-be-told@127.0.0.1:{free_port()}/auth"
-    report = examined(tmp_path, environment(nowhere, **REAL_HASHES), 1)
+    report = examined(tmp_path, environment(nowhere, **IN_ORDER), 1)
     assert report["failed"] == ["database"]
     assert "not-to-be-told" not in json.dumps(report)
     assert report["hashing"]["per_second"] > 0
@@ -91,7 +104,7 @@ def test_a_database_that_does_not_answer_fails_and_the_hash_is_timed_all_the_sam
 def test_a_signing_key_that_no_listed_secret_opens_fails(postgres_url: str, tmp_path: Path) -> None:
     with Server(environment(postgres_url), tmp_path) as server:
         server.wait_ready()
-    other = environment(postgres_url, **REAL_HASHES, AUTH_SECRET_KEY="QW5vdGhlciBzZWNyZXQgb2YgMzIgYnl0ZXMgb3IgbW9yZQ")
+    other = environment(postgres_url, **IN_ORDER, AUTH_SECRET_KEY="QW5vdGhlciBzZWNyZXQgb2YgMzIgYnl0ZXMgb3IgbW9yZQ")
     assert examined(tmp_path, other, 1)["failed"] == ["signing key"]
 
 
@@ -99,9 +112,97 @@ def test_a_database_whose_clock_is_an_hour_ahead_fails(postgres: Postgres, postg
     name = postgres_url.rpartition("/")[2]
     role = urlsplit(roles.as_role(postgres_url, "app")).username
     postgres.execute(AN_HOUR_AHEAD.format(name=name, role=role), database=name)
-    report = examined(tmp_path, environment(postgres_url, **REAL_HASHES), 1)
+    report = examined(tmp_path, environment(postgres_url, **IN_ORDER), 1)
     assert report["failed"] == ["clock"]
     assert "+3600." in report["checks"]["clock"]["detail"] or "+3599." in report["checks"]["clock"]["detail"]
+
+
+def test_postgresql_with_the_default_public_url_fails_and_is_told_what_to_set(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    report = examined(tmp_path, environment(postgres_url, **REAL_HASHES), 1)
+    assert report["failed"] == ["public URL"]
+    assert "set AUTH_PUBLIC_URL" in report["checks"]["public URL"]["detail"]
+
+
+def test_a_public_url_with_https_and_no_trusted_proxy_fails(postgres_url: str, tmp_path: Path) -> None:
+    behind = environment(postgres_url, **REAL_HASHES, AUTH_PUBLIC_URL="https://auth.example.com")
+    report = examined(tmp_path, behind, 1)
+    assert report["failed"] == ["trusted proxies"]
+    assert "set AUTH_PROXY__TRUSTED" in report["checks"]["trusted proxies"]["detail"]
+    assert examined(tmp_path, {**behind, "AUTH_PROXY__TRUSTED": "10.0.0.0/8"}, 0)["failed"] == []
+    here = examined(tmp_path, {**behind, "AUTH_PUBLIC_URL": "https://localhost:8443"}, 0)
+    assert "trusted proxies" not in here["checks"]
+
+
+def test_a_read_replica_that_does_not_answer_fails_and_the_primary_is_examined(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    nowhere = f"postgresql://postgres:not-to-be-told@127.0.0.1:{free_port()}/auth"
+    report = examined(tmp_path, environment(postgres_url, **IN_ORDER, DATABASE_READ_REPLICA_URL=nowhere), 1)
+    assert report["failed"] == ["read replica"]
+    assert "DATABASE_READ_REPLICA_URL" in report["checks"]["read replica"]["detail"]
+    assert "not-to-be-told" not in json.dumps(report)
+    assert report["checks"]["signing key"]["ok"]
+
+
+def test_a_primary_in_the_place_of_the_read_replica_fails(postgres_url: str, tmp_path: Path) -> None:
+    env = environment(postgres_url, **IN_ORDER)
+    report = examined(tmp_path, {**env, "DATABASE_READ_REPLICA_URL": env["DATABASE_URL"]}, 1)
+    assert report["failed"] == ["read replica"]
+    assert "not-a-standby" in report["checks"]["read replica"]["detail"]
+
+
+async def test_a_mail_server_that_greets_passes_and_gets_no_mail(tmp_path: Path) -> None:
+    async with mail_server() as server:
+        report = await asyncio.to_thread(examined, tmp_path, with_mail(tmp_path, server.port), 0)
+        assert report["checks"]["mail"]["detail"] == f"127.0.0.1:{server.port} answers"
+        assert (server.asked, server.mails) == (0, [])
+
+
+async def test_a_mail_server_that_refuses_the_sign_in_fails(tmp_path: Path) -> None:
+    tls, authority = make_certificate(tmp_path)
+    login = {"AUTH_MAIL__USERNAME": "postbox", "AUTH_MAIL__PASSWORD": "not-to-be-told"}
+    async with mail_server(tls, "starttls", login=True) as server:
+        secured = {"AUTH_MAIL__SECURITY": "starttls", "AUTH_MAIL__CA_FILE": str(authority), **login}
+        report = await asyncio.to_thread(examined, tmp_path, with_mail(tmp_path, server.port) | secured, 1)
+    assert report["failed"] == ["mail"]
+    assert "SMTPAuthenticationError" in report["checks"]["mail"]["detail"]
+    assert "not-to-be-told" not in json.dumps(report)
+
+
+@pytest.mark.parametrize("is_silent", [False, True])
+async def test_a_mail_server_that_refuses_connections_or_never_speaks_fails_within_seconds(
+    is_silent: bool, tmp_path: Path
+) -> None:
+    async with tarpit(lambda _writer: asyncio.sleep(60)) as silent:
+        port = silent if is_silent else free_port()
+        report = await asyncio.to_thread(examined, tmp_path, with_mail(tmp_path, port), 1)
+    assert report["failed"] == ["mail"]
+    assert "check AUTH_MAIL__*" in report["checks"]["mail"]["detail"]
+
+
+@pytest.mark.parametrize(
+    ("host", "options", "is_safe"),
+    [
+        ("db.invalid", "", False),
+        ("db.invalid:5432", "?sslmode=prefer", False),
+        ("db.invalid", "?sslmode=require", True),
+        ("localhost", "", True),
+        ("[::1]:5432", "", True),
+        ("", "?host=/nowhere", True),
+        ("", "?host=localhost,db.invalid", False),
+    ],
+)
+def test_a_database_on_another_machine_fails_unless_its_url_demands_tls(
+    host: str, options: str, is_safe: bool, tmp_path: Path
+) -> None:
+    url = f"postgresql://auth:not-to-be-told@{host}/auth{options}"
+    env = {**environment("sqlite+aiosqlite://", **IN_ORDER, DB_CONNECT_TIMEOUT="0.5"), "DATABASE_URL": url}
+    report = examined(tmp_path, env, 1)
+    assert report["checks"]["TLS"]["ok"] is is_safe
+    assert is_safe or "sslmode=verify-full to DATABASE_URL" in report["checks"]["TLS"]["detail"]
+    assert "not-to-be-told" not in json.dumps(report)
 
 
 @pytest.mark.parametrize(

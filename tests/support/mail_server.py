@@ -122,7 +122,7 @@ async def mail_server(
 
 
 def _authenticate(_server: Any, _session: Any, _envelope: Any, _mechanism: str, data: LoginPassword) -> AuthResult:
-    return AuthResult(success=(data.login, data.password) == LOGIN)
+    return AuthResult(success=(data.login, data.password) == LOGIN, handled=False)
 
 
 @asynccontextmanager

@@ -1,6 +1,5 @@
 """What an operator wants to know about a deployment, each as one line that is in order or not."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from auth_service.errors import DatabaseUnavailable, MissingPrivileges
@@ -11,18 +10,12 @@ from auth_service.repositories.transaction import Database
 from auth_service.security import argon2_build
 from auth_service.security.access_tokens import signer_of
 from auth_service.security.keys import SecretKeys, UnknownSecretError
+from auth_service.services.operations.surroundings import Check, mail_server, of_settings, read_replica
 from auth_service.services.passwords.benchmark import described, meets_minimum
 from auth_service.services.passwords.lane_size import PROCESS_MIB, LaneSize, lane_memory_mib
 from auth_service.settings import X86_64_V3, Settings, runs_x86_64_v3
 
 CLOCKS_APART = timedelta(seconds=5)
-
-
-@dataclass(frozen=True)
-class Check:
-    name: str
-    ok: bool
-    detail: str
 
 
 class Doctor:
@@ -36,7 +29,12 @@ class Doctor:
 
     async def check(self) -> list[Check]:
         """Return every check, those of the database up to the first that it does not let be made."""
-        found = [Check("settings", True, "usable"), self._argon2(), _build(), self._memory(), self._schedule()]
+        found = [Check("settings", True, "usable"), *of_settings(self._settings)]
+        found += [self._argon2(), _build(), self._memory(), self._schedule()]
+        if self._settings.mail.host:
+            found.append(await mail_server(self._settings))
+        if self._database.replica:
+            found.append(await read_replica(self._database.replica))
         database = {
             "database": self._reach,
             "clock": self._clock,

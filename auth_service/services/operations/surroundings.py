@@ -1,0 +1,65 @@
+"""What the doctor finds around a process: the gateway in front of it, and the servers that it calls."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+from auth_service.database.replica import Replica
+from auth_service.errors import DatabaseUnavailable
+from auth_service.logs import causes_of
+from auth_service.settings import LOOPBACK, Settings
+
+PATIENCE = timedelta(seconds=5)  # a server may let a refused sign-in wait for two
+
+
+@dataclass(frozen=True)
+class Check:
+    name: str
+    ok: bool
+    detail: str
+
+
+def of_settings(settings: Settings) -> Iterator[Check]:
+    """Look for what is no wrong setting by itself, and wrong where the settings tell that others use the service."""
+    database = settings.database
+    if database.is_postgresql:
+        is_set = "public_url" in settings.model_fields_set
+        told = f"tokens and links name {settings.base_url}"
+        hint = "" if is_set else ", the default: set AUTH_PUBLIC_URL to the URL that clients use"
+        yield Check("public URL", is_set, told + hint)
+        urls = {"DATABASE_URL": database}
+        if database.read_replica_url:
+            urls["DATABASE_READ_REPLICA_URL"] = database.of_read_replica
+        open_to_all = " and ".join(name for name, one in urls.items() if one.may_be_overheard)
+        hint = f"not required on the way to another machine: add sslmode=verify-full to {open_to_all}"
+        yield Check("TLS", not open_to_all, hint if open_to_all else "required, or the server is on this machine")
+    public = urlsplit(settings.public_url)
+    if public.scheme == "https" and public.hostname not in LOOPBACK:
+        trusted = bool(settings.proxy.trusted)
+        hint = "none, so all clients share the gateway's address and its limits: set AUTH_PROXY__TRUSTED to its network"
+        yield Check("trusted proxies", trusted, f"{len(settings.proxy.trusted)} networks" if trusted else hint)
+
+
+async def mail_server(settings: Settings) -> Check:
+    """Greet the SMTP server, of which there must be one, with TLS and the sign-in as for a mail."""
+    from auth_service.mail.smtp import NotDeliveredError, SmtpServer  # noqa: PLC0415  # only where mail is sent
+
+    name = f"{settings.mail.host}:{settings.mail.smtp_port}"
+    try:
+        await SmtpServer(settings.mail, settings.base_url).greet(PATIENCE)
+    except (NotDeliveredError, OSError) as error:
+        causes = ", ".join([cause for cause in causes_of(error) if cause != "CancelledError"] or [type(error).__name__])
+        return Check("mail", False, f"{name} cannot be used ({causes}): check AUTH_MAIL__* and the way to the server")
+    return Check("mail", True, f"{name} answers")
+
+
+async def read_replica(replica: Replica) -> Check:
+    """Ask the replica, which waits for a second at most."""
+    try:
+        await replica.check()
+    except DatabaseUnavailable as error:
+        cause = ", ".join([error.code, *causes_of(error)[-1:]])
+        hint = "the primary does its work; check DATABASE_READ_REPLICA_URL and the server"
+        return Check("read replica", False, f"cannot be used ({cause}): {hint}")
+    return Check("read replica", True, f"a standby that answers, at most {replica.lag or 0:.1f} s behind")
