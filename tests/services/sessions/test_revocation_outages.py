@@ -50,7 +50,8 @@ HIDE, SHOW = "ALTER TABLE deleted_sessions RENAME TO hidden;", "ALTER TABLE hidd
 UNREADABLE = {
     "a table that is missing": (HIDE, SHOW),
     "an error that nobody foresaw": (
-        HIDE + "CREATE VIEW deleted_sessions AS SELECT session_id, deleted_at FROM hidden WHERE 1 / length('') = 1",
+        HIDE + "CREATE VIEW deleted_sessions AS SELECT session_id, deleted_at FROM hidden WHERE 1 / length('') = 1;"
+        "GRANT ALL ON deleted_sessions TO PUBLIC",  # a missing grant would be another cause
         "DROP VIEW deleted_sessions;" + SHOW,
     ),
 }
