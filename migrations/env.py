@@ -7,9 +7,11 @@ from alembic import context
 from sqlalchemy import Connection
 
 from auth_service.database import migrator
-from auth_service.models import USERS
+from auth_service.models import SCHEMA_COMPATIBILITY, USERS
 from auth_service.repositories.transaction import Database
 from auth_service.settings import DatabaseSettings
+
+LAST_WITHOUT = "0005"  # the last migration that does not say which services its schema serves
 
 
 def configure(**where: Any) -> None:
@@ -19,7 +21,7 @@ def configure(**where: Any) -> None:
         compare_server_default=True,
         render_as_batch=False,
         include_name=is_ours,
-        on_version_apply=remember,  # type: ignore[arg-type]  # called with keywords, as its docstring says
+        on_version_apply=(remember, declare),  # type: ignore[arg-type]  # called with keywords, as its docstring says
         **where,
     )
 
@@ -36,6 +38,19 @@ def is_ours(name: str | None, kind: str, _parents: Any) -> bool:
 def remember(*, step: Any, **_context: Any) -> None:
     """Tell whoever asked which revisions were applied."""
     context.config.attributes.setdefault("applied", []).append(step.up_revision_id)
+
+
+def declare(*, ctx: Any, step: Any, **_context: Any) -> None:
+    """Write the oldest service that the schema serves now, up or down: what the migration that it came to says.
+
+    Every migration after 0005 has its line for that, `oldest_served`.
+    """
+    if step.is_stamp or not step.destination_revision_ids:
+        return
+    (revision,) = step.destination_revision_ids
+    migration = context.script.get_revision(revision).module
+    if revision > LAST_WITHOUT:
+        ctx.impl.execute(SCHEMA_COMPATIBILITY.update().values(oldest_served=migration.oldest_served))
 
 
 def run_on(connection: Connection) -> None:

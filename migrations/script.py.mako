@@ -12,6 +12,10 @@ down_revision = ${repr(down_revision)}
 branch_labels = None
 depends_on = None
 
+# The oldest revision whose service works on this schema, reading and writing: with what was only added, that of the
+# migration before, or what that one says. tests/deploy/test_upgrade.py has the service before it work on this schema.
+oldest_served = ${repr(down_revision)}
+
 
 def upgrade() -> None:
     ${upgrades if upgrades else "pass"}

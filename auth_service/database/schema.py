@@ -1,6 +1,7 @@
-"""The version of the schema that this code works on: the newest of the migrations.
+"""The versions of the schema that this code knows: the migrations, oldest first. It works on the newest of them.
 
-A process that serves compares it with the database's, and needs nothing of Alembic for that.
+A process that serves compares them with the database's, and needs nothing of Alembic for that.
 """
 
-HEAD = "0005"
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
+HEAD = REVISIONS[-1]

@@ -24,7 +24,7 @@ END $$;
 ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
 
 -- The service. What makes an account somebody's, its id, never changes.
-GRANT SELECT ON alembic_version TO auth_app;
+GRANT SELECT ON alembic_version, schema_compatibility TO auth_app;
 GRANT SELECT, INSERT, DELETE ON users TO auth_app;
 GRANT UPDATE (email, email_canonical, username, username_canonical, hashed_password, role, is_active, is_verified,
     credential_epoch, updated_at, last_login_at) ON users TO auth_app;
@@ -38,7 +38,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON outgoing_mails, link_tokens TO auth_app;
 
 -- The clean-up: what has expired, and nothing that says whose it was. PostgreSQL asks for UPDATE on some column of a
 -- row that is to be locked; the one of a session decides nothing. A trigger notes what is deleted in deleted_sessions.
-GRANT SELECT ON alembic_version TO auth_cleanup;
+GRANT SELECT ON alembic_version, schema_compatibility TO auth_cleanup;
 GRANT SELECT (ctid, id, expires_at), UPDATE (user_agent), DELETE ON refresh_tokens TO auth_cleanup;
 GRANT SELECT (deleted_at), INSERT, DELETE ON deleted_sessions TO auth_cleanup;
 GRANT SELECT (ctid, expires_at), UPDATE (pending), DELETE ON throttles TO auth_cleanup;

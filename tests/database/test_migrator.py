@@ -9,11 +9,15 @@ import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
 import pytest
+from alembic.config import Config
+from alembic.script import Script, ScriptDirectory
 
+from auth_service.database.schema import REVISIONS
 from tests.conftest import MakeClient, environment
 from tests.support.migrations import APPLIED, alembic
 from tests.support.postgres import Postgres
@@ -84,6 +88,29 @@ async def test_a_schema_with_users_and_sessions_goes_down_and_up_and_the_models_
     assert (await client.register("ada@example.com")).status_code == 201
 
 
+async def test_each_migration_says_which_services_its_schema_serves_on_the_way_up_and_down(empty_url: str) -> None:
+    async def told() -> Any:
+        return await run_sql(empty_url, "SELECT oldest_served FROM schema_compatibility")
+
+    migrations = [one for one in scripts() if one.revision > "0005"]
+    for migration in migrations:
+        await asyncio.to_thread(alembic, empty_url, "upgrade", migration.revision)
+        assert await told() == [(migration.module.oldest_served,)]
+    for migration in reversed(migrations[:-1]):
+        await asyncio.to_thread(alembic, empty_url, "downgrade", migration.revision)
+        assert await told() == [(migration.module.oldest_served,)]
+
+
+def test_the_code_knows_every_migration_and_none_serves_a_service_that_is_newer_than_itself() -> None:
+    assert tuple(migration.revision for migration in scripts()) == REVISIONS
+    assert all(one.module.oldest_served <= one.revision for one in scripts() if one.revision > "0005")
+
+
+def scripts() -> list[Script]:
+    """Return every migration, the oldest first."""
+    return list(ScriptDirectory.from_config(Config(ROOT / "alembic.ini")).walk_revisions())[::-1]
+
+
 def test_a_migration_can_be_written_out_offline(empty_url: str) -> None:
     script = alembic(empty_url, "upgrade", "head", "--sql")
     for statement in ("CREATE TABLE users", "CREATE TABLE refresh_tokens", "INSERT INTO alembic_version"):
@@ -122,7 +149,7 @@ def test_an_installed_wheel_migrates_from_any_folder(empty_url: str, wheel: Path
     assert run("-c", "import auth_service; print(auth_service.__file__)").stdout.startswith(str(wheel))
     assert run("-m", "auth_service", "migrate").stdout == APPLIED
     assert run("-m", "auth_service", "cleanup", "--json").returncode == 0
-    assert "GRANT SELECT ON alembic_version TO" in run("-m", "auth_service", "grants").stdout
+    assert "GRANT SELECT ON alembic_version, schema_compatibility TO" in run("-m", "auth_service", "grants").stdout
 
 
 @pytest.fixture(scope="module")

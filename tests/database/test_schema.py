@@ -34,6 +34,7 @@ INDEXES = {
     "pk_link_tokens",
     "uq_link_tokens_token_hash",
     "ix_link_tokens_expires_at",
+    "pk_schema_compatibility",
     "alembic_version_pkc",
 }
 WITH_TRIGRAMS = {"ix_users_email_trigrams", "ix_users_username_trigrams"}  # where PostgreSQL has pg_trgm

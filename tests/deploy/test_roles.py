@@ -23,6 +23,7 @@ DENIED_TO_EVERY_ROLE = [
     "ALTER TABLE users ADD COLUMN mine int", "ALTER TABLE users DISABLE TRIGGER ALL", "ALTER ROLE auth_app SUPERUSER",
     "DROP TABLE users", "DROP TRIGGER remember_deleted_session ON refresh_tokens", "TRUNCATE users CASCADE",
     "UPDATE alembic_version SET version_num = '0000'", "SET ROLE auth_owner",
+    "UPDATE schema_compatibility SET oldest_served = '0000'", "DELETE FROM schema_compatibility",
     "COPY users FROM PROGRAM 'id'", "COPY (SELECT 1) TO PROGRAM 'id'", "COPY (SELECT 1) TO '/tmp/mine'",
     "SELECT pg_read_file('/etc/passwd')", "SELECT lo_import('/etc/passwd')", "SELECT pg_ls_dir('.')",
     "SELECT * FROM elsewhere.secrets", "SELECT * FROM public.unnamed", "SELECT rolpassword FROM pg_authid",
