@@ -124,7 +124,10 @@ def _foreign_message(_logger: WrappedLogger, _method: str, event: EventDict) -> 
 
 def _one_line(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Escape what could end a line or colour a terminal; an attacker's header must not write log lines of its own."""
-    return {key: escaped(value) for key, value in event.items()}
+    for key, value in event.items():
+        if isinstance(value, str) and not value.isprintable():
+            event[key] = escaped(value)
+    return event
 
 
 def escaped(value: Any) -> Any:

@@ -1,9 +1,9 @@
 """The security events, and who asked for what one of them tells."""
 
 from contextvars import ContextVar
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 AUDIT_FLOOR = timedelta(days=30)  # younger rows cannot be deleted at all; the triggers of the migration say the same
 
@@ -43,8 +43,7 @@ class SecurityEvent(StrEnum):
     KEY_REWRAPPED = "signing_key.rewrapped"
 
 
-@dataclass(frozen=True)
-class Requester:
+class Requester(NamedTuple):
     """Who asked, as far as it is known. `actor` is set where it is not the owner of the account: `cli:root`."""
 
     request_id: str | None = None

@@ -13,10 +13,11 @@ DEFAULTS: tuple[RawHeader, ...] = (
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
 )
+_NAMES = frozenset(name for name, _ in DEFAULTS)
 
 
 def complete(headers: Sequence[RawHeader], request_id: str) -> list[RawHeader]:
     """Return the headers of an answer, named in lower case, with its request's id and each default that it lacks."""
     own = {name for name, _ in headers}
-    missing = [default for default in DEFAULTS if default[0] not in own]
+    missing = DEFAULTS if own.isdisjoint(_NAMES) else [default for default in DEFAULTS if default[0] not in own]
     return [*headers, *missing, (b"x-request-id", request_id.encode())]

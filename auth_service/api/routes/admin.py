@@ -1,7 +1,6 @@
 """`/admin/users`: administrators manage other users' accounts. Internal, like `/internal`."""
 
 import math
-from dataclasses import replace
 from typing import Annotated
 from uuid import UUID
 
@@ -36,7 +35,7 @@ async def require_admin(
 ) -> None:
     """Admit administrators only, and record in the security trail who it was."""
     bearer = await services.bearers.identify_admin(token)
-    REQUESTER.set(replace(REQUESTER.get(), actor=f"admin:{bearer.user_id}"))
+    REQUESTER.set(REQUESTER.get()._replace(actor=f"admin:{bearer.user_id}"))
 
 
 router = APIRouter(

@@ -1,11 +1,11 @@
 """Where a sign-in comes from, and what it gives."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from uuid import UUID
 
 
-@dataclass(frozen=True)
-class Device:
+class Device(NamedTuple):
     """Where a login comes from, for the owner's list of sessions."""
 
     user_agent: str | None
