@@ -7,7 +7,7 @@ from auth_service import __version__, logs
 from auth_service.api.http import openapi, problems
 from auth_service.api.http.cors import Cors
 from auth_service.api.http.middleware import ErrorBoundary, RequestContext, RequestLimits
-from auth_service.api.http.plain_route import plain_first
+from auth_service.api.http.plain_route import PlainFirst
 from auth_service.api.routes import (
     accounts,
     admin,
@@ -54,10 +54,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     public = (accounts, links, pages, own_account, sessions, own_sessions, well_known)
     routes = [route for module in (*public, health, internal, admin, metrics) for route in module.router.routes]
     # Not `include_router`: it would make each route, which is complete, once more at the first request.
-    app.router.routes.extend(plain_first(routes))
+    app.router.routes.extend(routes)
     openapi.install(app, routes, serve=settings.serves_docs, more_paths=verify.describe())
     problems.install(app, settings.base_url, routes)
-    app.add_middleware(RequestLimits, base_url=settings.base_url)
+    app.add_middleware(PlainFirst, routes=routes)
+    app.add_middleware(RequestLimits)
     app.add_middleware(ErrorBoundary, base_url=settings.base_url)
     if settings.cors.origins:
         origins, with_cookies = settings.cors.origins, settings.cookies.enabled

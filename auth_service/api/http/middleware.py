@@ -1,19 +1,26 @@
-"""Around every request: an id, one log line, the headers of every answer, limits, and a last net for our own faults."""
+"""Around every request: an id, one log line, the headers of every answer, limits, and what refusals and faults tell."""
 
 import asyncio
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 import structlog
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils import uuid7
 
 from auth_service.api.http.headers import complete
-from auth_service.api.http.problems import BodyTooLarge, HeadersTooLarge, InternalError, RequestTimeout, answer
-from auth_service.errors import Unavailable
+from auth_service.api.http.problems import (
+    BodyTooLarge,
+    HeadersTooLarge,
+    InternalError,
+    RequestTimeout,
+    answer,
+    answer_to,
+)
+from auth_service.errors import Refused, Unavailable
 from auth_service.logs import REQUEST_ID
 
 log = structlog.get_logger()
@@ -63,16 +70,16 @@ class RequestContext:
 
 
 class ErrorBoundary:
-    """Answers when the app could not: after a fault of ours, and when the service ends before the request does."""
+    """Answers when the app did not: a refusal, a fault of ours, and when the service ends before the request does."""
 
     def __init__(self, app: ASGIApp, base_url: str) -> None:
         self._app = app
         self._base_url = base_url
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        return (self._call if scope["type"] == "http" else self._app)(scope, receive, send)
+
+    async def _call(self, scope: Scope, receive: Receive, send: Send) -> None:
         answered = False
 
         async def watch(message: Message) -> None:
@@ -84,10 +91,12 @@ class ErrorBoundary:
             await self._app(scope, receive, watch)
         except ClientDisconnect:
             raise
-        except Exception as error:  # the fault is logged without values, the client told
-            log.exception("request.failed", exc_info=error)
+        except Exception as error:
+            refused = error if isinstance(error, Refused) else InternalError()
+            if answered or refused is not error:  # a fault of ours, which is logged without values
+                log.exception("request.failed", exc_info=error)
             if not answered:
-                await answer(InternalError(), self._base_url)(scope, receive, send)
+                await answer_to(Request(scope), refused, self._base_url)(scope, receive, send)
         except asyncio.CancelledError:
             if not answered:
                 await answer(Unavailable(), self._base_url, {"Connection": "close"})(scope, receive, send)
@@ -119,20 +128,17 @@ def value_of(wanted: bytes, scope: Scope) -> bytes:
 class RequestLimits:
     """Refuses oversize headers and bodies before anyone parses them, and bodies that drip."""
 
-    def __init__(self, app: ASGIApp, base_url: str) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._base_url = base_url
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        if is_too_large(scope["headers"]):
-            await answer(HeadersTooLarge(), self._base_url)(scope, receive, send)
-        elif _declared_length(scope) > MAX_BODY_BYTES:
-            await answer(BodyTooLarge(), self._base_url)(scope, receive, send)
-        else:
-            await self._app(scope, _Bounded(scope, receive).receive, send)
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if scope["type"] == "http":
+            if is_too_large(scope["headers"]):
+                raise HeadersTooLarge
+            if _declared_length(scope) > MAX_BODY_BYTES:
+                raise BodyTooLarge
+            receive = _Bounded(scope, receive).receive
+        return self._app(scope, receive, send)
 
 
 def _declared_length(scope: Scope) -> int:

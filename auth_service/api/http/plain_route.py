@@ -1,7 +1,7 @@
 """A route that answers its plain requests by itself, without the framework's work for each request.
 
 FastAPI declares the route, and answers all that is not plain: a header or a body that it must refuse, a cookie. Which
-way a request goes is decided before anything is done, and a refusal takes the same handlers on both.
+way a request goes is decided before anything is done, and a refusal is answered by `ErrorBoundary` on both.
 `tests/api/http/test_plain_route.py` holds both ways to the same answers.
 """
 
@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 from fastapi import APIRouter
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
-from starlette.routing import BaseRoute, Match
-from starlette.types import Message, Receive, Scope, Send
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from auth_service.api.http.json_body import StrictJsonRoute, parse, watch_for_disconnect
 from auth_service.api.requests.client import device_of, set_requester
@@ -70,28 +70,9 @@ PlainAnswer = Callable[[PlainRequest], Awaitable[object | None]]
 
 
 class PlainRoute(StrictJsonRoute):
-    """A route that asks its plain answer first, if one is declared for it, and FastAPI for whatever is not plain."""
+    """A route that may have a plain answer; FastAPI answers whatever is not plain."""
 
     plain: PlainAnswer | None = None
-
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """As the framework says, which is not asked about another path: these routes come first for each request."""
-        if scope["path"] != self.path and not self.param_convertors and not scope.get("root_path"):
-            return Match.NONE, {}
-        return super().matches(scope)
-
-    def answer_plain_by(self, plain: PlainAnswer) -> None:
-        self.plain, framework = plain, self.app
-
-        async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            request = PlainRequest(scope, receive)
-            told = await plain(request) if request.names_each_header_once() else None
-            if told is None:
-                await framework(scope, request.receive_again, send)
-            else:
-                await _send_json(to_json(told), send)
-
-        self.app = app
 
 
 def plain(router: APIRouter, endpoint: Callable[..., Any]) -> Callable[[PlainAnswer], PlainAnswer]:
@@ -99,15 +80,30 @@ def plain(router: APIRouter, endpoint: Callable[..., Any]) -> Callable[[PlainAns
     [route] = [route for route in router.routes if isinstance(route, PlainRoute) and route.endpoint is endpoint]
 
     def declare(answer: PlainAnswer) -> PlainAnswer:
-        route.answer_plain_by(answer)
+        route.plain = answer
         return answer
 
     return declare
 
 
-def plain_first(routes: Iterable[BaseRoute]) -> list[BaseRoute]:
-    """Return the routes in the order in which they are tried, one after the other: first those that are asked most."""
-    return sorted(routes, key=lambda route: not (isinstance(route, PlainRoute) and route.plain))
+class PlainFirst:
+    """Asks the route of a request for its plain answer, before the framework begins its own work for the request."""
+
+    def __init__(self, app: ASGIApp, routes: Iterable[BaseRoute]) -> None:
+        self._app = app
+        self._routes = [(route, route.plain) for route in routes if isinstance(route, PlainRoute) and route.plain]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        for route, plain_answer in self._routes if scope["type"] == "http" else ():
+            if scope["path"] == route.path and scope["method"] in (route.methods or ()):
+                scope["route"] = route  # as the router says it, for the log line
+                request = PlainRequest(scope, receive)
+                told = await plain_answer(request) if request.names_each_header_once() else None
+                if told is not None:
+                    await _send_json(to_json(told), send)
+                    return
+                receive = request.receive_again
+        await self._app(scope, receive, send)
 
 
 async def _send_json(body: bytes, send: Send) -> None:

@@ -127,11 +127,7 @@ def answer_to(request: Request, refused: Refused, base_url: str) -> Response:
 
 
 def install(app: FastAPI, base_url: str, routes: Sequence[BaseRoute]) -> None:
-    """Answer every refusal of ours, of FastAPI and of Starlette as a problem."""
-
-    @app.exception_handler(Refused)
-    async def refused(request: Request, error: Refused) -> Response:
-        return answer_to(request, error, base_url)
+    """Answer the refusals of FastAPI and of Starlette as problems, as `ErrorBoundary` does our own."""
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_request: Request, error: RequestValidationError) -> Response:

@@ -4,6 +4,7 @@ It stands before the framework, as it is asked for every request of every applic
 long way.
 """
 
+from collections.abc import Awaitable
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -32,15 +33,17 @@ class Verify:
         self._app = app
         self._services = services
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http" or scope["path"] != PATH:
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
+        return self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             claims = await self._verify(scope)
         except Refused as refused:
             await self._refuse(refused, scope, receive, send)
-        except Exception as error:  # the last net, as for every other route
+        except Exception as error:  # as `ErrorBoundary` does for every other route
             log.exception("request.failed", exc_info=error)
             await self._refuse(InternalError(), scope, receive, send)
         else:

@@ -158,18 +158,13 @@ async def test_a_plain_request_does_without_the_framework(app: FastAPI, client: 
 
     async def watched(scope: Scope, receive: Receive, send: Send) -> None:
         await app(scope, receive, send)
-        by_framework.append("fastapi_inner_astack" in scope)  # what FastAPI leaves behind
+        by_framework.append("router" in scope)  # what the framework leaves behind
 
     tokens = await tokens_of(client)
     async with Client(transport=httpx.ASGITransport(app=watched), base_url="http://auth.example") as direct:
         await send(direct, case, tokens)
         await send(direct, case, tokens, LONG_WAY)
     assert by_framework == [False, True]
-
-
-def test_the_hot_routes_are_tried_first(app: FastAPI) -> None:
-    first = {getattr(route, "path", None) for route in app.routes[:3]}
-    assert first == {"/auth/login", "/auth/refresh", "/auth/me"}
 
 
 @pytest.mark.parametrize("body", [LOGIN, LOGIN[:-1], b"{}" * 9000], ids=["whole", "cut off", "too long"])
