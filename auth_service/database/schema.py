@@ -3,5 +3,5 @@
 A process that serves compares them with the database's, and needs nothing of Alembic for that.
 """
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 HEAD = REVISIONS[-1]

@@ -35,6 +35,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON throttles TO auth_app;
 GRANT SELECT, INSERT ON audit_events TO auth_app;
 GRANT EXECUTE ON FUNCTION keep_audit_months TO auth_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON outgoing_mails, link_tokens TO auth_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON pending_changes TO auth_app;
 
 -- The clean-up: what has expired, and nothing that says whose it was. PostgreSQL asks for UPDATE on some column of a
 -- row that is to be locked; the one of a session decides nothing. A trigger notes what is deleted in deleted_sessions.

@@ -35,6 +35,9 @@ INDEXES = {
     "uq_link_tokens_token_hash",
     "ix_link_tokens_expires_at",
     "pk_schema_compatibility",
+    "pk_pending_changes",
+    "ix_pending_changes_effective_at",
+    "uq_pending_changes_stop_hash",
     "alembic_version_pkc",
 }
 WITH_TRIGRAMS = {"ix_users_email_trigrams", "ix_users_username_trigrams"}  # where PostgreSQL has pg_trgm
@@ -73,7 +76,7 @@ async def test_every_time_has_a_time_zone(postgres_url: str) -> None:
         "SELECT column_name, udt_name FROM information_schema.columns WHERE table_schema = 'public' "
         "AND (column_name LIKE '%\\_at' OR column_name = 'rotations' OR table_name || column_name = 'audit_eventsat')",
     )
-    assert len(times) == 19
+    assert len(times) == 21
     assert {kind for _, kind in times} == {"timestamptz", "_timestamptz"}
     assert not await run_sql(
         postgres_url,

@@ -41,6 +41,7 @@ DENIED_TO_THE_CLEAN_UP = [
     "SELECT secret_hash FROM refresh_tokens", "SELECT user_id FROM refresh_tokens", "SELECT ip FROM refresh_tokens",
     "UPDATE refresh_tokens SET expires_at = now() + interval '1 year'", "UPDATE refresh_tokens SET revoked_at = NULL",
     "UPDATE refresh_tokens SET generation = 0", "SELECT session_id FROM deleted_sessions", "SELECT public.unnamed()",
+    "SELECT user_id FROM pending_changes", "DELETE FROM pending_changes",
 ]  # fmt: skip
 NOT_OURS = """
 CREATE SCHEMA elsewhere; CREATE TABLE elsewhere.secrets (); SET ROLE auth_owner; CREATE TABLE public.unnamed ();

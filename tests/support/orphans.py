@@ -16,6 +16,10 @@ INSERT INTO link_tokens (user_id, purpose, token_hash, email_canonical, credenti
 SELECT id, 'confirm-email-change', '0123456789abcdef', email_canonical, 0, created_at, created_at
 FROM users WHERE id = $1
 """
+_CHANGE = """
+INSERT INTO pending_changes (user_id, kind, new_email, asked_at, effective_at)
+SELECT id, 'email', 'other@example.com', created_at, created_at FROM users WHERE id = $1
+"""
 
 
 async def left_of(url: str, user_id: str) -> dict[str, int]:
@@ -27,8 +31,8 @@ async def left_of(url: str, user_id: str) -> dict[str, int]:
 
 
 async def hang_mail_on(url: str, user_id: str) -> None:
-    """Give a user a mail that is to be sent, and a link."""
-    for statement in (_MAIL, _LINK):
+    """Give a user a mail that is to be sent, a link, and a change that is to take effect."""
+    for statement in (_MAIL, _LINK, _CHANGE):
         await run_sql(url, statement, _id(url, user_id))
 
 

@@ -1,0 +1,40 @@
+"""Changes of an account that take effect after a delay, so that its owner can stop them."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar
+from uuid import UUID
+
+from sqlalchemy import Index, LargeBinary, String
+from sqlmodel import Field, SQLModel
+
+from auth_service.models.tables import USERS
+from auth_service.models.types import UtcDateTime
+
+
+class ChangeKind(StrEnum):
+    """What would change."""
+
+    EMAIL = "email"
+
+
+class PendingChange(SQLModel, table=True):
+    """The one change of a kind that an administrator asked for; a newer one takes its place.
+
+    It takes effect no sooner than at `effective_at`, and is gone as soon as it did, or was stopped. `stop_hash` is the
+    hash of the link that stops it, once the mail with that link is sent. Neither credentials nor state of the account
+    are a part of it: no change that an administrator can make takes the link away from the owner.
+    """
+
+    __tablename__ = "pending_changes"
+    __table_args__: ClassVar[Any] = (Index("uq_pending_changes_stop_hash", "stop_hash", unique=True),)
+
+    user_id: UUID = Field(foreign_key="users.id", ondelete="CASCADE", primary_key=True)
+    kind: str = Field(primary_key=True, sa_type=String(32))
+    new_email: str | None = Field(default=None, sa_type=String(320))
+    asked_at: datetime = Field(sa_type=UtcDateTime)
+    effective_at: datetime = Field(sa_type=UtcDateTime, index=True)
+    stop_hash: bytes | None = Field(default=None, sa_type=LargeBinary(32))
+
+
+PENDING_CHANGES = USERS.metadata.tables["pending_changes"]
