@@ -21,6 +21,7 @@
     │   │   ├── SchemaNotReady
     │   │   │   └── MissingPrivileges
     │   │   ├── DatabaseReadOnly
+    │   │   ├── DatabaseDiskFull
     │   │   ├── TransactionConflict    database/errors.py
     │   │   │   └── ReplicaFailed      database/replica.py
     │   │   ├── WrongServer            database/errors.py
@@ -193,6 +194,12 @@ class MissingPrivileges(SchemaNotReady):
 class DatabaseReadOnly(DatabaseUnavailable):
     code = "database-read-only"
     detail = "The database accepts no writes: DATABASE_URL leads to a standby, or to a server set to read-only."
+    retry_after = 5
+
+
+class DatabaseDiskFull(DatabaseUnavailable):
+    code = "database-disk-full"
+    detail = "The disk of the database is full."
     retry_after = 5
 
 

@@ -110,10 +110,11 @@ def _frames(trace: TracebackType | None) -> list[str]:
 
 
 def causes_of(error: BaseException | None) -> list[str]:
-    """The chain of an exception's causes: type names, and the SQLSTATE where there is one."""
+    """The chain of an exception's causes: type names, and the SQLSTATE, or SQLite's name of it, where there is one."""
     causes = []
     while error := (error.__cause__ or error.__context__ if error else None):
-        causes.append(" ".join(filter(None, [type(error).__qualname__, getattr(error, "sqlstate", None)])))
+        code = getattr(error, "sqlstate", None) or getattr(error, "sqlite_errorname", None)
+        causes.append(" ".join(filter(None, [type(error).__qualname__, code])))
     return causes
 
 

@@ -7,7 +7,14 @@ import asyncpg
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from auth_service.errors import AccountExists, DatabaseUnavailable, MissingPrivileges, Refused, SchemaNotReady
+from auth_service.errors import (
+    AccountExists,
+    DatabaseDiskFull,
+    DatabaseUnavailable,
+    MissingPrivileges,
+    Refused,
+    SchemaNotReady,
+)
 
 
 class TransactionConflict(DatabaseUnavailable):
@@ -46,13 +53,17 @@ VERDICTS: dict[str, type[DatabaseUnavailable]] = {
     "42703": SchemaNotReady,  # no such column
     "42704": DatabaseUnavailable,  # the URL has an option that the server does not know
     "42P01": SchemaNotReady,  # no such table
-    "53": DatabaseUnavailable,  # out of connections, memory or disk
+    "53": DatabaseUnavailable,  # out of connections or memory
+    "53100": DatabaseDiskFull,
     "55P03": TransactionConflict,  # lock time-out
     "57": DatabaseUnavailable,  # shutdown, starting up
     "57014": StatementTooSlow,
     "58": DatabaseUnavailable,  # input/output error
     "XX": DatabaseUnavailable,  # the server's internal error, such as a corrupt page
 }
+
+# The second where a file beside that of the database cannot grow (https://sqlite.org/rescode.html#ioerr_shmsize).
+FULL = ("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE")
 
 # Data exceptions, constraints, check options of views, and what a trigger of the operator's own raises.
 ROW_FAULTS = ("22", "23", "44", "P0001")
@@ -103,6 +114,8 @@ def _verdict_of(error: Exception) -> DatabaseUnavailable | None:
         found = VERDICTS.get(sqlstate) or VERDICTS.get(sqlstate[:2])
         return found() if found else None
     if _is_of_sqlite(said, "OperationalError"):
+        if getattr(said, "sqlite_errorname", None) in FULL:
+            return DatabaseDiskFull()
         return SchemaNotReady() if "no such" in str(said) else DatabaseUnavailable()
     is_lost = isinstance(error, DBAPIError) and error.connection_invalidated
     is_lost = is_lost or _is_of_sqlite(said, "DatabaseError") or _is_client_side(said)

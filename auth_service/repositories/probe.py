@@ -5,13 +5,15 @@ from datetime import timedelta
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from auth_service.database.dialects import Dialect, dialect_of
+from auth_service.database.dialects import ROOM, Dialect, dialect_of
 from auth_service.database.errors import domain_errors
 from auth_service.database.schema import HEAD
 from auth_service.errors import DatabaseReadOnly, MissingPrivileges, SchemaNotReady
 from auth_service.repositories.privileges import SERVICE, find_missing, needed_by
 from auth_service.repositories.transaction import Database
 from auth_service.settings import DatabaseSettings
+
+__all__ = ["ROOM", "Probe", "try_disk"]
 
 PATIENCE = timedelta(seconds=0.7)
 
@@ -44,6 +46,17 @@ class Probe:
     async def close(self) -> None:
         if self._engine is not None:
             await self._engine.dispose()
+
+
+async def try_disk(settings: DatabaseSettings, database: Database) -> None:
+    """Return if the disk of the database has room for `ROOM` bytes more.
+
+    Raises:
+        DatabaseDiskFull: it has not.
+        DatabaseUnavailable: it does not answer.
+    """
+    async with database.transaction() as tx:
+        await dialect_of(settings).try_disk(tx.session, settings)
 
 
 async def _examine(session: AsyncSession, dialect: Dialect) -> None:

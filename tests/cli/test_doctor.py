@@ -55,6 +55,7 @@ def test_a_deployment_in_order_passes_and_is_told_what_a_hash_costs(postgres_url
         "memory",
         "schedule",
         "database",
+        "disk",
         "clock",
         "schema",
         "grants",

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from auth_service.database.errors import StatementTooSlow, TransactionConflict, WrongServer
-from auth_service.errors import AccountExists, DatabaseUnavailable, MissingPrivileges, SchemaNotReady
+from auth_service.errors import AccountExists, DatabaseDiskFull, DatabaseUnavailable, MissingPrivileges, SchemaNotReady
 from auth_service.repositories.transaction import Database
 from tests.conftest import PATIENT
 from tests.support.databases import MakeDatabase, add_user, query
@@ -49,7 +49,7 @@ BECOMES: list[tuple[str, type[Exception], tuple[str, ...]]] = [
     ("no permission", MissingPrivileges, (*WITHOUT_RIGHTS, "SELECT 1 FROM users")),
     ("read-only", WrongServer, ("SET TRANSACTION READ ONLY", "DELETE FROM users")),
     ("killed by an operator", DatabaseUnavailable, ("SELECT pg_terminate_backend(pg_backend_pid())", "SELECT 1")),
-    ("disk full", DatabaseUnavailable, (raising("53100"),)),
+    ("disk full", DatabaseDiskFull, (raising("53100"),)),
     ("out of memory", DatabaseUnavailable, (raising("53200"),)),
     ("input/output error", DatabaseUnavailable, (raising("58030"),)),
     ("corrupt index", DatabaseUnavailable, (raising("XX002"),)),

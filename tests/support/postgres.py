@@ -111,9 +111,10 @@ class Postgres:
         options = ("-X", "-q", "-At", "-v", "ON_ERROR_STOP=1", "-f", "-")
         return self._client("psql", *options, database=database or self._maintenance, stdin=sql).rstrip("\n")
 
-    def create_database(self, name: str, template: str | None = None) -> None:
+    def create_database(self, name: str, template: str | None = None, tablespace: str = "pg_default") -> None:
         """Create a database, as a copy of `template` if one is named (to which nobody may be connected)."""
         suffix = f" TEMPLATE {_identifier(template)}" if template else ""
+        suffix += f" TABLESPACE {_identifier(tablespace)}"
         self.execute(f"CREATE DATABASE {_identifier(name)}{suffix}")
         if template:
             inherit(self.url(name), self.url(template))

@@ -138,6 +138,12 @@ PROBLEMS: dict[str, Problem] = {
         "Database read-only",
         "The database accepts no writes. The operator must point DATABASE_URL at a server that does.",
     ),
+    "database-disk-full": Problem(
+        503,
+        "Database disk full",
+        "The database could not write: its disk is full. The operator must make room. What only reads may "
+        "still work, and no session has ended.",
+    ),
     "shutting-down": Problem(
         503,
         "Shutting down",

@@ -8,7 +8,9 @@ from auth_service.api.schemas.common import Health, Readiness
 
 router = APIRouter(prefix="/health", tags=["health"], dependencies=[Depends(set_requester)])
 
-NOT_READY = problems("database-unavailable", "schema-not-ready", "database-read-only", "shutting-down")
+NOT_READY = problems(
+    "database-unavailable", "schema-not-ready", "database-read-only", "database-disk-full", "shutting-down"
+)
 
 
 @router.get("/live", responses=problems())

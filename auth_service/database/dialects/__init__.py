@@ -2,10 +2,10 @@
 
 from functools import cache
 
-from auth_service.database.dialects.dialect import Clock, Dialect
+from auth_service.database.dialects.dialect import ROOM, Clock, Dialect
 from auth_service.settings import DatabaseSettings
 
-__all__ = ["Clock", "Dialect", "dialect_named", "dialect_of"]
+__all__ = ["ROOM", "Clock", "Dialect", "dialect_named", "dialect_of"]
 
 
 def dialect_of(settings: DatabaseSettings) -> Dialect:

@@ -11,6 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from auth_service.settings import DatabaseSettings
 
 NO_TIME = timedelta(0)
+ROOM = 8 * 2**20  # bytes that the disk of a database that can work has left
 
 
 class Dialect(Protocol):
@@ -81,6 +82,9 @@ class Dialect(Protocol):
 
     async def is_read_only(self, session: AsyncSession) -> bool:
         """Whether it takes no writes, as a standby."""
+
+    async def try_disk(self, session: AsyncSession, settings: DatabaseSettings) -> None:
+        """Fail as a write does on a full disk if there is no room for `ROOM` bytes; they do not stay."""
 
     async def estimated_rows(self, session: AsyncSession, statement: SelectBase, cost: float) -> int | None:
         """About how many rows a statement returns, if the planner expects it to cost more than `cost`; else None."""

@@ -33,7 +33,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import ClauseElement, Executable
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from auth_service.database.dialects.dialect import NO_TIME, Clock, Dialect
+from auth_service.database.dialects.dialect import NO_TIME, ROOM, Clock, Dialect
 from auth_service.database.hosts import Hosts
 from auth_service.models import UtcDateTime
 from auth_service.settings import DatabaseSettings
@@ -122,6 +122,12 @@ class PostgreSQL(Dialect):
 
     async def is_read_only(self, session: AsyncSession) -> bool:
         return bool(await session.scalar(text("SHOW transaction_read_only")) == "on")
+
+    async def try_disk(self, session: AsyncSession, settings: DatabaseSettings) -> None:
+        """By a result that does not fit into memory: it is written where the database is, or temp_tablespaces are."""
+        await session.scalar(select(func.set_config("work_mem", "64kB", True)))
+        numbers = func.generate_series(1, ROOM // 14).table_valued("number")  # a row of them takes 14 bytes
+        await session.scalar(select(func.count()).select_from(numbers))
 
     async def estimated_rows(self, session: AsyncSession, statement: SelectBase, cost: float) -> int | None:
         plan = (await session.scalar(_Explain(statement)))[0]["Plan"]

@@ -3,6 +3,7 @@
 import ipaddress
 import json
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -30,7 +31,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import Pool
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from auth_service.database.dialects.dialect import NO_TIME, Clock, Dialect
+from auth_service.database.dialects.dialect import NO_TIME, ROOM, Clock, Dialect
+from auth_service.errors import DatabaseDiskFull
 from auth_service.models import UtcDateTime
 from auth_service.settings import DatabaseSettings
 
@@ -111,6 +113,10 @@ class SQLite(Dialect):
 
     async def is_read_only(self, session: AsyncSession) -> bool:
         return False
+
+    async def try_disk(self, session: AsyncSession, settings: DatabaseSettings) -> None:
+        if (file := settings.sqlite_file) and shutil.disk_usage(file.absolute().parent).free < ROOM:
+            raise DatabaseDiskFull
 
     async def estimated_rows(self, session: AsyncSession, statement: SelectBase, cost: float) -> int | None:
         return None

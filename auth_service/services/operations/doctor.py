@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from auth_service.errors import DatabaseUnavailable, MissingPrivileges
 from auth_service.models import KeyState
 from auth_service.repositories.privileges import SERVICE, find_missing, is_for_clean_up_alone, needed_by
-from auth_service.repositories.probe import Probe
+from auth_service.repositories.probe import ROOM, Probe, try_disk
 from auth_service.repositories.transaction import Database
 from auth_service.security import argon2_build
 from auth_service.security.access_tokens import signer_of
@@ -37,6 +37,7 @@ class Doctor:
             found.append(await read_replica(self._database.replica))
         database = {
             "database": self._reach,
+            "disk": self._disk,
             "clock": self._clock,
             "schema": self._schema,
             "grants": self._grants,
@@ -79,6 +80,10 @@ class Doctor:
     async def _reach(self) -> Check:
         await self._database.check()
         return Check("database", True, "answers")
+
+    async def _disk(self) -> Check:
+        await try_disk(self._settings.database, self._database)
+        return Check("disk", True, f"room for {ROOM // 2**20} MiB more")
 
     async def _clock(self) -> Check:
         before = datetime.now(UTC)
