@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -52,7 +53,8 @@ class Schedule:
         task = asyncio.create_task(job())
         self.running.add(task)
         task.add_done_callback(self.running.discard)
-        await asyncio.shield(task)
+        with suppress(asyncio.CancelledError):  # by stop(), of which the scheduler would tell as of an error
+            await asyncio.shield(task)
 
     async def _advance_keys(self) -> None:
         try:

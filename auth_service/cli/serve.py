@@ -24,6 +24,8 @@ def serve(host: str, port: int, workers: int) -> None:
     logs.configure(settings.log)
     # uvicorn raises the signal again once it has shut down; being asked to end is no failure.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    # Blocked and not ignored: uvicorn's supervisor has a handler of its own for it, and workers inherit the mask.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     try:
         uvicorn.run(
             "auth_service.cli.serving:application",

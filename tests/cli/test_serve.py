@@ -1,6 +1,7 @@
 """`auth-service serve` ends in time when it is asked to, whatever its clients do, and finishes what it has begun."""
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -81,6 +82,37 @@ async def test_it_first_says_that_it_is_not_ready_and_serves_on(postgres_url: st
 
 async def is_not_ready(client: Client) -> bool:
     return (await client.get("/health/ready")).status_code == 503
+
+
+def test_sighup_ends_and_restarts_nothing(server: Server) -> None:
+    """As when the terminal of whoever started it is closed, or a supervisor asks for a reload."""
+    workers = server.worker_pids()
+    for pid in {server.pid, *workers}:
+        os.kill(pid, signal.SIGHUP)
+    server.wait_ready()
+    assert server.worker_pids() == workers
+    assert_ends_well(server)  # the supervisor handles signals in their order, so a restart would be told by now
+    assert "SIGHUP" not in server.log()
+
+
+async def test_sigterm_while_a_database_does_not_answer_ends_it_and_logs_no_error(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://auth_app@127.0.0.1:{silent.getsockname()[1]}/auth"
+        with Server(
+            environment(url, DB_CONNECT_TIMEOUT="1.9"), tmp_path
+        ) as server:  # of every 2 s, a job waits so long
+            server.wait_live(60)
+            await eventually(has_begun_to_wait, server, seconds=30)
+            async with Client(base_url=server.base_url, trust_env=False, timeout=10) as client:
+                assert (
+                    await client.get("/health/ready")
+                ).status_code == 503  # which takes 0.8 s, so that one waits now
+            assert_ends_well(server)
+        assert {json.loads(line)["level"] for line in server.log().splitlines()} <= {"debug", "info", "warning"}
+
+
+async def has_begun_to_wait(server: Server) -> bool:
+    return bool(events(server.log(), "signing_keys.reload_failed"))
 
 
 def test_an_idle_connection_does_not_hold_it_up(server: Server) -> None:
