@@ -98,15 +98,13 @@ def test_sighup_ends_and_restarts_nothing(server: Server) -> None:
 async def test_sigterm_while_a_database_does_not_answer_ends_it_and_logs_no_error(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"postgresql://auth_app@127.0.0.1:{silent.getsockname()[1]}/auth"
-        with Server(
-            environment(url, DB_CONNECT_TIMEOUT="1.9"), tmp_path
-        ) as server:  # of every 2 s, a job waits so long
+        env = environment(url, DB_CONNECT_TIMEOUT="1.9")  # of every 2 seconds, a job waits so many
+        with Server(env, tmp_path) as server:
             server.wait_live(60)
             await eventually(has_begun_to_wait, server, seconds=30)
             async with Client(base_url=server.base_url, trust_env=False, timeout=10) as client:
-                assert (
-                    await client.get("/health/ready")
-                ).status_code == 503  # which takes 0.8 s, so that one waits now
+                health = await client.get("/health/ready")  # which takes 0.8 s, so that one waits now
+                assert health.status_code == 503
             assert_ends_well(server)
         assert {json.loads(line)["level"] for line in server.log().splitlines()} <= {"debug", "info", "warning"}
 

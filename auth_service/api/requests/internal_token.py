@@ -20,18 +20,31 @@ async def internal_only(
     request: Request, header: Annotated[str | None, Depends(_internal_token)], services: ServicesDep
 ) -> None:
     """Admit a request with a token of `AUTH_INTERNAL_TOKEN`, in X-Internal-Token or as a bearer token."""
-    bearer = _BEARER.fullmatch(request.headers.get("authorization", ""))
-    require_token(header or (bearer[1] if bearer else ""), services.settings)
+    require_token(header or _bearer_of(request), services.settings)
+
+
+async def has_internal_token(request: Request, services: ServicesDep) -> bool:
+    """Whether a request that needs no token has one of `AUTH_INTERNAL_TOKEN` all the same."""
+    return _is_token(request.headers.get("x-internal-token") or _bearer_of(request), services.settings)
 
 
 def require_token(given: str, settings: Settings) -> None:
-    """Compare in constant time with each token of the settings. Without any, only the embedded default is open.
+    """Let one of the tokens of the settings pass. Without any, only the embedded default is open.
 
     Raises:
         InvalidInternalToken: no token, or another one.
     """
-    tokens = [token.get_secret_value().encode() for token in settings.internal_token]
-    if not tokens and not settings.database.is_postgresql:
-        return
-    if not any([hmac.compare_digest(given.encode(), token) for token in tokens]):  # noqa: C419  # all of them, always
+    is_open = not settings.internal_token and not settings.database.is_postgresql
+    if not is_open and not _is_token(given, settings):
         raise InvalidInternalToken
+
+
+def _bearer_of(request: Request) -> str:
+    bearer = _BEARER.fullmatch(request.headers.get("authorization", ""))
+    return bearer[1] if bearer else ""
+
+
+def _is_token(given: str, settings: Settings) -> bool:
+    """Compare in constant time, always with all of them."""
+    tokens = [token.get_secret_value().encode() for token in settings.internal_token]
+    return any([hmac.compare_digest(given.encode(), token) for token in tokens])  # noqa: C419

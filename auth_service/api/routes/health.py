@@ -1,10 +1,14 @@
 """`/health/live`, `/health/ready` and `/health/db`."""
 
+from typing import Annotated
+
 from fastapi import APIRouter, Depends
 
+from auth_service import __version__
 from auth_service.api.http.openapi import problems
 from auth_service.api.requests.dependencies import ServicesDep, set_requester
-from auth_service.api.schemas.common import Health, Readiness
+from auth_service.api.requests.internal_token import has_internal_token
+from auth_service.api.schemas.common import Health, Liveness, Readiness
 
 router = APIRouter(prefix="/health", tags=["health"], dependencies=[Depends(set_requester)])
 
@@ -13,10 +17,13 @@ NOT_READY = problems(
 )
 
 
-@router.get("/live", responses=problems())
-async def live() -> Health:
-    """The process is running. Never asks the database: its outage is no reason to restart every replica."""
-    return Health()
+@router.get("/live", responses=problems(), response_model_exclude_none=True)
+async def live(*, has_token: Annotated[bool, Depends(has_internal_token)]) -> Liveness:
+    """The process is running. Never asks the database: its outage is no reason to restart every replica.
+
+    Callers with the internal token also learn which version runs.
+    """
+    return Liveness(version=__version__ if has_token else None)
 
 
 @router.get("/ready", responses=NOT_READY)

@@ -183,6 +183,10 @@ class Health(BaseModel):
     status: Literal["ok"] = "ok"
 
 
+class Liveness(Health):
+    version: str | None = None
+
+
 class Readiness(Health):
     revocations: Literal["fresh", "stale"]
 
