@@ -38,15 +38,24 @@ RUN pip wheel --no-deps --no-build-isolation --wheel-dir /build/dist . \
  && pip --python /opt/venv/bin/python install --no-compile --no-deps --no-index --prefix /opt/project /build/dist/*.whl \
  && python -m compileall -q --invalidation-mode unchecked-hash /opt/project/lib
 
+# The bill of materials. What writes it is pinned by the lock of the development tools, and stays in this stage too.
+FROM build AS sbom
+COPY requirements-dev.lock ./
+RUN for name in cyclonedx-python-lib boolean-py defusedxml license-expression packageurl-python py-serializable sortedcontainers; \
+      do sed -n "/^$name==/,/[^\\\\]\$/p" requirements-dev.lock; done > sbom.lock \
+ && pip install --require-hashes --no-deps --only-binary :all: -r sbom.lock
+COPY Dockerfile ./
+COPY deploy/__init__.py deploy/
+COPY deploy/supply deploy/supply
+RUN PYTHONPATH=$(echo /opt/venv/lib/python3.*/site-packages):$(echo /opt/project/lib/python3.*/site-packages) \
+    python -m deploy.supply.sbom --dpkg-status /var/lib/dpkg/status > /opt/sbom.cdx.json
+
 FROM base
-LABEL org.opencontainers.image.title="auth-service" \
-      org.opencontainers.image.description="Accounts, sessions and refresh tokens over HTTP" \
-      org.opencontainers.image.authors="The auth-service authors" \
-      org.opencontainers.image.licenses="MIT"
 ENV PATH=/opt/venv/bin:$PATH
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /opt/project /opt/venv
 COPY --from=argon2 /opt/argon2 /opt/venv/lib/argon2
+COPY --from=sbom /opt/sbom.cdx.json /usr/share/doc/auth-service/
 WORKDIR /
 USER 10001:10001
 EXPOSE 8000
@@ -55,3 +64,14 @@ HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=3 CMD ["pyt
   "from http.client import HTTPConnection as C; c = C('127.0.0.1', 8000, timeout=4); c.request('GET', '/health/live'); raise SystemExit(c.getresponse().status != 200)"]
 ENTRYPOINT ["auth-service"]
 CMD ["serve", "--host", "0.0.0.0"]
+# Last, since they differ between any two builds. `make image` gives them; without it they are empty.
+ARG VERSION REVISION CREATED SOURCE
+LABEL org.opencontainers.image.title="auth-service" \
+      org.opencontainers.image.description="Accounts, sessions and refresh tokens over HTTP" \
+      org.opencontainers.image.authors="The auth-service authors" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.version="$VERSION" \
+      org.opencontainers.image.revision="$REVISION" \
+      org.opencontainers.image.created="$CREATED" \
+      org.opencontainers.image.source="$SOURCE" \
+      auth-service.sbom="/usr/share/doc/auth-service/sbom.cdx.json"

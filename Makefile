@@ -1,7 +1,7 @@
 # One word per job; `make` alone lists them. Needs Python 3.11 or newer, and nothing else.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test fuzz torture bench check audit sbom lock image argon2 clean
+.PHONY: help run test fuzz torture bench check audit sbom arm64 lock image argon2 clean
 
 # The first Python that runs (a pyenv shim may stand on the PATH and not run), is new enough and can make a virtualenv.
 usable := -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))'
@@ -14,6 +14,8 @@ pip := .venv/bin/python -m pip --disable-pip-version-check --quiet
 install := $(pip) install --require-hashes --no-deps --only-binary :all:
 compile = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --only-binary :all: --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(UPGRADE)
+
+image-python = $(shell sed -n 's/^FROM python:\([0-9.]*\)-.* AS base$$/\1/p' Dockerfile)
 
 help: ## Say what each word does
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -49,6 +51,11 @@ audit: .venv/.dev ## Look every pin of the locks up among the known vulnerabilit
 sbom: .venv/.dev ## Write sbom.json, the image's bill of materials; DPKG_STATUS=FILE adds the Debian packages of the image
 	.venv/bin/python -m deploy.supply.sbom $(if $(DPKG_STATUS),--dpkg-status $(DPKG_STATUS)) > sbom.json
 
+arm64: .venv/.dev ## See that every pin has a wheel for arm64, of the Python that the image has
+	@for lock in requirements*.lock; do .venv/bin/uv pip install --quiet --dry-run --target dist/arm64 \
+		--python-platform aarch64-unknown-linux-gnu --python-version $(image-python) \
+		--require-hashes --no-deps --only-binary :all: -r $$lock || exit 1; echo "arm64: every pin of $$lock can be had"; done
+
 lock: .venv/.dev ## Recompile the locks; `make lock UPGRADE=--upgrade` moves the pins to today's versions
 	.venv/bin/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
 		| $(compile) --no-annotate --output-file requirements-build.lock -
@@ -60,8 +67,14 @@ lock: .venv/.dev ## Recompile the locks; `make lock UPGRADE=--upgrade` moves the
 argon2: .venv/.runtime ## Build Argon2 for this machine's processor, if it is x86-64: a hash then takes about half the time
 	PYTHON=.venv/bin/python deploy/build-argon2 .venv/lib/argon2
 
-image: ## Build the container image auth-service
-	docker build -t auth-service .
+# Whose sources, and which: what the labels of the image say. SOURCE names another address, TAG another name.
+SOURCE ?= $(shell git config --get remote.origin.url | sed 's,//[^/@]*@,//,')
+image: ## Build the container image auth-service, labelled with version, revision, time and source
+	docker build --tag $(or $(TAG),auth-service) \
+		--build-arg VERSION=$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' auth_service/__init__.py) \
+		--build-arg REVISION=$(shell git describe --always --dirty --abbrev=40 --exclude='*') \
+		--build-arg CREATED=$(shell date -u +%Y-%m-%dT%H:%M:%SZ) \
+		--build-arg SOURCE=$(SOURCE) .
 
 clean: ## Remove the virtualenv, caches and build output (never a database)
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.* htmlcov dist
