@@ -8,6 +8,7 @@ from auth_service.api.http import openapi, problems
 from auth_service.api.http.cors import Cors
 from auth_service.api.http.middleware import ErrorBoundary, RequestContext, RequestLimits
 from auth_service.api.http.plain_route import PlainFirst
+from auth_service.api.http.request_counts import RequestCounts
 from auth_service.api.routes import (
     accounts,
     admin,
@@ -63,6 +64,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     if settings.cors.origins:
         origins, with_cookies = settings.cors.origins, settings.cookies.enabled
         app.add_middleware(Cors, origins=origins, base_url=settings.base_url, with_cookies=with_cookies)
-    app.add_middleware(RequestContext)
-    app.add_middleware(verify.Verify, services=service.services)
+    counts = RequestCounts()
+    app.add_middleware(RequestContext, counts=counts)
+    app.add_middleware(verify.Verify, services=service.services, counts=counts)
     return app

@@ -20,6 +20,7 @@ from auth_service.api.http.problems import (
     answer,
     answer_to,
 )
+from auth_service.api.http.request_counts import RequestCounts
 from auth_service.errors import Refused, Unavailable
 from auth_service.logs import REQUEST_ID
 
@@ -40,8 +41,9 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 class RequestContext:
     """Gives the request its id, in and out, its answer the headers of every answer, and writes one line about it."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, counts: RequestCounts) -> None:
         self._app = app
+        self._observe = counts.observe
         self._log = log.bind()  # put together once, and not for each request
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -65,8 +67,10 @@ class RequestContext:
         except ClientDisconnect:  # the client has gone, and it is no fault of ours
             status = status or CLIENT_CLOSED_REQUEST
         finally:
+            seconds, route = time.perf_counter() - started, getattr(scope.get("route"), "path", None)
+            self._observe(route, scope["method"], status, seconds)
             write = self._log.debug if scope["path"].startswith(QUIET_PATHS) else self._log.info
-            write("request", **_summary(scope, status, started))
+            write("request", **_summary(scope, route, status, seconds))
 
 
 class ErrorBoundary:
@@ -103,11 +107,10 @@ class ErrorBoundary:
             raise
 
 
-def _summary(scope: Scope, status: int, started: float) -> dict[str, Any]:
+def _summary(scope: Scope, route: str | None, status: int, seconds: float) -> dict[str, Any]:
     """What the access line says: the route's own path where there is one, and never a query string."""
-    route = getattr(scope.get("route"), "path", None)
-    milliseconds = round((time.perf_counter() - started) * 1000, 2)
-    return {"method": scope["method"], "path": route or UNKNOWN_PATH, "status": status, "ms": milliseconds}
+    path, milliseconds = route or UNKNOWN_PATH, round(seconds * 1000, 2)
+    return {"method": scope["method"], "path": path, "status": status, "ms": milliseconds}
 
 
 def is_too_large(headers: Sequence[tuple[bytes, bytes]]) -> bool:

@@ -4,7 +4,9 @@ It stands before the framework, as it is asked for every request of every applic
 long way.
 """
 
+import time
 from collections.abc import Awaitable
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -15,6 +17,7 @@ from auth_service.api.http.headers import DEFAULTS
 from auth_service.api.http.middleware import RequestContext, is_too_large
 from auth_service.api.http.openapi import problems
 from auth_service.api.http.problems import HeadersTooLarge, InternalError, answer
+from auth_service.api.http.request_counts import RequestCounts
 from auth_service.api.requests.dependencies import bearer_token
 from auth_service.api.requests.internal_token import require_token
 from auth_service.errors import InvalidInput, Refused
@@ -24,14 +27,16 @@ from auth_service.services.services import Services
 log = structlog.get_logger()
 
 PATH = "/internal/verify"
+ROUTE = SimpleNamespace(path=PATH)  # what the framework would have found
 
 
 class Verify:
     """Answers every verb on one path, and hands on everything else."""
 
-    def __init__(self, app: ASGIApp, services: Services) -> None:
+    def __init__(self, app: ASGIApp, services: Services, counts: RequestCounts) -> None:
         self._app = app
         self._services = services
+        self._counts = counts
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http" or scope["path"] != PATH:
@@ -39,6 +44,7 @@ class Verify:
         return self._answer(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
         try:
             claims = await self._verify(scope)
         except Refused as refused:
@@ -49,6 +55,7 @@ class Verify:
         else:
             await send({"type": "http.response.start", "status": 200, "headers": _headers(claims)})
             await send({"type": "http.response.body", "body": b""})
+            self._counts.observe(PATH, scope["method"], 200, time.perf_counter() - started)
 
     async def _verify(self, scope: Scope) -> Claims:
         if is_too_large(scope["headers"]):
@@ -65,11 +72,12 @@ class Verify:
 
     async def _refuse(self, refused: Refused, scope: Scope, receive: Receive, send: Send) -> None:
         base_url = self._services.settings.base_url
+        scope["route"] = ROUTE
 
         async def respond(scope: Scope, receive: Receive, send: Send) -> None:
             await answer(refused, base_url)(scope, receive, send)
 
-        await RequestContext(respond)(scope, receive, send)
+        await RequestContext(respond, self._counts)(scope, receive, send)
 
 
 def _headers(claims: Claims) -> list[tuple[bytes, bytes]]:
