@@ -1,5 +1,8 @@
 """Plugs the parts together for the web."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 
@@ -9,6 +12,7 @@ from auth_service.api.http.cors import Cors
 from auth_service.api.http.middleware import ErrorBoundary, RequestContext, RequestLimits
 from auth_service.api.http.plain_route import PlainFirst
 from auth_service.api.http.request_counts import RequestCounts
+from auth_service.api.metrics.workers import Metrics
 from auth_service.api.routes import (
     accounts,
     admin,
@@ -26,13 +30,14 @@ from auth_service.api.routes import (
 from auth_service.embedded_secret import with_secret
 from auth_service.process import Process
 from auth_service.settings import Settings, read_settings
+from auth_service.shared_memory import Slot
 
 # With OpenTelemetry's variables in the environment, the framework would export the messages of exceptions.
 NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
-    """Return the service, ready to be served.
+def create_app(settings: Settings | None = None, slot: Slot | None = None) -> FastAPI:
+    """Return the service, ready to be served; `slot` is where it tells other workers what it has counted.
 
     Raises:
         WrongSettingError: a setting cannot be used.
@@ -40,11 +45,19 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = with_secret(settings or read_settings())
     logs.configure(settings.log)
     service = Process(settings)
+    counts = RequestCounts()
+    numbers = Metrics(service.services.gauges, counts, slot)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with service.lifespan(app), numbers.published():
+            yield
+
     app = FastAPI(
         title="auth-service",
         version=__version__,
         summary="Accounts, sessions and the keys that sign access tokens",
-        lifespan=service.lifespan,
+        lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
@@ -52,6 +65,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         telemetry=NO_TELEMETRY,
     )
     app.state.services = service.services
+    app.state.metrics = numbers
     public = (accounts, links, pages, own_account, sessions, own_sessions, well_known)
     routes = [route for module in (*public, health, internal, admin, metrics) for route in module.router.routes]
     # Not `include_router`: it would make each route, which is complete, once more at the first request.
@@ -64,7 +78,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     if settings.cors.origins:
         origins, with_cookies = settings.cors.origins, settings.cookies.enabled
         app.add_middleware(Cors, origins=origins, base_url=settings.base_url, with_cookies=with_cookies)
-    counts = RequestCounts()
     app.add_middleware(RequestContext, counts=counts)
     app.add_middleware(verify.Verify, services=service.services, counts=counts)
     return app

@@ -149,7 +149,22 @@ def _services(parts: Parts) -> Services:
         keys=keys,
         health=upkeep.health,
         lane=hashing.lane,
-        gauges=Gauges(database, hashing.lane, sessions.outcomes, upkeep.mail, revocations, keys, upkeep.cleanup),
+        gauges=_gauges(parts, sessions),
+    )
+
+
+def _gauges(parts: Parts, sessions: Sessions) -> Gauges:
+    return Gauges(
+        database=parts.database,
+        lane=parts.hashing.lane,
+        refreshes=sessions.outcomes,
+        logins=sessions.logins,
+        throttled=parts.throttle.refused,
+        mail=parts.upkeep.mail,
+        revocations=parts.tokens.revocations,
+        keys=parts.tokens.keys,
+        rotation_interval=parts.settings.keys.rotation_interval,
+        cleanup=parts.upkeep.cleanup,
     )
 
 

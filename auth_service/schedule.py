@@ -19,6 +19,7 @@ log = structlog.get_logger()
 
 KEYS_RELOAD = timedelta(seconds=2)  # an emergency is over when every process has seen it
 KEYS_ADVANCE = timedelta(seconds=30)
+LOOK_AT_OLDEST = timedelta(seconds=60)
 
 
 class Schedule:
@@ -37,6 +38,8 @@ class Schedule:
         self._scheduler = scheduler = AsyncIOScheduler(timezone="UTC", job_defaults=defaults)
         scheduler.add_job(self._run, "interval", [self._keys.reload], seconds=KEYS_RELOAD.total_seconds())
         scheduler.add_job(self._run, "interval", [self._advance_keys], seconds=KEYS_ADVANCE.total_seconds(), jitter=5)
+        seconds = LOOK_AT_OLDEST.total_seconds()
+        scheduler.add_job(self._run, "interval", [self._look_at_oldest], seconds=seconds, jitter=10)
         interval = self._settings.interval.total_seconds()
         if interval:
             # Spread, so that replicas that were started together do not all come at once.
@@ -66,4 +69,12 @@ class Schedule:
         try:
             await self._cleanup.delete_expired(self._settings.batch_size)
         except Refused as error:
+            self._cleanup.numbers.failures += 1
             log.warning("cleanup.failed", code=error.code)
+
+    async def _look_at_oldest(self) -> None:
+        """For `/metrics`; also where cron cleans up."""
+        try:
+            await self._cleanup.look_at_oldest()
+        except Refused as error:
+            log.debug("cleanup.not_seen", code=error.code)

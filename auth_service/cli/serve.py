@@ -2,11 +2,14 @@
 
 import signal
 import sys
+from typing import Any
 
 import click
 import uvicorn
+from uvicorn.supervisors import Multiprocess
 
 from auth_service import logs
+from auth_service.cli.workers import SharingApplication
 from auth_service.cli.wrong_setting import check_templates, settings_or_exit
 
 GRACEFUL_SECONDS = 8  # after the drain, and before the parts are stopped: docs/operating.md has the sum
@@ -27,20 +30,27 @@ def serve(host: str, port: int, workers: int) -> None:
     # Blocked and not ignored: uvicorn's supervisor has a handler of its own for it, and workers inherit the mask.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     try:
-        uvicorn.run(
-            "auth_service.cli.serving:application",
-            factory=True,
-            http="auth_service.cli.serving:Protocol",
-            host=host,
-            port=port,
-            workers=workers,
-            log_config=None,
-            ws="none",
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,  # who is believed is AUTH_PROXY__TRUSTED
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=GRACEFUL_SECONDS,
-        )
+        if workers == 1:
+            uvicorn.run("auth_service.cli.serving:application", **_options(host, port))
+        else:  # what `uvicorn.run` does too, but that takes no application with memory of its own
+            config = uvicorn.Config(SharingApplication(workers), workers=workers, **_options(host, port))
+            Multiprocess(config, sockets=[config.bind_socket()]).run()
     except SystemExit as end:  # uvicorn has codes of its own, such as 3 for a port that is taken
         sys.exit(1 if end.code else 0)
+
+
+def _options(host: str, port: int) -> dict[str, Any]:
+    """What uvicorn is told, for one worker as for several."""
+    return {
+        "factory": True,
+        "http": "auth_service.cli.serving:Protocol",
+        "host": host,
+        "port": port,
+        "log_config": None,
+        "ws": "none",
+        "access_log": False,
+        "server_header": False,
+        "proxy_headers": False,  # who is believed is AUTH_PROXY__TRUSTED
+        "timeout_keep_alive": KEEP_ALIVE_SECONDS,
+        "timeout_graceful_shutdown": GRACEFUL_SECONDS,
+    }

@@ -6,13 +6,22 @@ from typing import Any
 from auth_service.cli.garbage_collector import collector_at_rest
 
 with collector_at_rest():
+    import structlog
+
     from auth_service.api.http.protocol import Protocol
     from auth_service.main import create_app
+    from auth_service.shared_memory import SharedMemory
+
+log = structlog.get_logger()
 
 __all__ = ["Protocol", "application"]
 
 
-def application() -> Callable[..., Any]:
-    """Return the service; its parts stay for good as well."""
+def application(memory: SharedMemory | None = None) -> Callable[..., Any]:
+    """Return the service; its parts stay for good as well. `memory` is what several workers share."""
     with collector_at_rest():
-        return create_app()
+        slot = memory.take_slot() if memory else None
+        app = create_app(slot=slot)
+    if memory and not slot:
+        log.warning("metrics.not_shared")
+    return app

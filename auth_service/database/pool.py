@@ -145,11 +145,11 @@ class Pool:
         return self.is_postgresql and int(pool.overflow()) <= 0
 
     def numbers(self) -> dict[str, int]:
-        """The pool's size, how many connections are out, beyond the size, and how often none was free in time."""
+        """The pool's size, how many connections are out and beyond the size, who waits, and who waited in vain."""
         pool: Any = self._engine.sync_engine.pool
         known = {"checked_out": "checkedout", "overflow": "overflow", "size": "size"}
         found = {name: max(0, getattr(pool, method)()) for name, method in known.items() if hasattr(pool, method)}
-        return found | {"time_outs": self._queue.time_outs}
+        return found | {"waiting": self._queue.waiting, "time_outs": self._queue.time_outs}
 
     async def dispose(self) -> None:
         """Close every connection."""

@@ -21,6 +21,7 @@ class PoolQueue:
         self._peak = 0  # of `more` those that are taken
         self._patience = patience
         self.time_outs = 0
+        self.waiting = 0
 
     async def __aenter__(self) -> None:
         if self._places.locked():
@@ -31,6 +32,7 @@ class PoolQueue:
     async def _wait(self) -> None:
         soon = SOON if self._patience is None else min(SOON, self._patience / 2)
         opening = asyncio.get_running_loop().call_later(soon, self._open_more)
+        self.waiting += 1
         try:
             async with asyncio.timeout(self._patience):
                 await self._places.acquire()
@@ -38,6 +40,7 @@ class PoolQueue:
             self.time_outs += 1
             raise DatabaseUnavailable from None
         finally:
+            self.waiting -= 1
             opening.cancel()
 
     def _open_more(self) -> None:

@@ -3,7 +3,7 @@
 from auth_service.models.accounts import AccountView, LoginAccount
 from auth_service.models.audit import AUDIT_FLOOR, REQUESTER, Requester, SecurityEvent
 from auth_service.models.compatibility import SCHEMA_COMPATIBILITY
-from auth_service.models.keys import KeyStep, due_steps
+from auth_service.models.keys import KeyStep, due_steps, next_change
 from auth_service.models.mail import LINKS, DueMail, LinkPurpose, MailKind
 from auth_service.models.mail_tables import LINK_TOKENS, OUTGOING_MAILS, LinkToken
 from auth_service.models.pending_changes import PENDING_CHANGES, ChangeKind, PendingChange

@@ -41,5 +41,14 @@ def due_steps(keys: Sequence[SigningKey], now: datetime, rotation_interval: time
     return steps
 
 
+def next_change(keys: Sequence[SigningKey], rotation_interval: timedelta) -> datetime | None:
+    """When the key that signs is to be followed by the next one; None if nothing is rotated by itself."""
+    pending = [key for key in keys if key.state == KeyState.PENDING]
+    if pending:
+        return pending[0].created_at + PUBLISHED_FIRST
+    since = [key.activated_at for key in keys if key.state == KeyState.ACTIVE and key.activated_at]
+    return since[0] + rotation_interval if since and rotation_interval else None
+
+
 def _is_old(key: SigningKey, now: datetime, rotation_interval: timedelta) -> bool:
     return key.activated_at is not None and now - key.activated_at >= rotation_interval - PUBLISHED_FIRST

@@ -189,7 +189,7 @@ class Database:
             await connection.session.commit()
 
     def numbers(self) -> dict[str, int]:
-        """The pool's size, how many connections are out, beyond the size, and how often none was free in time."""
+        """The pool's size, how many connections are out and beyond the size, who waits, and who waited in vain."""
         return self._pool.numbers()
 
     async def run_sync(self, work: Callable[..., Any], budget: timedelta) -> Any:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
 from auth_service.models import Verdict
 from auth_service.repositories.transaction import Database
@@ -17,6 +18,7 @@ from auth_service.services.operations.cleanup import Cleanup
 from auth_service.services.operations.health import HealthCheck
 from auth_service.services.passwords.hashing_lane import HashingLane
 from auth_service.services.sessions.bearers import Bearers
+from auth_service.services.sessions.login_outcomes import LoginOutcome
 from auth_service.services.sessions.oauth_tokens import OAuthTokens
 from auth_service.services.sessions.own_sessions import OwnSessions
 from auth_service.services.sessions.revocations import Revocations
@@ -32,9 +34,12 @@ class Gauges:
     database: Database
     lane: HashingLane
     refreshes: Mapping[Verdict, int]
+    logins: Mapping[LoginOutcome, int]
+    throttled: Mapping[str, int]
     mail: MailNumbers
     revocations: Revocations
     keys: KeyRing
+    rotation_interval: timedelta
     cleanup: Cleanup
 
 

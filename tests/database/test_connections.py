@@ -365,7 +365,7 @@ async def test_beyond_the_pool_as_many_connections_are_opened_as_allowed_and_clo
         assert database.numbers()["overflow"] == 1
         with pytest.raises(DatabaseUnavailable):
             await database.check()
-    assert database.numbers() == {"checked_out": 0, "overflow": 0, "size": 1, "time_outs": 1}
+    assert database.numbers() == {"checked_out": 0, "overflow": 0, "size": 1, "waiting": 0, "time_outs": 1}
     await eventually(has_one_backend_of_ours, postgres_url)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from contextlib import suppress
 from datetime import timedelta
 
@@ -113,7 +114,7 @@ class Dispatcher:
             return
         async with self._database.statement() as tx:
             self._numbers.waiting, oldest = await tx.outbox.survey()
-        self._numbers.oldest = oldest.total_seconds()
+        self._numbers.oldest, self._numbers.counted_at = oldest.total_seconds(), time.monotonic()
         self._counted_at = now
 
     async def _send(self, mail: DueMail) -> None:

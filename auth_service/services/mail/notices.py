@@ -1,5 +1,6 @@
 """Mail from the use cases' side: whether there is any, and the notices that are written if there is."""
 
+import time
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -10,13 +11,22 @@ from auth_service.repositories.transaction import Transaction
 
 @dataclass
 class MailNumbers:
-    """What this process did with mail, and what it last saw waiting; `oldest` is in seconds."""
+    """What this process did with mail, and what it last saw waiting.
+
+    `oldest` is the age of the oldest mail in seconds, at the time `counted_at` of the monotonic clock.
+    """
 
     sent: int = 0
     failed: int = 0
     given_up: int = 0
     waiting: int = 0
     oldest: float = 0.0
+    counted_at: float = 0.0
+
+    @property
+    def oldest_now(self) -> float:
+        """The age of the oldest mail in seconds: it also grows while the database does not say."""
+        return self.oldest + time.monotonic() - self.counted_at if self.waiting else 0.0
 
 
 class Notices:

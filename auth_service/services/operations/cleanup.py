@@ -43,14 +43,27 @@ class CleanupReport:
     """Months whose retention is over; on SQLite rows."""
 
 
+@dataclass
+class CleanupNumbers:
+    """What all runs of this process did, and what they left."""
+
+    sessions: int = 0
+    throttles: int = 0
+    links: int = 0
+    failures: int = 0
+    finished_at: float = 0.0
+    """The time of the last run that was not cut off, in seconds since 1970; 0 if there was none."""
+    oldest_expired: float = 0.0
+    """Seconds for which the oldest session that is still there has been expired, when that was last looked at."""
+
+
 class Cleanup:
     """One method for cron, for a Kubernetes CronJob and for the built-in schedule."""
 
     def __init__(self, database: Database, audit_retention: timedelta = DEFAULT_AUDIT_RETENTION) -> None:
         self._database = database
         self._audit_retention = audit_retention
-        self.deleted = 0
-        """By all runs of this process."""
+        self.numbers = CleanupNumbers()
 
     async def delete_expired(
         self,
@@ -87,8 +100,15 @@ class Cleanup:
             audit_made=trail.made,
             audit_dropped=trail.dropped,
         )
+        self._note(report)
         log.info("cleanup.finished", **vars(report))
         return report
+
+    async def look_at_oldest(self) -> None:
+        """Note how long the oldest expired session has been there; raises `DatabaseUnavailable`."""
+        async with self._database.statement() as tx:
+            oldest = await tx.expired_sessions.oldest_expired_age()
+        self.numbers.oldest_expired = oldest.total_seconds() if oldest else 0.0
 
     async def _tidy(self, batch_size: int, deadline: float) -> tuple[int, int, Upkeep]:
         """Do what comes after the sessions; return how many counts and links went, and what became of the trail."""
@@ -104,10 +124,18 @@ class Cleanup:
 
     def _telling(self, on_progress: Callable[[int], None]) -> Callable[[int], None]:
         def tell(deleted: int) -> None:
-            self.deleted += deleted
+            self.numbers.sessions += deleted
             on_progress(deleted)
 
         return tell
+
+    def _note(self, report: CleanupReport) -> None:
+        numbers = self.numbers
+        numbers.throttles += report.throttles_deleted
+        numbers.links += report.links_deleted
+        numbers.oldest_expired = report.oldest_expired_seconds or 0.0
+        if not report.skipped:
+            numbers.finished_at = time.time()
 
     async def _forget_deleted_sessions(self) -> None:
         async with self._database.transaction(BATCH_BUDGET) as tx:

@@ -57,7 +57,7 @@ async def time_hashes(settings: PasswordSettings, threads: int) -> HashTiming:
 
 async def _trial(lane: HashingLane, passwords: Passwords, at_once: int) -> tuple[float, float]:
     """Keep so many threads busy; return the mean milliseconds of a hash and the hashes a second of all."""
-    started, hashes, seconds = time.perf_counter(), lane.hashes, lane.seconds
+    started, hashes, seconds = time.perf_counter(), lane.hashes.count, lane.hashes.sum
 
     async def keep_busy() -> None:
         for _ in range(TRIAL_HASHES):
@@ -66,8 +66,8 @@ async def _trial(lane: HashingLane, passwords: Passwords, at_once: int) -> tuple
                 break
 
     await asyncio.gather(*(keep_busy() for _ in range(at_once)))
-    done = lane.hashes - hashes
-    mean = (lane.seconds - seconds) / done
+    done = lane.hashes.count - hashes
+    mean = (lane.hashes.sum - seconds) / done
     return round(mean * 1000, 1), round(done / (time.perf_counter() - started), 1)
 
 

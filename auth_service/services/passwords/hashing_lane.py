@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 from auth_service.errors import HashingOverloaded
+from auth_service.histogram import Histogram
 from auth_service.settings import HashingSettings
 
 Result = TypeVar("Result")
@@ -22,6 +23,7 @@ Result = TypeVar("Result")
 REMEMBERED = 16  # hashes, of which the longest is left out of the mean: it may have stood still with the machine
 POLITENESS = 10  # added to the niceness of the threads: the event loop comes first
 LONGEST_RETRY_AFTER = 60  # seconds
+LANE_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)  # seconds
 
 # Waits until the client has gone, and raises what ends the request.
 ClientDisconnected = Callable[[], Coroutine[Any, Any, NoReturn]]
@@ -41,8 +43,8 @@ class HashingLane:
         self.threads = threads
         self.waiting = 0
         self.shed = 0
-        self.hashes = 0
-        self.seconds = 0.0
+        self.waits = Histogram(LANE_BOUNDS)
+        self.hashes = Histogram(LANE_BOUNDS)
 
     def ensure_room(self) -> None:
         """Return if a hash that came now would be done within the deadline, as far as can be told.
@@ -78,13 +80,16 @@ class HashingLane:
     async def _take_slot(self) -> float:
         """Return since when the slot is ours: after a wait, since the one before left it."""
         waited = self._slots.locked()
+        came = asyncio.get_running_loop().time()
         self.waiting += 1
         try:
             async with self._patience():
                 await self._slots.acquire()
         finally:
             self.waiting -= 1
-        return self._left_at if waited else asyncio.get_running_loop().time()
+        begins = asyncio.get_running_loop().time()
+        self.waits.observe(begins - came)
+        return self._left_at if waited else begins
 
     @asynccontextmanager
     async def _patience(self) -> AsyncIterator[None]:
@@ -106,8 +111,7 @@ class HashingLane:
 
     def _leave(self, since: float, seconds: float) -> None:
         """Count a hash, with its seconds in the thread; what others wait for is how long it had the slot."""
-        self.hashes += 1
-        self.seconds += seconds
+        self.hashes.observe(seconds)
         self._left_at = asyncio.get_running_loop().time()
         self._recent.append(self._left_at - since)
         counted = sorted(self._recent)[: max(1, len(self._recent) - 1)]

@@ -37,6 +37,7 @@ class Revocations:
         self._settings = settings
         self._remember = remember.total_seconds()
         self._ended: dict[UUID, float] = {}
+        self._made_at = time.monotonic()
         self._read_at = float("-inf")
         self._read_fully_at = float("-inf")
         self._told_stale = False
@@ -79,6 +80,11 @@ class Revocations:
     def is_stale(self) -> bool:
         """True when the last reading is too old to be trusted; the database must then be asked."""
         return time.monotonic() - self._read_at > self._settings.stale_after.total_seconds()
+
+    @property
+    def age(self) -> float:
+        """Seconds since the last reading; before the first one, since the start."""
+        return time.monotonic() - max(self._read_at, self._made_at)
 
     def add(self, sessions: Iterable[UUID]) -> None:
         """Remember sessions that this process has just ended and committed."""

@@ -26,6 +26,7 @@ from auth_service.security.refresh_tokens import PresentedToken, RefreshTokenCod
 from auth_service.services.mail.notices import Notices, requester_details
 from auth_service.services.operations.audit import Audit
 from auth_service.services.passwords.login_check import LoginCheck
+from auth_service.services.sessions.login_outcomes import LoginOutcome, counted
 from auth_service.services.sessions.revocations import Revocations
 from auth_service.services.sessions.values import Device, TokenPair
 from auth_service.services.signing_keys.key_ring import KeyRing
@@ -61,6 +62,7 @@ class Sessions:
         self._notices = notices
         self._verified_only = verified_only
         self.outcomes: Counter[Verdict] = Counter()
+        self.logins: Counter[LoginOutcome] = Counter()
 
     async def login(self, email: str | None, username: str | None, password: str, device: Device) -> TokenPair:
         """Open a session for a client that knows the password; exactly one of `email` and `username` is given.
@@ -70,6 +72,10 @@ class Sessions:
             HashingOverloaded: there is no room in the lane; nothing was looked up.
             TooManyAttempts: before that work, for known and unknown accounts alike.
         """
+        with counted(self.logins):
+            return await self._log_in(email, username, password, device)
+
+    async def _log_in(self, email: str | None, username: str | None, password: str, device: Device) -> TokenPair:
         self._login_check.lane.ensure_room()
         account, name = await self._find_account(email, username)
         async with self._throttle.login(account.id if account else None, name, device.ip) as attempt:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -30,6 +30,8 @@ class SigningKeyUnavailable(Unavailable):
 @dataclass(frozen=True)
 class KeySet:
     """One reading of the stored keys. `signer` is None if no listed secret opens the active key."""
+
+    keys: Sequence[SigningKey]
 
     signer: Signer | None
     verifiers: Mapping[str, Any]
@@ -104,6 +106,16 @@ class KeyRing:
     def remembered(self) -> int:
         return len(self._verified)
 
+    @property
+    def stored(self) -> Sequence[SigningKey]:
+        """The keys as they were last read; none before the first reading."""
+        return self._ring.keys if self._ring else ()
+
+    @property
+    def can_sign(self) -> bool:
+        """Whether the active key is here and could be opened."""
+        return self._ring is not None and self._ring.signer is not None
+
     async def published(self) -> list[dict[str, str]]:
         """The public keys, for `/.well-known/jwks.json` (RFC 7517, section 5)."""
         return (await self._current()).public
@@ -160,6 +172,7 @@ class KeyRing:
                 stored = await tx.signing_keys.list_all()
         active = next((key for key in stored if key.state == KeyState.ACTIVE), None)
         self._ring = ring = KeySet(
+            keys=stored,
             signer=self._open(active) if active else None,
             verifiers={key.kid: verifier_of(key.public_jwk) for key in stored},
             public=[key.public_jwk for key in stored],

@@ -5,6 +5,7 @@ So neither parallel requests nor more replicas buy a guess. Nothing is held whil
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, nullcontext, suppress
 from datetime import timedelta
@@ -60,6 +61,7 @@ class Attempts:
         self._places: WeakValueDictionary[bytes, asyncio.Semaphore] = WeakValueDictionary()
         self._turns = asyncio.Semaphore(STATEMENTS_AT_ONCE)
         self._releasing: set[asyncio.Task[None]] = set()
+        self.refused: Counter[str] = Counter()
 
     @asynccontextmanager
     async def reserve(self, what: str, user_id: UUID | None, tallies: Sequence[Tally]) -> AsyncIterator[Attempt]:
@@ -71,7 +73,7 @@ class Attempts:
         """
         deadline = asyncio.get_running_loop().time() + self._patience
         async with self._place(tallies[0], deadline):
-            attempt = await self._enter(tallies, deadline)
+            attempt = await self._enter(what, tallies, deadline)
             try:
                 yield attempt
             except InvalidCredentials:
@@ -84,7 +86,7 @@ class Attempts:
 
     async def spend(self, what: str, *tallies: Tally) -> None:
         """Count an attempt whatever comes of it; raises `TooManyAttempts`."""
-        await self._record_blocks(what, None, await self._spend(tallies))
+        await self._record_blocks(what, None, await self._spend(what, tallies))
 
     @asynccontextmanager
     async def statement(self) -> AsyncIterator[Transaction]:
@@ -106,10 +108,10 @@ class Attempts:
         async with _in_turn(place, deadline, HashingOverloaded):
             yield
 
-    async def _enter(self, tallies: Sequence[Tally], deadline: float) -> Attempt:
+    async def _enter(self, what: str, tallies: Sequence[Tally], deadline: float) -> Attempt:
         """Reserve, or wait while nothing but undecided attempts stands in the way: they may all be right."""
         loop, pause = asyncio.get_running_loop(), PAUSE_FIRST
-        while not (taken := await self._reserve(tallies)):
+        while not (taken := await self._reserve(what, tallies)):
             if loop.time() + pause > deadline:
                 raise HashingOverloaded
             await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311  # no secret: it spreads the crowd
@@ -118,21 +120,21 @@ class Attempts:
         return Attempt([tally for tally in tallies if tally.key in taken], known)
 
     @retried
-    async def _reserve(self, tallies: Sequence[Tally]) -> frozenset[bytes]:
+    async def _reserve(self, what: str, tallies: Sequence[Tally]) -> frozenset[bytes]:
         async with self.statement() as tx:
             taken = await tx.throttles.reserve(tallies, self._reserved_for)
             blocks = [] if taken else await tx.throttles.blocks(tallies)
         if blocks:
-            raise _refusal(blocks)
+            raise self._refusal(what, blocks)
         return taken
 
     @retried
-    async def _spend(self, tallies: Sequence[Tally]) -> list[Block]:
+    async def _spend(self, what: str, tallies: Sequence[Tally]) -> list[Block]:
         async with self.statement() as tx:
             closed = await tx.throttles.spend(tallies)
             blocks = await tx.throttles.blocks(tallies) if closed is None else []
         if closed is None:
-            raise _refusal(blocks)
+            raise self._refusal(what, blocks)
         return closed
 
     @retried
@@ -154,6 +156,10 @@ class Attempts:
                 failures=block.failures,
                 seconds=round(block.length.total_seconds()),
             )
+
+    def _refusal(self, what: str, blocks: Sequence[Block]) -> TooManyAttempts:
+        self.refused[what] += 1
+        return TooManyAttempts(max((block.length.total_seconds() for block in blocks), default=1))
 
     def _take_back(self, attempt: Attempt) -> None:
         """Not waited for: the answer is a failure of the machinery already, which may take as long again."""
@@ -179,7 +185,3 @@ async def _in_turn(places: asyncio.Semaphore, deadline: float, too_late: type[Un
         yield
     finally:
         places.release()
-
-
-def _refusal(blocks: Sequence[Block]) -> TooManyAttempts:
-    return TooManyAttempts(max((block.length.total_seconds() for block in blocks), default=1))

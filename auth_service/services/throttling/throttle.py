@@ -1,5 +1,6 @@
 """Guessing is slow: what may be tried how often, and on which counts an attempt goes."""
 
+from collections import Counter
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import timedelta
 from uuid import UUID
@@ -39,6 +40,7 @@ class Throttler:
         self._keys = ThrottleKeys(secrets)
         self._attempts = Attempts(database, audit, patience) if settings.enabled else None
         self._refreshes = TokenBuckets(settings.refreshes)
+        self.refused: Counter[str] = self._attempts.refused if self._attempts else Counter()
         free = settings.account_failures
         delays = growing_delays(free, settings.max_delay)
         self._account = Allowance("account", free, FAILURES_KEPT, delays, renewed=True)
@@ -113,6 +115,7 @@ class Throttler:
         """Count a refresh of a session, in this process alone; raises `TooManyAttempts`."""
         wait = self._refreshes.take(session) if self._attempts else 0
         if wait:
+            self.refused["refresh"] += 1
             if self._refreshes.is_news(session):
                 log.warning("throttle.blocked", what="refresh", by="session", seconds=round(wait))
             raise TooManyAttempts(wait)
