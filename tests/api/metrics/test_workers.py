@@ -114,15 +114,6 @@ def test_what_a_worker_has_counted_stays_when_it_is_killed_and_replaced(server: 
     until_told(server, before + 40)
 
 
-def test_what_they_have_counted_stays_when_all_workers_are_replaced_one_by_one(server: Server) -> None:
-    counted, before = forged(scrape(server.base_url)), server.worker_pids()
-    os.kill(server.pid, signal.SIGHUP)
-    wait_until(lambda: not set(before) & set(server.worker_pids()), 60, server.log)
-    both_report(server)
-    assert forged(scrape(server.base_url)) == counted
-    assert len(cpu_of(scrape(server.base_url))) == 2
-
-
 def test_a_worker_that_hangs_holds_no_scrape_up_and_is_missed(server: Server) -> None:
     counted = forged(scrape(server.base_url))
     with stopped(server.worker_pids()[0]):
