@@ -8,6 +8,7 @@ from types import ModuleType
 import structlog
 
 from auth_service import __version__, logs
+from auth_service.database.schema import SchemaState
 from auth_service.errors import DatabaseUnavailable
 from auth_service.parts import Parts
 from auth_service.settings import Settings
@@ -77,11 +78,13 @@ class Process:
                 log.exception("service.not_prepared")  # to give up in silence would be worse
 
     async def _is_prepared(self) -> bool:
-        """Check the database, migrate it if that is ours to do, and have a signing key; False without a database."""
+        """Check database and schema, migrate if that is ours to do, and have a signing key; False if that cannot be."""
         try:
             await self._parts.database.check()
             if self._migrator:
                 await self._parts.database.run_sync(self._migrator.upgrade, self._migrator.BUDGET)
+            if await self._parts.database.check_schema() is SchemaState.NEWER:
+                log.info("schema.newer", hint="a later version has migrated it; it still serves this one")
             await self._parts.tokens.keys.published()
             await self._parts.tokens.revocations.read()
         except DatabaseUnavailable as error:

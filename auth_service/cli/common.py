@@ -20,11 +20,16 @@ Result = TypeVar("Result")
 
 
 def run_with_database(
-    work: Callable[[Database, Settings], Coroutine[Any, Any, Result]], *, with_key: bool = False, tell: bool = False
+    work: Callable[[Database, Settings], Coroutine[Any, Any, Result]],
+    *,
+    with_key: bool = False,
+    tell: bool = False,
+    any_schema: bool = False,
 ) -> Result:
     """Run a job on the database of the settings; what is refused, or no file can do, becomes one line and exit code 1.
 
-    A job that changes accounts or keys tells its security events, at the level of the settings; others only warn.
+    A job that changes accounts or keys tells its security events, at the level of the settings; others only warn. None
+    works on a schema that this code does not, unless the schema is what it is about.
     """
     settings = settings_or_exit(with_key=with_key)
     quiet = settings.log.model_copy(update={"level": "warning"})
@@ -34,6 +39,8 @@ def run_with_database(
         REQUESTER.set(Requester(actor=f"cli:{_operator()}"))
         database = Database(settings.database)
         try:
+            if not any_schema:
+                await database.check_schema()
             return await work(database, settings)
         finally:
             await database.dispose()

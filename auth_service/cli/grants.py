@@ -38,6 +38,7 @@ def grants(role: str | None, cleanup_role: str | None, applies: bool) -> None:
         click.echo(make_script(role, cleanup_role), nl=False)
         return
     run_with_database(
-        lambda database, _settings: database.run_sync(lambda line: apply(line, role, cleanup_role), BUDGET)
+        lambda database, _settings: database.run_sync(lambda line: apply(line, role, cleanup_role), BUDGET),
+        any_schema=True,
     )
     click.echo(f"granted to {' and '.join(filter(None, [role, cleanup_role]))}")

@@ -1,34 +1,121 @@
-"""`auth-service migrate`: the schema, brought to head."""
+"""`auth-service migrate`: the schema, brought to head or to another revision, or what that would do."""
 
+import json
+import sys
+from dataclasses import asdict
 from typing import Any
 
 import click
 
 from auth_service.cli.common import run_with_database
 from auth_service.cli.grants import RoleName
-from auth_service.database import migrator
+from auth_service.database import migration_plan, migrator
+from auth_service.database.migration_plan import Plan, Step
+from auth_service.database.schema import HEAD, REVISIONS, SchemaState, check
 from auth_service.repositories.grants import apply, check_roles
+
+WORK_TO_DO = 3  # the exit code
+NEWER = "the schema is newer than this version, and compatible: nothing to do"
+WAITING = {"ACCESS EXCLUSIVE": "reads and writes wait"}  # with every other mode that is recorded, writes alone
 
 
 @click.command()
+@click.option("--to", "target", type=click.Choice(REVISIONS), metavar="REVISION", help="Go up or back to REVISION.")
+@click.option("--yes", is_flag=True, help="With --to: do not ask for confirmation.")
+@click.option("--check", "only_checks", is_flag=True, help="Print what would be done; exit code 3 if anything.")
+@click.option("--json", "as_json", is_flag=True, help="With --check: print it as JSON.")
 @click.option("--grant-to", type=RoleName(), metavar="ROLE", help="Grant this role what the service needs.")
 @click.option("--grant-cleanup-to", type=RoleName(), metavar="ROLE", help="Grant this role what the clean-up needs.")
-def migrate(grant_to: str | None, grant_cleanup_to: str | None) -> None:
+def migrate(target: str | None, *, yes: bool, only_checks: bool, as_json: bool, **roles: str | None) -> None:
     """Migrate the database schema to the version of this service. Concurrent runs are safe: one does the work.
 
-    Schema and grants change in one transaction.
+    Schema and grants change in one transaction. A newer schema that still serves this version stays as it is; with
+    --to, a plan is printed and confirmed first.
     """
-    roles = grant_to, grant_cleanup_to
+    if as_json and not only_checks:
+        raise click.UsageError("--json goes with --check.")
+    if (target or only_checks) and any(roles.values()):
+        raise click.UsageError("Grants are for the schema at head: neither --to nor --check goes with them.")
+    if only_checks:
+        _check(target or HEAD, as_json=as_json)
+    elif target:
+        _move(target, asks=not yes)
+    else:
+        _upgrade(*roles.values())
 
-    def run(line: Any) -> list[str]:
+
+def _upgrade(*roles: str | None) -> None:
+    def run(line: Any) -> tuple[list[str], bool]:
         if any(roles):
             check_roles(line, *roles)
         applied = migrator.upgrade(line)
-        if any(roles):
+        is_newer = check(line) is SchemaState.NEWER
+        if any(roles) and not is_newer:
             apply(line, *roles)
-        return applied
+        return applied, is_newer
 
-    applied = run_with_database(lambda database, _settings: database.run_sync(run, migrator.BUDGET))
+    applied, is_newer = run_with_database(
+        lambda database, _settings: database.run_sync(run, migrator.BUDGET), any_schema=True
+    )
+    if is_newer:
+        click.echo(NEWER + (", and its own version grants" if any(roles) else ""))
+        return
     click.echo(f"applied: {', '.join(applied)}" if applied else "the schema is already at head")
     if any(roles):
         click.echo(f"granted to {' and '.join(filter(None, roles))}")
+
+
+def _check(target: str, *, as_json: bool) -> None:
+    plan = _plan(target)
+    click.echo(json.dumps({**asdict(plan), "loses": plan.loses}, indent=2) if as_json else _text(plan))
+    sys.exit(WORK_TO_DO if plan.steps else 0)
+
+
+def _move(target: str, *, asks: bool) -> None:
+    plan = _plan(target)
+    click.echo(_text(plan))
+    if not plan.steps:
+        return
+    if asks and not sys.stdin.isatty():
+        raise click.UsageError("No terminal to ask for a confirmation: look at the plan, and use --yes.")
+    if asks:
+        click.confirm("Do this?", abort=True, err=True)
+    done = run_with_database(
+        lambda database, _settings: database.run_sync(
+            lambda line: migrator.move(line, plan.revision, plan.target), migrator.BUDGET
+        ),
+        any_schema=True,
+    )
+    click.echo(f"{'applied' if plan.steps[0].direction == 'up' else 'undone'}: {', '.join(done)}")
+
+
+def _plan(target: str) -> Plan:
+    plan: Plan = run_with_database(
+        lambda database, _settings: database.run_sync(
+            lambda line: migration_plan.make_plan(line, target), migrator.BUDGET
+        ),
+        any_schema=True,
+    )
+    return plan
+
+
+def _text(plan: Plan) -> str:
+    if not plan.steps:
+        return f"the schema is already at {plan.target}" if plan.target in REVISIONS else NEWER
+    return "\n".join(
+        [
+            f"the schema is at {plan.revision}" if plan.revision else "the database has no schema yet",
+            *(line for step in plan.steps for line in _lines(step)),
+            f"then the schema serves services of {_served(plan)}; others are not ready",
+        ]
+    )
+
+
+def _lines(step: Step) -> list[str]:
+    locks = (f"locks {table} in {mode} mode: {WAITING.get(mode, 'writes wait')}" for table, mode in step.locks.items())
+    lost = (f"LOST: {loss.what}, rows: {loss.rows}" for loss in step.lost)
+    return [f"{step.direction} {step.revision}: {step.title}", *(f"  {line}" for line in (*locks, *lost))]
+
+
+def _served(plan: Plan) -> str:
+    return plan.target if plan.oldest_served == plan.target else f"{plan.oldest_served} to {plan.target}"

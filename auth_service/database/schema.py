@@ -1,7 +1,66 @@
-"""The versions of the schema that this code knows: the migrations, oldest first. It works on the newest of them.
+"""Whether the schema of a database is one that this code works on. Needs nothing of Alembic, as a process that serves.
 
-A process that serves compares them with the database's, and needs nothing of Alembic for that.
+The code works on the schema of the newest migration that it knows. It cannot know newer ones; so each writes, into a
+table of one row, the oldest revision whose service still works on what it makes.
 """
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
+from enum import StrEnum
+
+from sqlalchemy import Connection, Executable, select, text
+
+from auth_service.database.errors import domain_errors
+from auth_service.errors import MissingPrivileges, SchemaNotReady
+from auth_service.models import SCHEMA_COMPATIBILITY
+
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")  # of the migrations, oldest first
 HEAD = REVISIONS[-1]
+
+NONE = "The database has no schema of this service yet: run 'auth-service migrate'."
+OLDER = "The database schema is older than this version of the service: run 'auth-service migrate'."
+TOO_NEW = "The database schema is too new for this version of the service: run a newer version, or migrate back."
+
+_VERSION = text("SELECT version_num FROM alembic_version")
+_OLDEST_SERVED = select(SCHEMA_COMPATIBILITY.c.oldest_served)
+
+
+class SchemaState(StrEnum):
+    """Of a schema that the code works on."""
+
+    AT_HEAD = "at head"
+    NEWER = "newer, compatible"
+
+
+def check(connection: Connection) -> SchemaState:
+    """Return how the schema stands to this code, if the code works on it.
+
+    Raises:
+        SchemaNotReady: there is none, or it is older, or newer and no longer serves this code; the detail says which.
+        MissingPrivileges: the role may not read what tells.
+        DatabaseUnavailable: the database does not answer.
+    """
+    revision = _read(connection, _VERSION, NONE)
+    if revision == HEAD:
+        return SchemaState.AT_HEAD
+    if revision is None:
+        raise SchemaNotReady(NONE)
+    if revision in REVISIONS:
+        raise SchemaNotReady(OLDER)
+    if oldest_served(connection) not in REVISIONS:
+        raise SchemaNotReady(TOO_NEW)
+    return SchemaState.NEWER
+
+
+def oldest_served(connection: Connection) -> str | None:
+    """Return what a newer schema declares; raises as `check` does."""
+    return _read(connection, _OLDEST_SERVED, TOO_NEW)
+
+
+def _read(connection: Connection, question: Executable, without_table: str) -> str | None:
+    try:
+        with domain_errors():
+            answer: str | None = connection.scalar(question)
+    except MissingPrivileges:
+        raise
+    except SchemaNotReady as error:
+        raise SchemaNotReady(without_table) from error
+    return answer

@@ -4,7 +4,7 @@ import re
 
 from sqlalchemy import Connection, text
 
-from auth_service.database import migrator
+from auth_service.database import migrator, schema
 from auth_service.errors import InvalidInput, SchemaNotReady
 from auth_service.repositories.privileges import CLEANUP, FILE, SERVICE, statements
 
@@ -36,7 +36,7 @@ def apply(connection: Connection, service: str | None, cleanup: str | None) -> N
 
     Raises:
         InvalidInput: there are no roles, or not these, or it is not for this one to grant.
-        SchemaNotReady: a table is not there yet.
+        SchemaNotReady: a table is not there yet, or the schema is newer: what its own file grants would be revoked.
     """
     check_roles(connection, service, cleanup)
     migrator.take_turn(connection)
@@ -46,5 +46,7 @@ def apply(connection: Connection, service: str | None, cleanup: str | None) -> N
         raise SchemaNotReady
     if not is_owner:
         raise InvalidInput("DATABASE_URL", "must name the role that owns the tables, as auth_owner")
+    if schema.check(connection) is schema.SchemaState.NEWER:
+        raise SchemaNotReady("The database schema is newer: grant with the version of the service that migrated it.")
     for statement in statements(make_script(service, cleanup)):
         connection.exec_driver_sql(statement)

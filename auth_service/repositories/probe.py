@@ -2,13 +2,12 @@
 
 from datetime import timedelta
 
-from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from auth_service.database.dialects import ROOM, Dialect, dialect_of
 from auth_service.database.errors import domain_errors
-from auth_service.database.schema import HEAD
-from auth_service.errors import DatabaseReadOnly, MissingPrivileges, SchemaNotReady
+from auth_service.database.schema import SchemaState, check
+from auth_service.errors import DatabaseReadOnly, MissingPrivileges
 from auth_service.repositories.privileges import SERVICE, find_missing, needed_by
 from auth_service.repositories.transaction import Database
 from auth_service.settings import DatabaseSettings
@@ -26,22 +25,22 @@ class Probe:
         in_memory = not settings.is_postgresql and settings.sqlite_file is None
         self._engine = None if in_memory else self._dialect.make_probe_engine(settings, PATIENCE)
 
-    async def check(self) -> None:
-        """Return if the database answers, takes writes, its schema is at head, and our role may do all that we do.
+    async def check(self) -> SchemaState:
+        """Return if the database answers, takes writes, its schema serves us, and our role may do all that we do.
 
         Raises:
             DatabaseUnavailable: it does not answer.
-            SchemaNotReady: it has another version, or none.
+            SchemaNotReady: it has none, an older one, or one that is too new for this code.
             DatabaseReadOnly: it takes no writes, as a standby.
             MissingPrivileges: the grants are older than the schema.
         """
         if self._engine is None:
             async with self._database.statement() as tx:
-                await _examine(tx.session, self._dialect)
+                return await _examine(tx.session, self._dialect)
         else:
             with domain_errors():
                 async with AsyncSession(self._engine) as session:
-                    await _examine(session, self._dialect)
+                    return await _examine(session, self._dialect)
 
     async def close(self) -> None:
         if self._engine is not None:
@@ -59,11 +58,10 @@ async def try_disk(settings: DatabaseSettings, database: Database) -> None:
         await dialect_of(settings).try_disk(tx.session, settings)
 
 
-async def _examine(session: AsyncSession, dialect: Dialect) -> None:
-    versions = await (await session.connection()).scalars(text("SELECT version_num FROM alembic_version"))
-    if versions.all() != [HEAD]:
-        raise SchemaNotReady
+async def _examine(session: AsyncSession, dialect: Dialect) -> SchemaState:
+    state = await (await session.connection()).run_sync(check)
     if await dialect.is_read_only(session):
         raise DatabaseReadOnly
     if missing := await find_missing(session, needed_by(SERVICE)):
         raise MissingPrivileges(missing)
+    return state

@@ -12,6 +12,7 @@ from sqlalchemy import text
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from auth_service.database import schema
 from auth_service.database.connection import Connection
 from auth_service.database.dialects import dialect_of
 from auth_service.database.errors import TransactionConflict
@@ -201,6 +202,11 @@ class Database:
         """Ask for `SELECT 1`; raises `DatabaseUnavailable`."""
         async with self.statement() as tx:
             await tx.session.scalar(text("SELECT 1"))
+
+    async def check_schema(self) -> schema.SchemaState:
+        """Return how the schema stands to this code; raises as `schema.check` does."""
+        async with self.statement() as tx:
+            return await (await tx.session.connection()).run_sync(schema.check)
 
     async def now(self) -> datetime:
         """The database's time; raises `DatabaseUnavailable`."""

@@ -17,7 +17,7 @@ import pytest
 from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
 
-from auth_service.database.schema import REVISIONS
+from auth_service.database.schema import REVISIONS, TOO_NEW
 from tests.conftest import MakeClient, environment
 from tests.support.migrations import APPLIED, alembic
 from tests.support.postgres import Postgres
@@ -127,14 +127,15 @@ def test_an_offline_script_makes_the_schema(postgres: Postgres, tmp_path: Path) 
     assert (done.returncode, done.stdout) == (0, NOTHING)
 
 
-async def test_a_schema_that_is_newer_than_the_service_is_refused_in_one_line(empty_url: str, tmp_path: Path) -> None:
+async def test_a_schema_that_is_too_new_for_the_service_is_refused_in_one_line(empty_url: str, tmp_path: Path) -> None:
     env = environment(empty_url, AUTH_MIGRATE_ON_START="true")
     assert run_command("migrate", env=env, cwd=tmp_path).returncode == 0
     await run_sql(empty_url, "UPDATE alembic_version SET version_num = '9999'")
+    await run_sql(empty_url, "UPDATE schema_compatibility SET oldest_served = '9999'")
     done = run_command("migrate", env=env, cwd=tmp_path)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
-    assert line.startswith("Error: The database schema is newer than this service: upgrade the service.")
+    assert line.startswith(f"Error: {TOO_NEW}")
     with Server(env, tmp_path) as server:
         server.wait_live()  # it lives, and its readiness says why it does not serve
 

@@ -33,6 +33,11 @@ def as_role(url: str, role: Role) -> str:
     return parts._replace(netloc=f"{user}@{parts.netloc.rpartition('@')[2]}").geturl() if user else url
 
 
+def grant_words(url: str) -> list[str]:
+    """What `migrate` is told of the role that serves, if the database knows one."""
+    return ["--grant-to", str(urlsplit(as_role(url, "app")).username)] if url in _users else []
+
+
 def inherit(copy_url: str, url: str) -> None:
     """Note that a copy of a database knows the same roles."""
     if url in _users:

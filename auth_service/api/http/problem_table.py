@@ -130,8 +130,8 @@ PROBLEMS: dict[str, Problem] = {
     "schema-not-ready": Problem(
         503,
         "Schema not ready",
-        "The database schema does not match this version of the service, or its role lacks privileges. The operator "
-        "must run 'auth-service migrate' or 'auth-service grants --apply', as the answer says.",
+        "The database schema is missing, older than this version of the service or too new for it, or its role lacks "
+        "privileges. The answer says which, and what the operator must do.",
     ),
     "database-read-only": Problem(
         503,

@@ -30,10 +30,11 @@ async def live(*, has_token: Annotated[bool, Depends(has_internal_token)]) -> Li
 async def ready(services: ServicesDep) -> Readiness:
     """The service can serve requests: the database accepts writes, and its schema and grants fit. Answers in a second.
 
-    `revocations` is `stale` while revocations are out of date, and every access token is checked in the database.
+    `schema` is `newer, compatible` after a migration of a later version that still serves this one. `revocations` is
+    `stale` while revocations are out of date, and every access token is checked in the database.
     """
-    await services.health.check()
-    return Readiness(revocations="stale" if services.revocations.is_stale else "fresh")
+    state = await services.health.check()
+    return Readiness(schema_state=state, revocations="stale" if services.revocations.is_stale else "fresh")
 
 
 @router.get("/db", responses=NOT_READY)

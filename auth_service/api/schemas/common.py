@@ -7,6 +7,8 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from auth_service.database.schema import SchemaState
+
 # Long enough for every policy, short enough to hash.
 MAX_PASSWORD = 1024
 MAX_EMAIL = 320
@@ -188,6 +190,7 @@ class Liveness(Health):
 
 
 class Readiness(Health):
+    schema_state: Annotated[SchemaState, Field(serialization_alias="schema")]
     revocations: Literal["fresh", "stale"]
 
 

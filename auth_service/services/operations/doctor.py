@@ -100,7 +100,7 @@ class Doctor:
                 raise
         finally:
             await probe.close()
-        return Check("schema", True, "at head")
+        return Check("schema", True, await self._database.check_schema())
 
     async def _grants(self) -> Check:
         if not self._settings.database.is_postgresql:

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from auth_service.database.schema import SchemaState
 from auth_service.errors import DatabaseUnavailable, ShuttingDown
 from auth_service.repositories.probe import Probe
 
@@ -13,19 +14,19 @@ class HealthCheck:
 
     def __init__(self, probe: Probe) -> None:
         self._probe = probe
-        self._running: asyncio.Task[None] | None = None
+        self._running: asyncio.Task[SchemaState] | None = None
         self._ends = False
 
     def end_is_near(self) -> None:
         """Have no more requests sent to this process."""
         self._ends = True
 
-    async def check(self) -> None:
-        """Return if the service can work.
+    async def check(self) -> SchemaState:
+        """Return if the service can work, and on which schema.
 
         Raises:
             DatabaseUnavailable: no answer within 0.8 s.
-            SchemaNotReady: the schema is not at head.
+            SchemaNotReady: the schema is none that this code works on.
             MissingPrivileges: the grants are older than it.
             DatabaseReadOnly: it takes no writes.
             ShuttingDown: the process is about to end.
@@ -38,7 +39,7 @@ class HealthCheck:
         done, _ = await asyncio.wait({self._running}, timeout=PATIENCE)
         if not done:
             raise DatabaseUnavailable
-        self._running.result()
+        return self._running.result()
 
     async def close(self) -> None:
         if self._running and not self._running.done():

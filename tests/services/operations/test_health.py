@@ -72,11 +72,11 @@ async def test_many_that_ask_a_frozen_database_at_once_are_all_answered_within_a
 @pytest.mark.parametrize(
     ("during", "after"),
     [
-        ("UPDATE alembic_version SET version_num = 'other'", "UPDATE alembic_version SET version_num = '{head}'"),
+        ("UPDATE alembic_version SET version_num = '0001'", "UPDATE alembic_version SET version_num = '{head}'"),
         ("DELETE FROM alembic_version", "INSERT INTO alembic_version VALUES ('{head}')"),
         ("ALTER TABLE alembic_version RENAME TO hidden", "ALTER TABLE hidden RENAME TO alembic_version"),
     ],
-    ids=["another version", "no version", "no table"],
+    ids=["an older version", "no version", "no table"],
 )
 async def test_a_schema_that_is_not_at_head_is_the_reason_for_not_being_ready(
     scene: Scene, during: str, after: str
