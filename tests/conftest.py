@@ -20,6 +20,7 @@ from tests.support import canaries, forks, roles
 from tests.support.browser import Browser
 from tests.support.client import PASSWORD, Client
 from tests.support.folders import fastest
+from tests.support.gateways import KINDS, Kind
 from tests.support.polling import eventually
 from tests.support.postgres import Cluster, Postgres, external
 from tests.support.server import Server
@@ -213,6 +214,15 @@ def browser() -> Iterator[Browser]:
     with Browser.start() as running:
         yield running
     patch.undo()
+
+
+@pytest.fixture
+def haproxy() -> Kind:
+    """HAProxy, which is never skipped in CI."""
+    kind = KINDS["haproxy"]
+    if not kind.is_installed and not os.environ.get("CI"):
+        pytest.skip(f"{kind.name} is not installed{kind.hint}")
+    return kind
 
 
 @pytest.fixture(scope="module")

@@ -122,6 +122,10 @@ class Gateway:
     def log(self) -> str:
         return self._log.read_text(encoding="utf-8", errors="replace")
 
+    def troubles(self) -> str:
+        """What it logs of servers, and of requests that failed."""
+        return "\n".join(line for line in self.log().splitlines() if " 200 " not in line)
+
     def listens(self) -> bool:
         """Whether it takes connections; raises RuntimeError with its log if it has ended."""
         if self._process.poll() is not None:

@@ -6,9 +6,10 @@ import hashlib
 import itertools
 import json
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from typing import Any, Self
+from functools import partial
+from typing import Any, Protocol, Self
 from uuid import uuid4
 
 import httpx
@@ -21,6 +22,10 @@ PATIENCE = 15  # seconds until somebody must have answered
 Request = Callable[[Client], Awaitable[httpx.Response]]
 
 
+class RequestWithTokens(Protocol):
+    def __call__(self, door: Client, *, tokens: dict[str, Any]) -> Awaitable[httpx.Response]: ...
+
+
 def kid_of(access_token: str) -> str:
     """The id of the key that signed a token."""
     header = access_token.partition(".")[0]
@@ -28,11 +33,17 @@ def kid_of(access_token: str) -> str:
 
 
 class Traffic:
-    """Each client refreshes and asks who it is, by turns. As a context manager it ends them with the block."""
+    """Each client refreshes and asks who it is, by turns. As a context manager it ends them with the block.
 
-    def __init__(self, base_urls: Sequence[str], clients: int = 4) -> None:
+    `also` is what it asks besides, by name, each with the tokens that it holds.
+    """
+
+    def __init__(
+        self, base_urls: Sequence[str], clients: int = 4, also: Mapping[str, RequestWithTokens] | None = None
+    ) -> None:
         self._urls = base_urls
         self._count = clients
+        self._also = also or {}
         self._stack = AsyncExitStack()
         self._tasks: list[asyncio.Task[None]] = []
         self._ending = False
@@ -87,6 +98,8 @@ class Traffic:
                 await self._refresh(number, turn)
             await asyncio.sleep(PAUSE)
             await self._ask(self.tokens[number]["access_token"], turn + 1)
+            for name, request in self._also.items():
+                await self._send(name, turn, partial(request, tokens=self.tokens[number]))
             await asyncio.sleep(PAUSE)
 
     async def _ask(self, token: str, turn: int) -> None:

@@ -1,0 +1,105 @@
+"""An upgrade is no outage, and neither is the way back: two versions in turn behind a real HAProxy, under traffic."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conftest import environment
+from tests.support import roles
+from tests.support.client import Client
+from tests.support.echo_upstream import EchoUpstream
+from tests.support.gateway_places import INTERNAL_TOKEN
+from tests.support.gateways import Gateway, Kind
+from tests.support.polling import eventually
+from tests.support.replicas import Replicas, behind_haproxy, sends_requests_to
+from tests.support.server import run_command
+from tests.support.traffic import Traffic
+from tests.support.versions import Version, around_the_newest_migration
+
+VISITOR = "visitor@example.com"
+
+
+class Rehearsal:
+    """Two replicas, and the jobs of the owner of the tables. Each may be of the older or the newer version."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self.url, self._folder = url, folder
+        self.older, self.newer = around_the_newest_migration(folder)
+        self.migrate(self.newer, "--to", self.older.head, "--yes")
+        older = self._environment(self.older)
+        self.replicas = Replicas(folder, [older, older], workers=[1, 1])
+
+    def _environment(self, version: Version) -> dict[str, str]:
+        """Each replica would migrate if it could, which must not keep it from starting."""
+        patience = {"DB_STATEMENT_TIMEOUT": "20", "DB_POOL_TIMEOUT": "2"}  # a busy machine is not what this is about
+        more = {"AUTH_SHUTDOWN__DRAIN": "1", "AUTH_MIGRATE_ON_START": "true", **patience, **version.environment}
+        return environment(self.url, AUTH_INTERNAL_TOKEN=INTERNAL_TOKEN, **more)
+
+    def roll(self, number: int, version: Version) -> None:
+        self.replicas.end(number)
+        self.replicas.start(number, self._environment(version))
+
+    def migrate(self, version: Version, *words: str, code: int = 0) -> str:
+        env = {"DATABASE_URL": roles.as_role(self.url, "owner"), **version.environment}
+        done = run_command("migrate", *words, env=env, cwd=self._folder)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout
+
+
+@pytest.fixture
+def rehearsal(postgres_url: str, tmp_path: Path) -> Iterator[Rehearsal]:
+    found = Rehearsal(postgres_url, tmp_path)
+    yield found
+    found.replicas.close()
+
+
+@pytest.fixture
+def gateway(rehearsal: Rehearsal, haproxy: Kind, tmp_path: Path) -> Iterator[Gateway]:
+    with EchoUpstream() as app, behind_haproxy(rehearsal.replicas.ports, tmp_path / haproxy.name, app.port) as running:
+        yield running
+
+
+async def login(door: Client, *, tokens: dict[str, Any]) -> httpx.Response:  # a new session each time
+    return await door.login(VISITOR)
+
+
+async def verify(door: Client, *, tokens: dict[str, Any]) -> httpx.Response:
+    """Ask for the application behind the gateway, which asks the service before."""
+    return await door.get("/app/", headers={"Authorization": f"Bearer {tokens['access_token']}"})
+
+
+async def test_an_upgrade_under_traffic_loses_no_request_and_neither_does_the_way_back(
+    rehearsal: Rehearsal, gateway: Gateway
+) -> None:
+    older, newer = rehearsal.older, rehearsal.newer
+    async with Client(base_url=gateway.base_url, trust_env=False) as client:
+        (await client.register(VISITOR)).raise_for_status()
+
+    async with Traffic([gateway.base_url], also={"login": login, "verify": verify}) as traffic:
+
+        async def job(version: Version, *words: str, code: int = 0) -> str:
+            done = await asyncio.to_thread(rehearsal.migrate, version, *words, code=code)
+            await traffic.goes_on()
+            return done
+
+        async def roll_to(version: Version) -> None:
+            for number in range(2):
+                await asyncio.to_thread(rehearsal.roll, number, version)
+                await eventually(sends_requests_to, gateway, rehearsal.replicas.ports[number])
+
+        await traffic.goes_on()
+        assert newer.head in await job(newer, *roles.grant_words(rehearsal.url))
+        assert "newer than this version, and compatible" in await job(older)
+        await roll_to(newer)
+
+        await roll_to(older)
+        plan = json.loads(await job(newer, "--to", older.head, "--check", "--json", code=3))
+        if not plan["loses"]:
+            assert newer.head in await job(newer, "--to", older.head, "--yes")
+    assert {name for name, _ in traffic.answers} == {"login", "refresh", "me", "verify"}
+    assert (traffic.statuses, traffic.lost) == ({200}, 0), f"{traffic.answers}\n{gateway.troubles()}"
