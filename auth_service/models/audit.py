@@ -35,6 +35,7 @@ class SecurityEvent(StrEnum):
     LINK_REQUESTED = "link.requested"
     LINK_USED = "link.used"
     SESSION_ENDED = "session.ended"
+    ALL_SESSIONS_ENDED = "sessions.all_ended"
     KEY_PUBLISHED = "signing_key.published"
     KEY_ACTIVATED = "signing_key.activated"
     KEY_RETIRED = "signing_key.retired"

@@ -50,12 +50,32 @@ def verify(account: str) -> None:
 
 
 @click.command("end-sessions")
-@whose
+@click.argument("account", metavar="[EMAIL|USERNAME|ID]", required=False)
+@click.option("--all", "of_all", is_flag=True, help="End the sessions of all accounts, as after a restored backup.")
+@click.option("--yes", is_flag=True, help="With --all: do not ask for confirmation.")
 @as_json_option
-def end_sessions(account: str, *, as_json: bool) -> None:
-    """End all sessions of an account. Its owner can sign in again."""
+def end_sessions(account: str | None, *, of_all: bool, yes: bool, as_json: bool) -> None:
+    """End all sessions of an account, or with --all of every account. Their owners can sign in again.
+
+    With --all, access tokens stay valid until they expire, unless their key is revoked.
+    """
+    if of_all == (account is not None):
+        raise click.UsageError("Give an account, or --all.")
+    if account is None:
+        _end_all_sessions(asks=not yes, as_json=as_json)
+        return
     ended = administer(account, lambda administration, user_id: administration.end_sessions(user_id))
     click.echo(json.dumps({"ended": ended}) if as_json else f"{ended} sessions ended")
+
+
+def _end_all_sessions(*, asks: bool, as_json: bool) -> None:
+    async def end_all(database: Database, _settings: Settings) -> int:
+        return await Operators(database).end_all_sessions()
+
+    if asks:
+        click.confirm("End the sessions of all accounts?", abort=True, err=True)
+    accounts = run_with_database(end_all, tell=True)
+    click.echo(json.dumps({"accounts": accounts}) if as_json else f"the sessions of {accounts} accounts ended")
 
 
 @click.command("set-email")

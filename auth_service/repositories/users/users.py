@@ -199,6 +199,19 @@ class Users:
         rows = await self._audit.execute(statement, event, user="id")
         return rows[0]["id"] if rows else None
 
+    async def end_sessions_after(self, user_id: UUID, limit: int) -> list[UUID]:
+        """Raise the credential epoch of the next accounts in the order of their ids, which end their sessions by that.
+
+        Return the ids, in order.
+        """
+        following = select(USERS.c.id).where(USERS.c.id > user_id).order_by(USERS.c.id).limit(limit).with_for_update()
+        ids = list((await self._connection.session.exec(following)).all())
+        if ids:
+            raised = self._change_credentials().where(USERS.c.id > user_id, USERS.c.id <= ids[-1])
+            await self._connection.execute(raised)
+            await self._audit.add(SecurityEvent.ALL_SESSIONS_ENDED, accounts=len(ids), last_id=str(ids[-1]))
+        return ids
+
     async def renew_hash(self, account: LoginAccount, replacement: str) -> None:
         """Replace an outdated hash of the password that was verified. Never waits: see `Logins.settle`."""
         unlocked = select(USERS.c.id).where(USERS.c.id == account.id).with_for_update(skip_locked=True, key_share=True)

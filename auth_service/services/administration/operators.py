@@ -12,6 +12,8 @@ from auth_service.services.mail.link_issuer import LinkIssuer
 from auth_service.services.mail.notices import Notices, requester_details
 from auth_service.services.passwords.policy import PasswordPolicy
 
+ACCOUNTS_AT_ONCE = 1000
+
 
 class AccountDisabled(Refused):
     code = "account-disabled"
@@ -79,6 +81,21 @@ class Operators:
         async with self._database.transaction() as tx:
             if not await tx.link_uses.verify_email(user_id) and await tx.users.find_user(user_id) is None:
                 raise NoSuchUser
+
+    async def end_all_sessions(self) -> int:
+        """End every session of every account, some accounts at a time; return how many accounts there are.
+
+        Links of before are dead too. Access tokens are good until they expire, as no process is told each session.
+        """
+        count, last = 0, UUID(int=0)
+        while ids := await self._end_sessions_after(last):
+            count, last = count + len(ids), ids[-1]
+        return count
+
+    @retried
+    async def _end_sessions_after(self, user_id: UUID) -> list[UUID]:
+        async with self._database.transaction() as tx:
+            return await tx.users.end_sessions_after(user_id, ACCOUNTS_AT_ONCE)
 
     @retried
     async def set_email(self, user_id: UUID, new_email: str, notices: Notices, *, is_verified: bool) -> None:
