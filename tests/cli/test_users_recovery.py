@@ -166,6 +166,32 @@ async def test_ended_sessions_are_counted_and_over_and_the_owner_signs_in_again(
     assert await by_hand(operator) == ["session.ended"] * 3
 
 
+MANY = """
+WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 1000)
+INSERT INTO users (id, email, email_canonical, hashed_password, role, is_active, is_verified, credential_epoch,
+    created_at, updated_at)
+SELECT {id}, 'u' || n, 'u' || n, hashed_password, role, is_active, is_verified, credential_epoch, created_at, updated_at
+FROM users, numbers
+"""
+
+
+@on_a_lasting_database
+async def test_the_sessions_of_all_accounts_end_some_at_a_time_and_everybody_may_sign_in_again(
+    ada: Client, operator: Operator, database_url: str
+) -> None:
+    tokens = await ada.sign_in()
+    new_id = "gen_random_uuid()" if database_url.startswith("postgresql") else "lower(hex(randomblob(16)))"
+    await run_sql(database_url, MANY.format(id=new_id))
+    await users(operator, "end-sessions", "--all", given="n\n", code=1)
+    assert (await ada.me(tokens["access_token"])).status_code == 200
+    assert json.loads(await users(operator, "end-sessions", "--all", "--yes", "--json")) == {"accounts": 1001}
+    assert (await ada.refresh(tokens["refresh_token"])).status_code == 401
+    assert (await ada.me(tokens["access_token"])).status_code == 401
+    assert await run_sql(database_url, "SELECT DISTINCT credential_epoch FROM users") == [(1,)]
+    assert await by_hand(operator) == ["sessions.all_ended"] * 2
+    assert [one["current"] for one in await ada.sessions((await ada.sign_in())["access_token"])] == [True]
+
+
 @on_a_lasting_database
 async def test_a_changed_address_keeps_the_sessions_and_kills_every_link_of_before_for_good(
     mailing: Client, mails: LinkMails, beside: Operator
@@ -226,6 +252,7 @@ def test_what_cannot_be_done_is_refused_in_a_line_with_its_exit_code_and_changes
         assert "no such user" in refused(word, "nobody@example.com", *rest)
         assert "e-mail address" in refused(word, "nobody@", *rest)
         assert "Missing argument" in refused(word, code=2)
+    assert "--all" in refused("end-sessions", ADA, "--all", code=2)
     assert "Missing argument 'EMAIL'" in refused("set-email", ADA, code=2)
     assert "new_email: Must be an e-mail address" in refused("set-email", ADA, "ada")
     assert "already registered" in refused("set-email", ADA, "Mallory@EXAMPLE.net", "--verified")

@@ -60,7 +60,7 @@ def end_sessions(account: str | None, *, of_all: bool, yes: bool, as_json: bool)
     With --all, access tokens stay valid until they expire, unless their key is revoked.
     """
     if of_all == (account is not None):
-        raise click.UsageError("Give an account, or --all.")
+        raise click.UsageError("Missing argument 'EMAIL|USERNAME|ID', or --all: one of them.")
     if account is None:
         _end_all_sessions(asks=not yes, as_json=as_json)
         return
