@@ -50,8 +50,9 @@ class Connection:
         self._line: Any = lent.driver_connection
         self.driver: Any = self._line if by_driver else None
         """asyncpg's own connection, if statements may be given to it; else None."""
-        self.is_new = MADE_AT not in lent.info
-        self.made_at: float = lent.info.setdefault(MADE_AT, time.monotonic())
+        info = lent.info
+        self.is_new = MADE_AT not in info
+        self.made_at: float = info.setdefault(MADE_AT, time.monotonic())
         self._hanging_up: asyncio.TimerHandle | None = None
 
     @classmethod

@@ -20,6 +20,7 @@ class PoolQueue:
         self._more = more
         self._peak = 0  # of `more` those that are taken
         self._patience = patience
+        self._soon = SOON if patience is None else min(SOON, patience / 2)
         self.time_outs = 0
         self.waiting = 0
 
@@ -30,24 +31,27 @@ class PoolQueue:
             await self._places.acquire()  # at once
 
     async def _wait(self) -> None:
-        soon = SOON if self._patience is None else min(SOON, self._patience / 2)
-        opening = asyncio.get_running_loop().call_later(soon, self._open_more)
         self.waiting += 1
         try:
-            async with asyncio.timeout(self._patience):
-                await self._places.acquire()
+            async with asyncio.timeout(None) as end:
+                opening = asyncio.get_running_loop().call_later(self._soon, self._open_more, end)
+                try:
+                    await self._places.acquire()
+                finally:
+                    opening.cancel()
         except TimeoutError:
             self.time_outs += 1
             raise DatabaseUnavailable from None
         finally:
             self.waiting -= 1
-            opening.cancel()
 
-    def _open_more(self) -> None:
-        """Let in whoever has waited longest, which is at least as long."""
+    def _open_more(self, end: asyncio.Timeout) -> None:
+        """Let in whoever has waited longest, which is at least as long; most waits end sooner and need no other end."""
         if self._peak < self._more:
             self._peak += 1
             self._places.release()
+        if self._patience is not None:
+            end.reschedule(asyncio.get_running_loop().time() + self._patience - self._soon)
 
     async def __aexit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None

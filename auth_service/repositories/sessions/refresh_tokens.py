@@ -11,6 +11,7 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
+    literal_column,
     select,
     update,
 )
@@ -32,6 +33,8 @@ from auth_service.repositories.audit.events import AuditEvents
 T = REFRESH_TOKENS.c
 
 RETURNED = (T.id, T.user_id, T.generation, T.rotations, T.idempotency_hash, T.last_used_at, T.expires_at)
+# Written into the hot statement: as parameters, they would be sent and read anew for each refresh.
+ONE, AHEAD = (literal_column(str(number), BigInteger()) for number in (1, FAST_FORWARD_LIMIT))
 USED_UP = FAST_FORWARD_LIMIT + 1  # all that is looked at after a rotation
 
 
@@ -42,18 +45,18 @@ def _rotate(clock: Clock) -> Any:
     u = USERS.alias("u").c  # SQLite names no table in RETURNING
     of_user = select(u.role).where(u.id == T.user_id).correlate(REFRESH_TOKENS)
     is_current = of_user.where(u.is_active, u.credential_epoch == T.credential_epoch).exists()
-    rotations = clock.dialect.prepended(T.rotations, clock.at(), given - T.generation + 1, ROTATIONS_KEPT)
+    rotations = clock.dialect.prepended(T.rotations, clock.at(), given - T.generation + ONE, ROTATIONS_KEPT)
     told = {T.rotations: clock.dialect.first_of(T.rotations, USED_UP).label("rotations")}
     return (
         update(REFRESH_TOKENS)
         .values(
-            generation=given + 1,
+            generation=given + ONE,
             rotations=rotations,
             idempotency_hash=bindparam("new_idempotency_hash", type_=LargeBinary()),
             last_used_at=clock.at(),
         )
         .where(T.secret_hash == bindparam("presented_hash", type_=LargeBinary()))
-        .where(T.generation.between(given - FAST_FORWARD_LIMIT, given), T.revoked_at.is_(None))
+        .where(T.generation.between(given - AHEAD, given), T.revoked_at.is_(None))
         .where(T.expires_at > clock.at(), T.last_used_at > clock.after("minus_idle"), is_current)
         .returning(*(told.get(column, column) for column in RETURNED), of_user.scalar_subquery().label("role"))
     )
