@@ -13,7 +13,7 @@ from jwt.algorithms import ECAlgorithm
 
 from auth_service.verifier import Verifier
 from auth_service.verifier.keys import Keys
-from auth_service.verifier.revocations import Revocations
+from auth_service.verifier.revocations import FollowedRevocations
 from auth_service.verifier.tokens import ALGORITHM, TYPE
 
 ISSUER = "https://auth.test"
@@ -29,7 +29,7 @@ class AuthKit:
         self.audience = audience or issuer
         self.ended: set[UUID] = set()
         self.jwks: dict[str, Any] = {"keys": []}
-        self._wired: list[tuple[Verifier, Keys, Revocations | None]] = []
+        self._wired: list[tuple[Verifier, Keys, FollowedRevocations | None]] = []
         self.rotate()
 
     @cached_property
@@ -142,7 +142,7 @@ class _KitKeys(Keys):
         await asyncio.Event().wait()
 
 
-class _KitRevocations(Revocations):
+class _KitRevocations(FollowedRevocations):
     """The sessions that the kit has ended, always fresh."""
 
     def __init__(self, kit: AuthKit, verifier: Verifier) -> None:

@@ -18,7 +18,7 @@ LONGEST_RETRY = 5.0  # seconds
 STALE_AFTER = 30.0  # seconds without a word
 
 
-class Revocations:
+class FollowedRevocations:
     """Which sessions have ended. One that leaves the service's set is remembered for `leeway` seconds more."""
 
     def __init__(self, service: Service, leeway: float) -> None:

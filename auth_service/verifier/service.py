@@ -16,7 +16,7 @@ PATIENCE = 4.0  # seconds for a whole answer, beyond the time that a long poll m
 
 
 @dataclass(frozen=True)
-class Document:
+class FetchedDocument:
     """One answer. There is no `content` when nothing has `changed` since the ETag; `max_age` is in seconds."""
 
     changed: bool
@@ -45,16 +45,16 @@ class Service:
             self._is_closed = True
         self._http = None
 
-    async def keys(self, etag: str | None) -> Document:
+    async def keys(self, etag: str | None) -> FetchedDocument:
         """Return the key set (RFC 7517)."""
         return await self._get(KEYS, {"Cache-Control": "no-cache"}, etag)
 
-    async def revocations(self, etag: str | None, wait: int) -> Document:
+    async def revocations(self, etag: str | None, wait: int) -> FetchedDocument:
         """Return the ended sessions; with an ETag, wait up to so many seconds for a change."""
         query = f"?wait={wait}" if etag and wait else ""
         return await self._get(REVOCATIONS + query, self._internal, etag, wait)
 
-    async def _get(self, path: str, headers: dict[str, str], etag: str | None, wait: int = 0) -> Document:
+    async def _get(self, path: str, headers: dict[str, str], etag: str | None, wait: int = 0) -> FetchedDocument:
         if self._is_closed:
             raise ServiceError(f"{path.partition('?')[0]}: not asked, the verifier is closed")
         if self._http is None:
@@ -70,10 +70,10 @@ class Service:
             raise ServiceError(f"{path.partition('?')[0]}: {type(error).__name__}") from None
 
 
-def _document(answer: httpx2.Response, *, known: bool) -> Document:
+def _document(answer: httpx2.Response, *, known: bool) -> FetchedDocument:
     if answer.status_code != httpx2.codes.OK and not (known and answer.status_code == httpx2.codes.NOT_MODIFIED):
         raise ServiceError(f"{answer.request.url.path}: status {answer.status_code}")
     age = re.search(r"max-age=(\d{1,9})", answer.headers.get("Cache-Control", ""))
     changed = answer.status_code == httpx2.codes.OK
     content = answer.json() if changed else None
-    return Document(changed, content, answer.headers.get("ETag"), float(age[1]) if age else None)
+    return FetchedDocument(changed, content, answer.headers.get("ETag"), float(age[1]) if age else None)

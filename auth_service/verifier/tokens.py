@@ -24,7 +24,7 @@ _DEFECTS = (jwt.InvalidTokenError, LookupError, ValueError, TypeError, Attribute
 
 
 @dataclass(frozen=True)
-class Tokens:
+class TokenCheck:
     """What a token must say. `leeway` is in seconds."""
 
     issuer: str

@@ -10,9 +10,9 @@ from auth_service.verifier.claims import Claims
 from auth_service.verifier.errors import InsufficientRole, InvalidToken, ServiceError, Unavailable
 from auth_service.verifier.keys import Keys
 from auth_service.verifier.remembered import Remembered
-from auth_service.verifier.revocations import Revocations
+from auth_service.verifier.revocations import FollowedRevocations
 from auth_service.verifier.service import Service
-from auth_service.verifier.tokens import Tokens
+from auth_service.verifier.tokens import TokenCheck
 
 logger = logging.getLogger("auth_service.verifier")
 
@@ -47,11 +47,11 @@ class Verifier:
     ) -> None:
         if not 0 <= leeway <= 60:  # noqa: PLR2004  # the bound that the docstring names
             raise ValueError("leeway must be from 0 to 60 seconds")
-        self.tokens = Tokens(issuer.rstrip("/"), audience or issuer.rstrip("/"), leeway)
+        self.tokens = TokenCheck(issuer.rstrip("/"), audience or issuer.rstrip("/"), leeway)
         self.service = Service(service or issuer, internal_token)
         self.remembered = Remembered(remember, leeway)
         self.keys = Keys(self.service, self.remembered.clear)
-        self.revocations = Revocations(self.service, leeway) if follow_logouts else None
+        self.revocations = FollowedRevocations(self.service, leeway) if follow_logouts else None
         self._limits = {False: fail_closed_after, True: fail_closed_after_for_roles}
         self._following: list[asyncio.Task[None]] = []
 
@@ -87,7 +87,7 @@ class Verifier:
             raise InsufficientRole
         return claims
 
-    def _refuse_ended(self, claims: Claims, revocations: Revocations, limit: float | None) -> None:
+    def _refuse_ended(self, claims: Claims, revocations: FollowedRevocations, limit: float | None) -> None:
         if claims.session_id in revocations:
             raise InvalidToken("its session has ended")
         if revocations.age > (sys.float_info.max if limit is None else limit):  # infinity: nothing was ever heard
@@ -107,7 +107,7 @@ class Verifier:
                 logger.warning("%s was not ready at the start: %s", self.service.url, error)
         self._following = [asyncio.create_task(part.follow()) for part in self._parts()]
 
-    def _parts(self) -> list[Keys | Revocations]:
+    def _parts(self) -> list[Keys | FollowedRevocations]:
         return [self.keys, self.revocations] if self.revocations else [self.keys]
 
     async def close(self) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from auth_service.testing.kit import AuthKit
 from auth_service.verifier import Verifier
-from auth_service.verifier.revocations import Revocations
+from auth_service.verifier.revocations import FollowedRevocations
 from tests.support.polling import eventually
 from tests.support.stand_in import REVOCATIONS, StandIn
 from tests.support.verifiers import following, is_refused
@@ -61,7 +61,7 @@ async def test_who_does_not_follow_logouts_needs_no_internal_token(kit: AuthKit,
     assert stand_in.asked[REVOCATIONS] == 0
 
 
-class Clumsy(Revocations):
+class Clumsy(FollowedRevocations):
     """Fails now and then in a way that nobody has thought of."""
 
     reads = 0

@@ -5,11 +5,11 @@ import pytest
 
 from auth_service.testing.kit import AuthKit
 from auth_service.verifier import Claims, Verifier
-from auth_service.verifier.tokens import Tokens
+from auth_service.verifier.tokens import TokenCheck
 from tests.support.verifiers import is_refused
 
 
-class CountingTokens(Tokens):
+class CountingTokens(TokenCheck):
     """Counts how often a signature is checked."""
 
     checks = 0
