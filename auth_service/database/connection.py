@@ -11,7 +11,7 @@ from sqlalchemy.pool import PoolProxiedConnection
 from sqlmodel import Session
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from auth_service.database.dialects import dialect_named
+from auth_service.database.dialects import Dialect
 from auth_service.database.hosts import CONNECTION_LOST
 
 MADE_AT = "made_at"  # in what the pool keeps beside each connection
@@ -40,9 +40,15 @@ class Connection:
     """SQLAlchemy's form of the connection is made when a statement needs it, which those of the hot path do not."""
 
     def __init__(
-        self, engine: AsyncEngine, lent: PoolProxiedConnection, whole: AsyncConnection | None = None, *, by_driver: bool
+        self,
+        dialect: Dialect,
+        engine: AsyncEngine,
+        lent: PoolProxiedConnection,
+        whole: AsyncConnection | None = None,
+        *,
+        by_driver: bool,
     ) -> None:
-        self.dialect = dialect_named(engine.dialect.name)
+        self.dialect = dialect
         self._engine = engine
         self._lent = lent
         self._whole = whole
@@ -56,10 +62,10 @@ class Connection:
         self._hanging_up: asyncio.TimerHandle | None = None
 
     @classmethod
-    async def new(cls, engine: AsyncEngine, *, by_driver: bool = False) -> Self:
+    async def new(cls, dialect: Dialect, engine: AsyncEngine, *, by_driver: bool = False) -> Self:
         """Wait for one of the pool's, or for a new one; raises what SQLAlchemy does if there is none to be had."""
         whole = await engine.connect()
-        return cls(engine, await whole.get_raw_connection(), whole, by_driver=by_driver)
+        return cls(dialect, engine, await whole.get_raw_connection(), whole, by_driver=by_driver)
 
     @property
     def whole(self) -> AsyncConnection:

@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
+from auth_service.database.dialects import dialect_of
 from auth_service.database.dialects.postgresql import connect_args
 from auth_service.database.hosts import CONNECTION_LOST
 from auth_service.errors import DatabaseUnavailable
@@ -23,8 +24,8 @@ class Notifications:
 
     @property
     def available(self) -> bool:
-        """A pooler in transaction mode has no connection that could listen, and SQLite sends no notifications."""
-        return self._settings.is_postgresql and not self._settings.pgbouncer
+        """Whether there are any; without them, a poll finds the ends of sessions."""
+        return dialect_of(self._settings).notifies(self._settings)
 
     async def listen(self, on_ended: Callable[[UUID], None]) -> None:
         """Listen until the connection is lost, or the server no longer answers on it.

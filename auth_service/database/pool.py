@@ -30,23 +30,15 @@ class Pool:
     """Connections to PostgreSQL, or to the embedded SQLite."""
 
     def __init__(self, settings: DatabaseSettings, *, read_only: bool = False) -> None:
-        self.is_postgresql = settings.is_postgresql
-        self._engine = dialect_of(settings).make_engine(settings, read_only=read_only)
-        self._queue = _queue(settings)
+        self._dialect = dialect_of(settings)
+        self._engine = self._dialect.make_engine(settings, read_only=read_only)
+        self._queue = _queue(settings, is_server=self._dialect.is_server)
         self._budget = settings.statement_timeout + MARGIN
         self._max_age = settings.pool_recycle.total_seconds()
         self._pings = settings.pool_pre_ping
         self._answered_at = NEVER
-        self._by_driver = settings.is_postgresql and not settings.pgbouncer and not settings.echo
-        if settings.is_postgresql and not settings.pgbouncer:
-            self._explicit = self._engine.execution_options(isolation_level="READ COMMITTED")
-            self._single = self._engine
-        elif settings.is_postgresql:
-            # A pooler hands the steps of a lone statement to different servers; a transaction keeps them together.
-            self._explicit = self._single = self._engine
-        else:
-            self._explicit = self._engine
-            self._single = self._engine.execution_options(sqlite_begin="DEFERRED")
+        self._by_driver = self._dialect.runs_by_driver(settings)
+        self._explicit, self._single = self._dialect.engines(settings, self._engine)
         self._lost: WeakSet[ConnectionPoolEntry] = WeakSet()  # what the pool has instead of connections that it lost
         event.listen(self._engine.sync_engine, "close", lambda _line, entry: self._lost.add(entry))
         event.listen(self._engine.sync_engine, "connect", lambda _line, entry: self._lost.discard(entry))
@@ -69,7 +61,7 @@ class Pool:
         deadline = asyncio.get_running_loop().time() + budget.total_seconds()
         async with self._queue:
             connection = await self._take(engine, deadline, by_driver=by_driver)
-            if self.is_postgresql:
+            if self._dialect.is_server:
                 connection.hang_up_at(deadline)
             try:
                 yield connection
@@ -87,24 +79,34 @@ class Pool:
             connection.hang_up()
             raise
         # asyncpg raises it if we hang up while it prepares a statement.
-        if isinstance(error, AttributeError) and self.is_postgresql and connection.is_closed:
+        if isinstance(error, AttributeError) and self._dialect.is_server and connection.is_closed:
             raise DatabaseUnavailable from error
 
     async def _take(self, engine: AsyncEngine, deadline: float, *, by_driver: bool) -> Connection:
         """Wait for a connection till the deadline, a time of the loop; raises `DatabaseUnavailable`."""
         pool: Any = self._engine.sync_engine.pool
-        if self.is_postgresql and self._is_well and pool.checkedin() and not self._lost:  # nothing to wait for
-            connection = Connection(engine, pool.connect(), by_driver=by_driver)
+        if self._dialect.is_server and self._is_well and pool.checkedin() and not self._lost:  # nothing to wait for
+            connection = Connection(self._dialect, engine, pool.connect(), by_driver=by_driver)
             if self._is_good(connection):
                 return connection
             connection.drop()
         with domain_errors():
-            if not self.is_postgresql:
-                return await _open_file(engine)
+            if not self._dialect.is_server:
+                return await self._open_file(engine)
             async with asyncio.timeout_at(deadline):
-                while not await self._answers(connection := await Connection.new(engine, by_driver=by_driver)):
-                    pass
-            return connection
+                while True:
+                    connection = await Connection.new(self._dialect, engine, by_driver=by_driver)
+                    if await self._answers(connection):
+                        return connection
+
+    async def _open_file(self, engine: AsyncEngine) -> Connection:
+        """Connect to SQLite. Its thread, once begun, must be waited for: it would speak to a loop that is closed."""
+        opening = asyncio.create_task(Connection.new(self._dialect, engine))
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            await (await opening).close()
+            raise
 
     @property
     def _is_well(self) -> bool:
@@ -125,7 +127,7 @@ class Pool:
 
     async def _give_back(self, connection: Connection) -> None:
         """To the end, also for a request that is cancelled right now; a transaction is rolled back by the deadline."""
-        is_lost = self.is_postgresql and connection.is_closed
+        is_lost = self._dialect.is_server and connection.is_closed
         if is_lost:
             connection.drop()
         self._answered_at = NEVER if is_lost else time.monotonic()
@@ -142,7 +144,7 @@ class Pool:
     @property
     def _has_no_overflow(self) -> bool:
         pool: Any = self._engine.sync_engine.pool
-        return self.is_postgresql and int(pool.overflow()) <= 0
+        return self._dialect.is_server and int(pool.overflow()) <= 0
 
     def numbers(self) -> dict[str, int]:
         """The pool's size, how many connections are out and beyond the size, who waits, and who waited in vain."""
@@ -156,8 +158,8 @@ class Pool:
         await self._engine.dispose()
 
 
-def _queue(settings: DatabaseSettings) -> PoolQueue:
-    if settings.is_postgresql:
+def _queue(settings: DatabaseSettings, *, is_server: bool) -> PoolQueue:
+    if is_server:
         patience = settings.pool_timeout.total_seconds()
         return PoolQueue(kept=settings.pool_size, more=settings.max_overflow, patience=patience)
     # One connection in memory serves everyone, one transaction at a time; of a file everyone opens another.
@@ -167,13 +169,3 @@ def _queue(settings: DatabaseSettings) -> PoolQueue:
 def _keep_the_others(failure: ExceptionContext) -> None:
     """Of those that are lost too the driver knows, or the next ping finds out."""
     failure.invalidate_pool_on_disconnect = False
-
-
-async def _open_file(engine: AsyncEngine) -> Connection:
-    """A connection to SQLite. Its thread, once begun, must be waited for: it would speak to a loop that is closed."""
-    opening = asyncio.create_task(Connection.new(engine))
-    try:
-        return await asyncio.shield(opening)
-    except asyncio.CancelledError:
-        await (await opening).close()
-        raise

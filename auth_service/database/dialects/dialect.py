@@ -20,12 +20,23 @@ class Dialect(Protocol):
     name: ClassVar[str]
     writes_in_ctes: ClassVar[bool]
     """Whether one statement can make several changes: `WITH changed AS (UPDATE ... RETURNING ...) INSERT ...`."""
+    is_server: ClassVar[bool]
+    """Whether connections lead to another process: they take time, get lost, are pinged and can be hung up on."""
     has_partitions: ClassVar[bool]
     has_page_order: ClassVar[bool]
     """Whether rows can be read in the order in which they are stored."""
 
     def make_engine(self, settings: DatabaseSettings, *, read_only: bool) -> AsyncEngine:
         """Return an engine; nothing is connected yet."""
+
+    def engines(self, settings: DatabaseSettings, engine: AsyncEngine) -> tuple[AsyncEngine, AsyncEngine]:
+        """Return the engine as it is for a transaction that is begun, and as it is for lone statements."""
+
+    def runs_by_driver(self, settings: DatabaseSettings) -> bool:
+        """Whether lone statements may go past SQLAlchemy: on a connection that prepares its own, with no echo."""
+
+    def notifies(self, settings: DatabaseSettings) -> bool:
+        """Whether a connection can listen to notifications."""
 
     def make_probe_engine(self, settings: DatabaseSettings, patience: timedelta) -> AsyncEngine:
         """Return an engine for health checks: a connection of its own each time, no longer wait than `patience`."""

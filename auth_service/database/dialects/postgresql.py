@@ -44,7 +44,7 @@ IDLE_IN_TRANSACTION = timedelta(seconds=10)
 
 class PostgreSQL(Dialect):
     name = "postgresql"
-    writes_in_ctes = has_partitions = has_page_order = True
+    writes_in_ctes = is_server = has_partitions = has_page_order = True
 
     def make_engine(self, settings: DatabaseSettings, *, read_only: bool) -> AsyncEngine:
         arguments = connect_args(settings)
@@ -60,6 +60,16 @@ class PostgreSQL(Dialect):
             hide_parameters=True,
             **({} if settings.pgbouncer else {"isolation_level": "AUTOCOMMIT"}),
         )
+
+    def engines(self, settings: DatabaseSettings, engine: AsyncEngine) -> tuple[AsyncEngine, AsyncEngine]:
+        # A pooler hands the steps of a lone statement to different servers; a transaction keeps them together.
+        return (engine if settings.pgbouncer else engine.execution_options(isolation_level="READ COMMITTED")), engine
+
+    def runs_by_driver(self, settings: DatabaseSettings) -> bool:
+        return not settings.pgbouncer and not settings.echo
+
+    def notifies(self, settings: DatabaseSettings) -> bool:
+        return not settings.pgbouncer  # which, in transaction mode, has no connection that could listen
 
     def make_probe_engine(self, settings: DatabaseSettings, patience: timedelta) -> AsyncEngine:
         seconds = patience.total_seconds()

@@ -43,7 +43,7 @@ class SQLite(Dialect):
     """One writer at a time, so that there is nothing to lock."""
 
     name = "sqlite"
-    writes_in_ctes = has_partitions = has_page_order = False
+    writes_in_ctes = is_server = has_partitions = has_page_order = False
 
     def make_engine(self, settings: DatabaseSettings, *, read_only: bool = False) -> AsyncEngine:
         pool: type[Pool] = NullPool if settings.sqlite_file else StaticPool
@@ -57,6 +57,15 @@ class SQLite(Dialect):
         event.listen(engine.sync_engine, "connect", _prepare)
         event.listen(engine.sync_engine, "begin", _begin)
         return engine
+
+    def engines(self, settings: DatabaseSettings, engine: AsyncEngine) -> tuple[AsyncEngine, AsyncEngine]:
+        return engine, engine.execution_options(sqlite_begin="DEFERRED")
+
+    def runs_by_driver(self, settings: DatabaseSettings) -> bool:
+        return False
+
+    def notifies(self, settings: DatabaseSettings) -> bool:
+        return False
 
     def make_probe_engine(self, settings: DatabaseSettings, patience: timedelta) -> AsyncEngine:
         return self.make_engine(settings)
