@@ -34,12 +34,12 @@ class Copy:
 
 
 class SharedMemory:
-    """Made before the workers are, and handed to each of them. For each worker a slot, and one for who replaces it."""
+    """Made before the workers are, and handed to each of them, and to whoever replaces one."""
 
     def __init__(self, file: int, workers: int) -> None:
         self._file = file
         self.workers = workers
-        self._slots = 2 * workers + SPARE_SLOTS
+        self._slots = workers + SPARE_SLOTS
         self._memory: mmap.mmap | None = None
 
     @classmethod

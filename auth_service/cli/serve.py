@@ -30,22 +30,24 @@ def serve(host: str, port: int, workers: int) -> None:
     # Blocked and not ignored: uvicorn's supervisor has a handler of its own for it, and workers inherit the mask.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     try:
+        options = _options(host, port, workers)
         if workers == 1:
-            uvicorn.run("auth_service.cli.serving:application", **_options(host, port))
+            uvicorn.run("auth_service.cli.serving:application", **options)
         else:  # what `uvicorn.run` does too, but that takes no application with memory of its own
-            config = uvicorn.Config(SharingApplication(workers), workers=workers, **_options(host, port))
+            config = uvicorn.Config(SharingApplication(workers), **options)
             Multiprocess(config, sockets=[config.bind_socket()]).run()
     except SystemExit as end:  # uvicorn has codes of its own, such as 3 for a port that is taken
         sys.exit(1 if end.code else 0)
 
 
-def _options(host: str, port: int) -> dict[str, Any]:
+def _options(host: str, port: int, workers: int) -> dict[str, Any]:
     """What uvicorn is told, for one worker as for several."""
     return {
         "factory": True,
         "http": "auth_service.cli.serving:Protocol",
         "host": host,
         "port": port,
+        "workers": workers,  # said always: else the variable WEB_CONCURRENCY decides
         "log_config": None,
         "ws": "none",
         "access_log": False,

@@ -99,3 +99,16 @@ def test_what_does_not_fit_is_refused_and_what_was_there_stays() -> None:
     with pytest.raises(ValueError, match="do not fit"):
         slot.write(b"x" * 2**20)
     assert [copy.content for _, copy in memory.read()] == [b"before"]
+
+
+def test_a_copy_that_was_cut_off_is_passed_over_for_the_one_before() -> None:
+    memory = SharedMemory.create(1)
+    slot = memory.take_slot()
+    assert slot
+    slot.write(b"the first one")
+    slot.write(b"another one")
+    where = memory._map.find(b"another one")
+    memory._map[where : where + 7] = b"\0" * 7
+    assert [copy.content for _, copy in memory.read()] == [b"the first one"]
+    slot.write(b"the next one")
+    assert [copy.content for _, copy in memory.read()] == [b"the next one"]
