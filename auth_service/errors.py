@@ -4,6 +4,8 @@
     ├── InvalidInput
     │   └── InvalidPassword
     ├── AccountExists
+    ├── AccountDisabled
+    ├── AdminsOwnAccount
     ├── LastAdmin
     ├── InvalidCredentials
     ├── InvalidLink
@@ -16,6 +18,7 @@
     ├── CrossSiteRequest
     ├── NoSuchSession
     ├── NoSuchUser
+    ├── NoPendingChange
     ├── Unavailable
     │   ├── DatabaseUnavailable
     │   │   ├── SchemaNotReady
@@ -42,7 +45,6 @@
     ├── HeadersTooLarge                api/http/problems.py
     ├── InternalError                  api/http/problems.py
     ├── InvalidFields                  api/http/problems.py
-    ├── AccountDisabled                services/administration/operators.py
     ├── NoSuchKey                      services/signing_keys/lifecycle.py
     ├── KeyUnreadable                  services/signing_keys/lifecycle.py
     ├── RotationUnderWay               services/signing_keys/lifecycle.py
@@ -94,6 +96,16 @@ class InvalidPassword(InvalidInput):
 class AccountExists(Refused):
     code = "account-exists"
     detail = "Email or username already registered"
+
+
+class AccountDisabled(Refused):
+    code = "account-disabled"
+    detail = "The account is disabled; enable it first."
+
+
+class AdminsOwnAccount(Refused):
+    code = "own-account"
+    detail = "This is your own account: ask for the change as its owner, at /auth/me."
 
 
 class LastAdmin(Refused):
@@ -160,6 +172,11 @@ class NoSuchSession(Refused):
 class NoSuchUser(Refused):
     code = "not-found"
     detail = "There is no such user."
+
+
+class NoPendingChange(Refused):
+    code = "not-found"
+    detail = "No such change is pending for this account."
 
 
 class Unavailable(Refused):

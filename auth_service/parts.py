@@ -12,6 +12,7 @@ from auth_service.security.access_tokens import AccessTokens
 from auth_service.security.keys import SecretKeys
 from auth_service.security.passwords import Passwords
 from auth_service.security.refresh_tokens import RefreshTokenCodec
+from auth_service.services.accounts.delayed_email_change import DelayedEmailChange
 from auth_service.services.accounts.email_change import EmailChange
 from auth_service.services.accounts.own_account import OwnAccount
 from auth_service.services.accounts.password_change import PasswordChange
@@ -97,7 +98,10 @@ class UpkeepParts:
         self.health = HealthCheck(Probe(settings.database, database))
         self.cleanup = Cleanup(database, settings.audit.retention)
         lifecycle = KeyLifecycle(database, tokens.secrets, settings.keys.rotation_interval)
-        self.schedule = Schedule(tokens.keys, lifecycle, self.cleanup, settings.cleanup)
+        self.notices = Notices(is_configured=settings.sends_mail)
+        delay = settings.administration.email_change_delay
+        self.email_change = DelayedEmailChange(database, tokens.revocations, throttle, self.notices, delay)
+        self.schedule = Schedule(tokens.keys, lifecycle, self.email_change, self.cleanup, settings.cleanup)
         self.mail = MailNumbers()
         self.dispatcher = _dispatcher(settings, database, throttle, self.mail) if settings.sends_mail else None
 
@@ -108,7 +112,7 @@ def _services(parts: Parts) -> Services:
     hashing, upkeep = parts.hashing, parts.upkeep
     keys, revocations, rules = tokens.keys, tokens.revocations, tokens.rules
     new_passwords, throttle, audit = hashing.new_passwords, parts.throttle, parts.audit
-    notices, conceal = Notices(is_configured=settings.sends_mail), settings.registration.existing == "conceal"
+    notices, conceal = upkeep.notices, settings.registration.existing == "conceal"
     proof = Reauthentication(
         database=database, passwords=hashing.passwords, lane=hashing.lane, throttle=throttle, audit=audit
     )
@@ -138,6 +142,7 @@ def _services(parts: Parts) -> Services:
             database=database, revocations=revocations, new_passwords=new_passwords, proof=proof, notices=notices
         ),
         email_change=EmailChange(database=database, proof=proof, throttle=throttle, notices=notices, conceals=conceal),
+        delayed_email_change=upkeep.email_change,
         recovery=Recovery(
             database=database, revocations=revocations, new_passwords=new_passwords, throttle=throttle, notices=notices
         ),

@@ -1,15 +1,17 @@
-"""What a process does by itself: it follows the signing keys, advances them, and cleans up."""
+"""What a process does by itself: it follows the signing keys, advances them, makes changes that are due, cleans up."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from auth_service.errors import Refused
+from auth_service.models import REQUESTER, THE_SERVICE
+from auth_service.services.accounts.delayed_email_change import DelayedEmailChange
 from auth_service.services.operations.cleanup import Cleanup
 from auth_service.services.signing_keys.key_ring import KeyRing
 from auth_service.services.signing_keys.lifecycle import KeyLifecycle
@@ -20,12 +22,21 @@ log = structlog.get_logger()
 KEYS_RELOAD = timedelta(seconds=2)  # an emergency is over when every process has seen it
 KEYS_ADVANCE = timedelta(seconds=30)
 LOOK_AT_OLDEST = timedelta(seconds=60)
+CHANGES_APPLY = timedelta(seconds=30)
 
 
 class Schedule:
-    def __init__(self, keys: KeyRing, lifecycle: KeyLifecycle, cleanup: Cleanup, settings: CleanupSettings) -> None:
+    def __init__(
+        self,
+        keys: KeyRing,
+        lifecycle: KeyLifecycle,
+        email_change: DelayedEmailChange,
+        cleanup: Cleanup,
+        settings: CleanupSettings,
+    ) -> None:
         self._keys = keys
         self._lifecycle = lifecycle
+        self._email_change = email_change
         self._cleanup = cleanup
         self._settings = settings
         self._scheduler: AsyncIOScheduler | None = None
@@ -40,6 +51,9 @@ class Schedule:
         scheduler.add_job(self._run, "interval", [self._advance_keys], seconds=KEYS_ADVANCE.total_seconds(), jitter=5)
         seconds = LOOK_AT_OLDEST.total_seconds()
         scheduler.add_job(self._run, "interval", [self._look_at_oldest], seconds=seconds, jitter=10)
+        # The first time now: what became due while no process ran waits for no more.
+        pause, now = CHANGES_APPLY.total_seconds(), datetime.now(UTC)
+        scheduler.add_job(self._run, "interval", [self._apply_changes], seconds=pause, jitter=5, next_run_time=now)
         interval = self._settings.interval.total_seconds()
         if interval:
             # Spread, so that replicas that were started together do not all come at once.
@@ -64,6 +78,13 @@ class Schedule:
             await self._lifecycle.advance()
         except Refused as error:
             log.warning("signing_keys.not_advanced", code=error.code)
+
+    async def _apply_changes(self) -> None:
+        REQUESTER.set(THE_SERVICE)  # who had this process started did not ask for these
+        try:
+            await self._email_change.apply_due()
+        except Refused as error:
+            log.warning("pending_changes.not_applied", code=error.code)
 
     async def _clean_up(self) -> None:
         try:

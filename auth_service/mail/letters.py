@@ -57,10 +57,11 @@ class Letters:
         values = {
             "sender": self._sender,
             "recipient": recipient,
-            "time": f"{mail.created_at:%Y-%m-%d %H:%M} UTC",
+            "time": _in_utc(mail.created_at.isoformat()),
             "link": link or "",
             "lifetime": _in_words(LINKS[kind][1]) if kind in LINKS else "",
             "new_email": details.get("new_email", ""),
+            "effective_at": _in_utc(str(details.get("effective_at", ""))),
             "device": str(details.get("device", "") or "unknown")[:120],
             "address": details.get("address", "") or "unknown",
         }
@@ -86,6 +87,11 @@ class Letters:
             raise WrongTemplateError(f"{error.name}: line {error.lineno}: {error.message}") from None
         except (TemplateError, UnicodeDecodeError, OSError, TypeError, ValueError) as error:
             raise WrongTemplateError(f"{name}: {error}") from None
+
+
+def _in_utc(moment: str) -> str:
+    """2026-01-31 12:00 UTC; empty for a mail that has no such time."""
+    return f"{datetime.fromisoformat(moment).astimezone(UTC):%Y-%m-%d %H:%M} UTC" if moment else ""
 
 
 def _in_words(life: timedelta) -> str:

@@ -1,12 +1,12 @@
 """The tables, and the pure rules about them. A rule never reads a clock: it is told the time."""
 
 from auth_service.models.accounts import AccountView, LoginAccount
-from auth_service.models.audit import AUDIT_FLOOR, REQUESTER, Requester, SecurityEvent
+from auth_service.models.audit import AUDIT_FLOOR, REQUESTER, THE_SERVICE, Requester, SecurityEvent
 from auth_service.models.compatibility import SCHEMA_COMPATIBILITY
 from auth_service.models.keys import KeyStep, due_steps, next_change
-from auth_service.models.mail import LINKS, DueMail, LinkPurpose, MailKind
+from auth_service.models.mail import LINKS, NOTICES_OF, STOPS, DueMail, LinkPurpose, MailKind
 from auth_service.models.mail_tables import LINK_TOKENS, OUTGOING_MAILS, LinkToken
-from auth_service.models.pending_changes import PENDING_CHANGES, ChangeKind, PendingChange
+from auth_service.models.pending_changes import PENDING_CHANGES, ChangeKind, PendingChange, StopReason
 from auth_service.models.sessions import (
     FAST_FORWARD_LIMIT,
     ROTATIONS_KEPT,

@@ -5,15 +5,21 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
+from auth_service.models.pending_changes import ChangeKind
+from auth_service.settings import MAX_CHANGE_DELAY
+
 
 class MailKind(StrEnum):
-    """One kind of mail. The first five carry a link."""
+    """One kind of mail. The first six carry a link."""
 
     VERIFY_EMAIL = "verify-email"
     RESET_PASSWORD = "reset-password"  # noqa: S105  # a kind of mail, not a password
     INVITATION = "invitation"  # an account made by an administrator, whose owner chooses the password
     APPROVE_EMAIL_CHANGE = "approve-email-change"  # to the address of before
     CONFIRM_EMAIL_CHANGE = "confirm-email-change"  # to the new one
+    EMAIL_CHANGE_PLANNED = "email-change-planned"  # by an administrator: to the address of now
+    EMAIL_CHANGE_ANNOUNCED = "email-change-announced"  # to the new one
+    EMAIL_CHANGE_FAILED = "email-change-failed"  # to the address that stays
     REGISTERED_AGAIN = "registered-again"  # a registration with an address that has an account
     PASSWORD_CHANGED = "password-changed"  # noqa: S105
     EMAIL_CHANGED = "email-changed"
@@ -28,6 +34,7 @@ class LinkPurpose(StrEnum):
     RESET_PASSWORD = "reset-password"  # noqa: S105
     APPROVE_EMAIL_CHANGE = "approve-email-change"
     CONFIRM_EMAIL_CHANGE = "confirm-email-change"
+    KEEP_EMAIL = "keep-email"
 
 
 LINKS = {
@@ -36,8 +43,16 @@ LINKS = {
     MailKind.INVITATION: (LinkPurpose.RESET_PASSWORD, timedelta(hours=24)),
     MailKind.APPROVE_EMAIL_CHANGE: (LinkPurpose.APPROVE_EMAIL_CHANGE, timedelta(hours=24)),
     MailKind.CONFIRM_EMAIL_CHANGE: (LinkPurpose.CONFIRM_EMAIL_CHANGE, timedelta(hours=24)),
+    MailKind.EMAIL_CHANGE_PLANNED: (LinkPurpose.KEEP_EMAIL, MAX_CHANGE_DELAY),
 }
-"""Which link a mail carries, and for how long that is good."""
+"""Which link a mail carries, and for how long that is good; one that stops a change is good as long as that is pending.
+"""
+
+STOPS = {LinkPurpose.KEEP_EMAIL: ChangeKind.EMAIL}
+"""Which pending change a link stops. Its hash is kept with the change, and not among the other links."""
+
+NOTICES_OF = {ChangeKind.EMAIL: MailKind.EMAIL_CHANGE_PLANNED}
+"""The mail that tells an owner of a pending change."""
 
 NOTICE_LIFE = timedelta(days=3)
 

@@ -18,12 +18,24 @@ class ChangeKind(StrEnum):
     EMAIL = "email"
 
 
+class StopReason(StrEnum):
+    """Why a change does not take effect, as the trail tells it."""
+
+    ADMINISTRATOR = "administrator"
+    SESSION = "session"  # the owner, from a device that is signed in
+    LINK = "link"  # whoever reads the mail to the owner
+    DISABLED = "disabled"  # an account that nobody can sign in to has no owner who could stop anything
+    OTHER_CHANGE = "other_change"  # the same was changed in another way
+    ALL_SESSIONS_ENDED = "all_sessions_ended"  # after a restore, which may have brought back what was stopped
+
+
 class PendingChange(SQLModel, table=True):
     """The one change of a kind that an administrator asked for; a newer one takes its place.
 
-    It takes effect no sooner than at `effective_at`, and is gone as soon as it did, or was stopped. `stop_hash` is the
-    hash of the link that stops it, once the mail with that link is sent. Neither credentials nor state of the account
-    are a part of it: no change that an administrator can make takes the link away from the owner.
+    It takes effect no sooner than at `effective_at`, and the row is gone as soon as it did, or was stopped. `stop_hash`
+    is the hash of the link that stops it; `asked_at` moves on to when the mail with that link is sent. Neither
+    credentials nor sessions of the account are a part of that: nothing that an administrator can change takes the link
+    away from the owner.
     """
 
     __tablename__ = "pending_changes"

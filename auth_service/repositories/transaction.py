@@ -32,6 +32,7 @@ from auth_service.repositories.sessions.user_sessions import UserSessions
 from auth_service.repositories.signing_keys import SigningKeys
 from auth_service.repositories.throttles.throttles import Throttles
 from auth_service.repositories.users.imports import UserImports
+from auth_service.repositories.users.pending_changes import PendingChanges
 from auth_service.repositories.users.search import UserSearch
 from auth_service.repositories.users.stored_hashes import StoredHashRows
 from auth_service.repositories.users.users import Users
@@ -91,6 +92,7 @@ class Transaction:
     logins = _Repository(lambda tx: Logins(tx.connection, tx.audit, tx.outbox))
     link_tokens = _Repository(lambda tx: LinkTokens(tx.connection))
     link_uses = _Repository(lambda tx: LinkUses(tx.connection, tx.audit))
+    pending_changes = _Repository(lambda tx: PendingChanges(tx.connection, tx.audit))
     throttles = _Repository(lambda tx: Throttles(tx.connection))
     signing_keys = _Repository(lambda tx: SigningKeys(tx.connection, tx.audit))
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from auth_service.models import Verdict
 from auth_service.repositories.transaction import Database
+from auth_service.services.accounts.delayed_email_change import DelayedEmailChange
 from auth_service.services.accounts.email_change import EmailChange
 from auth_service.services.accounts.own_account import OwnAccount
 from auth_service.services.accounts.password_change import PasswordChange
@@ -52,6 +53,7 @@ class Services:
     bearers: Bearers
     password_change: PasswordChange
     email_change: EmailChange
+    delayed_email_change: DelayedEmailChange
     recovery: Recovery
     sessions: Sessions
     own_account: OwnAccount

@@ -5,6 +5,7 @@ from auth_service.settings.database import DatabaseSettings
 from auth_service.settings.groups import (
     DEFAULT_AUDIT_RETENTION,
     MAX_ACCESS_LIFETIME,
+    MAX_CHANGE_DELAY,
     CleanupSettings,
     HashingSettings,
     LogSettings,

@@ -12,6 +12,7 @@ from auth_service.settings.values import ZERO, Duration, Group, NetworkList, Ori
 
 MAX_ACCESS_LIFETIME = timedelta(minutes=10)
 DEFAULT_AUDIT_RETENTION = timedelta(days=400)
+MAX_CHANGE_DELAY = timedelta(days=30)
 FIREBASE_KEY_BYTES = 32
 
 
@@ -61,6 +62,12 @@ class RegistrationSettings(Group):
     """Whether registering tells that an address is taken: `reveal` with a 409, `conceal` in a mail to its owner."""
 
     existing: Literal["reveal", "conceal"] = "reveal"
+
+
+class AdministrationSettings(Group):
+    """How long an owner has to stop what an administrator asked for."""
+
+    email_change_delay: Duration = Field(timedelta(hours=24), ge=timedelta(hours=1), le=MAX_CHANGE_DELAY)
 
 
 class HashingSettings(Group):

@@ -59,6 +59,7 @@ class MailSettings(Group):
     verify_url: LinkUrl | None = None
     reset_url: LinkUrl | None = None
     email_change_url: LinkUrl | None = None
+    keep_email_url: LinkUrl | None = None
 
     @field_validator("ca_file")
     @classmethod

@@ -27,6 +27,7 @@ class Settings(BaseSettings):
     password: groups.PasswordSettings = groups.PasswordSettings()
     registration: groups.RegistrationSettings = groups.RegistrationSettings()
     mail: MailSettings = MailSettings()
+    administration: groups.AdministrationSettings = groups.AdministrationSettings()
     hashing: groups.HashingSettings = groups.HashingSettings()
     throttle: groups.ThrottleSettings = groups.ThrottleSettings()
     sessions: groups.SessionSettings = groups.SessionSettings()

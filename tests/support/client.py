@@ -90,6 +90,15 @@ class Client(httpx.AsyncClient):
     async def confirm_email(self, token: str) -> httpx.Response:
         return await self.post("/auth/confirm-email", json={"token": token})
 
+    async def pending_email(self, access_token: str) -> httpx.Response:
+        return await self.get("/auth/me/email/change", headers=_bearer(access_token))
+
+    async def stop_email(self, access_token: str) -> httpx.Response:
+        return await self.delete("/auth/me/email/change", headers=_bearer(access_token))
+
+    async def keep_email(self, token: str) -> httpx.Response:
+        return await self.post("/auth/email/keep", json={"token": token})
+
 
 def _bearer(access_token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {access_token}"}

@@ -79,6 +79,17 @@ PROBLEMS: dict[str, Problem] = {
         "Account exists",
         "An account with this e-mail address or username already exists. Sign in, or choose another.",
     ),
+    "account-disabled": Problem(
+        409,
+        "Account disabled",
+        "The account is disabled, so its owner could not sign in and stop the change. Enable it first.",
+    ),
+    "own-account": Problem(
+        409,
+        "Own account",
+        "Administrators do this for other people's accounts; for your own, use the routes below /auth/me. Nothing was "
+        "done.",
+    ),
     "last-admin": Problem(
         409,
         "Last administrator",

@@ -16,13 +16,16 @@ from auth_service.api.schemas.admin import (
     AccountWithSessions,
     ChangeRoleBody,
     CreateUserBody,
+    DelayedChange,
+    DelayedEmailBody,
     EndedSessions,
     UserCounts,
     UserList,
     UserQuery,
 )
 from auth_service.api.schemas.common import Account
-from auth_service.models import REQUESTER, User
+from auth_service.api.schemas.links import PendingEmail
+from auth_service.models import REQUESTER, StopReason, User
 from auth_service.repositories.users.search import UserFilter
 from auth_service.services.administration.directory import UserPage
 
@@ -32,10 +35,11 @@ ONE = (*ADMIN, "not-found")
 
 async def require_admin(
     token: Annotated[str, Depends(get_access_token)], services: ServicesDep, _: Annotated[None, Depends(set_requester)]
-) -> None:
+) -> UUID:
     """Admit administrators only, and record in the security trail who it was."""
     bearer = await services.bearers.identify_admin(token)
     REQUESTER.set(REQUESTER.get()._replace(actor=f"admin:{bearer.user_id}"))
+    return bearer.user_id
 
 
 router = APIRouter(
@@ -78,10 +82,12 @@ async def count_users(services: ServicesDep) -> UserCounts:
     return UserCounts(**numbers, estimated=[name for name, count in counts.items() if count.is_estimate])
 
 
-@router.get("/{user_id:uuid}", response_model=AccountWithSessions, responses=problems(*ONE))
-async def show_user(user_id: UUID, services: ServicesDep, ended_too: EndedToo = False) -> User:
+@router.get("/{user_id:uuid}", responses=problems(*ONE))
+async def show_user(user_id: UUID, services: ServicesDep, ended_too: EndedToo = False) -> AccountWithSessions:
     """Return a user with their sessions."""
-    return await services.directory.show(user_id, ended_too=ended_too)
+    user, pending = await services.directory.show(user_id, ended_too=ended_too)
+    pending_email = pending and PendingEmail.model_validate(pending)
+    return AccountWithSessions.model_validate(user).model_copy(update={"pending_email": pending_email})
 
 
 @router.patch("/{user_id:uuid}", response_model=Account, responses=problems(*ONE, "last-admin", body=True))
@@ -122,6 +128,31 @@ async def end_sessions(user_id: UUID, services: ServicesDep) -> EndedSessions:
 async def reset_password(user_id: UUID, services: ServicesDep) -> None:
     """Send a user a link to choose a new password. Only the user sees it, and nothing changes until it is used."""
     await services.administration.start_reset(user_id)
+
+
+@router.post(
+    "/{user_id:uuid}/email",
+    status_code=status.HTTP_202_ACCEPTED,
+    responses=problems(
+        *ONE, "own-account", "account-exists", "account-disabled", "too-many-attempts", "mail-not-configured", body=True
+    ),
+)
+async def change_email(
+    user_id: UUID, body: DelayedEmailBody, admin_id: Annotated[UUID, Depends(require_admin)], services: ServicesDep
+) -> DelayedChange:
+    """Change the e-mail address of a user who lost the mailbox, after a delay in which the user can stop it.
+
+    Both addresses are notified. A new request replaces the pending one, and its delay starts anew. When the change
+    takes effect, the new address is not verified, and all sessions and links of the user end.
+    """
+    effective_at = await services.delayed_email_change.ask(user_id, body.email, admin_id)
+    return DelayedChange(effective_at=effective_at)
+
+
+@router.delete("/{user_id:uuid}/email", status_code=status.HTTP_204_NO_CONTENT, responses=problems(*ONE))
+async def stop_email_change(user_id: UUID, services: ServicesDep) -> None:
+    """Stop the pending change of a user's e-mail address."""
+    await services.delayed_email_change.stop(user_id, StopReason.ADMINISTRATOR)
 
 
 def _list(page: UserPage, number: int | None, size: int) -> UserList:

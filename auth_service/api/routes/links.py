@@ -1,4 +1,5 @@
-"""`/auth/verify-email`, `/auth/forgot-password`, `/auth/reset-password`, `/auth/me/email`, `/auth/confirm-email`.
+"""`/auth/verify-email`, `/auth/forgot-password`, `/auth/reset-password`, `/auth/me/email`, `/auth/confirm-email`,
+`/auth/email/keep`.
 
 A link is used by a POST with its token in the body, so a GET by a scanner or a preview does not use it up.
 """
@@ -9,8 +10,15 @@ from auth_service.api.http.json_body import StrictJsonRoute
 from auth_service.api.http.openapi import problems
 from auth_service.api.requests.dependencies import BearerDep, DeviceDep, ServicesDep, set_requester
 from auth_service.api.routes.accounts import BEARER, PASSWORD
-from auth_service.api.schemas.links import ChangeEmailBody, EmailBody, EmailChangeState, LinkBody, ResetPasswordBody
-from auth_service.models import MailKind
+from auth_service.api.schemas.links import (
+    ChangeEmailBody,
+    EmailBody,
+    EmailChangeState,
+    LinkBody,
+    PendingEmail,
+    ResetPasswordBody,
+)
+from auth_service.models import MailKind, PendingChange, StopReason
 
 ASKING = ("too-many-attempts", "mail-not-configured", "database-unavailable")
 USING = ("invalid-link", "database-unavailable")
@@ -66,3 +74,21 @@ async def confirm_email(body: LinkBody, services: ServicesDep) -> EmailChangeSta
     """Use one of the two links of an e-mail change; the second one changes the address."""
     changed = await services.email_change.confirm(body.token.get_secret_value())
     return EmailChangeState(status="changed" if changed else "waiting")
+
+
+@router.get("/me/email/change", response_model=PendingEmail, responses=problems(*BEARER, "not-found"))
+async def show_pending_email(bearer: BearerDep, services: ServicesDep) -> PendingChange:
+    """Return the e-mail address that an administrator has requested for the account, until the change takes effect."""
+    return await services.delayed_email_change.find(bearer.user_id)
+
+
+@router.delete("/me/email/change", status_code=status.HTTP_204_NO_CONTENT, responses=problems(*BEARER, "not-found"))
+async def stop_pending_email(bearer: BearerDep, services: ServicesDep) -> None:
+    """Stop the change of the e-mail address that an administrator has requested."""
+    await services.delayed_email_change.stop(bearer.user_id, StopReason.SESSION)
+
+
+@router.post("/email/keep", status_code=status.HTTP_204_NO_CONTENT, responses=problems(*USING, body=True))
+async def keep_email(body: LinkBody, services: ServicesDep) -> None:
+    """Stop such a change with the link sent to the current address."""
+    await services.delayed_email_change.keep(body.token.get_secret_value())

@@ -10,6 +10,7 @@ from auth_service.api.http.openapi import problems
 from auth_service.api.requests.dependencies import BearerDep, ServicesDep, set_requester
 from auth_service.api.routes.accounts import BEARER
 from auth_service.api.schemas.common import Account, DeviceSession
+from auth_service.api.schemas.links import PendingEmail
 from auth_service.api.schemas.own_account import AccountExport, DeleteAccountBody, ExportedEvent, RenameBody
 from auth_service.models import AuditEvent, User
 from auth_service.services.accounts.own_account import Export
@@ -56,6 +57,7 @@ async def _document(found: Export) -> AsyncIterator[str]:
     head = AccountExport(
         exported_at=found.at,
         account=Account.model_validate(found.account),
+        pending_email=found.pending_email and PendingEmail.model_validate(found.pending_email),
         sessions=[DeviceSession.model_validate(session) for session in found.sessions],
         events=[],
     )

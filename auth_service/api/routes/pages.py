@@ -39,6 +39,17 @@ TEXTS = {
         "Set password",
         {"done": "Your new password is set. All devices were signed out; sign in again with the new password."},
     ),
+    "keep-email": (
+        "Keep your e-mail address",
+        "../email/keep",
+        "<p>An administrator has requested another e-mail address for your account. You can stop this change.</p>",
+        "Keep my address",
+        {
+            "done": "The change was stopped, and your account keeps its e-mail address. You can close this page.",
+            "invalid-link": "This link is no longer valid: the change was stopped, has taken effect, or was requested "
+            "again. In the last case, use the link in the newest e-mail.",
+        },
+    ),
     "confirm-email": (
         "Change your e-mail address",
         "../confirm-email",
@@ -55,7 +66,7 @@ TEXTS = {
 
 def _page(title: str, target: str, fields: str, button: str, endings: dict[str, str]) -> bytes:
     """A page made of our own texts only: nothing in it comes from a request."""
-    told = {**endings, "invalid-link": AGAIN}
+    told = {"invalid-link": AGAIN, **endings}
     sentences = "\n".join(f'<p data-on="{word}" hidden>{sentence}</p>' for word, sentence in told.items())
     page = Template((FOLDER / "page.html").read_text("utf-8"))
     return page.substitute(title=title, target=target, fields=fields, button=button, sentences=sentences).encode()

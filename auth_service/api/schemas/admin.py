@@ -7,6 +7,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from auth_service.api.schemas.common import MAX_EMAIL, Account, Body, DeviceSession, Email, Username, clean
+from auth_service.api.schemas.links import PendingEmail
 from auth_service.models import Role
 
 MAX_PAGE = 100_000
@@ -85,6 +86,9 @@ class UserCounts(BaseModel):
 
 
 class AccountWithSessions(Account):
+    """`pending_email` is the address that an administrator asked for, until it takes effect."""
+
+    pending_email: PendingEmail | None = None
     sessions: list[DeviceSession]
 
 
@@ -96,6 +100,16 @@ class CreateUserBody(Body):
 
 class ChangeRoleBody(Body):
     role: Annotated[Role, Field(strict=False, examples=["user"])]
+
+
+class DelayedEmailBody(Body):
+    email: Email
+
+
+class DelayedChange(BaseModel):
+    """The earliest time when the change takes effect, unless it is stopped."""
+
+    effective_at: datetime
 
 
 class EndedSessions(BaseModel):

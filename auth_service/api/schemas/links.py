@@ -1,8 +1,9 @@
 """Bodies and answers of the routes for links in e-mails."""
 
+from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 from auth_service.api.schemas.common import Body, Email, Password, clean_secret
 
@@ -33,3 +34,12 @@ class EmailChangeState(BaseModel):
     """`waiting` for the link sent to the other address, or `changed`."""
 
     status: Literal["waiting", "changed"]
+
+
+class PendingEmail(BaseModel):
+    """The address that an account is to have. `effective_at` is the earliest time; it can be stopped until then."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    email: str = Field(validation_alias="new_email")
+    effective_at: datetime

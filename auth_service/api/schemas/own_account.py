@@ -6,6 +6,7 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from auth_service.api.schemas.common import Account, Body, DeviceSession, Password, Username
+from auth_service.api.schemas.links import PendingEmail
 
 
 class RenameBody(Body):
@@ -33,5 +34,6 @@ class AccountExport(BaseModel):
 
     exported_at: datetime
     account: Account
+    pending_email: PendingEmail | None
     sessions: list[DeviceSession]
     events: list[ExportedEvent]

@@ -11,7 +11,7 @@ import click
 from auth_service.cli.common import run_with_database
 from auth_service.cli.users.accounts import whose
 from auth_service.logs import escaped
-from auth_service.models import AccountView, RefreshToken, SessionRules, User
+from auth_service.models import AccountView, PendingChange, RefreshToken, SessionRules, User
 from auth_service.repositories.transaction import Database
 from auth_service.repositories.users.search import UserFilter
 from auth_service.services.administration.directory import Directory
@@ -49,19 +49,22 @@ def list_users(role: str | None, state: str | None, fragment: str | None, limit:
 @whose
 @click.option("--json", "as_json", is_flag=True, help="Print the account as JSON.")
 def show(account: str, *, as_json: bool) -> None:
-    """Show an account and its active sessions."""
+    """Show an account, the e-mail address that it is to have, if any, and its active sessions."""
 
-    async def find_user(database: Database, settings: Settings) -> User:
+    async def find_user(database: Database, settings: Settings) -> tuple[User, PendingChange | None]:
         user_id = await Operators(database).find_id(account)
         return await _directory(database, settings).show(user_id, ended_too=False)
 
-    user = run_with_database(find_user)
+    user, change = run_with_database(find_user)
+    pending = {"email": change.new_email, "effective_at": _text(change.effective_at)} if change else None
     sessions = [_told(session, SESSION) for session in user.sessions]
     if as_json:
-        click.echo(json.dumps({**_told(user, ACCOUNT), "sessions": sessions}, indent=2))
+        click.echo(json.dumps({**_told(user, ACCOUNT), "pending_email": pending, "sessions": sessions}, indent=2))
         return
     for name, value in _told(user, ACCOUNT).items():
         click.echo(escaped(f"{name}: {_cell(value)}"))
+    if pending:
+        click.echo(escaped(f"pending_email: {'  '.join(str(value) for value in pending.values())}"))
     for session in sessions:
         click.echo(escaped("session: " + "  ".join(_cell(value) for value in session.values())))
 

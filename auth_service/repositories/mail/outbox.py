@@ -67,6 +67,10 @@ class Outbox:
         """Delete a claimed mail: it was sent, or never will be."""
         await self._connection.execute(delete(OUTGOING_MAILS).where(M.id == mail.id, M.attempts == mail.attempts))
 
+    async def withdraw(self, user_id: UUID, *kinds: MailKind) -> None:
+        """Take back the mails of these kinds about an account that were not sent yet."""
+        await self._connection.execute(delete(OUTGOING_MAILS).where(M.user_id == user_id, M.kind.in_(kinds)))
+
     async def survey(self) -> tuple[int, timedelta]:
         """How many mails wait, and how old the oldest is (0 if none)."""
         now = self._now()

@@ -2,10 +2,11 @@
 
 from auth_service.errors import AccountExists, InvalidCredentials, InvalidInput, InvalidLink
 from auth_service.identifiers import canonical_email
-from auth_service.models import MailKind, SecurityEvent, User
+from auth_service.models import MailKind, SecurityEvent, StopReason, User
 from auth_service.repositories.mail.link_uses import EMAIL_CHANGE, FoundLink
 from auth_service.repositories.transaction import Database, retried
 from auth_service.security.link_tokens import hash_link_token
+from auth_service.services.accounts.delayed_email_change import stop_email_change
 from auth_service.services.accounts.reauthentication import Reauthentication
 from auth_service.services.mail.notices import Notices, requester_details
 from auth_service.services.sessions.bearers import Bearer
@@ -92,6 +93,8 @@ class EmailChange:
             if await tx.link_uses.use(token_hash, link.purpose) is None:
                 raise InvalidLink
             changed = await tx.link_uses.change_email(link.user.id, new_email, canonical_email(new_email))
+            if changed:
+                await stop_email_change(tx, link.user.id, StopReason.OTHER_CHANGE)
             if changed and self._notices.is_configured:
                 await tx.outbox.add(
                     MailKind.EMAIL_CHANGED, link.user.id, link.user.email, new_email=new_email, **requester_details()

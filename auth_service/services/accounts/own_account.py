@@ -7,7 +7,16 @@ from uuid import UUID
 
 from auth_service.errors import InvalidAccessToken, NoSuchUser
 from auth_service.identifiers import canonical_username
-from auth_service.models import AccountView, AuditEvent, SecurityEvent, SessionRules, SessionView, User
+from auth_service.models import (
+    AccountView,
+    AuditEvent,
+    ChangeKind,
+    PendingChange,
+    SecurityEvent,
+    SessionRules,
+    SessionView,
+    User,
+)
 from auth_service.repositories.audit.trail import AuditFilter
 from auth_service.repositories.transaction import Database, retried
 from auth_service.services.accounts.reauthentication import Reauthentication
@@ -23,6 +32,7 @@ class Export:
     """All that is kept about a user. The events come in pages, the newest first, each read when it is asked for."""
 
     account: AccountView
+    pending_email: PendingChange | None
     sessions: Sequence[SessionView]
     events: AsyncIterator[Sequence[AuditEvent]]
     at: datetime
@@ -83,10 +93,11 @@ class OwnAccount:
             sessions = await tx.user_sessions.list_of_user(
                 account.id, self._rules.idle_lifetime, current=bearer.session_id, ended_too=True
             )
+            pending_email = await tx.pending_changes.find(account.id, ChangeKind.EMAIL)
             await tx.audit.add(SecurityEvent.ACCOUNT_EXPORTED, account.id)
         async with self._database.statement() as tx:
             newest = await tx.audit_trail.find_events(wanted, PAGE)
-        return Export(account, sessions, self._pages(wanted, newest), newest[0].at)
+        return Export(account, pending_email, sessions, self._pages(wanted, newest), newest[0].at)
 
     async def _pages(self, wanted: AuditFilter, page: Sequence[AuditEvent]) -> AsyncIterator[Sequence[AuditEvent]]:
         """No connection is held between two pages: the client takes its time."""

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from auth_service.errors import DatabaseUnavailable, InvalidInput, NoSuchUser
 from auth_service.identifiers import canonical_email, canonical_fragment, canonical_username
-from auth_service.models import SessionRules, User
+from auth_service.models import ChangeKind, PendingChange, SessionRules, User
 from auth_service.repositories.transaction import Database, retried
 from auth_service.repositories.users.search import Count, UserFilter
 
@@ -71,16 +71,18 @@ class Directory:
         found = await asyncio.gather(*(self._count(wanted) for wanted in kinds.values()))
         return dict(zip(kinds, found, strict=True))
 
-    async def show(self, user_id: UUID, *, ended_too: bool) -> User:
-        """One user with their live sessions, on request also the ended ones that are still kept; raises `NoSuchUser`.
+    async def show(self, user_id: UUID, *, ended_too: bool) -> tuple[User, PendingChange | None]:
+        """One user with their live sessions, on request also the ended ones that are still kept; and the address that
+        they are to have. Raises `NoSuchUser`.
 
         From the primary: an administrator who has just changed something looks at the result.
         """
         async with self._database.statement() as tx:
             user = await tx.user_search.find_with_sessions(user_id, self._rules.idle_lifetime, ended_too=ended_too)
+            pending = await tx.pending_changes.find(user_id, ChangeKind.EMAIL)
         if user is None:
             raise NoSuchUser
-        return user
+        return user, pending
 
     @retried
     async def _count(self, wanted: UserFilter) -> Count:

@@ -3,21 +3,17 @@
 import asyncio
 from uuid import UUID
 
-from auth_service.errors import InvalidInput, NoSuchUser, Refused
+from auth_service.errors import AccountDisabled, InvalidInput, NoSuchUser
 from auth_service.identifiers import account_names, canonical_email, canonical_username
-from auth_service.models import LinkPurpose, LoginAccount, MailKind, Role, SecurityEvent, User
+from auth_service.models import ChangeKind, LinkPurpose, LoginAccount, MailKind, Role, SecurityEvent, StopReason, User
 from auth_service.repositories.transaction import Database, retried
 from auth_service.security.passwords import UNUSABLE, Passwords
+from auth_service.services.accounts.delayed_email_change import stop_email_change
 from auth_service.services.mail.link_issuer import LinkIssuer
 from auth_service.services.mail.notices import Notices, requester_details
 from auth_service.services.passwords.policy import PasswordPolicy
 
 ACCOUNTS_AT_ONCE = 1000
-
-
-class AccountDisabled(Refused):
-    code = "account-disabled"
-    detail = "The account is disabled; enable it first."
 
 
 class Operators:
@@ -85,12 +81,20 @@ class Operators:
     async def end_all_sessions(self) -> int:
         """End every session of every account, some accounts at a time; return how many accounts there are.
 
-        Links of before are dead too. Access tokens are good until they expire, as no process is told each session.
+        Links of before are dead too, and pending changes do not happen. Access tokens are good until they expire, as
+        no process is told each session.
         """
         count, last = 0, UUID(int=0)
         while ids := await self._end_sessions_after(last):
             count, last = count + len(ids), ids[-1]
+        await self._stop_changes()
         return count
+
+    @retried
+    async def _stop_changes(self) -> None:
+        async with self._database.transaction() as tx:
+            for user_id in await tx.pending_changes.find_all(ChangeKind.EMAIL):
+                await stop_email_change(tx, user_id, StopReason.ALL_SESSIONS_ENDED)
 
     @retried
     async def _end_sessions_after(self, user_id: UUID) -> list[UUID]:
@@ -116,6 +120,7 @@ class Operators:
             if not await tx.users.set_email(user_id, new_email, canonical, is_verified=is_verified):
                 raise InvalidInput("new_email", "Is already the address of this account.")
             await tx.link_uses.withdraw(user, *LinkPurpose)
+            await stop_email_change(tx, user_id, StopReason.OTHER_CHANGE)
             if notices.is_configured:
                 details = requester_details()
                 await tx.outbox.add(MailKind.EMAIL_CHANGED, user_id, user.email, new_email=new_email, **details)

@@ -1,6 +1,6 @@
 """Makes the links that mails carry, at the moment when they are sent, and those that an operator hands over."""
 
-from auth_service.models import LINKS, DueMail, LinkPurpose, MailKind, User
+from auth_service.models import LINKS, STOPS, DueMail, LinkPurpose, MailKind, User
 from auth_service.repositories.transaction import Transaction
 from auth_service.security.link_tokens import hash_link_token, new_link_token
 from auth_service.settings import Settings
@@ -15,6 +15,7 @@ class LinkIssuer:
             LinkPurpose.RESET_PASSWORD: mail.reset_url or settings.page_url("reset-password"),
             LinkPurpose.APPROVE_EMAIL_CHANGE: email_change,
             LinkPurpose.CONFIRM_EMAIL_CHANGE: email_change,
+            LinkPurpose.KEEP_EMAIL: mail.keep_email_url or settings.page_url("keep-email"),
         }
 
     async def mint(self, tx: Transaction, mail: DueMail, user: User) -> str | None:
@@ -34,7 +35,10 @@ class LinkIssuer:
     async def _make(self, tx: Transaction, kind: MailKind, user: User, mail: DueMail | None) -> str | None:
         purpose, lifetime = LINKS[kind]
         token = new_link_token()
-        made = await tx.link_tokens.replace(user, purpose, hash_link_token(token), lifetime, mail)
+        if mail is not None and purpose in STOPS:
+            made = await tx.pending_changes.set_link(mail, STOPS[purpose], hash_link_token(token))
+        else:
+            made = await tx.link_tokens.replace(user, purpose, hash_link_token(token), lifetime, mail)
         return token if made else None
 
     def link(self, kind: MailKind, token: str) -> str:

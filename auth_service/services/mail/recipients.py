@@ -3,12 +3,12 @@
 from auth_service.errors import InvalidInput
 from auth_service.identifiers import canonical_email
 from auth_service.mail.smtp import NO_MAILBOX, UndeliverableError
-from auth_service.models import LINKS, DueMail, User
+from auth_service.models import LINKS, NOTICES_OF, DueMail, User
 
 
 def may_be_a_strangers(mail: DueMail, user: User) -> bool:
     """Whether the mailbox is not proved to be the user's, and the mail was not counted when it was asked for."""
-    if mail.user_id is None:
+    if mail.user_id is None or mail.kind in NOTICES_OF.values():
         return mail.kind not in LINKS
     return mail.recipient is not None or not user.is_verified
 

@@ -11,7 +11,6 @@ import pytest
 from auth_service.api.http.problem_table import PROBLEMS
 from auth_service.database.replica import NotAReplica, ReplicaBehind
 from auth_service.errors import Refused
-from auth_service.services.administration.operators import AccountDisabled
 from auth_service.services.signing_keys.lifecycle import KeyKnown, KeyUnreadable, NoSuchKey, RotationUnderWay
 from tests.conftest import MakeClient
 from tests.support.client import PASSWORD, Client
@@ -51,7 +50,6 @@ NOT_OVER_HTTP: dict[type[Refused], str] = {
     Refused: "it is what the others are, and is never raised itself",
     NotAReplica: "the read goes to the primary instead",
     ReplicaBehind: "the read goes to the primary instead",
-    AccountDisabled: "only `auth-service users reset-password` is refused by it",
     NoSuchKey: "only `auth-service keys revoke` is refused by it",
     KeyUnreadable: "only `auth-service keys rewrap` is refused by it",
     RotationUnderWay: "only `auth-service keys rotate` and `keys import` are refused by it",

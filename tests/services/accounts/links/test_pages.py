@@ -7,14 +7,16 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.conftest import environment
+from tests.support.admins import EMAIL, Admin
 from tests.support.browser import Browser
 from tests.support.client import PASSWORD, Client
 from tests.support.headers import API_POLICY, assert_security_headers
 from tests.support.link_mails import LinkMails
 from tests.support.processes import client_of
 from tests.support.server import Server, free_port
+from tests.support.sql import run_sql
 
-PAGES = ("verify-email", "reset-password", "confirm-email")
+PAGES = ("verify-email", "reset-password", "confirm-email", "keep-email")
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
@@ -50,15 +52,29 @@ async def test_the_pages_work_in_a_browser_under_their_policy_and_hide_the_token
     browser: Browser, mails: LinkMails, tmp_path: Path
 ) -> None:
     port = free_port()
-    env = environment(f"sqlite+aiosqlite:///{tmp_path}/auth.db", AUTH_PUBLIC_URL=f"http://127.0.0.1:{port}")
+    url = f"sqlite+aiosqlite:///{tmp_path}/auth.db"
+    env = environment(url, AUTH_PUBLIC_URL=f"http://127.0.0.1:{port}")
     env |= {f"AUTH_MAIL__{name.upper()}": str(value) for name, value in mails.settings["mail"].items()}
     with Server(env, tmp_path, port=port) as server:
         await asyncio.to_thread(server.wait_ready)
         async with client_of(server) as client:
-            await client.register(ADA)
+            for address in (ADA, EMAIL):
+                await client.register(address)
+            await run_sql(url, "UPDATE users SET role = 'admin' WHERE email = $1", EMAIL)
+            await keep_the_address(browser, client, mails)
             await follow_every_link(browser, client, mails)
         for link in mails.links(ADA) + mails.links(ELSEWHERE):
             assert urlsplit(link).fragment.removeprefix("token=") not in server.log()
+
+
+async def keep_the_address(browser: Browser, client: Client, mails: LinkMails) -> None:
+    admin = Admin(client, "", await client.sign_in(EMAIL))
+    user_id = (await admin.page(name=ADA))["items"][0]["id"]
+    assert (await admin.call("POST", f"/{user_id}/email", json={"email": ELSEWHERE})).status_code == 202
+    link = await mails.link(ADA, "keep-email")
+    await press(browser, link, "your account keeps its e-mail address")
+    assert (await admin.show(user_id))["pending_email"] is None
+    await press(browser, link, "This link is no longer valid: the change was stopped")
 
 
 async def follow_every_link(browser: Browser, client: Client, mails: LinkMails) -> None:
