@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import os
 import secrets
+import shlex
 import signal
 import socket
 import subprocess
@@ -18,6 +19,8 @@ import psutil
 
 from . import canaries, forks
 
+_OUR_OWN = (sys.executable, "-m", "auth_service")
+_PROGRAM = "TEST_PROGRAM"  # names another one than this checkout's, such as that of an image: deploy/try-image
 _INHERITED = ("PATH", "HOME", "LANG")
 _handed_out: set[int] = set()
 
@@ -79,7 +82,7 @@ def start(
 ) -> "subprocess.Popen[bytes] | forks.Fork":
     """Start `python -m auth_service ARGUMENTS` in a session of its own, by a fork where that is possible."""
     full = _environment(env)
-    if forks.possible(full):
+    if _PROGRAM not in os.environ and forks.possible(full):
         return forks.Fork(list(arguments), full, cwd, output, errors)
     return subprocess.Popen(
         [*Server.program, *arguments],
@@ -100,7 +103,7 @@ class Server:
     manager it ends with the block.
     """
 
-    program: ClassVar[tuple[str, ...]] = (sys.executable, "-m", "auth_service")
+    program: ClassVar[tuple[str, ...]] = tuple(shlex.split(os.environ.get(_PROGRAM, ""))) or _OUR_OWN
 
     def __init__(self, env: Mapping[str, str], cwd: Path, *, workers: int = 1, port: int | None = None) -> None:
         self.port = port or free_port()
