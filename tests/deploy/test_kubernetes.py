@@ -1,4 +1,4 @@
-"""`kubectl apply -k deploy/kubernetes`, without a cluster: the manifests are valid, and their steps lead to a sign-in."""
+"""`kubectl apply -k deploy/kubernetes`, without a cluster: the manifests are valid, their steps end in a sign-in."""
 
 import asyncio
 import json

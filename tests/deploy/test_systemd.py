@@ -1,0 +1,61 @@
+"""The units for systemd: valid, closely confined, and with settings that the service accepts."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import environment
+from tests.support.deployed import DEPLOY
+from tests.support.server import run_command
+
+UNITS = {file.name: file.read_text("utf-8") for file in (DEPLOY / "systemd").iterdir()}
+PROGRAM = "/opt/auth-service/bin/auth-service"
+EXPOSURE = "15"  # of 100; systemd calls less than 20 "OK", and an unconfined service has 96
+SECRETS = {"database_url": "DATABASE_URL", "secret_key": "AUTH_SECRET_KEY", "internal_token": "AUTH_INTERNAL_TOKEN"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The units, with a program that is there."""
+    if not shutil.which("systemd-analyze") and not os.environ.get("CI"):
+        pytest.skip("systemd is not installed")
+    for name, text in UNITS.items():
+        (tmp_path / name).write_text(text.replace(PROGRAM, "/bin/true"))
+    return tmp_path
+
+
+def analyze(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = ["systemd-analyze", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_systemd_finds_nothing_wrong_with_them(folder: Path) -> None:
+    done = analyze("verify", *(folder / name for name in UNITS))
+    assert (done.returncode, done.stderr) == (0, "")
+    (folder / "auth-service.service").write_text(UNITS["auth-service.service"].replace("ProtectHome", "ProtectHomes"))
+    assert "'ProtectHomes'" in analyze("verify", folder / "auth-service.service").stderr
+
+
+@pytest.mark.parametrize("name", [name for name in UNITS if name.endswith(".service")])
+def test_a_service_is_exposed_to_little(folder: Path, name: str) -> None:
+    done = analyze("security", "--offline=true", f"--threshold={EXPOSURE}", folder / name)
+    assert done.returncode == 0, done.stdout.splitlines()[-1]
+
+
+def test_the_service_accepts_the_settings_that_the_unit_gives(tmp_path: Path) -> None:
+    unit = UNITS["auth-service.service"]
+    assert dict(re.findall(r"^LoadCredential=(\w+):(\S+)$", unit, re.MULTILINE)) == {
+        name: f"/etc/auth-service/{name}" for name in SECRETS
+    }
+    values = environment("postgresql://auth_app@localhost/auth", AUTH_INTERNAL_TOKEN="dG9rZW4gb2YgdGhlIHRlc3Rz")
+    for name, variable in SECRETS.items():
+        (tmp_path / name).write_text(values[variable])
+    given = re.findall(r"^Environment=(\w+)=(\S+)$", unit, re.MULTILINE)
+    assert {name for name, _ in given} == {f"{variable}_FILE" for variable in SECRETS.values()}
+    env = {name: value.replace("%d", str(tmp_path)) for name, value in given}
+    done = run_command("config", "check", env=env, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
