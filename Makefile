@@ -60,9 +60,9 @@ lock: .venv/.dev ## Recompile the locks; `make lock UPGRADE=--upgrade` moves the
 	.venv/bin/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
 		| $(compile) --no-annotate --output-file requirements-build.lock -
 	$(compile) --no-annotate --output-file requirements-argon2.lock --group argon2 --constraint requirements-build.lock
-	$(compile) --output-file requirements.lock pyproject.toml
+	$(compile) --output-file requirements.lock --extra telemetry pyproject.toml
 	$(compile) --output-file requirements-dev.lock --group dev \
-		--constraint requirements-build.lock --constraint requirements.lock pyproject.toml
+		--constraint requirements-build.lock --constraint requirements.lock --extra telemetry pyproject.toml
 
 argon2: .venv/.runtime ## Build Argon2 for this machine's processor, if it is x86-64: a hash then takes about half the time
 	PYTHON=.venv/bin/python deploy/build-argon2 .venv/lib/argon2
