@@ -13,9 +13,13 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from auth_service.settings import LogSettings
+from auth_service.tracing import SPAN
 
 # Their lines repeat what our own events say, or hold values; what goes wrong in them is still told.
-QUIET = ("asyncio", "aiosqlite", "sqlalchemy.engine", "sqlalchemy.pool", "alembic", "apscheduler", "uvicorn.access")
+QUIET = (
+    "asyncio", "aiosqlite", "sqlalchemy.engine", "sqlalchemy.pool", "alembic", "apscheduler", "uvicorn.access",
+    "urllib3",
+)  # fmt: skip
 
 # Of the request that is being answered, for its answer and for all that is told meanwhile.
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
@@ -29,7 +33,7 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
     stream = stream or sys.stdout
     as_console = settings.format == "console" or (settings.format is None and stream.isatty())
     shared: list[Processor] = [
-        _request_id,
+        _ids,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _frames_without_values,
@@ -84,9 +88,12 @@ def _json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
     return _encoder.encode(event)
 
 
-def _request_id(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+def _ids(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     if request_id := REQUEST_ID.get():
         event.setdefault("request_id", request_id)
+    if span := SPAN.get():
+        event.setdefault("trace_id", span.trace_id)
+        event.setdefault("span_id", span.span_id)
     return event
 
 

@@ -6,12 +6,13 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 
-from auth_service import __version__, logs
+from auth_service import __version__, logs, telemetry
 from auth_service.api.http import openapi, problems
 from auth_service.api.http.cors import Cors
 from auth_service.api.http.middleware import ErrorBoundary, RequestContext, RequestLimits
 from auth_service.api.http.plain_route import PlainFirst
 from auth_service.api.http.request_counts import RequestCounts
+from auth_service.api.http.traces import Traces
 from auth_service.api.metrics.workers import Metrics
 from auth_service.api.routes import (
     accounts,
@@ -32,7 +33,8 @@ from auth_service.process import Process
 from auth_service.settings import Settings, read_settings
 from auth_service.shared_memory import Slot
 
-# With OpenTelemetry's variables in the environment, the framework would export the messages of exceptions.
+# With OpenTelemetry's variables in the environment, the framework would export the messages of exceptions. `Traces`
+# does it instead.
 NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 
 
@@ -44,7 +46,8 @@ def create_app(settings: Settings | None = None, slot: Slot | None = None) -> Fa
     """
     settings = with_secret(settings or read_settings())
     logs.configure(settings.log)
-    service = Process(settings)
+    exporting = telemetry.prepare()
+    service = Process(settings, exporting)
     counts = RequestCounts()
     numbers = Metrics(service.services.gauges, counts, slot)
 
@@ -80,4 +83,6 @@ def create_app(settings: Settings | None = None, slot: Slot | None = None) -> Fa
         app.add_middleware(Cors, origins=origins, base_url=settings.base_url, with_cookies=with_cookies)
     app.add_middleware(RequestContext, counts=counts)
     app.add_middleware(verify.Verify, services=service.services, counts=counts)
+    if exporting:
+        app.add_middleware(Traces, proxy=settings.proxy)
     return app

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -14,6 +15,9 @@ from auth_service.parts import Parts
 from auth_service.settings import Settings
 from auth_service.shutdown import delay_sigterm
 
+if TYPE_CHECKING:
+    from auth_service.telemetry.exporting import Exporting
+
 log = structlog.get_logger()
 
 STOP_SECONDS = 3.0  # as long as a statement can take
@@ -23,7 +27,8 @@ RETRY_FASTEST, RETRY_SLOWEST = 0.25, 5.0  # seconds
 class Process:
     """Its parts are made once; `services` are those that the routes call."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, exporting: "Exporting | None" = None) -> None:
+        self._exporting = exporting
         self._parts = Parts(settings)
         self.services = self._parts.services
         self._migrator: ModuleType | None = None
@@ -36,6 +41,8 @@ class Process:
     async def lifespan(self, _app: object) -> AsyncIterator[None]:
         """Serve at once, also without a database: it may come later, and then we are ready by ourselves."""
         parts, upkeep = self._parts, self._parts.upkeep
+        if self._exporting:
+            self._exporting.start()
         # Meanwhile, on another core; what it raises ends the start.
         tried_out = asyncio.create_task(asyncio.to_thread(parts.hashing.passwords.try_out))
         preparing = None if await self._is_prepared() else asyncio.create_task(self._prepare())
@@ -65,6 +72,8 @@ class Process:
             await upkeep.health.close()
             parts.hashing.lane.close()
             await parts.database.dispose()
+            if self._exporting:
+                await self._exporting.stop()
             log.info("service.stopped")
 
     async def _prepare(self) -> None:

@@ -16,6 +16,7 @@ from auth_service.services.operations.cleanup import Cleanup
 from auth_service.services.signing_keys.key_ring import KeyRing
 from auth_service.services.signing_keys.lifecycle import KeyLifecycle
 from auth_service.settings import CleanupSettings
+from auth_service.tracing import begin
 
 log = structlog.get_logger()
 
@@ -87,11 +88,12 @@ class Schedule:
             log.warning("pending_changes.not_applied", code=error.code)
 
     async def _clean_up(self) -> None:
-        try:
-            await self._cleanup.delete_expired(self._settings.batch_size)
-        except Refused as error:
-            self._cleanup.numbers.failures += 1
-            log.warning("cleanup.failed", code=error.code)
+        with begin("cleanup"):
+            try:
+                await self._cleanup.delete_expired(self._settings.batch_size)
+            except Refused as error:
+                self._cleanup.numbers.failures += 1
+                log.warning("cleanup.failed", code=error.code)
 
     async def _look_at_oldest(self) -> None:
         """For `/metrics`; also where cron cleans up."""

@@ -17,8 +17,10 @@ from auth_service.database.connection import Connection
 from auth_service.database.dialects import dialect_of
 from auth_service.database.errors import WrongServer, domain_errors, raise_domain_error
 from auth_service.database.pool_queue import PoolQueue
+from auth_service.database.statement_spans import SYSTEM, watch
 from auth_service.errors import DatabaseUnavailable
 from auth_service.settings import DatabaseSettings
+from auth_service.tracing import is_exported, span
 
 # Beyond the statement time-out, which the server keeps, for a server that does not answer at all.
 MARGIN = timedelta(seconds=0.5)
@@ -43,33 +45,40 @@ class Pool:
         event.listen(self._engine.sync_engine, "close", lambda _line, entry: self._lost.add(entry))
         event.listen(self._engine.sync_engine, "connect", lambda _line, entry: self._lost.discard(entry))
         event.listen(self._engine.sync_engine, "handle_error", _keep_the_others)
+        self._told = {SYSTEM: self._engine.dialect.name}
+        if is_exported():
+            watch(self._engine)
 
     def explicit(self, budget: timedelta | None = None) -> AbstractAsyncContextManager[Connection]:
         """A connection for a transaction that is begun and committed, for as long as the budget."""
-        return self._lend(self._explicit, budget or self._budget, by_driver=False)
+        return self._lend("transaction", self._explicit, budget or self._budget, by_driver=False)
 
     def single(self, budget: timedelta | None = None) -> AbstractAsyncContextManager[Connection]:
         """A connection whose statements are committed one by one, where that can be."""
-        return self._lend(self._single, budget or self._budget, by_driver=self._by_driver)
+        return self._lend("connection", self._single, budget or self._budget, by_driver=self._by_driver)
 
     def extend(self, connection: Connection) -> None:
         """Grant the use case of this connection the usual budget from now on."""
         connection.hang_up_at(asyncio.get_running_loop().time() + self._budget.total_seconds())
 
     @asynccontextmanager
-    async def _lend(self, engine: AsyncEngine, budget: timedelta, *, by_driver: bool) -> AsyncIterator[Connection]:
+    async def _lend(
+        self, name: str, engine: AsyncEngine, budget: timedelta, *, by_driver: bool
+    ) -> AsyncIterator[Connection]:
         deadline = asyncio.get_running_loop().time() + budget.total_seconds()
-        async with self._queue:
-            connection = await self._take(engine, deadline, by_driver=by_driver)
-            if self._dialect.is_server:
-                connection.hang_up_at(deadline)
-            try:
-                yield connection
-            except Exception as error:
-                self._refuse(connection, error)
-                raise
-            finally:
-                await self._give_back(connection)
+        with span(name, attributes=self._told) as use:
+            async with self._queue:
+                connection = await self._take(engine, deadline, by_driver=by_driver)
+                use.mark("connected")
+                if self._dialect.is_server:
+                    connection.hang_up_at(deadline)
+                try:
+                    yield connection
+                except Exception as error:
+                    self._refuse(connection, error)
+                    raise
+                finally:
+                    await self._give_back(connection)
 
     def _refuse(self, connection: Connection, error: Exception) -> None:
         """Raise what the service says for what a block has raised; return if that is to be raised itself."""

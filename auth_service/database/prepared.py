@@ -11,6 +11,8 @@ from sqlalchemy.engine import Dialect
 
 from auth_service.database.connection import Connection
 from auth_service.database.dialects import Clock
+from auth_service.database.statement_spans import SUMMARY, SYSTEM, name_of
+from auth_service.tracing import span
 
 Values: TypeAlias = Mapping[str, Any]
 Rows: TypeAlias = Sequence[Mapping[Any, Any]]
@@ -41,6 +43,8 @@ class _Made:
     def __init__(self, clause: Any, clock: Clock, dialect: Dialect) -> None:
         self.clause = clause
         self.clock = clock
+        self._name = name_of(clause)
+        self._told = {SYSTEM: dialect.name, SUMMARY: self._name}
         compiled = clause.compile(dialect=dialect)
         self._sql = compiled.string
         binds = ((name, compiled.binds[name]) for name in compiled.positiontup or ())
@@ -53,7 +57,8 @@ class _Made:
         given = [(values.get(name, default), process) for name, default, process in self._arguments]
         arguments = [process(value) if process else value for value, process in given]
         try:
-            rows: Rows = await driver.fetch(self._sql, *arguments)
+            with span(self._name, "CLIENT", self._told):
+                rows: Rows = await driver.fetch(self._sql, *arguments)
         except asyncpg.PostgresError:
             raise
         except BaseException:  # nobody knows what the server is in the middle of

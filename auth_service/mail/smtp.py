@@ -13,6 +13,7 @@ from aiosmtplib import SMTP, SMTPDataError, SMTPException, SMTPNotSupported, SMT
 
 from auth_service.mail.letters import Letter
 from auth_service.settings import MailSettings, address_of
+from auth_service.tracing import Attributes, span
 
 PERMANENT = range(500, 600)
 NO_MAILBOX = 553  # RFC 5321, 4.2.3: the name of a mailbox is not allowed
@@ -75,9 +76,12 @@ class SmtpServer:
 
     async def _converse(self, message: EmailMessage, recipient: str) -> None:
         client = self._client(self._settings.timeout)
+        told: Attributes = {"server.address": self._settings.host or "", "server.port": self._settings.smtp_port}
         try:
-            await client.connect()
-            await client.send_message(message, sender=self._sender.addr_spec, recipients=[recipient])
+            with span("SMTP", "CLIENT", told) as conversation:
+                await client.connect()
+                conversation.mark("connected")
+                await client.send_message(message, sender=self._sender.addr_spec, recipients=[recipient])
         finally:
             client.close()  # without QUIT: the mail is theirs, and its answer is not worth a wait
 

@@ -21,6 +21,7 @@ from auth_service.api.http.problems import (
     answer_to,
 )
 from auth_service.api.http.request_counts import RequestCounts
+from auth_service.api.http.traces import give_ids
 from auth_service.errors import Refused, Unavailable
 from auth_service.logs import REQUEST_ID
 
@@ -53,6 +54,7 @@ class RequestContext:
         given = value_of(b"x-request-id", scope)
         request_id = given.decode() if _REQUEST_ID.fullmatch(given) else str(uuid7())
         REQUEST_ID.set(request_id)
+        give_ids(scope)
         started, status = time.perf_counter(), 0
 
         async def send_completed(message: Message) -> None:

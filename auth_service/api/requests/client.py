@@ -34,9 +34,21 @@ def _client_address(peer: str, forwarded: str, proxy: ProxySettings) -> str | No
         except ValueError:
             break
         believed = text
-        if not any(ip in network for network in proxy.trusted):
+        if not _is_of(ip, proxy):
             break
     return believed
+
+
+def is_trusted(peer: str, proxy: ProxySettings) -> bool:
+    """Whether a connection from `peer` is from a trusted proxy."""
+    try:
+        return _is_of(_ip_address(peer)[0], proxy)
+    except ValueError:
+        return False
+
+
+def _is_of(ip: ipaddress.IPv4Address | ipaddress.IPv6Address, proxy: ProxySettings) -> bool:
+    return any(ip in network for network in proxy.trusted)
 
 
 @lru_cache(maxsize=256)  # the same few gateways, or a crowd of clients: then the last of them

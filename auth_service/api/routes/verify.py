@@ -46,6 +46,7 @@ class Verify:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
+        scope["route"] = ROUTE
         try:
             claims = await self._verify(scope)
         except Refused as refused:
@@ -73,7 +74,6 @@ class Verify:
 
     async def _refuse(self, refused: Refused, scope: Scope, receive: Receive, send: Send) -> None:
         base_url = self._services.settings.base_url
-        scope["route"] = ROUTE
 
         async def respond(scope: Scope, receive: Receive, send: Send) -> None:
             await answer(refused, base_url)(scope, receive, send)

@@ -21,6 +21,7 @@ from auth_service.services.mail.notices import MailNumbers
 from auth_service.services.mail.recipients import deliverable, may_be_a_strangers
 from auth_service.services.throttling.throttle import Throttler
 from auth_service.settings import MailSettings
+from auth_service.tracing import begin
 
 log = structlog.get_logger()
 
@@ -119,12 +120,13 @@ class Dispatcher:
 
     async def _send(self, mail: DueMail) -> None:
         """Do all that becomes of one mail now. What is interrupted is due again after its claim."""
-        try:
-            await self._try(mail)
-        except DatabaseUnavailable:
-            log.warning("mail.interrupted", mail=str(mail.id), kind=mail.kind)
-        except Exception:
-            log.exception("mail.interrupted", mail=str(mail.id), kind=mail.kind)
+        with begin("mail", attributes={"auth.mail.kind": mail.kind, "auth.mail.attempts": mail.attempts}):
+            try:
+                await self._try(mail)
+            except DatabaseUnavailable:
+                log.warning("mail.interrupted", mail=str(mail.id), kind=mail.kind)
+            except Exception:
+                log.exception("mail.interrupted", mail=str(mail.id), kind=mail.kind)
 
     async def _try(self, mail: DueMail) -> None:
         """Send one mail, or note in its row why not."""

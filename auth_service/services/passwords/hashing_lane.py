@@ -17,6 +17,7 @@ from typing import Any, NoReturn, TypeVar
 from auth_service.errors import HashingOverloaded
 from auth_service.histogram import Histogram
 from auth_service.settings import HashingSettings
+from auth_service.tracing import span
 
 Result = TypeVar("Result")
 
@@ -64,8 +65,6 @@ class HashingLane:
         Raises:
             HashingOverloaded: at once if there is no room, or at the deadline if the estimate was too good.
         """
-        self.ensure_room()
-        since = await self._take_slot()
         loop = asyncio.get_running_loop()
 
         def timed() -> Result:
@@ -75,7 +74,12 @@ class HashingLane:
             finally:  # also when the caller has gone away: the slot is free when the thread is
                 loop.call_soon_threadsafe(self._leave, since, time.perf_counter() - started)
 
-        return await asyncio.shield(loop.run_in_executor(self._executor, timed))
+        with span("hash") as hashing:
+            self.ensure_room()
+            asked = loop.time()
+            since = await self._take_slot()
+            hashing.set("auth.hashing.wait", loop.time() - asked)
+            return await asyncio.shield(loop.run_in_executor(self._executor, timed))
 
     async def _take_slot(self) -> float:
         """Return since when the slot is ours: after a wait, since the one before left it."""
