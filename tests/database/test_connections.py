@@ -319,7 +319,7 @@ async def test_a_connection_that_is_too_old_is_replaced_and_nobody_notices(
     seen = []
     for _ in range(5):
         async with database.statement() as tx:
-            seen.append(await query(tx, "SELECT pg_backend_pid()"))
+            seen.append(await query(tx, "SELECT pg_backend_pid() FROM pg_sleep(0.002)"))
     assert len(set(seen)) == 5
     assert database.numbers()["checked_out"] == 0
 
