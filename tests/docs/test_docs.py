@@ -11,10 +11,12 @@ from typing import Any
 
 import httpx
 import pytest
+from alembic.script import ScriptDirectory
 from jose import JWTError
 
 from auth_service.api.http.problem_table import PROBLEMS
 from auth_service.cli import WORDS
+from auth_service.database import migrator
 from auth_service.models import SecurityEvent
 from auth_service.settings import environment_names
 from tests.conftest import environment
@@ -180,6 +182,14 @@ def test_every_test_that_the_pages_name_exists() -> None:
         file, _, test = name.partition("::")
         assert (ROOT / file).exists(), name
         assert not test or f"def {test}(" in (ROOT / file).read_text("utf-8"), name
+
+
+def test_the_page_about_upgrades_says_of_each_schema_which_services_it_serves() -> None:
+    (table, *_) = tables(section("docs/upgrading.md", "What each version needs"))
+    scripts = ScriptDirectory.from_config(migrator.config()).walk_revisions()
+    served = {script.revision: script.module.oldest_served for script in scripts if script.revision > "0005"}
+    told = {new: old if old == new else f"{old} to {new}" for new, old in served.items()}
+    assert {row[0]: row[1] for row in table[1:]} == told
 
 
 def test_the_script_that_tries_the_image_is_a_valid_script() -> None:
