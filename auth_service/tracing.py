@@ -1,6 +1,6 @@
 """Traces: which one a piece of work is part of. Its ids are in each log line; nothing else is kept of it here.
 
-What a span does is nothing, unless `auth_service.telemetry` exports spans: then `begin()` returns those that it makes.
+What a span does is nothing, unless `auth_service.telemetry` exports it.
 """
 
 import random
@@ -87,46 +87,40 @@ class Span:
 # Of the work that this task is at.
 SPAN: ContextVar[Span | None] = ContextVar("span", default=None)
 
-Begin: TypeAlias = Callable[[str, Kind, Attributes | None, Parent | None], Span]
+Record: TypeAlias = Callable[[str, Kind, Attributes | None, Parent | None], Span | None]
 _NOBODYS = Span(0, 0)
-_exporting: Begin | None = None
+_record: Record | None = None
 
 
-def export_by(begin: Begin | None) -> None:
-    """Have spans made by this function from now on."""
-    global _exporting  # noqa: PLW0603  # one for each process, as its log is
-    _exporting = begin
+def export_by(record_: Record | None) -> None:
+    """Have spans made by this function from now on, or by none."""
+    global _record  # noqa: PLW0603  # one for each process, as its log is
+    _record = record_
 
 
 def is_exported() -> bool:
     """Whether spans may be exported at all."""
-    return _exporting is not None
+    return _record is not None
 
 
-def new_trace_id() -> int:
-    """Not a secret, only one that no other trace has (W3C Trace Context, level 2, 3.2.2.3)."""
-    return random.getrandbits(128) or 1
+def record(name: str, kind: Kind, attributes: Attributes | None, parent: Parent | None) -> Span | None:
+    """Begin a trace that is exported, or our part of the parent's; None if that is left out, as most are."""
+    return _record(name, kind, attributes, parent) if _record else None
 
 
-def new_span_id() -> int:
-    return random.getrandbits(64) or 1
+def identify(parent: Parent | None) -> Span:
+    """Give the log the ids of a trace that is not exported.
 
-
-def begin(
-    name: str, kind: Kind = "INTERNAL", attributes: Attributes | None = None, parent: Parent | None = None
-) -> Span:
-    """Begin a trace, or our part of the parent's; this task is at it from now on.
-
-    Without an exporter the ids for the log are the parent's own, since a span of ours would be found nowhere.
+    They are the parent's own, if there is one: a span of ours would be found nowhere.
     """
-    if _exporting:
-        span = _exporting(name, kind, attributes, parent)
-    elif parent:
-        span = Span(parent.trace_id, parent.span_id)
-    else:
-        span = Span(new_trace_id(), new_span_id())
+    span = Span(parent.trace_id, parent.span_id) if parent else Span(random.getrandbits(128), random.getrandbits(64))
     SPAN.set(span)
     return span
+
+
+def begin(name: str, attributes: Attributes | None = None) -> Span:
+    """Begin a trace of work that nobody has asked for; this task is at it from now on."""
+    return record(name, "INTERNAL", attributes, None) or identify(None)
 
 
 def span(name: str, kind: Kind = "INTERNAL", attributes: Attributes | None = None) -> Span:

@@ -27,7 +27,7 @@ class Exporting:
         ids = ChosenIds()
         self._provider = TracerProvider(resource=_resource(), id_generator=ids, shutdown_on_exit=False)
         self._exporter = _Exporter(OTLPSpanExporter())
-        tracing.export_by(Spans(self._provider, ids).begin)
+        tracing.export_by(Spans(self._provider, ids).record)
 
     def start(self) -> None:
         self._provider.add_span_processor(BatchSpanProcessor(self._exporter))

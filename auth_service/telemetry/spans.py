@@ -1,12 +1,13 @@
 """Spans as OpenTelemetry's SDK makes them. They hold what our own code says of its work, and no exception's message."""
 
+import random
 from contextvars import Token
 from typing import Self
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.id_generator import IdGenerator
-from opentelemetry.sdk.trace.sampling import Decision
+from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 from opentelemetry.trace import (
     NonRecordingSpan,
     SpanContext,
@@ -22,14 +23,14 @@ from opentelemetry.trace import Span as SdkSpan
 
 from auth_service import __version__
 from auth_service.errors import Refused, Unavailable
-from auth_service.tracing import SPAN, Attributes, Kind, Parent, Span, new_span_id, new_trace_id
+from auth_service.tracing import SPAN, Attributes, Kind, Parent, Span
 
 LONGEST_STATE = 512  # characters; W3C Trace Context, 3.3.1.5: at least so many should be propagated
 _NO_PARENT = Context()
 
 
 class ChosenIds(IdGenerator):
-    """Gives the next trace the id that its sampler was asked about."""
+    """Gives the next trace the id that was drawn for it: the sampler judges by that."""
 
     def __init__(self) -> None:
         self.trace_id = 0
@@ -38,7 +39,7 @@ class ChosenIds(IdGenerator):
         return self.trace_id
 
     def generate_span_id(self) -> int:
-        return new_span_id()
+        return random.getrandbits(64) or 1
 
 
 class Spans:
@@ -46,21 +47,22 @@ class Spans:
 
     def __init__(self, provider: TracerProvider, ids: ChosenIds) -> None:
         self._tracer = provider.get_tracer("auth_service", __version__)
-        self._sampler = provider.sampler
         self._ids = ids
+        root = getattr(provider.sampler, "_root", provider.sampler)
+        self._bound = root.bound if type(root) is TraceIdRatioBased else TraceIdRatioBased.TRACE_ID_LIMIT + 1
 
-    def begin(self, name: str, kind: Kind, attributes: Attributes | None, parent: Parent | None) -> Span:
-        """Begin a trace, or our part of the parent's. What the sampler leaves out has ids, for the log, and no more.
+    def record(self, name: str, kind: Kind, attributes: Attributes | None, parent: Parent | None) -> Span | None:
+        """Begin a trace, or our part of the parent's; None if the sampler leaves it out.
 
-        It is asked here, and only of the others once more by the SDK, which takes as long for each as a verification.
+        A share of all traces is drawn here, before the SDK does for each what takes as long as half a verification.
         """
+        if not parent:
+            drawn = self._ids.trace_id = random.getrandbits(128)  # no secret, only rare
+            if drawn & TraceIdRatioBased.TRACE_ID_LIMIT >= self._bound:
+                return None
         context = _context(parent) if parent else _NO_PARENT
-        trace_id = parent.trace_id if parent else new_trace_id()
-        asked = self._sampler.should_sample(context, trace_id, name, SpanKind[kind], attributes)
-        if asked.decision is Decision.DROP:
-            return Span(trace_id, new_span_id())
-        self._ids.trace_id = trace_id
-        return RecordedSpan(self._tracer, self._tracer.start_span(name, context, SpanKind[kind], attributes))
+        started = self._tracer.start_span(name, context, SpanKind[kind], attributes)
+        return RecordedSpan(self._tracer, started) if started.is_recording() else None
 
 
 class RecordedSpan(Span):

@@ -92,8 +92,8 @@ def room_imports() -> set[tuple[str, str]]:
 
 def test_every_dependency_has_a_reason_and_every_reason_a_dependency() -> None:
     project = PYPROJECT["project"]
-    extra = project["optional-dependencies"]["verifier"]
-    declared = [project["dependencies"], extra, PYPROJECT["dependency-groups"]["dev"]]
+    extras = [project["optional-dependencies"][name] for name in ("verifier", "telemetry")]
+    declared = [project["dependencies"], *extras, PYPROJECT["dependency-groups"]["dev"]]
     listed = tables(section("README.md", "Dependencies"))
     assert [sorted(map(name_of, group)) for group in declared] == [
         sorted(code(row[0])[0] for row in table) for table in listed

@@ -12,6 +12,7 @@ from auth_service.api.requests.client import is_trusted
 from auth_service.settings import ProxySettings
 
 METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"}
+RECORDED = "auth_service.recorded"  # in the scope: there is a span of this request
 FAULTS = 500  # and above are failures of a server; what is refused below that is the client's
 
 
@@ -32,9 +33,10 @@ class Traces:
             "url.scheme": scope["scheme"],
             "network.protocol.version": scope["http_version"],
         }
-        span = tracing.begin(_name(method), "SERVER", attributes, parent_of(scope, self._proxy))
-        if not span.is_recorded:
+        span = tracing.record(_name(method), "SERVER", attributes, parent_of(scope, self._proxy))
+        if not span:
             return self._app(scope, receive, send)
+        scope[RECORDED] = True
         return self._tell(span, method, scope, receive, send)
 
     async def _tell(self, span: tracing.Span, method: str, scope: Scope, receive: Receive, send: Send) -> None:
@@ -56,9 +58,9 @@ class Traces:
 
 
 def give_ids(scope: Scope) -> None:
-    """Have what is logged of this request tell its trace, if no span has seen to that."""
-    if not tracing.is_exported():
-        tracing.begin("", parent=parent_of(scope, scope["app"].state.services.settings.proxy))
+    """Have what is logged of this request tell its trace, if no span sees to that."""
+    if RECORDED not in scope:
+        tracing.identify(parent_of(scope, scope["app"].state.services.settings.proxy))
 
 
 def parent_of(scope: Scope, proxy: ProxySettings) -> tracing.Parent | None:

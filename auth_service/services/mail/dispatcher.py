@@ -120,7 +120,7 @@ class Dispatcher:
 
     async def _send(self, mail: DueMail) -> None:
         """Do all that becomes of one mail now. What is interrupted is due again after its claim."""
-        with begin("mail", attributes={"auth.mail.kind": mail.kind, "auth.mail.attempts": mail.attempts}):
+        with begin("mail", {"auth.mail.kind": mail.kind, "auth.mail.attempts": mail.attempts}):
             try:
                 await self._try(mail)
             except DatabaseUnavailable:
