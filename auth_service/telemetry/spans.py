@@ -7,7 +7,7 @@ from typing import Self
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.id_generator import IdGenerator
-from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from opentelemetry.trace import (
     NonRecordingSpan,
     SpanContext,
@@ -48,7 +48,8 @@ class Spans:
     def __init__(self, provider: TracerProvider, ids: ChosenIds) -> None:
         self._tracer = provider.get_tracer("auth_service", __version__)
         self._ids = ids
-        root = getattr(provider.sampler, "_root", provider.sampler)
+        sampler = provider.sampler
+        root = getattr(sampler, "_root", None) if isinstance(sampler, ParentBased) else sampler
         self._bound = root.bound if type(root) is TraceIdRatioBased else TraceIdRatioBased.TRACE_ID_LIMIT + 1
 
     def record(self, name: str, kind: Kind, attributes: Attributes | None, parent: Parent | None) -> Span | None:
