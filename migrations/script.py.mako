@@ -14,6 +14,8 @@ depends_on = None
 
 # The oldest revision whose service works on this schema, reading and writing: with what was only added, that of the
 # migration before, or what that one says. tests/deploy/test_upgrade.py has the service before it work on this schema.
+# Then: the revision in auth_service/database/schema.py, grants in deploy/sql/grants.sql, a line in docs/upgrading.md, and
+# `python -m tests.support.migration_effects`.
 oldest_served = ${repr(down_revision)}
 
 

@@ -1,4 +1,7 @@
-"""The `auth-service` command: one thin function per word. Exit code 0: done, 1: failed, 2: wrong use."""
+"""The `auth-service` command: one thin function per word. Exit code 0: done, 1: failed, 2: wrong use.
+
+75 is for what may succeed if it is run again, and 3 for `migrate --check` when there is work to do.
+"""
 
 import importlib
 import os

@@ -11,12 +11,19 @@ import click
 
 from auth_service import logs
 from auth_service.cli.wrong_setting import settings_or_exit
+from auth_service.database.errors import TransactionConflict
 from auth_service.errors import InvalidInput, Refused
 from auth_service.models import REQUESTER, Requester
 from auth_service.repositories.transaction import Database
 from auth_service.settings import Settings
 
 Result = TypeVar("Result")
+
+
+class LostConflict(click.ClickException):
+    """Others had a lock, or were faster: nothing was done, and the same command may succeed."""
+
+    exit_code = os.EX_TEMPFAIL
 
 
 def run_with_database(
@@ -27,6 +34,8 @@ def run_with_database(
     any_schema: bool = False,
 ) -> Result:
     """Run a job on the database of the settings; what is refused, or no file can do, becomes one line and exit code 1.
+
+    It is 75 if another transaction stood in the way.
 
     A job that changes accounts or keys tells its security events, at the level of the settings; others only warn. None
     works on a schema that this code does not, unless the schema is what it is about.
@@ -55,7 +64,8 @@ def run_with_database(
         raise click.ClickException(f"{error.field}: {error.reason}") from None
     except Refused as error:
         causes = logs.causes_of(error)  # "does not answer" may be a wrong password or a missing GRANT
-        raise click.ClickException(" ".join([error.detail, *(f"({cause})" for cause in causes[-1:])])) from None
+        kind = LostConflict if isinstance(error, TransactionConflict) else click.ClickException
+        raise kind(" ".join([error.detail, *(f"({cause})" for cause in causes[-1:])])) from None
 
 
 def _operator() -> str:

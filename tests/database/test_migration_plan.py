@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import pytest
 
 from auth_service.database.migration_plan import EFFECTS
@@ -110,6 +111,20 @@ async def test_back_and_forth_on_data_and_what_is_lost_is_told_before(
     await eventually(lambda: is_ready(client))
     assert (await client.refresh(tokens["refresh_token"])).status_code == 200
     assert await run_sql(database_url, "SELECT count(*) FROM outgoing_mails") == [(0,)]
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_who_does_not_get_a_lock_within_two_seconds_has_done_nothing_and_may_try_again(
+    operator: Operator, database_url: str
+) -> None:
+    reader = await asyncpg.connect(database_url)
+    async with reader.transaction():
+        await reader.execute("LOCK TABLE pending_changes IN ACCESS SHARE MODE")
+        done = await asyncio.to_thread(operator.run, "migrate", "--to", "0006", "--yes", code=75)
+    await reader.close()
+    assert done.stderr.startswith("Error: ")
+    assert await run_sql(database_url, "SELECT version_num FROM alembic_version") == [(HEAD,)]
+    assert (await asyncio.to_thread(operator.run, "migrate", "--to", "0006", "--yes")).stdout.endswith(" 0007\n")
 
 
 async def is_ready(client: Any) -> bool:

@@ -147,6 +147,7 @@ def test_an_installed_wheel_migrates_from_any_folder(empty_url: str, wheel: Path
         return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False)
 
     assert run("-c", "import auth_service; print(auth_service.__file__)").stdout.startswith(str(wheel))
+    assert run("-m", "auth_service", "migrate", "--check").returncode == 3
     assert run("-m", "auth_service", "migrate").stdout == APPLIED
     assert run("-m", "auth_service", "cleanup", "--json").returncode == 0
     assert "GRANT SELECT ON alembic_version, schema_compatibility TO" in run("-m", "auth_service", "grants").stdout
