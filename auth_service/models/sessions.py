@@ -82,7 +82,7 @@ class Verdict(StrEnum):
     """What a refresh token turned out to be. Only the first two are answered with tokens."""
 
     ROTATED = "rotated"  # current, or ahead by what a failover can have lost
-    REPLAY = "replay"  # spent a moment ago: a retry, a second tab, a lost answer
+    REPLAY = "replay"  # spent a moment ago: a retry, a second tab, a lost answer; answered with the current token
     REUSE = "reuse"  # spent long ago: two parties hold this session
     ENDED = "ended"
     AHEAD = "ahead"  # newer than any rotation that a failover can have lost

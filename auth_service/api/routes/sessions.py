@@ -63,8 +63,9 @@ async def refresh(
 ) -> Tokens | BrowserTokens:
     """Exchange a refresh token for its successor.
 
-    A retry, a second tab or a client whose answer was lost gets the same successor within the grace (30 seconds), and
-    for 24 hours with the same `Idempotency-Key`. A token used after that ends the session: it has been copied.
+    A retry, a second tab or a client whose answer was lost gets the session's current token within the grace (30
+    seconds), and for 24 hours with the same `Idempotency-Key`. A token used after that ends the session: it has been
+    copied.
     """
     pair = await services.sessions.refresh(token, idempotency_key)
     return token_response(pair, services.settings, response, cookie_mode=cookie_mode)

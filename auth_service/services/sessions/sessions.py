@@ -92,7 +92,7 @@ class Sessions:
         return signed_in
 
     async def refresh(self, refresh_token: str, idempotency_key: str | None) -> TokenPair:
-        """Exchange a refresh token for its one successor, the same one again for a retry within the grace.
+        """Exchange a refresh token for its successor; within the grace a spent one for the session's current token.
 
         Raises:
             InvalidRefreshToken: forged, ended, expired, or spent too long ago; the last ends the session.
@@ -111,7 +111,7 @@ class Sessions:
         self._tell(session, verdict)
         if verdict not in {Verdict.ROTATED, Verdict.REPLAY}:
             raise InvalidRefreshToken
-        return await self._pair(session, presented.secret, presented.generation + 1)
+        return await self._pair(session, presented.secret, session.generation)
 
     async def inspect(self, refresh_token: str) -> tuple[SessionState, datetime] | None:
         """Return the session of a token that a refresh would accept now, and until when; change nothing."""

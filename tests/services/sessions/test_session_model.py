@@ -162,7 +162,22 @@ class Life(RuleBasedStateMachine):
     def refresh(self, which: int, back: int, key: str | None) -> None:
         """Use a token of any generation that was ever given out."""
         device = self._device(which)
-        generation = max(0, len(device.tokens) - 1 - back)
+        self._present(device, max(0, len(device.tokens) - 1 - back), key)
+
+    @precondition(lambda self: self.devices)
+    @rule(which=st.integers(0, 99), times=st.integers(1, 3), late=st.sampled_from(PASSING[:2]))
+    def have_a_second_tab(self, which: int, times: int, late: int) -> None:
+        """One tab refreshes once or several times; the other one's token is then spent, and within the grace good."""
+        device = self._device(which)
+        held = device.generation
+        if device.is_usable(self.now) and held < len(device.tokens):
+            assert all(self._present(device, device.generation, None) for _ in range(times))
+            self.let_time_pass(late)
+            assert self._present(device, held, None)
+            assert self._present(device, device.generation, None), "nobody was signed out"
+
+    def _present(self, device: Device, generation: int, key: str | None) -> bool:
+        """Refresh with a token; whether it is answered, which is as the model says."""
         answer = self.house.do(lambda: self.house.client.refresh(device.tokens[generation], key))
         expected = device.refresh(generation, key, self.now)
         assert answer.status_code == (200 if expected else 401), (generation, device)
@@ -170,10 +185,13 @@ class Life(RuleBasedStateMachine):
             body = answer.json()
             device.access = body["access_token"]
             assert body["session_id"] == device.id
-            if generation + 1 < len(device.tokens):
-                assert body["refresh_token"] == device.tokens[generation + 1]
+            # Whichever token it was: within the grace every spent one is answered with the current one.
+            if device.generation < len(device.tokens):
+                assert body["refresh_token"] == device.tokens[device.generation]
             else:
+                assert device.generation == len(device.tokens)
                 device.tokens.append(body["refresh_token"])
+        return expected
 
     @precondition(lambda self: self.devices)
     @rule(which=st.integers(0, 99), back=st.integers(0, 3))
