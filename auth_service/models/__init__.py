@@ -3,6 +3,7 @@
 from auth_service.models.accounts import AccountView, LoginAccount
 from auth_service.models.audit import AUDIT_FLOOR, REQUESTER, THE_SERVICE, Requester, SecurityEvent
 from auth_service.models.compatibility import SCHEMA_COMPATIBILITY
+from auth_service.models.devices import NUMBERS, Device, kind_of_device
 from auth_service.models.keys import KeyStep, due_steps, next_change
 from auth_service.models.mail import LINKS, NOTICES_OF, STOPS, DueMail, LinkPurpose, MailKind
 from auth_service.models.mail_tables import LINK_TOKENS, OUTGOING_MAILS, LinkToken
@@ -15,6 +16,7 @@ from auth_service.models.sessions import (
     SessionState,
     SessionView,
     Verdict,
+    hour_of,
     judge,
 )
 from auth_service.models.tables import (

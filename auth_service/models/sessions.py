@@ -57,10 +57,21 @@ class SessionState:
     expires_at: datetime
     revoked_at: datetime | None
     now: datetime
+    idempotency_spent: bool = False
+    """Whether the key is good for no retry: it came with an earlier token too, or not with the last rotation."""
+
+    def is_retried_with(self, idempotency_hash: bytes | None) -> bool:
+        """Whether this is the key that came with the last rotation, and with that one alone."""
+        return idempotency_hash is not None and idempotency_hash == self.idempotency_hash and not self.idempotency_spent
 
     def usable_until(self, rules: SessionRules) -> datetime:
         """The end of the absolute life, or of the idle life if nothing is refreshed before; whichever is sooner."""
         return min(self.expires_at, self.last_used_at + rules.idle_lifetime)
+
+
+def hour_of(time: datetime) -> datetime:
+    """The beginning of the hour of a time in UTC."""
+    return time.replace(minute=0, second=0, microsecond=0)
 
 
 @dataclass(frozen=True)
@@ -106,6 +117,5 @@ def judge(session: SessionState, generation: int, idempotency_hash: bytes | None
     if superseded is None:
         return Verdict.REUSE
     age = session.now - superseded
-    same_request = idempotency_hash is not None and idempotency_hash == session.idempotency_hash
-    retried = behind == 1 and same_request and age < IDEMPOTENCY_WINDOW
+    retried = behind == 1 and age < IDEMPOTENCY_WINDOW and session.is_retried_with(idempotency_hash)
     return Verdict.REPLAY if age < rules.grace or retried else Verdict.REUSE

@@ -99,8 +99,15 @@ class RefreshToken(SQLModel, table=True):
     expires_at: datetime = Field(sa_type=UtcDateTime)
     revoked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     revoked_reason: str | None = Field(default=None, sa_type=String(32))
-    user_agent: str | None = Field(default=None, sa_type=String(256))
+    user_agent: str | None = Field(default=None, sa_type=String(256))  # of the sign-in, like ip
     ip: str | None = Field(default=None, sa_type=String(45))
+    # The generation that the next three tell of. Another than the row's: a service that does not know them rotated it.
+    rotated_to: int | None = Field(default=None, sa_type=BigInteger)
+    rotated_user_agent: str | None = Field(default=None, sa_type=String(256))
+    rotated_ip: str | None = Field(default=None, sa_type=String(45))
+    idempotency_spent: bool | None = None
+    earlier_used_at: datetime | None = Field(default=None, sa_type=UtcDateTime)  # before the hour of last_used_at
+    told_generation: int | None = Field(default=None, sa_type=BigInteger)  # the last that the trail has a replay of
     user: User = Relationship(back_populates="sessions", sa_relationship_kwargs={"lazy": "raise"})
 
 

@@ -41,7 +41,10 @@ INDEXES = {
     "alembic_version_pkc",
 }
 WITH_TRIGRAMS = {"ix_users_email_trigrams", "ix_users_username_trigrams"}  # where PostgreSQL has pg_trgm
-CHANGED_BY_A_REFRESH = {"generation", "rotations", "last_used_at", "idempotency_hash"}
+CHANGED_BY_A_REFRESH = {
+    "generation", "rotations", "last_used_at", "idempotency_hash", "idempotency_spent", "rotated_to",
+    "rotated_user_agent", "rotated_ip", "earlier_used_at", "told_generation",
+}  # fmt: skip
 
 
 async def values(url: str, statement: str) -> list[Any]:
@@ -76,7 +79,7 @@ async def test_every_time_has_a_time_zone(postgres_url: str) -> None:
         "SELECT column_name, udt_name FROM information_schema.columns WHERE table_schema = 'public' "
         "AND (column_name LIKE '%\\_at' OR column_name = 'rotations' OR table_name || column_name = 'audit_eventsat')",
     )
-    assert len(times) == 21
+    assert len(times) == 22
     assert {kind for _, kind in times} == {"timestamptz", "_timestamptz"}
     assert not await run_sql(
         postgres_url,

@@ -53,6 +53,7 @@ def _session(draw: st.DrawFn, generation: int, ages: list[timedelta]) -> Session
         expires_at=NOW + draw(st.timedeltas(INSTANT, 30 * DAY)),
         revoked_at=None,
         now=NOW,
+        idempotency_spent=draw(st.booleans()),
     )
 
 
@@ -111,12 +112,12 @@ def test_an_ancestor_of_which_nothing_is_known_is_a_reuse(
 
 @unhurried
 @given(SPENT, all_rules(), HASHES)
-def test_the_same_idempotency_key_stretches_the_grace_of_the_parent_to_a_day_and_nothing_else(
+def test_the_key_of_one_rotation_stretches_the_grace_of_the_parent_to_a_day_and_nothing_else(
     case: tuple[SessionState, int], rules: SessionRules, key: bytes | None
 ) -> None:
     session, steps = case
     age = NOW - session.rotations[steps - 1]
-    stretched = steps == 1 and key is not None and key == session.idempotency_hash
+    stretched = steps == 1 and key is not None and key == session.idempotency_hash and not session.idempotency_spent
     limit = max(rules.grace, DAY) if stretched else rules.grace
     assert judge(session, session.generation - steps, key, rules) is (Verdict.REPLAY if age < limit else Verdict.REUSE)
 

@@ -14,7 +14,7 @@ from auth_service.models import REFRESH_TOKENS, USERS
 
 from .client import Client
 
-TIMES = ("created_at", "last_used_at", "expires_at")
+TIMES = ("created_at", "last_used_at", "earlier_used_at", "expires_at")
 
 
 class StoredSession:
@@ -47,9 +47,11 @@ class StoredSession:
     async def time_passes(self, **duration: float) -> None:
         """Let so much time have passed since all that ever happened to the session; the clock stays where it is."""
         past, row = timedelta(**duration), await self.row()
-        await self.change(rotations=[time - past for time in row["rotations"]], **{t: row[t] - past for t in TIMES})
+        times = {name: row[name] and row[name] - past for name in TIMES}
+        await self.change(rotations=[time - past for time in row["rotations"]], **times)
 
     async def forget(self, rotations: int) -> None:
         """Take the last rotations back, as a failover to a standby that had not yet received them."""
         row = await self.row()
-        await self.change(generation=row["generation"] - rotations, rotations=row["rotations"][rotations:])
+        generation = row["generation"] - rotations
+        await self.change(generation=generation, rotated_to=generation, rotations=row["rotations"][rotations:])

@@ -16,8 +16,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from auth_service.api.http.json_body import StrictJsonRoute, parse, watch_for_disconnect
 from auth_service.api.requests.client import device_of, set_requester
+from auth_service.models import Device
 from auth_service.services.services import Services
-from auth_service.services.sessions.values import Device
 
 Model = TypeVar("Model", bound=BaseModel)
 

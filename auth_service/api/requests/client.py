@@ -5,8 +5,7 @@ import re
 from functools import lru_cache
 
 from auth_service.logs import REQUEST_ID
-from auth_service.models import REQUESTER, Requester
-from auth_service.services.sessions.values import Device
+from auth_service.models import REQUESTER, Device, Requester
 from auth_service.settings import ProxySettings
 
 MAX_USER_AGENT = 256

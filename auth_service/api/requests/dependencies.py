@@ -13,9 +13,9 @@ from starlette.requests import Request
 
 from auth_service.api.requests import client
 from auth_service.errors import InvalidInput, MissingAccessToken
+from auth_service.models import Device
 from auth_service.services.services import Services
 from auth_service.services.sessions.bearers import Bearer
-from auth_service.services.sessions.values import Device
 
 _BEARER = re.compile(r"(?i:bearer) +([A-Za-z0-9._~+/-]+=*) *")  # RFC 6750, section 2.1
 IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
@@ -57,7 +57,8 @@ async def get_idempotency_key(
     idempotency_key: Annotated[
         str | None,
         Header(
-            description="1 to 255 visible ASCII characters; for 24 hours a retry with the same key is answered again",
+            description="1 to 255 visible ASCII characters, new with each token: for 24 hours a retry with the same "
+            "key is answered again. A key that came with an earlier token too is worth nothing",
             json_schema_extra={"pattern": f"^{IDEMPOTENCY_KEY.pattern}$"},
         ),
     ] = None,

@@ -57,6 +57,8 @@ async def plain_login(request: PlainRequest) -> Tokens | None:
 async def refresh(
     token: RefreshToken,
     idempotency_key: IdempotencyKey,
+    device: DeviceDep,
+    *,
     cookie_mode: CookieMode,
     services: ServicesDep,
     response: Response,
@@ -67,7 +69,7 @@ async def refresh(
     seconds), and for 24 hours with the same `Idempotency-Key`. A token used after that ends the session: it has been
     copied.
     """
-    pair = await services.sessions.refresh(token, idempotency_key)
+    pair = await services.sessions.refresh(token, idempotency_key, device)
     return token_response(pair, services.settings, response, cookie_mode=cookie_mode)
 
 
@@ -77,8 +79,7 @@ async def plain_refresh(request: PlainRequest) -> Tokens | None:
     body = await request.body(RefreshTokenBody)
     if body is None or body.refresh_token is None or (key is not None and not IDEMPOTENCY_KEY.fullmatch(key)):
         return None
-    request.device()
-    pair = await request.services.sessions.refresh(body.refresh_token.get_secret_value(), key)
+    pair = await request.services.sessions.refresh(body.refresh_token.get_secret_value(), key, request.device())
     return tokens_of(pair, request.services.settings)
 
 

@@ -112,5 +112,8 @@ class Clock(Protocol):
     def after(self, name: str) -> ColumnElement[datetime]:
         """The time now, plus the parameter of this name."""
 
+    def this_hour(self) -> ColumnElement[datetime]:
+        """The time at which the hour began, in UTC."""
+
     def parameters(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The values of an execution now."""

@@ -154,6 +154,11 @@ class _ServersClock(Clock):
     def after(self, name: str) -> ColumnElement[datetime]:
         return _plus(self.dialect.now(), bindparam(name, type_=Interval()))
 
+    def this_hour(self) -> ColumnElement[datetime]:
+        hour: ColumnElement[str] = literal_column("'hour'")
+        utc: ColumnElement[str] = literal_column("'UTC'")
+        return func.date_trunc(hour, self.dialect.now(), utc, type_=UtcDateTime())
+
     def parameters(self, values: Mapping[str, Any]) -> dict[str, Any]:
         return dict(values)
 

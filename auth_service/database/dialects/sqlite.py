@@ -33,7 +33,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from auth_service.database.dialects.dialect import NO_TIME, ROOM, Clock, Dialect
 from auth_service.errors import DatabaseDiskFull
-from auth_service.models import UtcDateTime
+from auth_service.models import UtcDateTime, hour_of
 from auth_service.settings import DatabaseSettings
 
 _DIALECT = sqlite.dialect()
@@ -138,6 +138,7 @@ class _ProcessClock(Clock):
         self.dialect = dialect
         self._fixed: dict[str, timedelta] = {}
         self._given: set[str] = set()
+        self._hours = False
 
     def at(self, ahead: timedelta = NO_TIME) -> ColumnElement[datetime]:
         name = f"in_{ahead.total_seconds():.0f}"
@@ -148,9 +149,14 @@ class _ProcessClock(Clock):
         self._given.add(name)
         return bindparam(name, type_=UtcDateTime())
 
+    def this_hour(self) -> ColumnElement[datetime]:
+        self._hours = True
+        return bindparam("this_hour", type_=UtcDateTime())
+
     def parameters(self, values: Mapping[str, Any]) -> dict[str, Any]:
         now = datetime.now(UTC)
         fixed = {name: now + ahead for name, ahead in self._fixed.items()}
+        fixed |= {"this_hour": hour_of(now)} if self._hours else {}
         return {name: now + value if name in self._given else value for name, value in values.items()} | fixed
 
 

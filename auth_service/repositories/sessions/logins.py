@@ -1,6 +1,5 @@
 """What a sign-in writes: the session, and then in one statement all that goes with it."""
 
-import re
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import cache
@@ -26,6 +25,7 @@ from auth_service.database.connection import Connection
 from auth_service.database.dialects import Clock
 from auth_service.database.prepared import Prepared
 from auth_service.models import (
+    NUMBERS,
     OUTGOING_MAILS,
     REFRESH_TOKENS,
     USERS,
@@ -33,6 +33,7 @@ from auth_service.models import (
     MailKind,
     SecurityEvent,
     SessionState,
+    kind_of_device,
     neighbourhood_of,
 )
 from auth_service.repositories.audit.events import AuditedChange, AuditEvents
@@ -41,7 +42,6 @@ from auth_service.repositories.sessions.refresh_tokens import RETURNED, alive
 from auth_service.repositories.throttles.throttles import Success
 
 M, T = OUTGOING_MAILS.c, REFRESH_TOKENS.c
-_NUMBERS = "[0-9._]+"
 _GIVEN = ("id", "user_id", "credential_epoch", "secret_hash", "user_agent", "ip")
 
 
@@ -80,7 +80,7 @@ def _notify(clock: Clock) -> Any:
     opened = select(this.created_at).where(this.id == bindparam("session_id", type_=Uuid())).scalar_subquery()
     others = select(T.id).where(T.user_id == _WHO, T.created_at < opened)
     kind = bindparam("kind_of_device", type_=String())
-    alike = func.regexp_replace(T.user_agent, _NUMBERS, "", "g").is_not_distinct_from(kind)
+    alike = func.regexp_replace(T.user_agent, NUMBERS, "", "g").is_not_distinct_from(kind)
     values = {
         "id": bindparam("mail_id", type_=M.id.type), "kind": literal(MailKind.NEW_DEVICE, M.kind.type),
         "user_id": _WHO, "details": bindparam("mail_details", type_=M.details.type),
@@ -153,7 +153,7 @@ class Logins:
         user_agent, ip = device
         values: dict[str, Any] = {"user_id": user_id, "minus_idle": -idle, **(success.values if success else {})}
         if notice is not None:
-            kind = re.sub(_NUMBERS, "", user_agent) if user_agent else None
+            kind = kind_of_device(user_agent) if user_agent else None
             values |= {"session_id": session_id, "kind_of_device": kind, "network": neighbourhood_of(ip)}
             values |= {"mail_id": uuid7(), "mail_details": dict(notice)}
         if self._connection.dialect.writes_in_ctes:

@@ -9,9 +9,14 @@ from sqlalchemy import (
     BigInteger,
     LargeBinary,
     Select,
+    String,
     and_,
     bindparam,
+    case,
+    false,
+    func,
     literal_column,
+    or_,
     select,
     update,
 )
@@ -24,6 +29,7 @@ from auth_service.models import (
     REFRESH_TOKENS,
     ROTATIONS_KEPT,
     USERS,
+    Device,
     EndReason,
     SecurityEvent,
     SessionState,
@@ -40,19 +46,28 @@ USED_UP = FAST_FORWARD_LIMIT + 1  # all that is looked at after a rotation
 
 @Prepared
 def _rotate(clock: Clock) -> Any:
-    """The one statement of a refresh. A racer waits for the row, finds the generation moved on, and matches nothing."""
+    """The one statement of a refresh. A racer waits for the row, finds the generation moved on, and matches nothing.
+
+    A key that came with the token before stays, and is spent; so is one that comes no more, until another comes.
+    """
     given = bindparam("presented_generation", type_=BigInteger())
     u = USERS.alias("u").c  # SQLite names no table in RETURNING
     of_user = select(u.role).where(u.id == T.user_id).correlate(REFRESH_TOKENS)
     is_current = of_user.where(u.is_active, u.credential_epoch == T.credential_epoch).exists()
     rotations = clock.dialect.prepended(T.rotations, clock.at(), given - T.generation + ONE, ROTATIONS_KEPT)
+    key = bindparam("given_idempotency_hash", type_=LargeBinary())
     told = {T.rotations: clock.dialect.first_of(T.rotations, USED_UP).label("rotations")}
     return (
         update(REFRESH_TOKENS)
         .values(
             generation=given + ONE,
             rotations=rotations,
-            idempotency_hash=bindparam("new_idempotency_hash", type_=LargeBinary()),
+            idempotency_hash=func.coalesce(key, T.idempotency_hash),
+            idempotency_spent=or_(key.is_(None), key.is_not_distinct_from(T.idempotency_hash)),
+            rotated_to=given + ONE,
+            rotated_user_agent=bindparam("given_user_agent", type_=String()),
+            rotated_ip=bindparam("given_ip", type_=String()),
+            earlier_used_at=case((T.last_used_at < clock.this_hour(), T.last_used_at), else_=T.earlier_used_at),
             last_used_at=clock.at(),
         )
         .where(T.secret_hash == bindparam("presented_hash", type_=LargeBinary()))
@@ -69,14 +84,16 @@ class RefreshTokens:
         self._audit = audit
 
     async def rotate(
-        self, secret_hash: bytes, generation: int, idempotency_hash: bytes | None, idle: timedelta
+        self, secret_hash: bytes, generation: int, idempotency_hash: bytes | None, idle: timedelta, device: Device
     ) -> SessionState | None:
         """Raise a live session from `generation`, or from up to three before it, by one; None if the guard refused."""
         rows = await _rotate.execute(
             self._connection,
             presented_hash=secret_hash,
             presented_generation=generation,
-            new_idempotency_hash=idempotency_hash,
+            given_idempotency_hash=idempotency_hash,
+            given_user_agent=device.user_agent,
+            given_ip=device.ip,
             minus_idle=-idle,
         )
         return alive(rows[0], rows[0]["role"]) if rows else None
@@ -103,6 +120,7 @@ class RefreshTokens:
 
     def _session(self) -> Select[Any]:
         current = and_(USERS.c.is_active, USERS.c.credential_epoch == T.credential_epoch)
+        described = T.rotated_to == T.generation  # else an older service rotated it, and told nothing
         return select(
             T.id,
             T.user_id,
@@ -115,6 +133,7 @@ class RefreshTokens:
             T.expires_at,
             T.revoked_at,
             self._now().label("now"),
+            func.coalesce(and_(described, T.idempotency_spent), false()).label("idempotency_spent"),
         ).join(USERS, USERS.c.id == T.user_id)
 
 

@@ -12,6 +12,7 @@ from auth_service.database.errors import TransactionConflict
 from auth_service.errors import DatabaseUnavailable, InvalidCredentials, InvalidRefreshToken
 from auth_service.identifiers import canonical_email, canonical_username
 from auth_service.models import (
+    Device,
     EndReason,
     LoginAccount,
     MailKind,
@@ -28,7 +29,7 @@ from auth_service.services.operations.audit import Audit
 from auth_service.services.passwords.login_check import LoginCheck
 from auth_service.services.sessions.login_outcomes import LoginOutcome, counted
 from auth_service.services.sessions.revocations import Revocations
-from auth_service.services.sessions.values import Device, TokenPair
+from auth_service.services.sessions.values import TokenPair
 from auth_service.services.signing_keys.key_ring import KeyRing
 from auth_service.services.throttling.attempts import Attempt
 from auth_service.services.throttling.throttle import Throttler
@@ -91,7 +92,7 @@ class Sessions:
             await self._settle(account, session.id, device, replacement, attempt)
         return signed_in
 
-    async def refresh(self, refresh_token: str, idempotency_key: str | None) -> TokenPair:
+    async def refresh(self, refresh_token: str, idempotency_key: str | None, device: Device) -> TokenPair:
         """Exchange a refresh token for its successor; within the grace a spent one for the session's current token.
 
         Raises:
@@ -104,7 +105,7 @@ class Sessions:
             self.outcomes[Verdict.FORGED] += 1
             raise InvalidRefreshToken
         self._throttle.refresh(presented.secret_hash)
-        session, verdict = await self._advance(presented, idempotency_key)
+        session, verdict = await self._advance(presented, idempotency_key, device)
         self.outcomes[verdict] += 1
         if session is None:
             raise InvalidRefreshToken
@@ -186,14 +187,14 @@ class Sessions:
 
     @retried
     async def _advance(
-        self, presented: PresentedToken, idempotency_key: str | None
+        self, presented: PresentedToken, idempotency_key: str | None, device: Device
     ) -> tuple[SessionState | None, Verdict]:
         """Rotate the session, or find out what the token means; a reuse has ended the session when this returns."""
         key_hash = hash_secret(presented.secret + idempotency_key.encode()) if idempotency_key else None
         async with self._database.statement() as tx:
             sessions = tx.refresh_tokens
             idle = self._rules.idle_lifetime
-            session = await sessions.rotate(presented.secret_hash, presented.generation, key_hash, idle)
+            session = await sessions.rotate(presented.secret_hash, presented.generation, key_hash, idle, device)
             if session is not None:
                 return session, Verdict.ROTATED
             session = await sessions.find_by_secret(presented.secret_hash)

@@ -1,15 +1,7 @@
-"""Where a sign-in comes from, and what it gives."""
+"""What a sign-in gives."""
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
 from uuid import UUID
-
-
-class Device(NamedTuple):
-    """Where a login comes from, for the owner's list of sessions."""
-
-    user_agent: str | None
-    ip: str | None
 
 
 @dataclass(frozen=True)

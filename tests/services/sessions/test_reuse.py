@@ -155,11 +155,45 @@ async def test_another_idempotency_key_or_none_does_not_stretch_the_grace(ada: C
 
 async def test_an_idempotency_key_serves_the_immediate_parent_alone(ada: Client) -> None:
     grandparent = await ada.sign_in()
-    parent = (await ada.refresh(grandparent["refresh_token"], "the-same")).json()
-    head = (await ada.refresh(parent["refresh_token"], "the-same")).json()
+    parent = (await ada.refresh(grandparent["refresh_token"], "one")).json()
+    head = (await ada.refresh(parent["refresh_token"], "another")).json()
     await StoredSession(ada, head).time_passes(hours=1)
-    await assert_head(ada, parent, head, key="the-same")
-    await assert_reuse(ada, grandparent, head, "the-same")
+    await assert_head(ada, parent, head, key="another")
+    await assert_reuse(ada, grandparent, head, "another")
+
+
+async def test_a_constant_idempotency_key_gives_a_thief_no_day_one_step_behind(ada: Client) -> None:
+    """With the next token the same key rotates, so that no page is refused for ever; then only the grace counts."""
+    for keys in (("constant", "constant"), ("constant", "constant", "constant"), ("constant", None, "constant")):
+        parent = tokens = await ada.sign_in()
+        for key in keys:
+            parent, tokens = tokens, (await ada.refresh(tokens["refresh_token"], key)).raise_for_status().json()
+        await assert_head(ada, parent, tokens, key="constant")
+        await StoredSession(ada, tokens).time_passes(seconds=31)
+        await assert_reuse(ada, parent, tokens, "constant")
+
+
+async def test_another_idempotency_key_is_good_again_after_one_that_came_twice(ada: Client) -> None:
+    tokens = await ada.sign_in()
+    for key in ("constant", "constant"):
+        tokens = (await ada.refresh(tokens["refresh_token"], key)).raise_for_status().json()
+    parent, head = tokens, (await ada.refresh(tokens["refresh_token"], "another")).json()
+    await StoredSession(ada, head).time_passes(hours=23)
+    await assert_head(ada, parent, head, key="another")
+
+
+async def test_a_key_that_came_to_an_older_service_is_good_whatever_its_row_says_of_the_one_before(ada: Client) -> None:
+    """While replicas are replaced: the older one writes neither the flag nor which rotation it is of."""
+    tokens = await ada.sign_in()
+    for key in ("constant", "constant"):
+        tokens = (await ada.refresh(tokens["refresh_token"], key)).raise_for_status().json()
+    session = StoredSession(ada, tokens)
+    described = {name: (await session.row())[name] for name in ("rotated_to", "idempotency_spent")}
+    assert described["idempotency_spent"]
+    parent, head = tokens, (await ada.refresh(tokens["refresh_token"], "another")).json()
+    await session.change(**described)
+    await session.time_passes(hours=1)
+    await assert_head(ada, parent, head, key="another")
 
 
 async def test_an_idempotency_key_that_cannot_be_taken_is_a_422_and_spends_nothing(ada: Client) -> None:

@@ -94,6 +94,7 @@ class Device:
     generation: int = 0
     rotations: list[int] = field(default_factory=list)
     key: str | None = None
+    key_is_spent: bool = False
     reason: str | None = None
 
     def __post_init__(self) -> None:
@@ -116,13 +117,15 @@ class Device:
         if -behind > FAST_FORWARD:
             return False
         self.rotations = ([now] * (1 - behind) + self.rotations)[:ROTATIONS_KEPT]
-        self.generation, self.key, self.last_used = generation + 1, key, now
+        self.generation, self.last_used = generation + 1, now
+        # A key is good for one token: it stays known, so that it is not taken for a new one, until another comes.
+        self.key, self.key_is_spent = key or self.key, key in {None, self.key}
         return True
 
     def _repeat(self, behind: int, key: str | None, now: int) -> bool:
-        """Within the grace, or the immediate parent with the same key; anything else is a theft and ends it."""
+        """Within the grace, or the immediate parent with its own key; anything else is a theft and ends it."""
         age = now - self.rotations[behind - 1] if behind <= len(self.rotations) else None
-        retried = behind == 1 and key is not None and key == self.key
+        retried = behind == 1 and key is not None and key == self.key and not self.key_is_spent
         if age is not None and (age < GRACE or (retried and age < KEY_WINDOW)):
             return True
         self.reason = "reuse"
@@ -241,7 +244,8 @@ class Life(RuleBasedStateMachine):
         by = timedelta(seconds=seconds)
 
         def earlier(row: Any) -> dict[str, Any]:
-            times = {name: getattr(row, name) - by for name in ("created_at", "last_used_at", "expires_at")}
+            names = ("created_at", "last_used_at", "earlier_used_at", "expires_at")
+            times = {name: time and time - by for name in names for time in [getattr(row, name)]}
             return times | {"rotations": [time - by for time in row.rotations]}
 
         self.house.change_rows({device.id for device in self.devices}, earlier)
@@ -253,9 +257,12 @@ class Life(RuleBasedStateMachine):
         device = self._device(which)
         lost = min(lost, device.generation)
         device.generation, device.rotations = device.generation - lost, device.rotations[lost:]
-        self.house.change_rows(
-            {device.id}, lambda row: {"generation": row.generation - lost, "rotations": row.rotations[lost:]}
-        )
+
+        def earlier(row: Any) -> dict[str, Any]:
+            left = row.generation - lost
+            return {"generation": left, "rotated_to": left, "rotations": row.rotations[lost:]}
+
+        self.house.change_rows({device.id}, earlier)
 
     @precondition(lambda self: self.devices)
     @rule(which=st.integers(0, 99))
