@@ -34,6 +34,7 @@ from auth_service.services.services import Gauges, Services
 from auth_service.services.sessions.bearers import Bearers
 from auth_service.services.sessions.oauth_tokens import OAuthTokens
 from auth_service.services.sessions.own_sessions import OwnSessions
+from auth_service.services.sessions.replays import Replays
 from auth_service.services.sessions.revocations import Revocations
 from auth_service.services.sessions.sessions import Sessions
 from auth_service.services.signing_keys.key_ring import KeyRing
@@ -128,6 +129,7 @@ def _services(parts: Parts) -> Services:
         throttle=throttle,
         audit=audit,
         notices=notices,
+        replays=Replays(database, notices),
         verified_only=conceal,
     )
     return Services(

@@ -39,6 +39,7 @@ class SecurityEvent(StrEnum):
     LINK_USED = "link.used"
     SESSION_ENDED = "session.ended"
     ALL_SESSIONS_ENDED = "sessions.all_ended"
+    REFRESH_REPLAYED = "refresh.replayed"  # within the grace, from another network or device than the rotation
     KEY_PUBLISHED = "signing_key.published"
     KEY_ACTIVATED = "signing_key.activated"
     KEY_RETIRED = "signing_key.retired"

@@ -27,6 +27,9 @@ class Device(NamedTuple):
         return kind_of_device(self.user_agent) == kind_of_device(other.user_agent)
 
 
+UNKNOWN_DEVICE = Device()
+
+
 def kind_of_device(user_agent: str) -> str:
     """A user agent without its numbers."""
     return re.sub(NUMBERS, "", user_agent)

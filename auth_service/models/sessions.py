@@ -7,11 +7,13 @@ from enum import StrEnum
 from typing import Self
 from uuid import UUID
 
+from auth_service.models.devices import UNKNOWN_DEVICE, Device
 from auth_service.settings import Settings
 
 ROTATIONS_KEPT = 8
 FAST_FORWARD_LIMIT = 3
 IDEMPOTENCY_WINDOW = timedelta(hours=24)
+REPLAYS_TOLD = 10  # of a session in a day: a phone on the move answers some of its requests twice
 
 
 class EndReason(StrEnum):
@@ -59,10 +61,27 @@ class SessionState:
     now: datetime
     idempotency_spent: bool = False
     """Whether the key is good for no retry: it came with an earlier token too, or not with the last rotation."""
+    rotated_from: Device = UNKNOWN_DEVICE
+    """Where the last rotation came from; unknown if an older service rotated it."""
+    told_generation: int | None = None
+    """The last rotation that the trail tells of a replay from elsewhere of."""
 
     def is_retried_with(self, idempotency_hash: bytes | None) -> bool:
         """Whether this is the key that came with the last rotation, and with that one alone."""
         return idempotency_hash is not None and idempotency_hash == self.idempotency_hash and not self.idempotency_spent
+
+    @property
+    def rotated_by(self) -> dict[str, str]:
+        """Where the last rotation came from, as the trail has it: no more than is known."""
+        known = {"rotated_ip": self.rotated_from.ip, "rotated_user_agent": self.rotated_from.user_agent}
+        return {name: value for name, value in known.items() if value is not None}
+
+    def is_told(self, device: Device) -> bool:
+        """Whether the trail needs no word of a replay from there: it came from where the rotation came from, or it is
+        told already.
+        """
+        rotated = self.rotated_from
+        return (device.is_near(rotated) and device.is_alike(rotated)) or self.told_generation == self.generation
 
     def usable_until(self, rules: SessionRules) -> datetime:
         """The end of the absolute life, or of the idle life if nothing is refreshed before; whichever is sooner."""
@@ -76,7 +95,10 @@ def hour_of(time: datetime) -> datetime:
 
 @dataclass(frozen=True)
 class SessionView:
-    """A session as it is shown: columns of `RefreshToken`, and whether it is the one that asks (`current`)."""
+    """A session as its owner sees it: columns of `RefreshToken`, and whether it is the one that asks (`current`).
+
+    `last_used_at` is what `told_use()` makes of it.
+    """
 
     id: UUID
     created_at: datetime
@@ -102,11 +124,24 @@ class Verdict(StrEnum):
     FORGED = "forged"  # not of our making
 
 
-def judge(session: SessionState, generation: int, idempotency_hash: bytes | None, rules: SessionRules) -> Verdict:
+def told_use(created_at: datetime, earlier_used_at: datetime | None, last_used_at: datetime, now: datetime) -> datetime:
+    """What a bearer may know of the last use of a session: the hour of the last one before the current hour.
+
+    It changes only on the hour. A thief who polls it does not see when the owner rotates, which would tell him when a
+    spent token is answered.
+    """
+    used_at = last_used_at if last_used_at < hour_of(now) else earlier_used_at or created_at
+    return hour_of(used_at)
+
+
+def judge(
+    session: SessionState, generation: int, idempotency_hash: bytes | None, rules: SessionRules, device: Device
+) -> Verdict:
     """Decide about a token of `generation` that the guarded update did not accept.
 
     The end of a session beats the grace. The bound on the grace also holds for the immediate parent: a thief who stays
-    one step behind is caught.
+    one step behind is caught. So is one who follows within the grace from another network and another user agent than
+    those of the rotation, without the key that came with it.
     """
     if session.revoked_at or not session.credential_is_current or session.now >= session.usable_until(rules):
         return Verdict.ENDED
@@ -117,5 +152,8 @@ def judge(session: SessionState, generation: int, idempotency_hash: bytes | None
     if superseded is None:
         return Verdict.REUSE
     age = session.now - superseded
-    retried = behind == 1 and age < IDEMPOTENCY_WINDOW and session.is_retried_with(idempotency_hash)
-    return Verdict.REPLAY if age < rules.grace or retried else Verdict.REUSE
+    is_retried = session.is_retried_with(idempotency_hash)
+    if age >= rules.grace:
+        return Verdict.REPLAY if behind == 1 and age < IDEMPOTENCY_WINDOW and is_retried else Verdict.REUSE
+    rotated = session.rotated_from
+    return Verdict.REPLAY if device.is_near(rotated) or device.is_alike(rotated) or is_retried else Verdict.REUSE

@@ -110,6 +110,15 @@ class RefreshToken(SQLModel, table=True):
     told_generation: int | None = Field(default=None, sa_type=BigInteger)  # the last that the trail has a replay of
     user: User = Relationship(back_populates="sessions", sa_relationship_kwargs={"lazy": "raise"})
 
+    @property
+    def last_user_agent(self) -> str | None:
+        """That of the last refresh, if there was one and it is known; for administrators alone, like `last_ip`."""
+        return self.rotated_user_agent if self.rotated_to == self.generation else None
+
+    @property
+    def last_ip(self) -> str | None:
+        return self.rotated_ip if self.rotated_to == self.generation else None
+
 
 class DeletedSession(SQLModel, table=True):
     """The id of a session whose row is gone, written by a trigger: its access tokens may still be around."""

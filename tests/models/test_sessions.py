@@ -9,7 +9,18 @@ from uuid import UUID
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from auth_service.models import FAST_FORWARD_LIMIT, ROTATIONS_KEPT, SessionRules, SessionState, Verdict, judge
+from auth_service.models import (
+    FAST_FORWARD_LIMIT,
+    ROTATIONS_KEPT,
+    UNKNOWN_DEVICE,
+    Device,
+    SessionRules,
+    SessionState,
+    Verdict,
+    hour_of,
+    judge,
+    told_use,
+)
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 INSTANT = timedelta(microseconds=1)
@@ -74,7 +85,7 @@ def test_the_end_of_a_session_beats_everything(
         "age": replace(session, expires_at=NOW),
     }[end]
     for generation in (ended.generation - steps, ended.generation, ended.generation + steps):
-        assert judge(ended, generation, key, rules) is Verdict.ENDED
+        assert judge(ended, generation, key, rules, UNKNOWN_DEVICE) is Verdict.ENDED
 
 
 @unhurried
@@ -85,7 +96,7 @@ def test_a_spent_token_is_a_replay_exactly_within_the_grace(
     session, steps = case
     age = NOW - session.rotations[steps - 1]
     expected = Verdict.REPLAY if age < rules.grace else Verdict.REUSE
-    assert judge(session, session.generation - steps, None, rules) is expected
+    assert judge(session, session.generation - steps, None, rules, UNKNOWN_DEVICE) is expected
 
 
 @unhurried
@@ -97,7 +108,7 @@ def test_the_grace_ends_at_its_last_microsecond(
     rules = replace(any_rules, grace=grace)
     for age, expected in ((rules.grace - INSTANT, Verdict.REPLAY), (rules.grace, Verdict.REUSE)):
         moved = replace(session, rotations=[NOW - age] * len(session.rotations), idempotency_hash=None)
-        assert judge(moved, moved.generation - steps, None, rules) is expected
+        assert judge(moved, moved.generation - steps, None, rules, UNKNOWN_DEVICE) is expected
 
 
 @unhurried
@@ -107,7 +118,7 @@ def test_an_ancestor_of_which_nothing_is_known_is_a_reuse(
 ) -> None:
     session, steps = case
     fresh = replace(session, rotations=[NOW] * len(session.rotations))
-    assert judge(fresh, fresh.generation - steps, key, rules) is Verdict.REUSE
+    assert judge(fresh, fresh.generation - steps, key, rules, UNKNOWN_DEVICE) is Verdict.REUSE
 
 
 @unhurried
@@ -119,7 +130,8 @@ def test_the_key_of_one_rotation_stretches_the_grace_of_the_parent_to_a_day_and_
     age = NOW - session.rotations[steps - 1]
     stretched = steps == 1 and key is not None and key == session.idempotency_hash and not session.idempotency_spent
     limit = max(rules.grace, DAY) if stretched else rules.grace
-    assert judge(session, session.generation - steps, key, rules) is (Verdict.REPLAY if age < limit else Verdict.REUSE)
+    expected = Verdict.REPLAY if age < limit else Verdict.REUSE
+    assert judge(session, session.generation - steps, key, rules, UNKNOWN_DEVICE) is expected
 
 
 @unhurried
@@ -128,7 +140,7 @@ def test_a_token_ahead_is_never_a_reuse(
     session: SessionState, rules: SessionRules, steps: int, key: bytes | None
 ) -> None:
     expected = Verdict.RACE if steps <= FAST_FORWARD_LIMIT else Verdict.AHEAD
-    assert judge(session, session.generation + steps, key, rules) is expected
+    assert judge(session, session.generation + steps, key, rules, UNKNOWN_DEVICE) is expected
 
 
 @unhurried
@@ -138,5 +150,48 @@ def test_a_session_is_usable_until_the_sooner_of_its_two_ends(session: SessionSt
     assert end <= session.expires_at
     assert end <= session.last_used_at + rules.idle_lifetime
     assert end in {session.expires_at, session.last_used_at + rules.idle_lifetime}
-    assert judge(replace(session, now=end - INSTANT), session.generation, None, rules) is Verdict.RACE
-    assert judge(replace(session, now=end), session.generation, None, rules) is Verdict.ENDED
+    assert judge(replace(session, now=end - INSTANT), session.generation, None, rules, UNKNOWN_DEVICE) is Verdict.RACE
+    assert judge(replace(session, now=end), session.generation, None, rules, UNKNOWN_DEVICE) is Verdict.ENDED
+
+
+HERE = Device("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "203.0.113.7")
+NEAR = ("203.0.113.7", "203.0.113.255", None)
+FAR = ("203.0.112.7", "198.51.100.1", "2001:db8::1")
+ALIKE = (HERE.user_agent, "Mozilla/5.0 (X11; Linux x86_64; rv:141.0.1) Gecko/20100101 Firefox/141.0.1", None)
+OTHERS = ("curl/8.0", "Mozilla/5.0 (X11; Linux x86_64)")
+
+
+@unhurried
+@given(SPENT, all_rules(), HASHES, st.sampled_from(NEAR + FAR), st.sampled_from(ALIKE + OTHERS))
+def test_a_replay_in_the_grace_is_a_reuse_only_from_another_network_and_another_device_without_the_key(
+    case: tuple[SessionState, int], rules: SessionRules, key: bytes | None, ip: str | None, user_agent: str | None
+) -> None:
+    session, steps = case
+    spent_now = replace(session, rotations=[NOW] * len(session.rotations), rotated_from=HERE)
+    rules = replace(rules, grace=max(rules.grace, INSTANT))
+    excused = key is not None and key == session.idempotency_hash and not session.idempotency_spent
+    expected = Verdict.REUSE if ip in FAR and user_agent in OTHERS and not excused else Verdict.REPLAY
+    assert judge(spent_now, session.generation - steps, key, rules, Device(user_agent, ip)) is expected
+    unknown = replace(spent_now, rotated_from=UNKNOWN_DEVICE)  # an older service rotated it
+    assert judge(unknown, session.generation - steps, key, rules, Device(user_agent, ip)) is Verdict.REPLAY
+
+
+def test_networks_of_ipv6_are_near_within_a_48() -> None:
+    one = Device("curl/8.0", "2001:db8:1:2::3")
+    assert one.is_near(Device("curl/8.0", "2001:db8:1:ffff::1"))
+    assert not one.is_near(Device("curl/8.0", "2001:db8:2::3"))
+
+
+@given(st.lists(st.timedeltas(timedelta(seconds=1), timedelta(hours=5)), min_size=1, max_size=30))
+def test_a_bearer_sees_the_last_use_change_on_the_hour_alone(gaps: list[timedelta]) -> None:
+    """The columns as the statement of a refresh writes them; looked at before and after each, and late in its hour."""
+    created_at = last = NOW
+    earlier: datetime | None = None
+    times: list[datetime] = [NOW, *(NOW + past for past in accumulate(gaps))]
+    for now in times:
+        before = told_use(created_at, earlier, last, now)
+        earlier, last = (last if last < hour_of(now) else earlier), now
+        late = hour_of(now) + timedelta(hours=1) - INSTANT
+        assert told_use(created_at, earlier, last, now) == told_use(created_at, earlier, last, late) == before
+        assert before == hour_of(before)
+        assert told_use(created_at, earlier, last, late + INSTANT) == hour_of(now)

@@ -1,5 +1,6 @@
 """A client that follows the protocol, for tests that speak HTTP."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
@@ -30,8 +31,10 @@ class Client(httpx.AsyncClient):
         tokens: dict[str, Any] = (await self.login(email, password)).raise_for_status().json()
         return tokens
 
-    async def refresh(self, token: str, key: str | None = None) -> httpx.Response:
-        headers = {"Idempotency-Key": key} if key else {}
+    async def refresh(
+        self, token: str, key: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> httpx.Response:
+        headers = {**(headers or {}), **({"Idempotency-Key": key} if key else {})}
         return await self.post("/auth/refresh", json={"refresh_token": token}, headers=headers)
 
     async def rotate(self, token: str, times: int = 1) -> dict[str, Any]:

@@ -85,11 +85,18 @@ class UserCounts(BaseModel):
     estimated: list[str]
 
 
+class ManagedSession(DeviceSession):
+    """A session as an administrator sees it: `last_used_at` is exact, and the last refresh has a place, if known."""
+
+    last_user_agent: str | None
+    last_ip: str | None
+
+
 class AccountWithSessions(Account):
     """`pending_email` is the address that an administrator asked for, until it takes effect."""
 
     pending_email: PendingEmail | None = None
-    sessions: list[DeviceSession]
+    sessions: list[ManagedSession]
 
 
 class CreateUserBody(Body):

@@ -119,7 +119,11 @@ class BrowserTokens(BaseModel):
 
 
 class DeviceSession(BaseModel):
-    """The session of a device. `ended_at` and `ended_reason` are null while it is active."""
+    """The session of a device. `ended_at` and `ended_reason` are null while it is active.
+
+    `user_agent` and `ip` are those of the sign-in. To its owner, `last_used_at` is in whole hours and changes only on
+    the hour, so that it tells nobody when a refresh token was spent.
+    """
 
     model_config = ConfigDict(from_attributes=True)
 

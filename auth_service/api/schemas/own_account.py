@@ -30,7 +30,11 @@ class ExportedEvent(BaseModel):
 
 
 class AccountExport(BaseModel):
-    """All data kept about an account except the password hash; sessions and events are newest first."""
+    """All data kept about an account; sessions and events are newest first.
+
+    Except the password hash, and what would tell the holder of a copied token when and from where a device refreshes
+    (events `refresh.replayed`).
+    """
 
     exported_at: datetime
     account: Account

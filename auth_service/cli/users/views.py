@@ -24,7 +24,7 @@ STATES: dict[str, dict[str, bool]] = {
     "verified": {"is_verified": True}, "unverified": {"is_verified": False},
 }  # fmt: skip
 ACCOUNT = tuple(column.name for column in fields(AccountView))
-SESSION = ("id", "created_at", "last_used_at", "expires_at", "user_agent", "ip")
+SESSION = ("id", "created_at", "last_used_at", "expires_at", "user_agent", "ip", "last_user_agent", "last_ip")
 
 
 @click.command("list")

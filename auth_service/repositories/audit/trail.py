@@ -17,10 +17,11 @@ MONTHS_AHEAD = 3
 
 @dataclass(frozen=True)
 class AuditFilter:
-    """Which events are asked for; None asks for all. `since` is included, `until` is not."""
+    """Which events are asked for, and `without` which; None asks for all. `since` is included, `until` is not."""
 
     user_id: UUID | None = None
     events: tuple[SecurityEvent, ...] = ()
+    without: tuple[SecurityEvent, ...] = ()
     since: datetime | None = None
     until: datetime | None = None
 
@@ -48,6 +49,8 @@ class AuditTrail:
             statement = statement.where(col(AuditEvent.user_id) == wanted.user_id)
         if wanted.events:
             statement = statement.where(col(AuditEvent.event).in_(wanted.events))
+        if wanted.without:
+            statement = statement.where(col(AuditEvent.event).not_in(wanted.without))
         if wanted.since is not None:
             statement = statement.where(at >= wanted.since)
         if wanted.until is not None:

@@ -25,6 +25,7 @@ from auth_service.database.connection import Connection
 from auth_service.database.dialects import Clock
 from auth_service.database.prepared import Prepared
 from auth_service.models import (
+    AUDIT_EVENTS,
     FAST_FORWARD_LIMIT,
     REFRESH_TOKENS,
     ROTATIONS_KEPT,
@@ -36,7 +37,7 @@ from auth_service.models import (
 )
 from auth_service.repositories.audit.events import AuditEvents
 
-T = REFRESH_TOKENS.c
+A, T = AUDIT_EVENTS.c, REFRESH_TOKENS.c
 
 RETURNED = (T.id, T.user_id, T.generation, T.rotations, T.idempotency_hash, T.last_used_at, T.expires_at)
 # Written into the hot statement: as parameters, they would be sent and read anew for each refresh.
@@ -101,7 +102,22 @@ class RefreshTokens:
     async def find_by_secret(self, secret_hash: bytes) -> SessionState | None:
         found = await self._connection.execute(self._session().where(T.secret_hash == secret_hash))
         row = found.mappings().one_or_none()
-        return SessionState(**row) if row else None
+        return _state(**row) if row else None
+
+    async def note_replay(self, session: SessionState, at_most: int) -> None:
+        """Record that a spent token came from elsewhere: once for each rotation, and so often in a day at most."""
+        await self._connection.execute(select(T.id).where(T.id == session.id).with_for_update())  # so it counts right
+        event, a_day_ago = SecurityEvent.REFRESH_REPLAYED, self._now(timedelta(days=-1))
+        told = select(func.count()).where(A.user_id == session.user_id, A.at > a_day_ago)
+        told = told.where(A.session_id == session.id, A.event == event)
+        statement = (
+            update(REFRESH_TOKENS)
+            .values(told_generation=session.generation)
+            .where(T.id == session.id, T.generation == session.generation, T.revoked_at.is_(None))
+            .where(T.told_generation.is_distinct_from(session.generation), told.scalar_subquery() < at_most)
+            .returning(T.id, T.user_id)
+        )
+        await self._audit.execute(statement, event, user="user_id", session="id", **session.rotated_by)
 
     async def revoke(self, secret_hash: bytes, reason: EndReason, **details: int) -> UUID | None:
         """End a session and keep the reason; return its id.
@@ -134,7 +150,14 @@ class RefreshTokens:
             T.revoked_at,
             self._now().label("now"),
             func.coalesce(and_(described, T.idempotency_spent), false()).label("idempotency_spent"),
+            case((described, T.rotated_user_agent)).label("rotated_user_agent"),
+            case((described, T.rotated_ip)).label("rotated_ip"),
+            T.told_generation,
         ).join(USERS, USERS.c.id == T.user_id)
+
+
+def _state(*, rotated_user_agent: str | None, rotated_ip: str | None, **columns: Any) -> SessionState:
+    return SessionState(rotated_from=Device(rotated_user_agent, rotated_ip), **columns)
 
 
 def alive(row: Mapping[Any, Any], role: str) -> SessionState:

@@ -1,14 +1,14 @@
 """The sessions of one user: listed, ended, and carried over a change of credentials."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Select, and_, select, true, update
 
 from auth_service.database.connection import Connection
-from auth_service.models import REFRESH_TOKENS, USERS, EndReason, SecurityEvent, SessionView
+from auth_service.models import REFRESH_TOKENS, USERS, EndReason, SecurityEvent, SessionView, told_use
 from auth_service.repositories.audit.events import AuditEvents
 
 T = REFRESH_TOKENS.c
@@ -72,7 +72,10 @@ class UserSessions:
     async def list_of_user(
         self, user_id: UUID, idle: timedelta, *, current: UUID, ended_too: bool
     ) -> Sequence[SessionView]:
-        """A user's sessions, the newest first: those alive, or all whose rows are still kept; `current` asks for it."""
+        """A user's sessions, the newest first: those alive, or all whose rows are still kept; `current` asks for it.
+
+        As their owner may see them: see `told_use()`.
+        """
         alive = and_(
             T.revoked_at.is_(None),
             T.expires_at > self._now(),
@@ -82,10 +85,15 @@ class UserSessions:
         statement = (
             select(
                 T.id, T.created_at, T.last_used_at, T.expires_at, T.user_agent, T.ip, T.revoked_at, T.revoked_reason,
-                (T.id == current).label("current"),
+                (T.id == current).label("current"), T.earlier_used_at, self._now().label("now"),
             )
             .join(USERS, USERS.c.id == T.user_id)
             .where(T.user_id == user_id, true() if ended_too else alive)
             .order_by(T.created_at.desc(), T.id.desc())
         )  # fmt: skip
-        return [SessionView(**row) for row in (await self._connection.execute(statement)).mappings()]
+        return [_view(**row) for row in (await self._connection.execute(statement)).mappings()]
+
+
+def _view(*, last_used_at: datetime, earlier_used_at: datetime | None, now: datetime, **columns: Any) -> SessionView:
+    told = told_use(columns["created_at"], earlier_used_at, last_used_at, now)
+    return SessionView(last_used_at=told, **columns)

@@ -81,10 +81,12 @@ class OwnAccount:
     async def export(self, bearer: Bearer) -> Export:
         """Return all that is kept about the bearer, and note that it was asked for.
 
+        But for what would tell a thief with a copied token when a session that is alive was rotated, and from where.
+
         Raises:
             InvalidAccessToken: the bearer's session has ended in the meantime.
         """
-        wanted = AuditFilter(user_id=bearer.user_id)
+        wanted = AuditFilter(user_id=bearer.user_id, without=(SecurityEvent.REFRESH_REPLAYED,))
         # A transaction, because SQLite does not let one that has read become one that writes while others write.
         async with self._database.transaction() as tx:
             account = await tx.users.view_by_session(bearer.user_id, bearer.session_id)

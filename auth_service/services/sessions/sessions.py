@@ -12,10 +12,10 @@ from auth_service.database.errors import TransactionConflict
 from auth_service.errors import DatabaseUnavailable, InvalidCredentials, InvalidRefreshToken
 from auth_service.identifiers import canonical_email, canonical_username
 from auth_service.models import (
+    UNKNOWN_DEVICE,
     Device,
     EndReason,
     LoginAccount,
-    MailKind,
     SecurityEvent,
     SessionRules,
     SessionState,
@@ -28,6 +28,7 @@ from auth_service.services.mail.notices import Notices, requester_details
 from auth_service.services.operations.audit import Audit
 from auth_service.services.passwords.login_check import LoginCheck
 from auth_service.services.sessions.login_outcomes import LoginOutcome, counted
+from auth_service.services.sessions.replays import Replays
 from auth_service.services.sessions.revocations import Revocations
 from auth_service.services.sessions.values import TokenPair
 from auth_service.services.signing_keys.key_ring import KeyRing
@@ -50,6 +51,7 @@ class Sessions:
         throttle: Throttler,
         audit: Audit,
         notices: Notices,
+        replays: Replays,
         verified_only: bool,
     ) -> None:
         self._database = database
@@ -61,6 +63,7 @@ class Sessions:
         self._throttle = throttle
         self._audit = audit
         self._notices = notices
+        self._replays = replays
         self._verified_only = verified_only
         self.outcomes: Counter[Verdict] = Counter()
         self.logins: Counter[LoginOutcome] = Counter()
@@ -124,7 +127,7 @@ class Sessions:
             session = await tx.refresh_tokens.find_by_secret(presented.secret_hash)
         if session is None:
             return None
-        verdict = judge(session, presented.generation, None, self._rules)
+        verdict = judge(session, presented.generation, None, self._rules, UNKNOWN_DEVICE)
         is_active = verdict in {Verdict.RACE, Verdict.REPLAY}  # RACE: current, and not rotated since
         return (session, session.usable_until(self._rules)) if is_active else None
 
@@ -200,23 +203,14 @@ class Sessions:
             session = await sessions.find_by_secret(presented.secret_hash)
             if session is None:
                 return None, Verdict.UNKNOWN
-            verdict = judge(session, presented.generation, key_hash, self._rules)
+            verdict = judge(session, presented.generation, key_hash, self._rules, device)
         if verdict is Verdict.RACE:
             raise TransactionConflict
-        if verdict is Verdict.REUSE and not await self._end_reused(session, presented):
+        if verdict is Verdict.REUSE and not await self._replays.end(session, presented):
             verdict = Verdict.ENDED  # another request ended it first
+        if verdict is Verdict.REPLAY:
+            await self._replays.note(session, device)
         return session, verdict
-
-    @retried
-    async def _end_reused(self, session: SessionState, presented: PresentedToken) -> bool:
-        """End a session that two parties hold, and tell its owner; False if it has ended in the meantime."""
-        behind = session.generation - presented.generation
-        async with self._database.transaction() as tx:
-            await tx.users.hold(session.user_id)  # the notice will refer to it: users before sessions, as everywhere
-            if not await tx.refresh_tokens.revoke(presented.secret_hash, EndReason.REUSE, behind=behind):
-                return False
-            await self._notices.notify(tx, MailKind.REUSE_DETECTED, session.user_id)
-        return True
 
     def _tell(self, session: SessionState, verdict: Verdict) -> None:
         if verdict is Verdict.REUSE:

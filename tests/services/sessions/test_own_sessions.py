@@ -22,7 +22,7 @@ async def test_the_list_names_each_device_and_marks_the_one_that_asks(ada: Clien
         (laptop["session_id"], "Laptop/2", True),
         (phone["session_id"], "Phone/1", False),
     ]
-    assert items[0]["created_at"] <= items[0]["last_used_at"] < items[0]["expires_at"]
+    assert items[0]["last_used_at"] <= items[0]["created_at"] < items[0]["expires_at"]
     assert items[0]["ip"] == "127.0.0.1"
 
 
