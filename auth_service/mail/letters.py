@@ -64,6 +64,8 @@ class Letters:
             "effective_at": _in_utc(str(details.get("effective_at", ""))),
             "device": str(details.get("device", "") or "unknown")[:120],
             "address": details.get("address", "") or "unknown",
+            "rotated_device": str(details.get("rotated_device", "") or "unknown")[:120],
+            "rotated_address": details.get("rotated_address", "") or "unknown",
         }
         first, _, text = self._fill_in(f"{kind}.txt", values).partition("\n")
         if not first.startswith(SUBJECT):

@@ -119,7 +119,7 @@ class RefreshTokens:
         )
         await self._audit.execute(statement, event, user="user_id", session="id", **session.rotated_by)
 
-    async def revoke(self, secret_hash: bytes, reason: EndReason, **details: int) -> UUID | None:
+    async def revoke(self, secret_hash: bytes, reason: EndReason, **details: int | str) -> UUID | None:
         """End a session and keep the reason; return its id.
 
         None if it is unknown, or had ended before: the reason of that stays.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from auth_service.errors import MailNotConfigured
-from auth_service.models import REQUESTER, MailKind
+from auth_service.models import REQUESTER, UNKNOWN_DEVICE, Device, MailKind
 from auth_service.repositories.transaction import Transaction
 
 
@@ -38,10 +38,17 @@ class Notices:
         if not self.is_configured:
             raise MailNotConfigured
 
-    async def notify(self, tx: Transaction, kind: MailKind, user_id: UUID) -> None:
-        """Tell the owner of an account what was done to it and from where, if the transaction is committed."""
+    async def notify(
+        self, tx: Transaction, kind: MailKind, user_id: UUID, rotated_from: Device = UNKNOWN_DEVICE
+    ) -> None:
+        """Tell the owner of an account what was done to it and from where, if the transaction is committed.
+
+        `rotated_from` is where the session was rotated last whose spent token came now, for `REUSE_DETECTED`.
+        """
         if self.is_configured:
-            await tx.outbox.add(kind, user_id, **requester_details())
+            rotated = {"rotated_device": rotated_from.user_agent, "rotated_address": rotated_from.ip}
+            known = {name: value for name, value in rotated.items() if value is not None}
+            await tx.outbox.add(kind, user_id, **requester_details(), **known)
 
 
 def requester_details() -> dict[str, str]:

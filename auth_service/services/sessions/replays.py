@@ -35,11 +35,15 @@ class Replays:
 
     @retried
     async def end(self, session: SessionState, presented: PresentedToken) -> bool:
-        """End a session that two parties hold, and tell its owner; False if it has ended in the meantime."""
-        behind = session.generation - presented.generation
+        """End a session that two parties hold, and tell its owner; False if it has ended in the meantime.
+
+        The event and the mail name both parties, whoever rotated last and whoever asks now: nobody knows which of them
+        is the owner.
+        """
+        behind, by = session.generation - presented.generation, session.rotated_by
         async with self._database.transaction() as tx:
             await tx.users.hold(session.user_id)  # the notice will refer to it: users before sessions, as everywhere
-            if not await tx.refresh_tokens.revoke(presented.secret_hash, EndReason.REUSE, behind=behind):
+            if not await tx.refresh_tokens.revoke(presented.secret_hash, EndReason.REUSE, behind=behind, **by):
                 return False
-            await self._notices.notify(tx, MailKind.REUSE_DETECTED, session.user_id)
+            await self._notices.notify(tx, MailKind.REUSE_DETECTED, session.user_id, session.rotated_from)
         return True

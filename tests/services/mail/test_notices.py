@@ -54,6 +54,30 @@ async def test_the_owner_is_told_of_a_copied_token_once_and_a_refresh_writes_no_
 
 
 @pytest.mark.parametrize("database_url", ["sqlite-file", "postgresql"], indirect=True)
+async def test_the_mail_about_a_copied_token_names_who_refreshed_last_and_who_came_with_the_spent_one(
+    make_client: MakeClient,
+) -> None:
+    """The thief refreshes first, and the owner comes after the grace: the thief's address must be in it."""
+    thief = {"User-Agent": "python-requests/2.32", "X-Forwarded-For": "203.0.113.66"}
+    owner = {"User-Agent": FIREFOX.format("140.0"), "X-Forwarded-For": "198.51.100.7"}
+    async with mail_server() as server:
+        client = await make_client(mail=to(server), proxy=BEHIND)
+        await client.register("ada@example.com")
+        tokens = await sign_in_from(client, *owner.values())
+        head = (await client.refresh(tokens["refresh_token"], headers=thief)).raise_for_status().json()
+        await StoredSession(client, head).time_passes(seconds=35)
+        assert (await client.refresh(tokens["refresh_token"], headers=owner)).status_code == 401
+        await server.wait_for(2)
+        await eventually(none_waits, client)
+    (mail,) = [mail for mail in server.mails if mail["Subject"] == "A device was signed out to protect you"]
+    for kind in ("plain", "html"):
+        current, _, outdated = text_of(mail, kind).partition("outdated one was used from")
+        assert [text in current for text in ("203.0.113.66", "python-requests")] == [True, True]
+        assert [text in outdated for text in ("198.51.100.7", "Firefox")] == [True, True]
+        assert "thief" not in current + outdated
+
+
+@pytest.mark.parametrize("database_url", ["sqlite-file", "postgresql"], indirect=True)
 async def test_the_owner_is_told_of_a_new_device_but_not_of_the_first_nor_of_one_that_was_here(
     make_client: MakeClient,
 ) -> None:

@@ -1,6 +1,7 @@
 """A thief with a copied refresh token and access token who stays one step behind its owner, on every database."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from auth_service.models import AuditEvent
 from auth_service.repositories.audit.trail import AuditFilter
 from tests.conftest import MakeClient
+from tests.support.admins import Admin
 from tests.support.client import Client
 from tests.support.endings import assert_dead
 from tests.support.outbox import services_of
@@ -28,6 +30,10 @@ THIEF = {"User-Agent": "python-requests/2.32", "X-Forwarded-For": "203.0.113.66"
 @pytest.fixture
 async def home(make_client: MakeClient) -> Client:
     """The service behind a gateway, with the account ada@example.com."""
+    return await open_home(make_client)
+
+
+async def open_home(make_client: MakeClient) -> Client:
     client = await make_client(proxy=BEHIND)
     (await client.register("ada@example.com")).raise_for_status()
     return client
@@ -199,3 +205,36 @@ async def test_many_replays_at_once_leave_one_event(home: Client) -> None:
     answers = await asyncio.gather(*(home.refresh(spent["refresh_token"], headers=ON_THE_MOVE) for _ in range(10)))
     assert {answer.json()["refresh_token"] for answer in answers} == {head["refresh_token"]}
     assert len(await told(home, "refresh.replayed")) == 1
+
+
+async def test_an_administrator_sees_the_last_use_exactly_and_where_it_was(home: Client) -> None:
+    tokens = (await home.refresh((await sign_in(home))["refresh_token"], headers=ON_THE_MOVE)).raise_for_status().json()
+    admin = await Admin.of(home)
+    shown = await admin.show((await home.me(tokens["access_token"])).json()["id"])
+    (item,) = shown["sessions"]
+    row = await StoredSession(home, tokens).row()
+    assert datetime.fromisoformat(item["last_used_at"]) == row["last_used_at"]
+    assert (item["ip"], item["last_ip"]) == (OWNER["X-Forwarded-For"], ON_THE_MOVE["X-Forwarded-For"])
+    assert item["last_user_agent"] == OWNER["User-Agent"]
+
+
+async def test_a_thief_who_refreshes_first_is_named_when_the_owner_comes_after_the_grace(
+    make_client: MakeClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither is called the thief: the trail and the log tell who rotated last, and who came with the spent token."""
+    home = await open_home(make_client)
+    stolen = await sign_in(home)
+    thiefs = (await home.refresh(stolen["refresh_token"], headers=THIEF)).raise_for_status().json()
+    await StoredSession(home, thiefs).time_passes(seconds=35)
+    assert (await home.refresh(stolen["refresh_token"], headers=OWNER)).status_code == 401
+    await assert_dead(home, thiefs)
+    (event,) = await told(home, "session.ended")
+    assert (event.ip, event.user_agent) == (OWNER["X-Forwarded-For"], OWNER["User-Agent"])
+    rotated = {"rotated_ip": THIEF["X-Forwarded-For"], "rotated_user_agent": THIEF["User-Agent"]}
+    assert event.details == {"reason": "reuse", "behind": 1, **rotated}
+    (line,) = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"session.ended"' in line]
+    assert (line["ip"], line["rotated_ip"]) == (OWNER["X-Forwarded-For"], THIEF["X-Forwarded-For"])
+    assert line["rotated_user_agent"] == THIEF["User-Agent"]
+    own = (await home.export((await sign_in(home))["access_token"])).json()["events"]
+    (ended,) = [one for one in own if one["event"] == "session.ended"]
+    assert ended["details"] == event.details, "the owner may know: the session is over"
