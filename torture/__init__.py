@@ -6,9 +6,11 @@
 
 A run starts a PostgreSQL of its own and two processes of the service (the second with two workers), each behind a proxy
 that can lose answers. Owners follow the client's protocol exactly: they keep the last refresh token received and repeat
-a request that got no answer or a 5xx, with the same token and the same `Idempotency-Key`. A thief copies the tokens of
-some sessions and uses them whenever he likes. Meanwhile a nemesis kills, freezes and restarts whatever it can reach.
-Every attempt is one line of `history.jsonl`; `checker.py` then judges the history alone.
+a request that got no answer or a 5xx, with the same token and the same `Idempotency-Key`. Now and then a second tab
+brings, within the grace, a token that the first has spent. A thief copies the tokens of some sessions and uses them
+whenever he likes; a follower, who comes from another network and device, watches the list of sessions for a sign of a
+rotation. Meanwhile a nemesis kills, freezes and restarts whatever it can reach. Every attempt is one line of
+`history.jsonl`; `checker.py` then judges the history alone.
 
 What is smaller than in production, so that time passes quickly: grace 4 s, access tokens 60 s, sessions 120 s, argon2
 with 64 KiB, and the six minutes for which a new signing key is published before it signs: the nemesis dates a pending

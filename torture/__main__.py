@@ -30,6 +30,7 @@ def _plan(options: argparse.Namespace, folder: Path, settings: Settings) -> Plan
         seed=options.seed,
         owners=options.owners,
         thieves=options.thieves,
+        followers=options.followers,
         without=frozenset(options.without),
         keys=not options.no_keys,
         folder=folder,
@@ -45,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     runs.add_argument("--seed", type=int, default=1)
     runs.add_argument("--owners", type=int, default=12)
     runs.add_argument("--thieves", type=int, default=2)
+    runs.add_argument("--followers", type=int, default=1)
     runs.add_argument("--grace", type=float, default=4, help="AUTH_TOKENS__REFRESH_GRACE; 0 must lead to violations")
     runs.add_argument("--no-keys", action="store_true", help="clients send no Idempotency-Key")
     runs.add_argument("--stale-after", type=float, default=2, help="AUTH_REVOCATIONS__STALE_AFTER")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from torture.history import label
+from torture.history import generation_of, label
 from torture.wire import Access, Call, bearer
 
 
@@ -26,7 +26,8 @@ class Calls:
         return Call("login", self.by, "POST", "/auth/login", {"user": self.user, "password": password}, body)
 
     def refresh(self, session: str, token: str, key: str | None) -> Call:
-        noted = self._about(session) | {"token": label(token), "key": label(key) if key else None}
+        noted = self._about(session) | {"token": label(token), "generation": generation_of(token)}
+        noted |= {"key": label(key) if key else None}
         headers = {"Idempotency-Key": key} if key else {}
         return Call("refresh", self.by, "POST", "/auth/refresh", noted, {"refresh_token": token}, headers)
 

@@ -11,36 +11,49 @@ CLOCKS = 0.05  # seconds by which the database's clock and ours may differ on on
 
 
 def spurious_logouts(model: Model) -> Iterator[Violation]:
-    """(a) An honest client whose session nobody attacked and nobody ended is never refused a refresh."""
+    """(a) An honest client whose session nobody attacked and nobody ended is never refused a refresh.
+
+    Nor is a second tab that brings a spent token within the grace.
+    """
     for session in model.sessions.values():
         for attempt in session.refreshes:
-            if attempt.role == "owner" and attempt.refused and attempt.end < session.safe_until:
+            if attempt.role in {"owner", "tab"} and attempt.refused and attempt.end < session.safe_until:
                 text = f"an honest refresh of {session.id} was refused with {attempt.status} {attempt.code}"
                 yield Violation("spurious logout", text, (session.opened.id, attempt.id))
 
 
 def one_chain(model: Model) -> Iterator[Violation]:
-    """(b) Whoever presents a token, and how often: it has one successor, of the same session, and that one parent."""
-    parents: dict[str, dict[str, Attempt]] = defaultdict(dict)
-    children: dict[str, dict[str, Attempt]] = defaultdict(dict)
-    for attempt in model.record.attempts:
-        if attempt.op == "refresh" and attempt.accepted and attempt.token and attempt.successor:
-            children[attempt.token].setdefault(attempt.successor, attempt)
-            parents[attempt.successor].setdefault(attempt.token, attempt)
-    yield from _forks("two successors", children)
-    yield from _forks("two parents", parents)
+    """(b) A session has one token of each generation, whoever presents what, and how often; no chain branches."""
     for session in model.sessions.values():
-        strangers = [a for a in session.refreshes if a.accepted and a.token not in session.depth]
-        for attempt in strangers:
-            text = f"{session.id} accepted token {attempt.token}, which its login did not lead to"
-            yield Violation("token of another chain", text, (attempt.id,))
+        tokens: dict[int, dict[str, Attempt]] = defaultdict(dict)
+        for attempt in (session.opened, *session.refreshes):
+            if attempt.accepted and attempt.successor:
+                tokens[attempt.next_generation or 0].setdefault(attempt.successor, attempt)
+        for generation, found in tokens.items():
+            if len(found) > 1:
+                ids = tuple(attempt.id for attempt in found.values())
+                yield Violation("two branches", f"{session.id} has {sorted(found)} of generation {generation}", ids)
+        for attempt in session.refreshes:
+            if attempt.accepted and attempt.token not in session.depth:
+                text = f"{session.id} accepted token {attempt.token}, which no answer of it gave out"
+                yield Violation("token of another chain", text, (attempt.id,))
 
 
-def _forks(rule: str, links: dict[str, dict[str, Attempt]]) -> Iterator[Violation]:
-    for token, found in links.items():
-        if len(found) > 1:
-            ids = tuple(attempt.id for attempt in found.values())
-            yield Violation(rule, f"token {token} is linked to {sorted(found)}", ids)
+def head_alone(model: Model) -> Iterator[Violation]:
+    """(b) Whatever token is answered, the answer is the session's current one: nobody gets one that is spent already.
+
+    A second tab that got one would bring it after the grace, and sign everybody out.
+    """
+    for session in model.sessions.values():
+        reached: list[tuple[float, int, Attempt]] = [
+            (a.end, a.next_generation or 0, a) for a in (session.opened, *session.refreshes) if a.accepted
+        ]
+        for attempt in session.refreshes:
+            given = attempt.next_generation or 0
+            further = next((a for end, at, a in reached if end < attempt.start and at > given), None)
+            if attempt.accepted and (further or given <= (attempt.generation or 0)):
+                text = f"{session.id} answered generation {attempt.generation} with {given}, which was spent"
+                yield Violation("spent answer", text, (*((further.id,) if further else ()), attempt.id))
 
 
 def theft(model: Model) -> Iterator[Violation]:
@@ -59,12 +72,23 @@ def theft(model: Model) -> Iterator[Violation]:
                 yield Violation("undetected theft", text, _witnesses(session, attempt))
 
 
+def followers(model: Model) -> Iterator[Violation]:
+    """(d) Whoever brings a spent token from another network and device than the last rotation's ends the session.
+
+    Once a follower has rotated it himself, he comes from where the last rotation came from.
+    """
+    for session in model.sessions.values():
+        mine = [a for a in session.refreshes if a.role == "follower"]
+        first = next((a for a in mine if not a.refused), None)
+        if first and first.accepted and superseded(session, first) < first.start:
+            text = f"{session.id} answered a follower who brought the spent token {first.token} from elsewhere"
+            yield Violation("unnoticed follower", text, _witnesses(session, first))
+
+
 def superseded(session: Session, attempt: Attempt) -> float:
-    """When the presented token certainly had a successor: an answer had come for it, or for one further on."""
+    """When the presented token certainly had a successor: an answer had given it, or one further on."""
     depth = session.depth.get(str(attempt.token), inf)
-    return min(
-        (a.end for a in session.refreshes if a.accepted and session.depth.get(str(a.token), -1) >= depth), default=inf
-    )
+    return min((a.end for a in session.refreshes if a.accepted and (a.next_generation or 0) > depth), default=inf)
 
 
 def _is_retry(session: Session, attempt: Attempt, since: float) -> bool:

@@ -6,17 +6,20 @@ from itertools import chain
 
 from torture import chains, ending, finality, users
 from torture.history import Attempt, Record
-from torture.model import Model, Session, Violation, understand
+from torture.model import THIEVES, Model, Session, Violation, understand
 
 RULES: tuple[Callable[[Model], Iterator[Violation]], ...] = (
     chains.spurious_logouts,
     chains.one_chain,
+    chains.head_alone,
     chains.theft,
+    chains.followers,
     finality.final_refreshes,
     finality.final_access,
     finality.spurious_401s,
     finality.expired_access,
     finality.lists,
+    finality.lists_stand_still,
     users.faults,
     users.logins,
     ending.end_state,
@@ -69,6 +72,9 @@ def _about_sessions(model: Model) -> Iterator[str]:
     late = finality.accepted_late(model, finality.PROMISED)
     yield f"sessions: {len(sessions)}, ended for certain {sum(bool(s.certain_ends) for s in sessions)}"
     yield f"thefts: {len(attacked)} sessions, refreshed by both {len(shared)}, of which refused in the end {caught}"
+    tabs = [attempt for session in sessions for attempt in session.refreshes if attempt.role == "tab"]
+    too_late = sum(len(session.late_tabs) for session in sessions)
+    yield f"second tabs: {len(tabs)} refreshes, of which perhaps after the grace {too_late}"
     yield f"at the end: {alive} sessions alive in the database, {certain} of them certain to the model"
     yield (
         f"access tokens after the end: accepted for {finality.longest_access(model):.2f} s at most, "
@@ -77,7 +83,8 @@ def _about_sessions(model: Model) -> Iterator[str]:
 
 
 def _both_refreshed(session: Session) -> bool:
-    return {attempt.role for attempt in session.refreshes if attempt.accepted} >= {"owner", "thief"}
+    by = {attempt.role for attempt in session.refreshes if attempt.accepted}
+    return "owner" in by and bool(by & THIEVES)
 
 
 def _outcome(attempt: Attempt) -> str:

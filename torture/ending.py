@@ -58,7 +58,7 @@ def _generation(session: Session, row: Row) -> Iterator[Violation]:
 
 def _reason(session: Session, row: Row) -> Iterator[Violation]:
     allowed = {REASONS[attempt.op] for attempt in session.possible_ends}
-    if session.attacks:
+    if session.attacks or session.late_tabs:
         allowed.add("reuse")
     if row.reason is not None and row.reason not in allowed:
         text = f"{session.id} ended by {row.reason}, which nobody asked for"

@@ -12,6 +12,7 @@ SLACK = 1.0
 # A reading fails while the database does not answer. After that it takes one budget (2.5 s) and one pause (1 s) at most
 # until it succeeds; in the meantime a process asks the database as soon as its news are older than `stale_after`.
 RECOVERY = 3.5
+HOUR = 3600
 OUTAGES = {"freeze", "restart-fast", "restart-immediate", "kill-backend", "terminate-backends"}
 
 
@@ -82,6 +83,22 @@ def lists(model: Model) -> Iterator[Violation]:
                 if wrong:
                     text = f"the list of {user} is wrong about {sorted(wrong)}"
                     yield Violation("wrong list", text, (attempt.id,))
+
+
+def lists_stand_still(model: Model) -> Iterator[Violation]:
+    """(d) What a bearer is told of a session that is alive changes on the hour alone, whoever rotates it meanwhile."""
+    seen: dict[tuple[str, int], tuple[str, Attempt]] = {}
+    for attempt in sorted(model.record.attempts, key=lambda attempt: attempt.start):
+        hour = int(attempt.start // HOUR)
+        if attempt.listed is None or attempt.shown is None:
+            continue
+        if int((attempt.start - SLACK) // HOUR) != int((attempt.end + SLACK) // HOUR):
+            continue  # the clock of the database may be on either side of the hour
+        for session, shown in zip(attempt.listed, attempt.shown, strict=True):
+            before, first = seen.setdefault((session, hour), (shown, attempt))
+            if shown != before:
+                text = f"what is told of {session} changed within an hour"
+                yield Violation("telltale list", text, (first.id, attempt.id))
 
 
 def longest_access(model: Model) -> float:

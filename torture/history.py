@@ -1,5 +1,6 @@
 """What is written down: one JSON object a line, each with `what` it is. No line holds a secret, only labels of them."""
 
+import base64
 import hashlib
 import json
 import time
@@ -21,6 +22,11 @@ def label(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()[:12]
 
 
+def generation_of(refresh_token: str) -> int:
+    """Return the number of refreshes that led to a token, which stands in it: see security/refresh_tokens.py."""
+    return int.from_bytes(base64.urlsafe_b64decode(refresh_token.removeprefix("art_") + "=")[36:40], "big")
+
+
 @dataclass(frozen=True)
 class Attempt:
     """One request and its answer; `status` is None if none came. `by` is a role and a number, such as `owner-3`."""
@@ -37,13 +43,16 @@ class Attempt:
     user: str | None = None
     session: str | None = None
     token: str | None = None  # the refresh token presented
+    generation: int | None = None  # of that token
     key: str | None = None  # the Idempotency-Key, if there was one
     successor: str | None = None  # the refresh token in the answer
+    next_generation: int | None = None  # of that token
     exp: float | None = None  # of the access token presented
     kid: str | None = None
     password: int | None = None  # the number of the password given
     new_password: int | None = None
     listed: tuple[str, ...] | None = None
+    shown: tuple[str, ...] | None = None  # beside each of those: a label of all that is told of it
 
     @property
     def role(self) -> str:
@@ -160,6 +169,6 @@ def _lines(file: Path) -> Iterator[dict[str, Any]]:
 def _make(kind: type[Any], line: dict[str, Any]) -> Any:
     """Take the fields that are known: an older program can read a newer history."""
     values = {field.name: line[field.name] for field in fields(kind) if field.name in line}
-    if "listed" in values:
-        values["listed"] = tuple(values["listed"])
+    for name in {"listed", "shown"} & set(values):
+        values[name] = tuple(values[name])
     return kind(**values)

@@ -9,6 +9,7 @@ from math import inf
 from torture.history import Attempt, Event, Record
 
 LOOKS = {"me", "sessions"}
+THIEVES = {"thief", "follower"}
 ENDS_ALL = {"disable", "enable"}  # enabling raises the credential epoch too
 
 
@@ -27,12 +28,13 @@ class Session:
 
     opened: Attempt
     lifetime: float
+    grace: float
     refreshes: list[Attempt] = field(default_factory=list)
     looks: list[Attempt] = field(default_factory=list)
     possible_ends: list[Attempt] = field(default_factory=list)
     certain_ends: list[Attempt] = field(default_factory=list)
     depth: dict[str, int] = field(default_factory=dict)
-    """How many refreshes led to a token; the one that the login gave is 0."""
+    """How many refreshes led to a token that was given out; the one that the login gave is 0."""
 
     @property
     def id(self) -> str:
@@ -40,12 +42,22 @@ class Session:
 
     @cached_property
     def attacks(self) -> list[Attempt]:
-        return [attempt for attempt in self.refreshes if attempt.role == "thief"]
+        return [attempt for attempt in self.refreshes if attempt.role in THIEVES]
+
+    @cached_property
+    def late_tabs(self) -> list[Attempt]:
+        """What a second tab asked with a token that may have been spent longer ago than the grace."""
+        return [attempt for attempt in self.refreshes if attempt.role == "tab" and not self.is_in_time(attempt)]
+
+    def is_in_time(self, attempt: Attempt) -> bool:
+        """Whether the grace of the presented token certainly lasted to the answer: nobody had used it long before."""
+        used = [a.start for a in self.refreshes if (a.generation or 0) >= (attempt.generation or 0)]
+        return attempt.end < min(used) + self.grace
 
     @cached_property
     def safe_until(self) -> float:
-        """Until then nobody but its owner used it, nobody tried to end it, and it had not expired."""
-        trouble = [attempt.start for attempt in (*self.possible_ends, *self.attacks)]
+        """Until then nobody but its owner used it in time, nobody tried to end it, and it had not expired."""
+        trouble = [attempt.start for attempt in (*self.possible_ends, *self.attacks, *self.late_tabs)]
         return min([*trouble, self.opened.start + self.lifetime])
 
     @cached_property
@@ -76,9 +88,9 @@ class Model:
 def understand(record: Record) -> Model:
     """Put a history in order. Whatever order its lines have, attempts are taken by their start."""
     attempts = sorted(record.attempts, key=lambda attempt: attempt.start)
-    lifetime = record.settings.session_lifetime
+    lifetime, grace = record.settings.session_lifetime, record.settings.grace
     opened = [attempt for attempt in attempts if attempt.op == "login" and attempt.accepted]
-    sessions = {str(attempt.session): Session(attempt, lifetime) for attempt in opened}
+    sessions = {str(attempt.session): Session(attempt, lifetime, grace) for attempt in opened}
     by_user: dict[str, list[Attempt]] = defaultdict(list)
     for attempt in attempts:
         if attempt.user:
@@ -116,14 +128,6 @@ def _end(attempt: Attempt, sessions: Iterable[Session]) -> None:
 
 
 def _depths(session: Session) -> dict[str, int]:
-    successors: dict[str, set[str]] = defaultdict(set)
-    for attempt in session.refreshes:
-        if attempt.accepted and attempt.token and attempt.successor:
-            successors[attempt.token].add(attempt.successor)
-    depth: dict[str, int] = {}
-    level, number = {str(session.opened.successor)}, 0
-    while level:
-        depth |= dict.fromkeys(level, number)
-        level = {found for token in level for found in successors[token] if found not in depth}
-        number += 1
-    return depth
+    """Of every token that an answer gave out."""
+    answers = [session.opened, *(attempt for attempt in session.refreshes if attempt.accepted)]
+    return {str(answer.successor): answer.next_generation or 0 for answer in answers if answer.successor}

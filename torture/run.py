@@ -15,7 +15,7 @@ from torture.history import History, Record, Settings, now
 from torture.nemesis import Nemesis
 from torture.owners import Owner
 from torture.staff import Operator
-from torture.thief import Loot, Thief
+from torture.thief import Follower, Loot, Thief
 from torture.wire import Wire
 from torture.world import DATABASE, World, served
 
@@ -43,6 +43,7 @@ class Plan:
     seed: int
     owners: int
     thieves: int
+    followers: int
     without: frozenset[str]
     keys: bool
     folder: Path
@@ -91,14 +92,18 @@ async def _live(plan: Plan, world: World, history: History) -> None:
 
 def _actors(plan: Plan, wire: Wire, operator: Operator, stop: asyncio.Event) -> list[Coroutine[Any, Any, None]]:
     loot = Loot()
-    owners: list[Owner | Thief] = [
+    owners: list[Owner | Thief | Follower] = [
         Owner(f"owner-{number}", wire, operator, loot, Random(f"{plan.seed} owner {number}"), keys=plan.keys)
         for number in range(plan.owners)
     ]
-    thieves: list[Owner | Thief] = [
+    thieves: list[Owner | Thief | Follower] = [
         Thief(f"thief-{number}", wire, loot, Random(f"{plan.seed} thief {number}")) for number in range(plan.thieves)
     ]
-    return [actor.live(stop) for actor in (*owners, *thieves)]
+    followers: list[Owner | Thief | Follower] = [
+        Follower(f"follower-{number}", wire, loot, Random(f"{plan.seed} follower {number}"))
+        for number in range(plan.followers)
+    ]
+    return [actor.live(stop) for actor in (*owners, *thieves, *followers)]
 
 
 async def _wait(seconds: float, wire: Wire) -> None:

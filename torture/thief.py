@@ -11,6 +11,7 @@ from torture.wire import Access, Wire
 PAUSE = (0.05, 0.5)  # seconds between two uses
 FRESH_SHARE = 0.4  # of the uses are of what was copied last: within the grace, and before the owner's next refresh
 MOST_COPIES = 300
+LOOKS = 8  # at the list, before a follower loses patience
 
 
 class Victim(Protocol):
@@ -66,3 +67,31 @@ class Thief:
         if reply.attempt.accepted:
             body = reply.body
             self._loot.copies.append(Copy(copy.session, body["refresh_token"], Access.read(body["access_token"])))
+
+
+class Follower:
+    """A thief elsewhere, who watches the list of sessions and brings the spent token as soon as it moves.
+
+    Now and then he does so without a sign, a moment after he copied: he may know the rhythm of his victim.
+    """
+
+    def __init__(self, name: str, wire: Wire, loot: Loot, rng: Random) -> None:
+        self._name, self._wire, self._loot, self._rng = name, wire, loot, rng
+
+    async def live(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            if self._loot.copies:
+                await self._follow(self._loot.copies[-1], stop)
+            await asyncio.sleep(self._rng.uniform(*PAUSE))
+
+    async def _follow(self, copy: Copy, stop: asyncio.Event) -> None:
+        calls, patience = Calls(self._name, "?"), self._rng.randint(1, LOOKS)
+        before: str | None = None
+        for _ in range(patience):
+            seen = (await self._wire.once(calls.sessions(copy.session, copy.access))).attempt
+            told = dict(zip(seen.listed or (), seen.shown or (), strict=True)).get(copy.session)
+            if stop.is_set() or (before and told and told != before):
+                break
+            before = told or before
+            await asyncio.sleep(self._rng.uniform(*PAUSE))
+        await self._wire.once(calls.refresh(copy.session, copy.refresh_token, None))

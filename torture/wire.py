@@ -11,11 +11,13 @@ from typing import Any
 
 import httpx
 
-from torture.history import Attempt, History, label, now
+from torture.history import Attempt, History, generation_of, label, now
 
 # Longer than any request may stay in the service (2.5 s at the database, three times in the worst of conflicts): what
 # a client gives up is then not done behind its back while it goes on. Lost answers end sooner, by a broken connection.
 PATIENCE = 8.0
+# The numbers of attempts do not count when two user agents are compared: but for followers, all come from one device.
+ELSEWHERE = {"User-Agent": "follower", "X-Forwarded-For": "203.0.113.66"}
 BACKOFF_FIRST, BACKOFF_MOST = 0.05, 1.0
 
 
@@ -73,6 +75,8 @@ class Wire:
         """Send a call once. Its number goes with it, as request id and as the name of the device."""
         number, node = self.new_id(), self._rng.randrange(len(self._urls))
         headers = {"X-Request-ID": number, "User-Agent": number, **call.headers}
+        if call.by.startswith("follower"):
+            headers |= ELSEWHERE
         answer, error, start = None, None, now()
         try:
             answer = await self._client.request(
@@ -110,9 +114,11 @@ def _object(answer: httpx.Response | None) -> dict[str, Any]:
 def _told(op: str, body: dict[str, Any]) -> dict[str, Any]:
     """What the history keeps of an answer."""
     if "refresh_token" in body:
-        return {"session": body["session_id"], "successor": label(body["refresh_token"])}
+        token = body["refresh_token"]
+        return {"session": body["session_id"], "successor": label(token), "next_generation": generation_of(token)}
     if op == "sessions" and "items" in body:
-        return {"listed": tuple(item["id"] for item in body["items"])}
+        told = [label(json.dumps({**item, "current": None}, sort_keys=True)) for item in body["items"]]
+        return {"listed": tuple(item["id"] for item in body["items"]), "shown": tuple(told)}
     return {}
 
 

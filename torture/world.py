@@ -103,6 +103,7 @@ class World:
             "AUTH_TOKENS__REFRESH_ABSOLUTE_LIFETIME": lifetime,
             "AUTH_REVOCATIONS__STALE_AFTER": str(self.settings.stale_after),
             "AUTH_SESSIONS__MAX_PER_USER": "10000",  # nobody is evicted: that has tests of its own
+            "AUTH_PROXY__TRUSTED": "127.0.0.1/32",  # a follower comes from elsewhere
             "AUTH_LOG__FORMAT": "json",
         }
 

@@ -21,11 +21,18 @@ def attempt(op: str, start: float, status: int | None = 200, **more: Any) -> Att
 
 
 def login(start: float = 1, session: str = "s", successor: str = "r0", **more: Any) -> Attempt:
-    return attempt("login", start, session=session, successor=successor, password=0, **more)
+    return attempt("login", start, session=session, successor=successor, next_generation=0, password=0, **more)
 
 
 def refresh(start: float, token: str, successor: str | None = None, **more: Any) -> Attempt:
-    return attempt("refresh", start, 200 if successor else 401, token=token, successor=successor, **more)
+    """The digit in the name of a token is its generation."""
+    values: dict[str, Any] = {"token": token, "generation": number(token), "successor": successor} | more
+    values |= {"next_generation": number(successor) if successor else None}
+    return attempt("refresh", start, 200 if successor else 401, **values)
+
+
+def number(token: str) -> int:
+    return int("".join(c for c in token if c.isdigit()) or "0")
 
 
 def thief(start: float, token: str, successor: str | None = None, session: str = "s") -> Attempt:
@@ -52,10 +59,12 @@ def clean() -> Record:
     return record(
         attempt("register", 0, 201, session=None, password=0),
         login(1),
-        attempt("refresh", 2, None, token="r0", key="k0"),
+        attempt("refresh", 2, None, token="r0", generation=0, key="k0"),
         refresh(3, "r0", "r1", key="k0"),
         *(refresh(20, "r1", "r2", key="k1", id=f"tab{number}") for number in range(5)),
         refresh(40, "r1", "r2", key="k1", id="a lost answer, asked for again after the grace"),
+        refresh(40.5, "r2", "r3"),
+        refresh(42, "r2", "r3", by="tab-1", id="a second tab, within the grace"),
         attempt("me", 41, exp=61.0),
         attempt("me", 70, 401, exp=61.0),
         attempt("sessions", 42, exp=90.0, listed=("s",)),
@@ -69,7 +78,7 @@ def clean() -> Record:
         refresh(54, "o0", session="out", by="probe-1"),
         attempt("login", 55, None, session=None, password=0),
         rows=[
-            row(2),
+            row(3),
             row(1, "stolen", attempt="login@43", alive=False, reason="reuse"),
             row(0, "out", attempt="login@51", alive=False, reason="logout"),
             row(0, "ghost", attempt="login@55"),
@@ -95,13 +104,37 @@ def test_a_refusal_has_an_excuse_only_if_the_trouble_came_before_it() -> None:
     assert rules(record(login(), early_logout, refresh(2, "r0"), rows=[row(alive=False, reason="logout")])) == set()
 
 
-def test_two_successors_of_one_token() -> None:
-    assert "two successors" in rules(record(login(), refresh(2, "r0", "r1"), refresh(2.5, "r0", "r2"), rows=[row(1)]))
+def test_two_tokens_of_one_generation() -> None:
+    assert "two branches" in rules(record(login(), refresh(2, "r0", "r1"), refresh(2.5, "r0", "x1"), rows=[row(1)]))
 
 
-def test_one_successor_of_two_tokens() -> None:
-    found = record(login(), refresh(2, "r0", "r1"), refresh(3, "r1", "r2"), refresh(4, "r2", "r1"), rows=[row(3)])
-    assert "two parents" in rules(found)
+def test_a_second_tab_that_gets_a_token_which_is_spent_already() -> None:
+    both = [login(), refresh(2, "r0", "r1"), refresh(3, "r1", "r2")]
+    behind = record(*both, refresh(4, "r0", "r1", by="tab-1"), rows=[row(2)])
+    assert rules(behind) == {"spent answer"}
+    assert rules(record(*both, refresh(4, "r0", "r2", by="tab-1"), rows=[row(2)])) == set()
+    assert "spent answer" in rules(record(*both, refresh(4, "r2", "r1"), rows=[row(3)]))
+
+
+def test_a_second_tab_is_refused_within_the_grace_and_may_be_after_it() -> None:
+    ended = row(1, alive=False, reason="reuse")
+    in_time = record(login(), refresh(2, "r0", "r1"), refresh(4, "r0", by="tab-1"), rows=[ended])
+    assert "spurious logout" in rules(in_time)
+    assert rules(record(login(), refresh(2, "r0", "r1"), refresh(7, "r0", by="tab-1"), rows=[ended])) == set()
+
+
+def test_a_follower_from_elsewhere_is_answered_with_a_spent_token_and_within_the_grace() -> None:
+    follower = refresh(3, "r0", "r1", by="follower-0")
+    assert rules(record(login(), refresh(2, "r0", "r1"), follower, rows=[row(1)])) == {"unnoticed follower"}
+    again = refresh(4, "r0", "r1", by="follower-0", id="from where he rotated it himself")
+    assert rules(record(login(), follower, again, rows=[row(1)])) == set()
+
+
+def test_a_list_that_tells_of_a_rotation_within_the_hour() -> None:
+    before = attempt("sessions", 2, exp=50.0, listed=("s",), shown=("as it was",))
+    after = attempt("sessions", 4, exp=50.0, listed=("s",), shown=("another",))
+    life = [login(), before, refresh(3, "r0", "r1"), after]
+    assert rules(record(*life, rows=[row(1)])) == {"telltale list"}
 
 
 def test_a_token_that_no_login_led_to() -> None:
@@ -172,7 +205,7 @@ def test_the_key_of_a_retry_excuses_no_token_that_is_two_behind() -> None:
     retries = [refresh(2, "r0", "r1", key="k"), refresh(10, "r0", "r1", key="k", id="retry")]
     assert rules(record(login(), *retries, rows=[row(1)])) == set()
     further = refresh(3, "r1", "r2", key="other")
-    assert rules(record(login(), *retries, further, rows=[row(2)])) == {"undetected theft"}
+    assert rules(record(login(), *retries, further, rows=[row(2)])) == {"undetected theft", "spent answer"}
 
 
 def test_an_old_password_or_a_disabled_account_opens_a_session() -> None:
