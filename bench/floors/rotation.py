@@ -6,7 +6,13 @@ ROTATE = """
 UPDATE refresh_tokens
 SET generation = {generation}::bigint + 1,
     rotations = (array_fill(clock_timestamp(), ARRAY[({generation}::bigint - generation + 1)::int]) || rotations)[1:8],
-    idempotency_hash = NULL,
+    idempotency_hash = coalesce(NULL, idempotency_hash),
+    idempotency_spent = true,
+    rotated_to = {generation}::bigint + 1,
+    rotated_user_agent = 'bench',
+    rotated_ip = '127.0.0.1',
+    earlier_used_at = CASE WHEN last_used_at < date_trunc('hour', clock_timestamp(), 'UTC') THEN last_used_at
+                           ELSE earlier_used_at END,
     last_used_at = clock_timestamp()
 WHERE secret_hash = {secret_hash}
   AND generation BETWEEN {generation}::bigint - 3 AND {generation}::bigint
