@@ -141,7 +141,12 @@ def _services(parts: Parts) -> Services:
         directory=Directory(database, rules),
         bearers=bearers,
         password_change=PasswordChange(
-            database=database, revocations=revocations, new_passwords=new_passwords, proof=proof, notices=notices
+            database=database,
+            revocations=revocations,
+            sessions=sessions,
+            new_passwords=new_passwords,
+            proof=proof,
+            notices=notices,
         ),
         email_change=EmailChange(database=database, proof=proof, throttle=throttle, notices=notices, conceals=conceal),
         delayed_email_change=upkeep.email_change,

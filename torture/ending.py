@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from math import inf
 
 from torture.history import Account, Attempt, Row
-from torture.model import Model, Session, Violation
+from torture.model import OPENERS, Model, Session, Violation
 
 REASONS = {"logout": "logout", "password": "password_changed", "disable": "user_disabled", "enable": "user_disabled"}
 EPOCH_RAISERS = {"password", "disable", "enable"}
@@ -66,16 +66,17 @@ def _reason(session: Session, row: Row) -> Iterator[Violation]:
 
 
 def _ghost(model: Model, row: Row) -> Iterator[Violation]:
-    """A row that no client knows comes from a login whose answer was lost, and died with its user's other sessions."""
-    login = next((a for a in model.by_user.get(row.user, []) if a.id == row.attempt and a.op == "login"), None)
-    if login is None or not login.unknown:
+    """A row that no client knows comes from an opening without an answer, and died with its user's other sessions."""
+    mine = model.by_user.get(row.user, [])
+    opener = next((a for a in mine if a.id == row.attempt and a.op in OPENERS), None)
+    if opener is None or not opener.unknown:
         yield Violation("unknown session", f"{row.session} of {row.user} comes from no login", (row.attempt,))
         return
-    enders = (a for a in model.by_user[row.user] if a.op in EPOCH_RAISERS and a.accepted)
-    ended_by = next((a for a in enders if a.start > login.end + NOTHING_IN_FLIGHT), None)
+    enders = (a for a in mine if a.op in EPOCH_RAISERS and a.accepted)
+    ended_by = next((a for a in enders if a.start > opener.end + NOTHING_IN_FLIGHT), None)
     if row.alive and ended_by:
-        text = f"{row.session}, whose login got no answer, outlived the change of credentials after it"
-        yield Violation("alive after its end", text, (login.id, ended_by.id))
+        text = f"{row.session}, which was opened without an answer, outlived the change of credentials after it"
+        yield Violation("alive after its end", text, (opener.id, ended_by.id))
 
 
 def _account(account: Account, attempts: list[Attempt]) -> Iterator[Violation]:

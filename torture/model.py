@@ -10,6 +10,7 @@ from torture.history import Attempt, Event, Record
 
 LOOKS = {"me", "sessions"}
 THIEVES = {"thief", "follower"}
+OPENERS = {"login", "password"}
 ENDS_ALL = {"disable", "enable"}  # enabling raises the credential epoch too
 
 
@@ -24,7 +25,7 @@ class Violation:
 
 @dataclass
 class Session:
-    """A session from the login that opened it. `user` is its owner, whoever used it."""
+    """A session from the login or the change of password that opened it. `user` is its owner, whoever used it."""
 
     opened: Attempt
     lifetime: float
@@ -89,7 +90,7 @@ def understand(record: Record) -> Model:
     """Put a history in order. Whatever order its lines have, attempts are taken by their start."""
     attempts = sorted(record.attempts, key=lambda attempt: attempt.start)
     lifetime, grace = record.settings.session_lifetime, record.settings.grace
-    opened = [attempt for attempt in attempts if attempt.op == "login" and attempt.accepted]
+    opened = [attempt for attempt in attempts if attempt.op in OPENERS and attempt.accepted]
     sessions = {str(attempt.session): Session(attempt, lifetime, grace) for attempt in opened}
     by_user: dict[str, list[Attempt]] = defaultdict(list)
     for attempt in attempts:
@@ -118,9 +119,9 @@ def _note(session: Session, attempt: Attempt) -> None:
 
 
 def _end(attempt: Attempt, sessions: Iterable[Session]) -> None:
-    """A change of credentials ends what was open before it, but for the session that asked."""
+    """A change of credentials ends what was open before it, and not the session that it opens."""
     for session in sessions:
-        if session.id == attempt.session or session.opened.start > attempt.end:
+        if session.opened is attempt or session.opened.start > attempt.end:
             continue
         session.possible_ends.append(attempt)
         if attempt.accepted and session.opened.end < attempt.start:

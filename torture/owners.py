@@ -72,13 +72,16 @@ class Owner:
             reply = await self._wire.until_answered(self._calls.login(self._email, self._password))
         if reply.attempt.accepted:
             self._perhaps = None
-            stolen = self._rng.random() < STOLEN_SHARE
-            access = Access.read(reply.body["access_token"])
-            device = Device(reply.body["session_id"], stolen, reply.body["refresh_token"], access, self._new_key())
-            self._devices.append(device)
-            self._loot.see(device, COPIED_SHARE, self._rng)
+            self._enter(reply)
         else:
             await asyncio.sleep(0.5)  # the checker tells whether it should have worked
+
+    def _enter(self, reply: Reply) -> None:
+        stolen = self._rng.random() < STOLEN_SHARE
+        access = Access.read(reply.body["access_token"])
+        device = Device(reply.body["session_id"], stolen, reply.body["refresh_token"], access, self._new_key())
+        self._devices.append(device)
+        self._loot.see(device, COPIED_SHARE, self._rng)
 
     async def _refresh(self, device: Device, times: int = 1) -> None:
         """Exchange the token, in several tabs at once if asked to; all of them use the token's one key."""
@@ -132,18 +135,18 @@ class Owner:
         self._bury(device)
 
     async def _change_password(self, device: Device) -> None:
-        """A lost answer leaves two possible passwords; asking again settles it, whichever answer comes."""
+        """All sessions end, this one too, and a new one is opened. A lost answer leaves two possible passwords."""
         old, self._newest = self._password, self._newest + 1
         call = self._calls.password(device.session, device.access, old, self._newest)
         first = await self._wire.once(call)
         reply = first if not first.attempt.unknown else await self._wire.until_answered(call)
-        taken_before = first.attempt.unknown and reply.attempt.code == "invalid-credentials"
-        if not reply.attempt.accepted and not taken_before:
+        if not reply.attempt.accepted:
             self._perhaps = self._newest if first.attempt.unknown else self._perhaps
             return await self._refresh(device)  # the access token is too old, or the session has ended
         self._password, self._perhaps = self._newest, None
-        for other in [other for other in self._devices if other is not device]:
-            self._bury(other)
+        for each in list(self._devices):
+            self._bury(each)
+        self._enter(reply)
         self._probes.old_password(self._calls, self._email, old)
         return None
 

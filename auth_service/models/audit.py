@@ -37,6 +37,7 @@ class SecurityEvent(StrEnum):
     EMAIL_CHANGE_FAILED = "email.change_failed"
     LINK_REQUESTED = "link.requested"
     LINK_USED = "link.used"
+    SESSION_OPENED = "session.opened"  # by something else than a login
     SESSION_ENDED = "session.ended"
     ALL_SESSIONS_ENDED = "sessions.all_ended"
     REFRESH_REPLAYED = "refresh.replayed"  # within the grace, from another network or device than the rotation

@@ -49,30 +49,30 @@ class Client(httpx.AsyncClient):
         return await self.post("/auth/logout", json={"refresh_token": token})
 
     async def me(self, access_token: str) -> httpx.Response:
-        return await self.get("/auth/me", headers=_bearer(access_token))
+        return await self.get("/auth/me", headers=bearer(access_token))
 
     async def sessions(self, access_token: str, *, ended: bool = False) -> list[dict[str, Any]]:
         """The bearer's sessions, the newest first."""
-        answer = await self.get("/auth/sessions", params={"ended": ended}, headers=_bearer(access_token))
+        answer = await self.get("/auth/sessions", params={"ended": ended}, headers=bearer(access_token))
         items: list[dict[str, Any]] = answer.raise_for_status().json()["items"]
         return items
 
     async def end_session(self, access_token: str, session_id: str) -> httpx.Response:
-        return await self.delete(f"/auth/sessions/{session_id}", headers=_bearer(access_token))
+        return await self.delete(f"/auth/sessions/{session_id}", headers=bearer(access_token))
 
     async def change_password(self, access_token: str, current: str, new: str) -> httpx.Response:
         body = {"current_password": current, "new_password": new}
-        return await self.post("/auth/me/password", json=body, headers=_bearer(access_token))
+        return await self.post("/auth/me/password", json=body, headers=bearer(access_token))
 
     async def rename(self, access_token: str, username: str | None) -> httpx.Response:
-        return await self.patch("/auth/me", json={"username": username}, headers=_bearer(access_token))
+        return await self.patch("/auth/me", json={"username": username}, headers=bearer(access_token))
 
     async def delete_account(self, access_token: str, password: str = PASSWORD) -> httpx.Response:
         body = {"current_password": password}
-        return await self.request("DELETE", "/auth/me", json=body, headers=_bearer(access_token))
+        return await self.request("DELETE", "/auth/me", json=body, headers=bearer(access_token))
 
     async def export(self, access_token: str) -> httpx.Response:
-        return await self.get("/auth/me/export", headers=_bearer(access_token))
+        return await self.get("/auth/me/export", headers=bearer(access_token))
 
     async def forgot_password(self, email: str = "ada@example.com", **more: Any) -> httpx.Response:
         return await self.post("/auth/forgot-password", json={"email": email}, **more)
@@ -88,20 +88,21 @@ class Client(httpx.AsyncClient):
 
     async def change_email(self, access_token: str, new: str, current: str = PASSWORD) -> httpx.Response:
         body = {"new_email": new, "current_password": current}
-        return await self.post("/auth/me/email", json=body, headers=_bearer(access_token))
+        return await self.post("/auth/me/email", json=body, headers=bearer(access_token))
 
     async def confirm_email(self, token: str) -> httpx.Response:
         return await self.post("/auth/confirm-email", json={"token": token})
 
     async def pending_email(self, access_token: str) -> httpx.Response:
-        return await self.get("/auth/me/email/change", headers=_bearer(access_token))
+        return await self.get("/auth/me/email/change", headers=bearer(access_token))
 
     async def stop_email(self, access_token: str) -> httpx.Response:
-        return await self.delete("/auth/me/email/change", headers=_bearer(access_token))
+        return await self.delete("/auth/me/email/change", headers=bearer(access_token))
 
     async def keep_email(self, token: str) -> httpx.Response:
         return await self.post("/auth/email/keep", json={"token": token})
 
 
-def _bearer(access_token: str) -> dict[str, str]:
+def bearer(access_token: str) -> dict[str, str]:
+    """The header of an access token."""
     return {"Authorization": f"Bearer {access_token}"}

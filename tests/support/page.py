@@ -28,6 +28,10 @@ class Page:
     async def logout(self) -> httpx.Response:
         return await self.post("/auth/logout", {})
 
+    async def change_password(self, access_token: str, current: str, new: str, **headers: str) -> httpx.Response:
+        body = {"current_password": current, "new_password": new}
+        return await self.post("/auth/me/password", body, Authorization=f"Bearer {access_token}", **headers)
+
     async def post(self, path: str, body: dict[str, Any], **headers: str) -> httpx.Response:
         answer = await self.send(path, body, **headers)
         set_cookie = answer.headers.get("set-cookie")

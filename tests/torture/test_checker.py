@@ -148,13 +148,17 @@ def test_life_after_an_acknowledged_logout(op: str) -> None:
     assert rules(found) - {"wrong generation"} == {"life after the end"}
 
 
-def test_a_password_change_ends_the_other_sessions_and_no_own() -> None:
-    change = attempt("password", 3, 204, password=0, new_password=1)
-    both = [login(), login(2, "other", "o0"), change, refresh(4, "r0", "r1"), refresh(4, "o0", "o1", session="other")]
-    rows = [row(1), row(1, "other", attempt="login@2", alive=False, reason="password_changed")]
-    found = record(*both, rows=rows, accounts=[Account("ada", 1, True)])
-    assert [v.text for v in check(found) if v.rule != "life after the end"] == []
-    assert ["other" in v.text for v in check(found)] == [True]
+def password(start: float, session: str = "n", successor: str = "n0") -> Attempt:
+    """A change of password, which answers with a new session."""
+    return attempt("password", start, password=0, new_password=1, session=session, successor=successor)
+
+
+def test_a_password_change_ends_every_session_but_the_one_that_it_opens() -> None:
+    after = refresh(4, "n0", "n1", session="n"), refresh(4, "r0", "r1")
+    rows = [row(1, alive=False, reason="password_changed"), row(1, "n", attempt="password@3")]
+    found = record(login(), password(3), *after, rows=rows, accounts=[Account("ada", 1, True)])
+    assert [(v.rule, v.attempts[-1]) for v in check(found)] == [("life after the end", "refresh@4")]
+    assert ["of s was" in v.text for v in check(found)] == [True]
 
 
 def test_a_refused_refresh_is_final_too() -> None:
@@ -209,8 +213,7 @@ def test_the_key_of_a_retry_excuses_no_token_that_is_two_behind() -> None:
 
 
 def test_an_old_password_or_a_disabled_account_opens_a_session() -> None:
-    change = attempt("password", 2, 204, password=0, new_password=1)
-    known = record(login(), change, login(3, "n", "n0", by="probe-1"), rows=[row(), row(0, "n", attempt="login@3")])
+    known = record(login(), password(2), login(3, "o", "o0", by="probe-1"), rows=[row(), row(0, "n"), row(0, "o")])
     assert "old password" in rules(known)
     disabled = attempt("disable", 2, by="operator-0", session=None)
     assert "disabled account" in rules(record(login(), disabled, login(3, "n", "n0"), rows=[]))
@@ -252,8 +255,8 @@ def test_a_row_that_differs_from_the_model(rule: str, rows: list[Row]) -> None:
 def test_a_session_is_alive_after_its_end() -> None:
     assert rules(record(login(), attempt("logout", 2, 204), rows=[row()])) == {"alive after its end"}
     lost_login = attempt("login", 1, None, session=None, password=0)
-    change = attempt("password", 20, 204, password=0, new_password=1, session="s")
-    ghosts = record(lost_login, change, rows=[row(0, "ghost")], accounts=[Account("ada", 1, True)])
+    rows = [row(0, "ghost"), row(0, "n", attempt="password@20")]
+    ghosts = record(lost_login, password(20), rows=rows, accounts=[Account("ada", 1, True)])
     assert rules(ghosts) == {"alive after its end"}
 
 

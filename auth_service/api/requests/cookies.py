@@ -4,7 +4,7 @@ A page asks for it with `X-Auth-Cookie: 1`. No form can send that header, and no
 preflight. The Origin is checked beside it, as a cookie does not know which page sends it along.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Cookie, Depends, Header
 from starlette.requests import Request
@@ -19,6 +19,11 @@ from auth_service.settings import Settings
 COOKIE = "__Host-auth-refresh"
 ATTRIBUTES = "Path=/; Secure; HttpOnly; SameSite=Strict"
 CLEARED = {"Set-Cookie": f"{COOKIE}=; Max-Age=0; {ATTRIBUTES}"}
+
+SETS_COOKIE: dict[str, Any] = {
+    "headers": {"Set-Cookie": {"description": "With X-Auth-Cookie: the refresh token", "schema": {"type": "string"}}}
+}
+"""What the OpenAPI document says of an answer with tokens."""
 
 _MODE = "With `1`, the refresh token is sent in a cookie only; the Origin must be listed (AUTH_COOKIES__ENABLED)"
 _TOKEN = "The refresh token if X-Auth-Cookie is sent; ignored otherwise"  # noqa: S105  # a description

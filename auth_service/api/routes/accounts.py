@@ -1,12 +1,13 @@
 """`/auth/register`, `/auth/me` and `/auth/me/password`."""
 
 from fastapi import APIRouter, Depends, status
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 from auth_service.api.http.openapi import problems
 from auth_service.api.http.plain_route import PlainRequest, PlainRoute, plain
+from auth_service.api.requests.cookies import SETS_COOKIE, CookieMode, token_response
 from auth_service.api.requests.dependencies import BearerDep, DeviceDep, ServicesDep, bearer_token, set_requester
-from auth_service.api.schemas.common import Accepted, Account, ChangePasswordBody, RegisterBody
+from auth_service.api.schemas.common import Accepted, Account, BrowserTokens, ChangePasswordBody, RegisterBody, Tokens
 from auth_service.models import AccountView, User
 
 PASSWORD = ("password-too-short", "password-too-long", "password-blocklisted")
@@ -48,10 +49,27 @@ async def plain_me(request: PlainRequest) -> AccountView:
 
 @router.post(
     "/me/password",
-    status_code=status.HTTP_204_NO_CONTENT,
-    responses=problems(*BEARER, *PASSWORD, "invalid-credentials", "too-many-attempts", "overloaded", body=True),
-)
-async def change_password(body: ChangePasswordBody, bearer: BearerDep, services: ServicesDep) -> None:
-    """Set a new password. All other sessions of the account end; this one stays."""
+    responses={
+        200: SETS_COOKIE,
+        **problems(
+            *BEARER, *PASSWORD, "invalid-credentials", "too-many-attempts", "cross-site-request", "unavailable",
+            "overloaded", body=True,
+        ),
+    },
+)  # fmt: skip
+async def change_password(
+    body: ChangePasswordBody,
+    bearer: BearerDep,
+    *,
+    device: DeviceDep,
+    cookie_mode: CookieMode,
+    services: ServicesDep,
+    response: Response,
+) -> Tokens | BrowserTokens:
+    """Set a new password, and return the tokens of a new session. Every session from before has ended, this one too.
+
+    If the answer is lost, sign in again, with the new password: a retry has only tokens of a session that has ended.
+    """
     current, new = body.current_password.get_secret_value(), body.new_password.get_secret_value()
-    await services.password_change.change_password(bearer, current, new)
+    pair = await services.password_change.change_password(bearer, current, new, device)
+    return token_response(pair, services.settings, response, cookie_mode=cookie_mode)

@@ -1,14 +1,20 @@
 """`/auth/login`, `/auth/refresh`, `/auth/logout` and `/auth/revoke`."""
 
-from typing import Any
-
 from fastapi import APIRouter, Depends, status
 from starlette.responses import Response
 
 from auth_service.api.http.form_body import BODY, TokenParameter
 from auth_service.api.http.openapi import problems
 from auth_service.api.http.plain_route import PlainRequest, PlainRoute, plain
-from auth_service.api.requests.cookies import CLEARED, CookieMode, RefreshToken, SentToken, token_response, tokens_of
+from auth_service.api.requests.cookies import (
+    CLEARED,
+    SETS_COOKIE,
+    CookieMode,
+    RefreshToken,
+    SentToken,
+    token_response,
+    tokens_of,
+)
 from auth_service.api.requests.dependencies import (
     IDEMPOTENCY_KEY,
     DeviceDep,
@@ -21,9 +27,6 @@ from auth_service.api.schemas.common import BrowserTokens, LoginBody, RefreshTok
 router = APIRouter(prefix="/auth", tags=["sessions"], route_class=PlainRoute, dependencies=[Depends(set_requester)])
 
 GIVING = ("too-many-attempts", "cross-site-request", "database-unavailable", "unavailable")
-SETS_COOKIE: dict[str, Any] = {
-    "headers": {"Set-Cookie": {"description": "With X-Auth-Cookie: the refresh token", "schema": {"type": "string"}}}
-}
 
 
 @router.post(

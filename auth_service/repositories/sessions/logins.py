@@ -29,6 +29,7 @@ from auth_service.models import (
     OUTGOING_MAILS,
     REFRESH_TOKENS,
     USERS,
+    EndReason,
     LoginAccount,
     MailKind,
     SecurityEvent,
@@ -59,7 +60,8 @@ def _open(clock: Clock) -> Any:
     return insert(REFRESH_TOKENS).from_select(list(values), still_so).returning(*RETURNED)
 
 
-_OPENED = AuditedChange(_open, SecurityEvent.LOGIN_SUCCEEDED, user="user_id", session="id")
+_OPENED_BY_LOGIN = AuditedChange(_open, SecurityEvent.LOGIN_SUCCEEDED, user="user_id", session="id")
+_OPENED_INSTEAD = AuditedChange(_open, SecurityEvent.SESSION_OPENED, user="user_id", session="id")
 
 _WHO = bindparam("user_id", type_=Uuid())
 
@@ -125,16 +127,27 @@ class Logins:
         self._outbox = outbox
 
     async def open(
-        self, account: LoginAccount, secret_hash: bytes, lifetime: timedelta, user_agent: str | None, ip: str | None
+        self,
+        account: LoginAccount,
+        secret_hash: bytes,
+        lifetime: timedelta,
+        device: tuple[str | None, str | None],
+        instead: EndReason | None = None,
     ) -> SessionState | None:
         """Insert a session for an account whose credentials are still those that were verified; None if they are not.
+
+        The `device` is a user agent and an address. Without a login, the session comes `instead` of those that ended
+        for this reason.
 
         The row of the user is locked FOR SHARE: a password change either comes first, and nothing is inserted, or waits
         and then ends this session with the others.
         """
-        given = (uuid7(), account.id, account.credential_epoch, secret_hash, user_agent, ip)
-        values = {f"session_{name}": value for name, value in zip(_GIVEN, given, strict=True)}
-        rows = await self._audit.execute_prepared(_OPENED, values | {"lifetime": lifetime})
+        given = (uuid7(), account.id, account.credential_epoch, secret_hash, *device)
+        values = {f"session_{name}": value for name, value in zip(_GIVEN, given, strict=True)} | {"lifetime": lifetime}
+        if instead is None:
+            rows = await self._audit.execute_prepared(_OPENED_BY_LOGIN, values)
+        else:
+            rows = await self._audit.execute_prepared(_OPENED_INSTEAD, values, reason=instead)
         return alive(rows[0], account.role) if rows else None
 
     async def settle(

@@ -1,4 +1,4 @@
-"""The sessions of one user: listed, ended, and carried over a change of credentials."""
+"""The sessions of one user: listed and ended."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -58,16 +58,6 @@ class UserSessions:
     async def belongs_to(self, session_id: UUID, user_id: UUID) -> bool:
         found = select(T.id).where(T.id == session_id, T.user_id == user_id)
         return (await self._connection.execute(found)).one_or_none() is not None
-
-    async def carry_over(self, session_id: UUID, credential_epoch: int) -> bool:
-        """Let one session survive a change of its user's credentials; False if it has ended."""
-        statement = (
-            update(REFRESH_TOKENS)
-            .values(credential_epoch=credential_epoch)
-            .where(T.id == session_id, T.revoked_at.is_(None))
-            .returning(T.id)
-        )
-        return (await self._connection.execute(statement)).one_or_none() is not None
 
     async def list_of_user(
         self, user_id: UUID, idle: timedelta, *, current: UUID, ended_too: bool

@@ -1,16 +1,18 @@
 """Changes of what people sign in with. Each ends, in one transaction, the sessions that the old credentials opened."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from uuid import UUID
 
 from auth_service.errors import InvalidAccessToken, InvalidCredentials
-from auth_service.models import EndReason, MailKind, SecurityEvent, User
+from auth_service.models import Device, EndReason, LoginAccount, MailKind, SecurityEvent, User
 from auth_service.repositories.transaction import Database, retried
 from auth_service.services.accounts.reauthentication import Reauthentication
 from auth_service.services.mail.notices import Notices
 from auth_service.services.passwords.new_password import NewPasswords
 from auth_service.services.sessions.bearers import Bearer
 from auth_service.services.sessions.revocations import Revocations
+from auth_service.services.sessions.sessions import Sessions
+from auth_service.services.sessions.values import TokenPair
 from auth_service.services.throttling.attempts import Attempt
 
 
@@ -20,18 +22,22 @@ class PasswordChange:
         *,
         database: Database,
         revocations: Revocations,
+        sessions: Sessions,
         new_passwords: NewPasswords,
         proof: Reauthentication,
         notices: Notices,
     ) -> None:
         self._database = database
         self._revocations = revocations
+        self._sessions = sessions
         self._new_passwords = new_passwords
         self._proof = proof
         self._notices = notices
 
-    async def change_password(self, bearer: Bearer, current: str, new: str) -> None:
-        """Set a new password; every session of the user but the bearer's ends with it.
+    async def change_password(self, bearer: Bearer, current: str, new: str, device: Device) -> TokenPair:
+        """Set a new password, end every session of the user, and return the tokens of a new one.
+
+        The bearer's own session ends too: whoever holds a copy of its tokens is out (ASVS 7.2.4).
 
         Raises:
             InvalidPassword: the policy refuses the new one.
@@ -43,21 +49,24 @@ class PasswordChange:
         accepted = self._new_passwords.accept("new_password", new, (user.email, user.username))
         async with self._proof.given(user, current, SecurityEvent.PASSWORD_CHANGE_REFUSED) as attempt:
             hashed = await self._new_passwords.hash(accepted)
-            ended = await self._replace(user, hashed, bearer.session_id, attempt)
-            if ended is None:
-                raise InvalidCredentials
+            ended, tokens = await self._replace(user, hashed, bearer.session_id, device, attempt)
         self._revocations.add(ended)
+        return await tokens()
 
     @retried
-    async def _replace(self, user: User, hashed: str, keep: UUID, attempt: Attempt) -> Sequence[UUID] | None:
+    async def _replace(
+        self, user: User, hashed: str, asking: UUID, device: Device, attempt: Attempt
+    ) -> tuple[Sequence[UUID], Callable[[], Awaitable[TokenPair]]]:
         """The user's row first, then the sessions': the one lock order, in which a login waits at the first."""
         async with self._database.transaction() as tx:
             epoch = await tx.users.change_password(user, hashed)
             if epoch is None:
-                return None
-            ended = await tx.user_sessions.revoke_of_user(user.id, EndReason.PASSWORD_CHANGED, keep=keep)
-            if not await tx.user_sessions.carry_over(keep, epoch):
+                raise InvalidCredentials
+            ended = await tx.user_sessions.revoke_of_user(user.id, EndReason.PASSWORD_CHANGED)
+            if asking not in ended:
                 raise InvalidAccessToken  # rolled back on purpose: who was signed out meanwhile changes nothing
+            account = LoginAccount(user.id, hashed, user.role, user.is_active, user.is_verified, epoch)
+            tokens = await self._sessions.open_instead(tx, account, device, EndReason.PASSWORD_CHANGED)
             await attempt.succeed(tx)
             await self._notices.notify(tx, MailKind.PASSWORD_CHANGED, user.id)
-            return ended
+            return ended, tokens

@@ -1,9 +1,10 @@
 """Sessions: opened by a login, kept by refreshes, ended by a logout or a theft."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 import structlog
@@ -22,7 +23,7 @@ from auth_service.models import (
     Verdict,
     judge,
 )
-from auth_service.repositories.transaction import Database, retried
+from auth_service.repositories.transaction import Database, Transaction, retried
 from auth_service.security.refresh_tokens import PresentedToken, RefreshTokenCodec, hash_secret, new_secret
 from auth_service.services.mail.notices import Notices, requester_details
 from auth_service.services.operations.audit import Audit
@@ -95,6 +96,23 @@ class Sessions:
             await self._settle(account, session.id, device, replacement, attempt)
         return signed_in
 
+    async def open_instead(
+        self, tx: Transaction, account: LoginAccount, device: Device, reason: EndReason
+    ) -> Callable[[], Awaitable[TokenPair]]:
+        """Open a session in the transaction that ends the others, for this reason; return what makes its tokens, to be
+        called once that is committed.
+
+        Raises:
+            InvalidCredentials: the account is not as it was read any more.
+            Unavailable: no access token could be signed, so nothing is to be changed.
+        """
+        await self._keys.signer()
+        secret = new_secret()
+        session = await self._insert(tx, account, secret, device, reason)
+        if session is None:
+            raise InvalidCredentials
+        return partial(self._pair, session, secret, generation=0)
+
     async def refresh(self, refresh_token: str, idempotency_key: str | None, device: Device) -> TokenPair:
         """Exchange a refresh token for its successor; within the grace a spent one for the session's current token.
 
@@ -154,12 +172,16 @@ class Sessions:
     async def _open(self, account: LoginAccount, device: Device) -> tuple[SessionState, bytes]:
         secret = new_secret()
         async with self._database.statement() as tx:
-            session = await tx.logins.open(
-                account, hash_secret(secret), self._rules.absolute_lifetime, device.user_agent, device.ip
-            )
+            session = await self._insert(tx, account, secret, device)
         if session is None:  # disabled, or the password changed while it was being verified
             raise InvalidCredentials
         return session, secret
+
+    async def _insert(
+        self, tx: Transaction, account: LoginAccount, secret: bytes, device: Device, instead: EndReason | None = None
+    ) -> SessionState | None:
+        known_by = (device.user_agent, device.ip)
+        return await tx.logins.open(account, hash_secret(secret), self._rules.absolute_lifetime, known_by, instead)
 
     async def _settle(
         self, account: LoginAccount, session_id: UUID, device: Device, replacement: str | None, attempt: Attempt

@@ -70,7 +70,7 @@ async def test_a_wrong_password_deletes_nothing_and_is_soon_refused_for_a_while(
 @on_a_lasting_database
 async def test_nothing_of_a_deleted_account_is_left_but_its_trail(ada: Client, database_url: str) -> None:
     mine = await ada.sign_in()
-    await ada.change_password(mine["access_token"], PASSWORD, WRONG)
+    mine = (await ada.change_password(mine["access_token"], PASSWORD, WRONG)).raise_for_status().json()
     user_id = (await ada.me(mine["access_token"])).json()["id"]
     await hang_mail_on(database_url, user_id)
     everywhere = {"users", "refresh_tokens", "outgoing_mails", "link_tokens", "pending_changes", "audit_events"}

@@ -35,7 +35,9 @@ async def test_no_token_is_alive_after_a_password_change_that_raced_with_five_re
     assert await run_rounds(races.refreshes_against_password_change, 12) == []
 
 
-async def test_whoever_changes_the_password_stays_signed_in_although_five_tabs_refresh(races: Races) -> None:
+async def test_whoever_changes_the_password_has_the_one_session_that_is_left_although_five_tabs_refresh(
+    races: Races,
+) -> None:
     assert await run_rounds(races.own_refreshes_against_password_change, 12) == []
 
 

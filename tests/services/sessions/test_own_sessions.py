@@ -59,10 +59,12 @@ async def test_ending_all_others_keeps_the_one_that_asks(ada: Client) -> None:
 async def test_the_owner_is_told_how_a_session_ended_and_a_refused_client_is_not(ada: Client) -> None:
     laptop, phone, stolen = [await ada.sign_in() for _ in range(3)]
     await ada.logout(phone["refresh_token"])
-    await ada.change_password(laptop["access_token"], PASSWORD, "another long passphrase")
-    ended = {item["id"]: item["ended_reason"] for item in await ada.sessions(laptop["access_token"], ended=True)}
+    changed = await ada.change_password(laptop["access_token"], PASSWORD, "another long passphrase")
+    now = changed.raise_for_status().json()
+    ended = {item["id"]: item["ended_reason"] for item in await ada.sessions(now["access_token"], ended=True)}
     assert ended == {
-        laptop["session_id"]: None,
+        now["session_id"]: None,
+        laptop["session_id"]: "password_changed",
         phone["session_id"]: "logout",
         stolen["session_id"]: "password_changed",
     }

@@ -152,8 +152,7 @@ class Life(RuleBasedStateMachine):
         answer = self.house.do(lambda: self.house.client.login(self.email, secret))
         assert answer.status_code == (200 if right and self.active else 401)
         if answer.status_code == 200:
-            body = answer.json()
-            self.devices.append(Device(body["session_id"], [body["refresh_token"]], body["access_token"], self.now))
+            self._enter(answer.json())
             self._evict()
 
     @precondition(lambda self: self.devices)
@@ -209,13 +208,14 @@ class Life(RuleBasedStateMachine):
     def change_password(self, which: int, right: bool) -> None:
         device = self._device(which)
         current = self._secret() if right else self._secret(self.password - 1)
-        status = self._ask(lambda c: c.change_password(device.access, current, self._secret(self.password + 1)))
-        assert status == (204 if right and device.is_open(self.now) else 401)
-        if status == 204:
+        new = self._secret(self.password + 1)
+        answer = self.house.do(lambda: self.house.client.change_password(device.access, current, new))
+        assert answer.status_code == (200 if right and device.is_open(self.now) else 401)
+        if answer.status_code == 200:
             self.password += 1
-            for other in self.devices:
-                if other is not device:
-                    other.end("password_changed")
+            for each in self.devices:
+                each.end("password_changed")
+            self._enter(answer.json())
 
     @precondition(lambda self: self.devices)
     @rule(which=st.integers(0, 99))
@@ -281,6 +281,9 @@ class Life(RuleBasedStateMachine):
         """Whatever the life was, its end is looked at."""
         for which in range(len(getattr(self, "devices", []))):
             self.look(which)
+
+    def _enter(self, body: dict[str, Any]) -> None:
+        self.devices.append(Device(body["session_id"], [body["refresh_token"]], body["access_token"], self.now))
 
     def _evict(self) -> None:
         kept = [device for device in self.devices if device.is_open(self.now)]
