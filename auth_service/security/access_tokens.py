@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from jose import jws, jwt
@@ -62,6 +62,13 @@ class Claims:
     jti: str
 
 
+class IssuedToken(NamedTuple):
+    """A new token, and for how many seconds it is good."""
+
+    token: str
+    expires_in: int
+
+
 @dataclass(frozen=True)
 class AccessTokens:
     """Issues and verifies access tokens of one issuer for one audience."""
@@ -72,9 +79,14 @@ class AccessTokens:
     lifetime: timedelta
     leeway: timedelta
 
-    def issue(self, signer: Signer, *, user_id: UUID, session_id: UUID, role: str, now: datetime) -> str:
-        """Return a signed token that is valid from `now`, the database's time, for the lifetime."""
+    def issue(
+        self, signer: Signer, *, user_id: UUID, session_id: UUID, role: str, now: datetime, seconds_left: int
+    ) -> "IssuedToken":
+        """Return a signed token that is valid from `now`, the database's time, for the lifetime, or for as long as its
+        session is: no token outlives it.
+        """
         issued_at = int(now.timestamp())
+        seconds = min(int(self.lifetime.total_seconds()), seconds_left)
         claims = {
             "iss": self.issuer,
             "aud": self.audience,
@@ -83,11 +95,11 @@ class AccessTokens:
             "sid": str(session_id),
             "jti": str(uuid4()),
             "iat": issued_at,
-            "exp": issued_at + int(self.lifetime.total_seconds()),
+            "exp": issued_at + seconds,
             "roles": [role],
         }
         signed = f"{signer.header}.{base64url(to_json(claims))}"  # `jws.sign` would encode the header for each token
-        return f"{signed}.{base64url(signer.key.sign(signed.encode()))}"
+        return IssuedToken(f"{signed}.{base64url(signer.key.sign(signed.encode()))}", seconds)
 
     def key_id(self, token: str) -> str:
         """Return the id of the key that the token says has signed it; raises `InvalidAccessToken`."""
@@ -110,8 +122,11 @@ class AccessTokens:
             raise InvalidAccessToken from None
 
     def is_over(self, claims: Claims, now: float) -> bool:
-        """Whether a token has expired at `now`, in seconds since 1970, by more than the leeway."""
-        return now >= claims.expires_at + self.leeway.total_seconds()
+        """Whether a token has expired at `now`, the database's time in seconds since 1970.
+
+        To the second: the same clock said when it begins, so there is no leeway to give (RFC 7519, section 4.1.4).
+        """
+        return now >= claims.expires_at
 
     def _bearer(self, claims: Mapping[str, Any], kid: str, now: float) -> Claims:
         expires_at, issued_at = claims["exp"], claims["iat"]

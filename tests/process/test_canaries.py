@@ -58,7 +58,7 @@ class Witness:
     async def note(self, answer: httpx.Response) -> None:
         await answer.aread()
         text, self.statuses = answer.text, self.statuses | {answer.status_code}
-        if answer.request.url.path in {"/auth/login", "/auth/refresh"} and answer.is_success:
+        if answer.request.url.path in {"/auth/login", "/auth/refresh", "/auth/me/password"} and answer.is_success:
             tokens = answer.json()
             issued = {tokens.pop("access_token"), tokens.pop("refresh_token")}
             text, self.secrets = json.dumps(tokens), self.secrets | issued

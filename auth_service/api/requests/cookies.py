@@ -14,7 +14,6 @@ from auth_service.api.requests.dependencies import ServicesDep
 from auth_service.api.schemas.common import BrowserTokens, RefreshTokenBody, Tokens
 from auth_service.errors import CrossSiteRequest, InvalidInput, InvalidRefreshToken, Refused
 from auth_service.services.sessions.values import TokenPair
-from auth_service.settings import Settings
 
 COOKIE = "__Host-auth-refresh"
 ATTRIBUTES = "Path=/; Secure; HttpOnly; SameSite=Strict"
@@ -84,11 +83,9 @@ async def get_refresh_token(sent: SentToken) -> str:
 RefreshToken = Annotated[str, Depends(get_refresh_token)]
 
 
-def token_response(
-    pair: TokenPair, settings: Settings, response: Response, *, cookie_mode: bool
-) -> Tokens | BrowserTokens:
+def token_response(pair: TokenPair, response: Response, *, cookie_mode: bool) -> Tokens | BrowserTokens:
     """Return the body of an answer with new tokens, and in cookie mode put the refresh token into a header instead."""
-    told = tokens_of(pair, settings)
+    told = tokens_of(pair)
     if not cookie_mode:
         return told
     cookie = f"{COOKIE}={pair.refresh_token}; Max-Age={pair.refresh_expires_in}; {ATTRIBUTES}"
@@ -96,11 +93,11 @@ def token_response(
     return BrowserTokens(**told.model_dump(exclude={"refresh_token"}))
 
 
-def tokens_of(pair: TokenPair, settings: Settings) -> Tokens:
+def tokens_of(pair: TokenPair) -> Tokens:
     """Return the body of an answer with new tokens, for everybody but a browser."""
     return Tokens(
         access_token=pair.access_token,
-        expires_in=int(settings.tokens.access_lifetime.total_seconds()),
+        expires_in=pair.expires_in,
         refresh_token=pair.refresh_token,
         refresh_expires_in=pair.refresh_expires_in,
         session_id=pair.session_id,

@@ -72,4 +72,4 @@ async def change_password(
     """
     current, new = body.current_password.get_secret_value(), body.new_password.get_secret_value()
     pair = await services.password_change.change_password(bearer, current, new, device)
-    return token_response(pair, services.settings, response, cookie_mode=cookie_mode)
+    return token_response(pair, response, cookie_mode=cookie_mode)

@@ -38,7 +38,7 @@ async def login(
 ) -> Tokens | BrowserTokens:
     """Open a session with an e-mail address or a username (exactly one of the two) and the password."""
     pair = await services.sessions.login(body.email, body.username, body.password.get_secret_value(), device)
-    return token_response(pair, services.settings, response, cookie_mode=cookie_mode)
+    return token_response(pair, response, cookie_mode=cookie_mode)
 
 
 @plain(router, login)
@@ -50,7 +50,7 @@ async def plain_login(request: PlainRequest) -> Tokens | None:
         return None
     password = body.password.get_secret_value()
     pair = await services.sessions.login(body.email, body.username, password, request.device())
-    return tokens_of(pair, services.settings)
+    return tokens_of(pair)
 
 
 @router.post(
@@ -73,7 +73,7 @@ async def refresh(
     copied.
     """
     pair = await services.sessions.refresh(token, idempotency_key, device)
-    return token_response(pair, services.settings, response, cookie_mode=cookie_mode)
+    return token_response(pair, response, cookie_mode=cookie_mode)
 
 
 @plain(router, refresh)
@@ -83,7 +83,7 @@ async def plain_refresh(request: PlainRequest) -> Tokens | None:
     if body is None or body.refresh_token is None or (key is not None and not IDEMPOTENCY_KEY.fullmatch(key)):
         return None
     pair = await request.services.sessions.refresh(body.refresh_token.get_secret_value(), key, request.device())
-    return tokens_of(pair, request.services.settings)
+    return tokens_of(pair)
 
 
 @router.post(

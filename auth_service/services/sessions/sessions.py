@@ -242,9 +242,8 @@ class Sessions:
             log.warning("refresh.fast_forwarded", sid=str(session.id), generations=skipped)
 
     async def _pair(self, session: SessionState, secret: bytes, generation: int) -> TokenPair:
-        access_token = await self._keys.sign(
-            user_id=session.user_id, session_id=session.id, role=session.role, now=session.now
+        left = int((session.usable_until(self._rules) - session.now).total_seconds())
+        access_token, expires_in = await self._keys.sign(
+            user_id=session.user_id, session_id=session.id, role=session.role, now=session.now, seconds_left=left
         )
-        remaining = session.usable_until(self._rules) - session.now
-        refresh_token = self._tokens.issue(secret, generation)
-        return TokenPair(access_token, refresh_token, int(remaining.total_seconds()), session.id)
+        return TokenPair(access_token, expires_in, self._tokens.issue(secret, generation), left, session.id)

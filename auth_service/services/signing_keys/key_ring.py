@@ -13,7 +13,7 @@ import structlog
 from auth_service.errors import DatabaseUnavailable, InvalidAccessToken, Unavailable
 from auth_service.models import KeyState, SigningKey
 from auth_service.repositories.transaction import Database
-from auth_service.security.access_tokens import AccessTokens, Claims, Signer, signer_of, verifier_of
+from auth_service.security.access_tokens import AccessTokens, Claims, IssuedToken, Signer, signer_of, verifier_of
 from auth_service.security.keys import SecretKeys, UnknownSecretError, make_signing_key
 from auth_service.services.signing_keys.verified_tokens import VerifiedTokens
 
@@ -52,9 +52,13 @@ class KeyRing:
         self._verified = VerifiedTokens()
         self._read_at = self._failed_at = float("-inf")
 
-    async def sign(self, *, user_id: UUID, session_id: UUID, role: str, now: datetime) -> str:
-        """Return an access token that starts at `now`, the database's time."""
-        return self._tokens.issue(await self.signer(), user_id=user_id, session_id=session_id, role=role, now=now)
+    async def sign(
+        self, *, user_id: UUID, session_id: UUID, role: str, now: datetime, seconds_left: int
+    ) -> IssuedToken:
+        """Return an access token that starts at `now`, the database's time, of a session with so many seconds left."""
+        return self._tokens.issue(
+            await self.signer(), user_id=user_id, session_id=session_id, role=role, now=now, seconds_left=seconds_left
+        )
 
     async def signer(self) -> Signer:
         """Return the active key; raises `Unavailable` if it cannot be had."""

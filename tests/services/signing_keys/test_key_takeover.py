@@ -49,7 +49,8 @@ async def _two_processes(database: Database) -> tuple[CountingKeys, CountingKeys
 
 
 async def _sign(keys: KeyRing) -> str:
-    return await keys.sign(user_id=uuid4(), session_id=uuid4(), role="user", now=datetime.now(UTC))
+    issued = await keys.sign(user_id=uuid4(), session_id=uuid4(), role="user", now=datetime.now(UTC), seconds_left=60)
+    return issued.token
 
 
 async def _take_over(database: Database, keys: KeyRing) -> None:
