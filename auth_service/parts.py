@@ -37,6 +37,7 @@ from auth_service.services.sessions.own_sessions import OwnSessions
 from auth_service.services.sessions.replays import Replays
 from auth_service.services.sessions.revocations import Revocations
 from auth_service.services.sessions.sessions import Sessions
+from auth_service.services.signing_keys.database_clock import DatabaseClock
 from auth_service.services.signing_keys.key_ring import KeyRing
 from auth_service.services.signing_keys.lifecycle import KeyLifecycle
 from auth_service.services.throttling.throttle import Throttler
@@ -75,7 +76,8 @@ class TokenParts:
         access_tokens = AccessTokens(
             settings.issuer, settings.audience, tokens.client_id, tokens.access_lifetime, tokens.leeway
         )
-        self.keys = KeyRing(database, self.secrets, access_tokens)
+        self.clock = DatabaseClock(tokens.leeway, is_own=not settings.database.is_postgresql)
+        self.keys = KeyRing(database, self.secrets, access_tokens, self.clock)
         remember = tokens.access_lifetime + LEEWAY_ELSEWHERE + REVOCATION_MARGIN
         self.revocations = Revocations(database, Notifications(settings.database), settings.revocations, remember)
 

@@ -22,7 +22,14 @@ class SigningKeys:
 
     async def list_all(self) -> Sequence[SigningKey]:
         """Every key that will sign, signs or still verifies, oldest first."""
-        return (await self._connection.session.exec(select(SigningKey).order_by(col(SigningKey.created_at)))).all()
+        stored, _ = await self.list_with_time()
+        return stored
+
+    async def list_with_time(self) -> tuple[Sequence[SigningKey], datetime | None]:
+        """The same, and the database's time, which costs no statement of its own; None if there is no key."""
+        read = select(SigningKey, self._now()).order_by(col(SigningKey.created_at))
+        rows = (await self._connection.session.exec(read)).all()
+        return [key for key, _ in rows], max((now for _, now in rows), default=None)
 
     async def lock(self) -> datetime:
         """Wait to be the only one who changes keys, until this transaction ends; return the database's time."""

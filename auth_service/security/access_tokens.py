@@ -16,12 +16,14 @@ from uuid_utils import uuid4
 from auth_service.errors import InvalidAccessToken
 from auth_service.models import SigningKey
 from auth_service.security.keys import ALGORITHM, SecretKeys, base64url, open_signing_key
+from auth_service.settings import MAX_ACCESS_LIFETIME
 
 TYPE = "at+jwt"
 MAX_CHARACTERS = 4096
 # Three parts in base64url (RFC 7515, section 3.1), without padding and with zeros in the unused bits of a 64-byte
 # signature: the decoder underneath takes more, and one token shall have one spelling.
 _SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{85}[AQgw]")
+_ROLE = re.compile(r"[!-~]+")
 _HEADER_PARAMETERS = {"alg", "typ", "kid"}
 # Not `require_exp`: it turns jose's own look at the expiry on again, by another clock and without our leeway.
 _OPTIONS = {"verify_exp": False, "verify_at_hash": False} | {
@@ -40,7 +42,7 @@ class Signer:
 
 
 def signer_of(stored: SigningKey, secrets: SecretKeys) -> Signer:
-    """Decrypt a stored key for signing; raises `UnknownSecretError`."""
+    """Decrypt a stored key for signing; raises what `open_signing_key()` does."""
     key = CryptographyECKey(open_signing_key(stored, secrets), ALGORITHM)
     return Signer(stored.kid, key, base64url(to_json({"alg": ALGORITHM, "typ": TYPE, "kid": stored.kid})))
 
@@ -108,8 +110,8 @@ class AccessTokens:
         except (JOSEError, LookupError, ValueError, TypeError, AttributeError, RecursionError):
             raise InvalidAccessToken from None
 
-    def verify(self, token: str, keys: Mapping[str, CryptographyECKey], now: datetime) -> Claims:
-        """Check header, signature and claims, in this order.
+    def verify(self, token: str, keys: Mapping[str, CryptographyECKey], now: float) -> Claims:
+        """Check header, signature and claims, in this order. `now` is the database's time in seconds since 1970.
 
         Raises:
             InvalidAccessToken: for every defect alike.
@@ -117,7 +119,7 @@ class AccessTokens:
         try:
             kid = _key_id(token)
             claims = jwt.decode(token, keys[kid], [ALGORITHM], _OPTIONS, audience=self.audience, issuer=self.issuer)
-            return self._bearer(claims, kid, now.timestamp())
+            return self._bearer(claims, kid, now)
         except (JOSEError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError):
             raise InvalidAccessToken from None
 
@@ -132,11 +134,22 @@ class AccessTokens:
         expires_at, issued_at = claims["exp"], claims["iat"]
         if type(expires_at) is not int or type(issued_at) is not int:
             raise TypeError("exp and iat are integers")
-        user_id, session_id, role = UUID(claims["sub"]), UUID(claims["sid"]), str(claims["roles"][0])
-        found = Claims(user_id, session_id, role, expires_at, kid, issued_at, str(claims["jti"]))
+        role, *_ = _roles(claims["roles"])
+        found = Claims(UUID(claims["sub"]), UUID(claims["sid"]), role, expires_at, kid, issued_at, str(claims["jti"]))
         if self.is_over(found, now):
             raise ValueError("expired")
+        if issued_at > now + self.leeway.total_seconds():
+            raise ValueError("not issued yet")
+        if expires_at - issued_at > MAX_ACCESS_LIFETIME.total_seconds():
+            raise ValueError("lives longer than any token of ours")
         return found
+
+
+def _roles(listed: Any) -> list[str]:
+    """The roles of a token, each of visible ASCII characters: one may become a header, which must stay one line."""
+    if not isinstance(listed, list) or not all(isinstance(role, str) and _ROLE.fullmatch(role) for role in listed):
+        raise TypeError("roles are a list of names")
+    return listed
 
 
 def _key_id(token: str) -> str:

@@ -72,6 +72,10 @@ class UnknownSecretError(Exception):
     """A stored signing key was encrypted under a secret that `AUTH_SECRET_KEY` no longer lists."""
 
 
+class ForgedKeyError(Exception):
+    """A stored signing key was not made by this service, or was changed since."""
+
+
 @dataclass(frozen=True)
 class SealedKey:
     """A new signing key, ready to be stored: the private half encrypted, bound to its `kid`."""
@@ -104,7 +108,7 @@ def read_signing_key(pem: bytes, secrets: SecretKeys) -> SealedKey:
 
 
 def reseal(stored: SigningKey, secrets: SecretKeys) -> SealedKey:
-    """Encrypt a stored key again, under the newest secret; raises `UnknownSecretError`."""
+    """Encrypt a stored key again, under the newest secret; raises what `open_signing_key()` does."""
     return _seal(open_signing_key(stored, secrets), secrets)
 
 
@@ -120,22 +124,36 @@ def _seal(private: ec.EllipticCurvePrivateKey, secrets: SecretKeys) -> SealedKey
 
 
 def open_signing_key(stored: SigningKey, secrets: SecretKeys) -> ec.EllipticCurvePrivateKey:
-    """Decrypt the private half of a stored key.
+    """Decrypt the private half of a stored key, of which everything else follows: its public half, and their name.
+
+    So whoever can write to the table, and does not know the secret, cannot make a key that is trusted.
 
     Raises:
-        UnknownSecretError: no listed secret opens it.
+        UnknownSecretError: it names a secret that is not listed.
+        ForgedKeyError: it does not open with that secret, or the public half or the `kid` is another key's.
     """
-    keys = secrets.find_by_id(bytes.fromhex(stored.secret_id))
+    private = _unsealed(stored, secrets)
+    jwk = _public_jwk(private.public_key())
+    if (stored.kid, stored.algorithm, stored.public_jwk) != (jwk["kid"], ALGORITHM, jwk):
+        raise ForgedKeyError(stored.kid)
+    return private
+
+
+def _unsealed(stored: SigningKey, secrets: SecretKeys) -> ec.EllipticCurvePrivateKey:
+    try:
+        keys = secrets.find_by_id(bytes.fromhex(stored.secret_id))
+    except ValueError:
+        raise ForgedKeyError(stored.kid) from None
     if keys is None:
         raise UnknownSecretError(stored.kid)
     nonce, sealed = stored.private_key[:_NONCE_BYTES], stored.private_key[_NONCE_BYTES:]
     try:
         plain = AESGCM(keys.signing_keys).decrypt(nonce, sealed, stored.kid.encode())
-    except InvalidTag:
-        raise UnknownSecretError(stored.kid) from None
-    private = serialization.load_der_private_key(plain, password=None)
+    except (InvalidTag, ValueError):  # ValueError: not even a nonce
+        raise ForgedKeyError(stored.kid) from None
+    private = serialization.load_der_private_key(plain, password=None)  # nobody else can have sealed it
     if not isinstance(private, ec.EllipticCurvePrivateKey):
-        raise UnknownSecretError(stored.kid)
+        raise ForgedKeyError(stored.kid)
     return private
 
 

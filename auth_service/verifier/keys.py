@@ -22,6 +22,7 @@ class Keys:
     """Keys by their id. `on_change` is called after the set has become another one."""
 
     look_again_every = 1.0  # seconds; invented key ids must not become a flood of requests
+    most_waiting = 50  # requests with an unknown key id; anybody can make one up, and would hold a request for a second
     shortest, longest = 10.0, 3600.0  # seconds between two readings, whatever the service says
 
     def __init__(self, service: Service, on_change: Callable[[], None]) -> None:
@@ -30,6 +31,7 @@ class Keys:
         self._keys: dict[str, jwt.PyJWK] = {}
         self._content: Any = None
         self._etag: str | None = None
+        self._waiting = 0
         self._max_age = MAX_AGE
         self.looking = asyncio.Lock()  # a new one for each event loop
         self._read_at = self._asked_at = self._failed_at = float("-inf")
@@ -91,7 +93,18 @@ class Keys:
                 logger.exception("the keys were not read")  # whatever it was: to follow no more would be worse
 
     async def _look_again(self) -> Mapping[str, jwt.PyJWK]:
-        came = time.monotonic()
+        if self._waiting >= self.most_waiting:
+            raise (
+                Unavailable("the keys do not come") if self._failed_at > self._read_at else InvalidToken("no such key")
+            )
+        self._waiting += 1
+        try:
+            return await self._read_after(time.monotonic())
+        finally:
+            self._waiting -= 1
+
+    async def _read_after(self, came: float) -> Mapping[str, jwt.PyJWK]:
+        """Read the set, unless it was read since then for somebody else who waits."""
         async with self.looking:
             if self._failed_at > came:
                 raise Unavailable("the keys were asked for and did not come")

@@ -17,6 +17,7 @@ from auth_service.verifier.errors import InvalidToken
 ALGORITHM = "ES256"
 TYPE = "at+jwt"
 MAX_CHARACTERS = 4096
+LONGEST_LIFE = 600  # seconds; the service issues none that lives longer
 # Three parts (RFC 7515, section 3.1), the last one 64 bytes in their only spelling: a token has few valid variants.
 _FORM = re.compile(r"([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{85}[AQgw]")
 _REQUIRED = ["exp", "iat", "sub", "sid", "iss", "aud", "jti", "client_id"]
@@ -65,17 +66,20 @@ class TokenCheck:
             raise InvalidToken(type(defect).__name__) from None
 
 
+def _is_one_line(text: Any) -> bool:
+    """Whether a text may be put into a header or a log, and add no line to it."""
+    return isinstance(text, str) and text.isprintable()
+
+
 def _claims(said: Mapping[str, Any]) -> Claims:
     """Give the claims their types; raises TypeError or ValueError for one that has another."""
     issued_at, expires_at, client_id, roles = said["iat"], said["exp"], said["client_id"], said.get("roles", [])
     if type(issued_at) is not int or type(expires_at) is not int:
         raise TypeError("iat and exp are integers")
-    if (
-        not isinstance(client_id, str)
-        or not isinstance(roles, list)
-        or not all(isinstance(role, str) for role in roles)
-    ):
-        raise TypeError("client_id is a string, roles are strings")
+    if expires_at - issued_at > LONGEST_LIFE:
+        raise ValueError("lives longer than any token of the service")
+    if not isinstance(roles, list) or not all(_is_one_line(text) for text in (client_id, said["jti"], *roles)):
+        raise TypeError("client_id, jti and each role are a text without control characters")
     return Claims(
         user_id=UUID(said["sub"]),
         session_id=UUID(said["sid"]),

@@ -17,16 +17,19 @@ pytestmark = pytest.mark.parametrize("database_url", ["sqlite-file"], indirect=T
 
 LEEWAY = 5  # seconds
 OTHER = "https://evil.test"
+NOW = int(time.time())
+NO_NAMES = ["", "user\r\nX-Auth-User: admin", "user\n", "\ruser", "a b", "\u00e9", "\x00", "\x7f", "user\u2028"]
 WRONG_CLAIMS: list[tuple[str, list[object]]] = [
     ("exp", [MISSING, None, "99999999999", 99999999999.5, True, -1, [], 10**400, float("inf"), float("nan")]),
-    ("iat", [MISSING, None, "1", 1.5, float("inf"), float("nan")]),
+    ("iat", [MISSING, None, "1", 1.5, float("inf"), float("nan"), NOW + 60, NOW - 10_000, 0, -1]),
     ("nbf", [99999999999, "soon", float("inf")]),
     ("iss", [MISSING, None, OTHER, "", [OTHER], {}]),
     ("aud", [MISSING, None, OTHER, "", [], [OTHER], [1], {}]),
     ("sub", [MISSING, None, str(uuid4()), "ada@example.com", "", 1, ["x"]]),
     ("sid", [MISSING, None, str(uuid4()), "x", 1, {}]),
     ("jti", [MISSING, None, 1]),
-    ("roles", [MISSING, None, [], {}, 1]),
+    ("roles", [MISSING, None, [], {}, 1, "admin", [["admin"]], [None], [1], ["user", 1], {"0": "admin"}]),
+    ("roles", [[role] for role in NO_NAMES]),
 ]
 
 

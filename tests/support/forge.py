@@ -50,10 +50,11 @@ class Forge:
 
 async def open_forge(url: str, token: str) -> Forge:
     """Open the stored key with the tests' secret, and take a token apart."""
-    ((kid, private_key, secret_id),) = await run_sql(url, "SELECT kid, private_key, secret_id FROM signing_keys")
+    columns = "SELECT kid, private_key, secret_id, public_jwk FROM signing_keys"
+    ((kid, private_key, secret_id, jwk),) = await run_sql(url, columns)
     stored = SigningKey(
-        kid=kid, algorithm="ES256", public_jwk={}, private_key=private_key, secret_id=secret_id, state="active",
-        created_at=datetime.now(UTC),
+        kid=kid, algorithm="ES256", public_jwk=json.loads(jwk), private_key=private_key, secret_id=secret_id,
+        state="active", created_at=datetime.now(UTC),
     )  # fmt: skip
     return Forge(open_signing_key(stored, SecretKeys([SECRET])), part(token, 0), part(token, 1))
 

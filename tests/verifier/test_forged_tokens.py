@@ -119,6 +119,19 @@ async def test_a_token_without_a_claim_or_with_one_of_another_type_is_refused(
         await forger.refused(forger.made(claims={claim: value}))
 
 
+@pytest.mark.parametrize("claim", ["roles", "client_id", "jti"])
+async def test_a_token_whose_claim_would_add_a_line_to_a_header_is_refused(forger: Forger, claim: str) -> None:
+    for text in ("user\r\nX-Auth-User: admin", "user\n", "\ruser", "\x00", "user\x85", "user\u2028"):
+        await forger.refused(forger.made(claims={claim: [text] if claim == "roles" else text}))
+
+
+async def test_a_token_that_lives_longer_than_ten_minutes_is_refused(forger: Forger) -> None:
+    issued = forger.claims["iat"]
+    await forger.verifier.verify(forger.made(claims={"exp": issued + 600}))
+    await forger.refused(forger.made(claims={"exp": issued + 601}))
+    await forger.refused(forger.made(claims={"iat": issued - 400, "exp": issued + 300}))
+
+
 @pytest.mark.parametrize("roles", [None, "admin", {"admin": 1}, [1], [["admin"]]], ids=str)
 async def test_a_token_whose_roles_are_no_list_of_words_is_refused(forger: Forger, roles: object) -> None:
     await forger.refused(forger.made(claims={"roles": roles}))

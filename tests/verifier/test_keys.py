@@ -47,6 +47,23 @@ async def test_nobody_with_a_known_key_waits_behind_forged_key_ids(verifier: Ver
     assert all(await asyncio.gather(*forged))
 
 
+async def test_made_up_key_ids_hold_a_bounded_number_of_requests_and_the_rest_is_refused_at_once(
+    verifier: Verifier, kit: AuthKit
+) -> None:
+    forger = AuthKit(kit.issuer)
+    verifier.keys.look_again_every = 1.0
+    tokens = [forger.token() for _ in range(200)]
+    assert await is_refused(verifier, tokens[0])  # the keys were read just now, and will be again in a second
+    forged = [asyncio.create_task(is_refused(verifier, token)) for token in tokens]
+    done, waiting = await asyncio.wait(forged, timeout=0.3)
+    assert len(waiting) == verifier.keys.most_waiting
+    assert all(task.result() for task in done)
+    await verifier.verify(kit.token())
+    assert all(await asyncio.gather(*waiting))
+    kit.rotate()
+    await verifier.verify(kit.token())
+
+
 async def test_a_withdrawn_key_verifies_nothing_more_remembered_or_not(verifier: Verifier, kit: AuthKit) -> None:
     remembered, other = kit.token(), kit.token()
     await verifier.verify(remembered)

@@ -9,7 +9,7 @@ from auth_service.repositories.probe import ROOM, Probe, try_disk
 from auth_service.repositories.transaction import Database
 from auth_service.security import argon2_build
 from auth_service.security.access_tokens import signer_of
-from auth_service.security.keys import SecretKeys, UnknownSecretError
+from auth_service.security.keys import ForgedKeyError, SecretKeys, UnknownSecretError
 from auth_service.services.operations.surroundings import Check, mail_server, of_settings, read_replica
 from auth_service.services.passwords.benchmark import described, meets_minimum
 from auth_service.services.passwords.lane_size import PROCESS_MIB, LaneSize, lane_memory_mib
@@ -118,14 +118,19 @@ class Doctor:
             return Check("signing key", True, "not for this role to read")
         secrets = SecretKeys.from_settings(self._settings)
         async with self._database.statement() as tx:
-            active = next((key for key in await tx.signing_keys.list_all() if key.state == KeyState.ACTIVE), None)
-        if active is None:
-            return Check("signing key", True, "none yet: created at the first start")
-        try:
-            signer_of(active, secrets)
-        except UnknownSecretError:
-            return Check("signing key", False, "AUTH_SECRET_KEY does not include the secret that it is encrypted under")
-        return Check("signing key", True, f"{active.kid} can be used")
+            stored = await tx.signing_keys.list_all()
+        for key in stored:
+            try:
+                signer_of(key, secrets)
+            except UnknownSecretError:
+                hint = "AUTH_SECRET_KEY does not include the secret that it is encrypted under"
+                return Check("signing key", False, f"{key.kid}: {hint}")
+            except ForgedKeyError:
+                hint = "this service did not make it: 'auth-service keys revoke' removes it"
+                return Check("signing key", False, f"{key.kid}: {hint}")
+        active = next((key for key in stored if key.state == KeyState.ACTIVE), None)
+        told = f"{active.kid} can be used" if active else "none yet: created at the first start"
+        return Check("signing key", True, told)
 
 
 def _build() -> Check:

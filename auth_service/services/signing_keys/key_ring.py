@@ -2,10 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime
 from uuid import UUID
 
 import structlog
@@ -13,42 +13,37 @@ import structlog
 from auth_service.errors import DatabaseUnavailable, InvalidAccessToken, Unavailable
 from auth_service.models import KeyState, SigningKey
 from auth_service.repositories.transaction import Database
-from auth_service.security.access_tokens import AccessTokens, Claims, IssuedToken, Signer, signer_of, verifier_of
-from auth_service.security.keys import SecretKeys, UnknownSecretError, make_signing_key
+from auth_service.security.access_tokens import AccessTokens, Claims, IssuedToken, Signer
+from auth_service.security.keys import SecretKeys, make_signing_key
+from auth_service.services.signing_keys.database_clock import DatabaseClock
+from auth_service.services.signing_keys.stored_keys import KeySet, StoredKeys
 from auth_service.services.signing_keys.verified_tokens import VerifiedTokens
 
 log = structlog.get_logger()
 
 LOOK_AGAIN_EVERY = 0.5  # seconds; invented key ids must not become a flood of queries
 NEWS_WITHIN = 3.0  # seconds; the schedule reads the keys more often than this
+MOST_WAITING = 50  # requests for a key that may just be being published; whoever comes then waits for nothing
 
 
 class SigningKeyUnavailable(Unavailable):
     detail = "The signing key cannot be used just now; the operator's log says why."
 
 
-@dataclass(frozen=True)
-class KeySet:
-    """One reading of the stored keys. `signer` is None if no listed secret opens the active key."""
-
-    keys: Sequence[SigningKey]
-
-    signer: Signer | None
-    verifiers: Mapping[str, Any]
-    public: list[dict[str, str]]
-
-
 class KeyRing:
     """Signs and verifies access tokens. The keys are read once and then kept fresh by `reload()`."""
 
-    def __init__(self, database: Database, secrets: SecretKeys, tokens: AccessTokens) -> None:
+    def __init__(self, database: Database, secrets: SecretKeys, tokens: AccessTokens, clock: DatabaseClock) -> None:
         self._database = database
         self._secrets = secrets
         self._tokens = tokens
+        self._clock = clock
+        self._stored = StoredKeys(secrets)
         self._ring: KeySet | None = None
         self._loading: asyncio.Task[KeySet] | None = None
         self._looking = asyncio.Lock()
         self._news = asyncio.Condition()
+        self._waiting = 0
         self._verified = VerifiedTokens()
         self._read_at = self._failed_at = float("-inf")
 
@@ -56,8 +51,10 @@ class KeyRing:
         self, *, user_id: UUID, session_id: UUID, role: str, now: datetime, seconds_left: int
     ) -> IssuedToken:
         """Return an access token that starts at `now`, the database's time, of a session with so many seconds left."""
+        signer = await self.signer()
+        self._clock.has_passed(now)
         return self._tokens.issue(
-            await self.signer(), user_id=user_id, session_id=session_id, role=role, now=now, seconds_left=seconds_left
+            signer, user_id=user_id, session_id=session_id, role=role, now=now, seconds_left=seconds_left
         )
 
     async def signer(self) -> Signer:
@@ -73,11 +70,13 @@ class KeyRing:
         Raises:
             InvalidAccessToken: for every defect of the token alike.
             DatabaseUnavailable: its key is not known here, and the stored ones cannot be read.
+            Unavailable: its key is not known here, and neither is the active one.
         """
         ring = await self._current()
         known = self._known(access_token, ring)
         if known is None and self._tokens.key_id(access_token) not in ring.verifiers:
-            ring = await self._look_again()
+            with self._place_to_wait():
+                ring = await self._look_again()
         return known or self._check(access_token, ring)
 
     async def verify_from_memory(self, access_token: str) -> Claims:
@@ -91,18 +90,21 @@ class KeyRing:
             raise SigningKeyUnavailable
         known = self._known(access_token, self._ring)
         if known is None and self._tokens.key_id(access_token) not in self._ring.verifiers:
-            await self._next_reading()
+            with self._place_to_wait():
+                await self._next_reading()
         return known or self._check(access_token, self._ring)
 
     def _known(self, access_token: str, ring: KeySet) -> Claims | None:
         """What a token says that has passed before; raises `InvalidAccessToken` if its time or its key is over."""
         claims = self._verified.find_claims(access_token)
-        if claims and (claims.kid not in ring.verifiers or self._tokens.is_over(claims, time.time())):
+        if claims and (claims.kid not in ring.verifiers or self._tokens.is_over(claims, self._clock.now())):
             raise InvalidAccessToken
         return claims
 
     def _check(self, access_token: str, ring: KeySet) -> Claims:
-        claims = self._tokens.verify(access_token, ring.verifiers, datetime.now(UTC))
+        if ring.signer is None and self._tokens.key_id(access_token) not in ring.verifiers:
+            raise SigningKeyUnavailable  # the wrong secret is our fault: the token may well be good
+        claims = self._tokens.verify(access_token, ring.verifiers, self._clock.now())
         self._verified.remember(access_token, claims)
         return claims
 
@@ -141,6 +143,18 @@ class KeyRing:
             return await asyncio.shield(self._loading)
         return self._ring
 
+    @contextmanager
+    def _place_to_wait(self) -> Iterator[None]:
+        """Let so many wait and no more: anybody can make a key id up, and would so hold a request for seconds."""
+        if self._waiting >= MOST_WAITING:
+            is_known = time.monotonic() - self._read_at < NEWS_WITHIN
+            raise InvalidAccessToken if is_known else DatabaseUnavailable
+        self._waiting += 1
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+
     async def _next_reading(self) -> None:
         asked = time.monotonic()
         try:
@@ -168,30 +182,17 @@ class KeyRing:
             return self._ring
 
     async def _load(self) -> KeySet:
-        started = time.monotonic()
+        started = asked = time.monotonic()
         async with self._database.statement() as tx:
-            stored = await tx.signing_keys.list_all()
+            stored, now = await tx.signing_keys.list_with_time()
             if not any(key.state == KeyState.ACTIVE for key in stored):
                 await tx.signing_keys.add_first(asdict(make_signing_key(self._secrets)))
-                stored = await tx.signing_keys.list_all()
-        active = next((key for key in stored if key.state == KeyState.ACTIVE), None)
-        self._ring = ring = KeySet(
-            keys=stored,
-            signer=self._open(active) if active else None,
-            verifiers={key.kid: verifier_of(key.public_jwk) for key in stored},
-            public=[key.public_jwk for key in stored],
-        )
+                asked = time.monotonic()
+                stored, now = await tx.signing_keys.list_with_time()
+        if now is not None:
+            self._clock.heard(now, asked)
+        self._ring = ring = self._stored.key_set(stored)
         self._read_at = started
         async with self._news:
             self._news.notify_all()
         return ring
-
-    def _open(self, active: SigningKey) -> Signer | None:
-        if self._ring and self._ring.signer and self._ring.signer.kid == active.kid:
-            return self._ring.signer
-        try:
-            return signer_of(active, self._secrets)
-        except UnknownSecretError:
-            hint = "AUTH_SECRET_KEY must list the secret that sealed it"
-            log.error("signing_key.unreadable", kid=active.kid, hint=hint)  # noqa: TRY400  # no trace: it is known
-            return None

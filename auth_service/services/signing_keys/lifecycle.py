@@ -8,11 +8,13 @@ from auth_service.errors import InvalidInput, Refused
 from auth_service.models import KeyState, KeyStep, SecurityEvent, SigningKey, due_steps
 from auth_service.repositories.transaction import Database, Transaction, retried
 from auth_service.security.keys import (
+    ForgedKeyError,
     SealedKey,
     SecretKeys,
     UnknownSecretError,
     UnusableKeyError,
     make_signing_key,
+    open_signing_key,
     read_signing_key,
     reseal,
 )
@@ -52,7 +54,10 @@ class KeyLifecycle:
         """Take the steps that are due and return them; the schedule calls this again and again in every process."""
         async with self._database.transaction() as tx:
             now = await tx.signing_keys.lock()
-            steps = due_steps(await tx.signing_keys.list_all(), now, self._rotation_interval)
+            stored = await tx.signing_keys.list_all()
+            steps = due_steps(self._genuine(stored), now, self._rotation_interval)
+            if self._cannot_take_over(stored):
+                steps = [step for step in steps if step[0] is KeyStep.REMOVE]
             for step, kid in steps:
                 await self._take(tx, step, kid)
         return steps
@@ -97,7 +102,7 @@ class KeyLifecycle:
                 raise NoSuchKey
             await tx.signing_keys.remove(kid, SecurityEvent.KEY_REVOKED)
             if found.state == KeyState.ACTIVE:
-                await self._replace_active(tx, keys)
+                await self._replace_active(tx, self._genuine(keys))
 
     @retried
     async def rewrap(self) -> int:
@@ -109,7 +114,7 @@ class KeyLifecycle:
         newest = self._secrets.newest.id.hex()
         async with self._database.transaction() as tx:
             await tx.signing_keys.lock()
-            old = [key for key in await tx.signing_keys.list_all() if key.secret_id != newest]
+            old = [key for key in self._genuine(await tx.signing_keys.list_all()) if key.secret_id != newest]
             for key in old:
                 sealed = self._reseal(key)
                 await tx.signing_keys.reseal(key.kid, sealed.private_key, sealed.secret_id)
@@ -121,7 +126,7 @@ class KeyLifecycle:
             keys = await tx.signing_keys.list_all()
             if any(known.kid == key.kid for known in keys):
                 raise KeyKnown
-            if any(known.state == KeyState.PENDING for known in keys):
+            if any(known.state == KeyState.PENDING for known in self._genuine(keys)):
                 raise RotationUnderWay
             await tx.signing_keys.add_pending(asdict(key))
         return key.kid
@@ -138,11 +143,30 @@ class KeyLifecycle:
 
     async def _replace_active(self, tx: Transaction, keys: Sequence[SigningKey]) -> None:
         """Verifiers look a new `kid` up, so an emergency need not wait for it to be published first."""
-        pending = next((key for key in keys if key.state == KeyState.PENDING), None)
+        pending = next((key for key in keys if key.state == KeyState.PENDING and self._opens(key)), None)
         if pending:
             await tx.signing_keys.activate(pending.kid)
         else:
             await tx.signing_keys.add_first(asdict(make_signing_key(self._secrets)))
+
+    def _genuine(self, keys: Sequence[SigningKey]) -> Sequence[SigningKey]:
+        """The keys but for those that somebody else wrote into the table."""
+        return [key for key in keys if self._opens(key) is not None]
+
+    def _cannot_take_over(self, stored: Sequence[SigningKey]) -> bool:
+        """Whether the next key would sign for nobody here, or the place of the active one is taken by a forgery."""
+        standing = [(key.state, self._opens(key)) for key in stored]
+        return (KeyState.PENDING, False) in standing or (KeyState.ACTIVE, None) in standing
+
+    def _opens(self, key: SigningKey) -> bool | None:
+        """Whether a key can sign here; None if it is forged. One whose secret is not listed here may be genuine."""
+        try:
+            open_signing_key(key, self._secrets)
+        except UnknownSecretError:
+            return False
+        except ForgedKeyError:
+            return None
+        return True
 
     def _reseal(self, key: SigningKey) -> SealedKey:
         try:

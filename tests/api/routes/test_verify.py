@@ -1,12 +1,15 @@
 """`/internal/verify`: a gateway asks, and only whoever holds a good token of a living session is let through."""
 
 import asyncio
+import base64
+import json
 from uuid import uuid4
 
 import httpx
 import pytest
 
 from auth_service.security.access_tokens import Claims
+from auth_service.services.signing_keys.key_ring import LOOK_AGAIN_EVERY, MOST_WAITING
 from auth_service.services.signing_keys.verified_tokens import VerifiedTokens
 from tests.conftest import MakeClient
 from tests.support.client import Client
@@ -144,6 +147,47 @@ async def test_forged_tokens_push_no_genuine_one_out_of_the_memory(ada: Client) 
         head, payload, _ = genuine[0].split(".")
         await ada.get("/internal/verify", headers=bearer(f"{head}.{payload}.{number:086}"))
     assert "auth_verified_tokens 3.0" in (await ada.get("/metrics")).text
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+async def test_made_up_key_ids_hold_a_bounded_number_of_requests_and_the_rest_is_a_401_at_once(
+    make_client: MakeClient, request: pytest.FixtureRequest, kind: str
+) -> None:
+    """At this door a token of an unknown key waits for the next reading of the keys, which comes every two seconds."""
+    url = request.getfixturevalue("postgres_url" if kind == "postgresql" else "database_url")
+    client = await make_client(url, internal_token=TOKEN)
+    await client.register("ada@example.com")
+    token = (await client.sign_in())["access_token"]
+    inside = {"X-Internal-Token": TOKEN}
+
+    def made_up(number: int) -> str:
+        header = json.dumps({"alg": "ES256", "typ": "at+jwt", "kid": f"made up {number}"}).encode()
+        return f"{base64.urlsafe_b64encode(header).rstrip(b'=').decode()}.{token.split('.', 1)[1]}"
+
+    async def verify(access_token: str) -> httpx.Response:
+        return await client.get("/internal/verify", headers=bearer(access_token) | inside)
+
+    await verify(made_up(0))  # it waits for a reading, so the next one is two seconds away
+    forged = [asyncio.create_task(verify(made_up(number))) for number in range(200)]
+    done, waiting = await asyncio.wait(forged, timeout=1.2)
+    assert len(waiting) == MOST_WAITING
+    for task in done:
+        assert_problem(task.result(), 401, "invalid-access-token")
+    assert (await verify(token)).status_code == 200
+    assert {answer.status_code for answer in await asyncio.gather(*waiting)} == {401}
+    assert (await verify(token)).status_code == 200
+
+
+async def test_nor_do_they_hold_more_at_the_doors_that_read_the_keys_again(make_client: MakeClient) -> None:
+    client = await make_client()
+    await client.register("ada@example.com")
+    forge = (await client.sign_in())["access_token"].split(".", 1)[1]
+    header = base64.urlsafe_b64encode(b'{"alg":"ES256","typ":"at+jwt","kid":"made up"}').rstrip(b"=").decode()
+    for _ in range(2):
+        asked = [asyncio.create_task(client.me(f"{header}.{forge}")) for _ in range(200)]
+        _, waiting = await asyncio.wait(asked, timeout=LOOK_AGAIN_EVERY / 2)
+    assert len(waiting) <= MOST_WAITING
+    assert {(await answer).status_code for answer in asked} == {401}
 
 
 def test_the_memory_of_genuine_tokens_is_bounded_and_forgets_the_oldest() -> None:

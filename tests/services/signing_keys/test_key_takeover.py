@@ -13,11 +13,13 @@ from auth_service.errors import DatabaseUnavailable, InvalidAccessToken
 from auth_service.repositories.transaction import Database
 from auth_service.security.access_tokens import AccessTokens
 from auth_service.security.keys import SecretKeys
+from auth_service.services.signing_keys.database_clock import DatabaseClock
 from auth_service.services.signing_keys.key_ring import LOOK_AGAIN_EVERY, KeyRing
 from auth_service.services.signing_keys.lifecycle import KeyLifecycle
 from tests.conftest import SECRET, make_settings
 
 SECRETS = SecretKeys([SECRET])
+LEEWAY = timedelta(seconds=5)
 
 
 class CountingKeys(KeyRing):
@@ -41,8 +43,8 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 
 
 async def _two_processes(database: Database) -> tuple[CountingKeys, CountingKeys]:
-    tokens = AccessTokens("issuer", "audience", "client", timedelta(minutes=5), timedelta(seconds=5))
-    here, there = (CountingKeys(database, SECRETS, tokens) for _ in range(2))
+    tokens = AccessTokens("issuer", "audience", "client", timedelta(minutes=5), LEEWAY)
+    here, there = (CountingKeys(database, SECRETS, tokens, DatabaseClock(LEEWAY, is_own=True)) for _ in range(2))
     await here.signer()
     await there.signer()
     return here, there

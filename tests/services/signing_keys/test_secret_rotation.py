@@ -81,11 +81,11 @@ async def test_a_secret_that_is_dropped_too_early_is_a_503_and_never_a_401(postg
                 "refresh": await client.refresh(tokens["refresh_token"]),
                 "login": await client.login("ada@example.com", PASSWORD),
                 "logout": await client.logout(tokens["refresh_token"]),
+                "me": await client.me(tokens["access_token"]),
             }
             assert {name: answer.status_code for name, answer in answers.items()} == dict.fromkeys(answers, 503)
             assert {answer.headers["retry-after"].isdecimal() for answer in answers.values()} == {True}
-            assert (await client.me(tokens["access_token"])).status_code == 200
-        (event, *_) = events(server.log(), "signing_key.unreadable")
+        (event,) = events(server.log(), "signing_key.unreadable")
         assert event["hint"] == "AUTH_SECRET_KEY must list the secret that sealed it"
     refused = run_command("keys", "rewrap", env=wrong, cwd=tmp_path)
     assert refused.returncode == 1

@@ -1,0 +1,67 @@
+"""Which of the stored signing keys are of our own making. To write to the table is not enough to make tokens."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from auth_service.models import KeyState, SigningKey
+from auth_service.security.access_tokens import Signer, signer_of, verifier_of
+from auth_service.security.keys import ForgedKeyError, SecretKeys, UnknownSecretError
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class KeySet:
+    """One reading of the stored keys, all of them in `keys`. `signer` is None if the active one cannot be used."""
+
+    keys: Sequence[SigningKey]
+    signer: Signer | None
+    verifiers: Mapping[str, Any]
+    public: list[dict[str, str]]
+
+
+@dataclass(frozen=True)
+class _Opened:
+    signer: Signer
+    verifier: Any
+
+
+class StoredKeys:
+    """Opens each stored key once. One that does not open, or is not what it says, is told once and left out."""
+
+    def __init__(self, secrets: SecretKeys) -> None:
+        self._secrets = secrets
+        self._known: dict[tuple[Any, ...], _Opened | None] = {}
+
+    def key_set(self, stored: Sequence[SigningKey]) -> KeySet:
+        """Return the keys that are ours, for signing, for verifying and to be published."""
+        known = {_content(key): key for key in stored}
+        self._known = {content: self._open(key, content) for content, key in known.items()}
+        good = [(key, opened) for content, key in known.items() if (opened := self._known[content])]
+        return KeySet(
+            keys=stored,
+            signer=next((opened.signer for key, opened in good if key.state == KeyState.ACTIVE), None),
+            verifiers={key.kid: opened.verifier for key, opened in good},
+            public=[key.public_jwk for key, _ in good],
+        )
+
+    def _open(self, key: SigningKey, content: tuple[Any, ...]) -> _Opened | None:
+        if content in self._known:
+            return self._known[content]
+        try:
+            return _Opened(signer_of(key, self._secrets), verifier_of(key.public_jwk))
+        except UnknownSecretError:
+            hint = "AUTH_SECRET_KEY must list the secret that sealed it"
+            log.error("signing_key.unreadable", kid=key.kid, hint=hint)  # noqa: TRY400  # no trace: it is known
+        except ForgedKeyError:
+            hint = "it is not of this service's making, so who wrote it? 'auth-service keys revoke' removes it"
+            log.error("signing_key.forged", kid=key.kid, hint=hint)  # noqa: TRY400
+        return None
+
+
+def _content(key: SigningKey) -> tuple[Any, ...]:
+    """All that is judged; a row that is changed is looked at anew."""
+    return key.kid, key.algorithm, repr(key.public_jwk), bytes(key.private_key), key.secret_id
