@@ -104,7 +104,7 @@ class UpkeepParts:
         self.notices = Notices(is_configured=settings.sends_mail)
         delay = settings.administration.email_change_delay
         self.email_change = DelayedEmailChange(database, tokens.revocations, throttle, self.notices, delay)
-        self.schedule = Schedule(tokens.keys, lifecycle, self.email_change, self.cleanup, settings.cleanup)
+        self.schedule = Schedule(lifecycle, self.email_change, self.cleanup, settings.cleanup)
         self.mail = MailNumbers()
         self.dispatcher = _dispatcher(settings, database, throttle, self.mail) if settings.sends_mail else None
 
@@ -161,6 +161,7 @@ def _services(parts: Parts) -> Services:
         oauth_tokens=OAuthTokens(bearers, sessions, own_sessions),
         revocations=revocations,
         keys=keys,
+        clock=tokens.clock,
         health=upkeep.health,
         lane=hashing.lane,
         gauges=_gauges(parts, sessions),

@@ -12,6 +12,7 @@ from auth_service import __version__, logs
 from auth_service.database.schema import SchemaState
 from auth_service.errors import DatabaseUnavailable
 from auth_service.parts import Parts
+from auth_service.services.operations.surroundings import of_ways
 from auth_service.settings import Settings
 from auth_service.shutdown import delay_sigterm
 
@@ -47,18 +48,21 @@ class Process:
         tried_out = asyncio.create_task(asyncio.to_thread(parts.hashing.passwords.try_out))
         preparing = None if await self._is_prepared() else asyncio.create_task(self._prepare())
         await tried_out
-        following = {asyncio.create_task(parts.tokens.revocations.follow())}
+        tokens = parts.tokens
+        following = {asyncio.create_task(part.follow()) for part in (tokens.revocations, tokens.keys)}
         if upkeep.dispatcher:
             following.add(asyncio.create_task(upkeep.dispatcher.follow()))
         upkeep.schedule.start()
         parts.hashing.lane_size.tell(parts.settings.hashing)
         log.info("service.started", version=__version__)
+        _warn_of_unencrypted_ways(parts.settings)
         try:
             with delay_sigterm(parts.settings.shutdown.drain, upkeep.health.end_is_near):
                 yield
         finally:
             upkeep.schedule.stop()
-            parts.tokens.revocations.stop()
+            tokens.revocations.stop()
+            tokens.keys.stop()
             if upkeep.dispatcher:
                 upkeep.dispatcher.stop()
             if preparing:
@@ -100,3 +104,9 @@ class Process:
             log.warning("service.not_ready", code=error.code, detail=error.detail, caused_by=logs.causes_of(error))
             return False
         return True
+
+
+def _warn_of_unencrypted_ways(settings: Settings) -> None:
+    for way in of_ways(settings):
+        if not way.ok:
+            log.warning("service.unencrypted", what=way.name, hint=way.detail)

@@ -1,4 +1,4 @@
-"""What a process does by itself: it follows the signing keys, advances them, makes changes that are due, cleans up."""
+"""What a process does by itself at long intervals: it advances signing keys, makes changes that are due, cleans up."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -13,14 +13,12 @@ from auth_service.errors import Refused
 from auth_service.models import REQUESTER, THE_SERVICE
 from auth_service.services.accounts.delayed_email_change import DelayedEmailChange
 from auth_service.services.operations.cleanup import Cleanup
-from auth_service.services.signing_keys.key_ring import KeyRing
 from auth_service.services.signing_keys.lifecycle import KeyLifecycle
 from auth_service.settings import CleanupSettings
 from auth_service.tracing import begin
 
 log = structlog.get_logger()
 
-KEYS_RELOAD = timedelta(seconds=2)  # an emergency is over when every process has seen it
 KEYS_ADVANCE = timedelta(seconds=30)
 LOOK_AT_OLDEST = timedelta(seconds=60)
 CHANGES_APPLY = timedelta(seconds=30)
@@ -28,14 +26,8 @@ CHANGES_APPLY = timedelta(seconds=30)
 
 class Schedule:
     def __init__(
-        self,
-        keys: KeyRing,
-        lifecycle: KeyLifecycle,
-        email_change: DelayedEmailChange,
-        cleanup: Cleanup,
-        settings: CleanupSettings,
+        self, lifecycle: KeyLifecycle, email_change: DelayedEmailChange, cleanup: Cleanup, settings: CleanupSettings
     ) -> None:
-        self._keys = keys
         self._lifecycle = lifecycle
         self._email_change = email_change
         self._cleanup = cleanup
@@ -48,7 +40,6 @@ class Schedule:
         """Run the jobs from now on, in the loop of the caller."""
         defaults = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         self._scheduler = scheduler = AsyncIOScheduler(timezone="UTC", job_defaults=defaults)
-        scheduler.add_job(self._run, "interval", [self._keys.reload], seconds=KEYS_RELOAD.total_seconds())
         scheduler.add_job(self._run, "interval", [self._advance_keys], seconds=KEYS_ADVANCE.total_seconds(), jitter=5)
         seconds = LOOK_AT_OLDEST.total_seconds()
         scheduler.add_job(self._run, "interval", [self._look_at_oldest], seconds=seconds, jitter=10)

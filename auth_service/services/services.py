@@ -24,6 +24,7 @@ from auth_service.services.sessions.oauth_tokens import OAuthTokens
 from auth_service.services.sessions.own_sessions import OwnSessions
 from auth_service.services.sessions.revocations import Revocations
 from auth_service.services.sessions.sessions import Sessions
+from auth_service.services.signing_keys.database_clock import DatabaseClock
 from auth_service.services.signing_keys.key_ring import KeyRing
 from auth_service.settings import Settings
 
@@ -61,6 +62,7 @@ class Services:
     oauth_tokens: OAuthTokens
     revocations: Revocations
     keys: KeyRing
+    clock: DatabaseClock
     health: HealthCheck
     lane: HashingLane
     gauges: Gauges

@@ -131,9 +131,25 @@ def test_a_public_url_with_https_and_no_trusted_proxy_fails(postgres_url: str, t
     report = examined(tmp_path, behind, 1)
     assert report["failed"] == ["trusted proxies"]
     assert "set AUTH_PROXY__TRUSTED" in report["checks"]["trusted proxies"]["detail"]
-    assert examined(tmp_path, {**behind, "AUTH_PROXY__TRUSTED": "10.0.0.0/8"}, 0)["failed"] == []
+    secured = examined(tmp_path, {**behind, "AUTH_PROXY__TRUSTED": "10.0.0.0/8"}, 0)
+    assert (secured["failed"], secured["checks"]["HTTPS"]["ok"]) == ([], True)
     here = examined(tmp_path, {**behind, "AUTH_PUBLIC_URL": "https://localhost:8443"}, 0)
     assert "trusted proxies" not in here["checks"]
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_public_url_without_tls_fails_unless_it_is_this_machine(
+    request: pytest.FixtureRequest, kind: str, tmp_path: Path
+) -> None:
+    is_sqlite = kind == "sqlite"
+    url = f"sqlite+aiosqlite:///{tmp_path}/auth.db" if is_sqlite else request.getfixturevalue("postgres_url")
+    env = environment(url, **REAL_HASHES, AUTH_PUBLIC_URL="http://auth.example.com/v1")
+    assert run_command("migrate", env=environment(url), cwd=tmp_path).returncode == 0
+    report = examined(tmp_path, env, 1)
+    assert report["failed"] == ["HTTPS"]
+    assert report["checks"]["HTTPS"]["detail"].startswith("http://auth.example.com/v1 is not encrypted")
+    for here in ("http://localhost:8000", "http://[::1]:8000", "http://127.0.0.1"):
+        assert "HTTPS" not in examined(tmp_path, {**env, "AUTH_PUBLIC_URL": here}, 0)["checks"]
 
 
 def test_a_read_replica_that_does_not_answer_fails_and_the_primary_is_examined(

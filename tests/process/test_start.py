@@ -9,9 +9,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncpg
+import pytest
 
 from tests.conftest import environment
 from tests.support.client import PASSWORD, Client
+from tests.support.processes import events
 from tests.support.server import Server, free_port
 
 INTERNAL = "internal-token-of-the-tests"
@@ -111,3 +113,24 @@ def test_a_server_whose_hashes_do_not_fit_into_its_memory_does_not_start(tmp_pat
     assert done.returncode == 1
     assert "HashingError" in done.stdout + done.stderr
     assert "service.started" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("url", "public_url", "expected"),
+    [
+        ("postgresql://auth:not-to-be-told@db.invalid/auth", "http://auth.example.com", ["TLS", "HTTPS"]),
+        ("postgresql://auth:not-to-be-told@db.invalid/auth?sslmode=verify-full", "https://auth.example.com", []),
+        ("sqlite+aiosqlite://", "http://auth.example.com", ["HTTPS"]),
+        ("sqlite+aiosqlite://", "http://127.0.0.1:8000", []),
+    ],
+)
+def test_a_start_on_which_passwords_travel_unencrypted_warns_and_serves(
+    url: str, public_url: str, expected: list[str], tmp_path: Path
+) -> None:
+    env = {**environment("sqlite+aiosqlite://"), "DATABASE_URL": url, "AUTH_PUBLIC_URL": public_url}
+    with Server({**env, "AUTH_INTERNAL_TOKEN": INTERNAL, "DB_CONNECT_TIMEOUT": "0.5"}, tmp_path) as server:
+        server.wait_live()
+        warned = events(server.log(), "service.unencrypted")
+        assert [line["what"] for line in warned] == expected
+        assert {line["level"] for line in warned} <= {"warning"}
+        assert "not-to-be-told" not in server.log()

@@ -26,15 +26,23 @@ async def live(*, has_token: Annotated[bool, Depends(has_internal_token)]) -> Li
     return Liveness(version=__version__ if has_token else None)
 
 
-@router.get("/ready", responses=NOT_READY)
+@router.get("/ready", responses=NOT_READY, response_model_exclude_none=True)
 async def ready(services: ServicesDep) -> Readiness:
     """The service can serve requests: the database accepts writes, and its schema and grants fit. Answers in a second.
 
     `schema` is `newer, compatible` after a migration of a later version that still serves this one. `revocations` is
-    `stale` while revocations are out of date, and every access token is checked in the database.
+    `stale` while revocations are out of date, and every access token is checked in the database. `clock` is `apart`
+    while this machine's clock and the database's differ by more than the leeway; `detail` says by how much. Tokens are
+    judged by the database's clock, so nobody is refused for it.
     """
-    state = await services.health.check()
-    return Readiness(schema_state=state, revocations="stale" if services.revocations.is_stale else "fresh")
+    state, clock = await services.health.check(), services.clock
+    detail = f"The database's clock is {clock.offset:+.1f} s from this machine's; set it right."
+    return Readiness(
+        schema_state=state,
+        revocations="stale" if services.revocations.is_stale else "fresh",
+        clock="apart" if clock.is_apart else "together",
+        detail=detail if clock.is_apart else None,
+    )
 
 
 @router.get("/db", responses=NOT_READY)

@@ -196,6 +196,8 @@ class Liveness(Health):
 class Readiness(Health):
     schema_state: Annotated[SchemaState, Field(serialization_alias="schema")]
     revocations: Literal["fresh", "stale"]
+    clock: Literal["together", "apart"]
+    detail: str | None = None
 
 
 class FieldError(BaseModel):

@@ -39,6 +39,7 @@ class Statements:
     reserve: Prepared
     spend: Prepared
     blocks: Prepared
+    shorten: Prepared
     fail: Prepared
     succeed: Prepared
 
@@ -54,7 +55,7 @@ def in_order(keys: Sequence[Any]) -> ColumnElement[bool]:
     return T.key.in_(select(row.c.key).where(row.c.key.in_(keys)).order_by(row.c.key).with_for_update())
 
 
-_NAMES = ("reserve", "spend", "blocks", "fail", "succeed")
+_NAMES = ("reserve", "spend", "blocks", "shorten", "fail", "succeed")
 
 
 @cache
@@ -106,8 +107,30 @@ class _Builder:
         )
 
     def blocks(self) -> Any:
-        columns = (T.key, T.failures, T.blocked_until, self._now.label("now"))
-        return self._concerned(T.key, *columns).where(T.blocked_until > self._now)
+        too_long = self._is_too_long().label("too_long")
+        columns = (T.key, T.failures, T.blocked_until, self._now.label("now"), too_long)
+        return self._concerned(T.key, *columns).where(or_(T.blocked_until > self._now, too_long))
+
+    def shorten(self) -> Any:
+        """Bring times of a clock that was ahead down to the latest that they can be by this one."""
+        latest = self._latest_times()
+        values = {name: case((T[name] > time, time), else_=T[name]) for name, time in latest.items()}
+        return update(THROTTLES).values(**values).where(in_order(self._keys), self._is_too_long()).returning(T.key)
+
+    def _is_too_long(self) -> ColumnElement[bool]:
+        return or_(*(T[name] > time for name, time in self._latest_times().items()))
+
+    def _latest_times(self) -> dict[str, ColumnElement[Any]]:
+        """What an attempt now would set at most; a row can have more only if the clock has been set back since."""
+        return {
+            "blocked_until": self._by_key(T.key, self._latest_block, self._now),
+            "pending_until": self._after("reserved_for"),
+            "expires_at": self._by_key(T.key, lambda allowance: self._at(allowance.memory), T.expires_at),
+        }
+
+    def _latest_block(self, allowance: Allowance) -> ColumnElement[Any]:
+        steps = allowance.delays or ((allowance.failures, allowance.memory),)
+        return case(*((T.failures >= count, self._at(delay)) for count, delay in reversed(steps)), else_=self._now)
 
     def fail(self) -> Any:
         pending = self._pending(T)

@@ -63,9 +63,17 @@ class Throttles:
         rows = await self._run(statements_for(tallies).spend, tallies)
         return _blocks(rows, tallies) if len(rows) == len(tallies) else None
 
-    async def blocks(self, tallies: Sequence[Tally]) -> list[Block]:
-        """The blocks that stand in the way of an attempt; none if it is in the way of undecided ones only."""
-        rows = await self._run(statements_for(tallies).blocks, tallies)
+    async def blocks(self, tallies: Sequence[Tally], reserved_for: timedelta) -> list[Block]:
+        """The blocks that stand in the way of an attempt; none if it is in the way of undecided ones only.
+
+        One that is longer than it can be was written by a clock that was ahead, and is shortened first: nobody waits
+        until the clock has caught up.
+        """
+        statements = statements_for(tallies)
+        rows = await self._run(statements.blocks, tallies, reserved_for)
+        if any(row["too_long"] for row in rows):
+            await self._run(statements.shorten, tallies, reserved_for)
+            rows = await self._run(statements.blocks, tallies, reserved_for)
         return _blocks(rows, tallies)
 
     async def fail(self, tallies: Sequence[Tally]) -> list[Block]:

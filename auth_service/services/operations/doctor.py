@@ -13,6 +13,7 @@ from auth_service.security.keys import ForgedKeyError, SecretKeys, UnknownSecret
 from auth_service.services.operations.surroundings import Check, mail_server, of_settings, read_replica
 from auth_service.services.passwords.benchmark import described, meets_minimum
 from auth_service.services.passwords.lane_size import PROCESS_MIB, LaneSize, lane_memory_mib
+from auth_service.services.signing_keys.database_clock import LEAST_TOLERATED
 from auth_service.settings import X86_64_V3, Settings, runs_x86_64_v3
 
 CLOCKS_APART = timedelta(seconds=5)
@@ -89,7 +90,8 @@ class Doctor:
         before = datetime.now(UTC)
         now = await self._database.now()
         apart = now - before - (datetime.now(UTC) - before) / 2
-        return Check("clock", abs(apart) <= CLOCKS_APART, f"the database's is {apart.total_seconds():+.1f} s from ours")
+        allowed = min(CLOCKS_APART, max(self._settings.tokens.leeway, LEAST_TOLERATED))
+        return Check("clock", abs(apart) <= allowed, f"the database's is {apart.total_seconds():+.1f} s from ours")
 
     async def _schema(self) -> Check:
         probe = Probe(self._settings.database, self._database)

@@ -22,23 +22,32 @@ class Check:
 
 def of_settings(settings: Settings) -> Iterator[Check]:
     """Look for what is no wrong setting by itself, and wrong where the settings tell that others use the service."""
-    database = settings.database
-    if database.is_postgresql:
+    if settings.database.is_postgresql:
         is_set = "public_url" in settings.model_fields_set
         told = f"tokens and links name {settings.base_url}"
         hint = "" if is_set else ", the default: set AUTH_PUBLIC_URL to the URL that clients use"
         yield Check("public URL", is_set, told + hint)
+    yield from of_ways(settings)
+    public = urlsplit(settings.public_url)
+    if public.scheme == "https" and public.hostname not in LOOPBACK:
+        trusted = bool(settings.proxy.trusted)
+        hint = "none, so all clients share the gateway's address and its limits: set AUTH_PROXY__TRUSTED to its network"
+        yield Check("trusted proxies", trusted, f"{len(settings.proxy.trusted)} networks" if trusted else hint)
+
+
+def of_ways(settings: Settings) -> Iterator[Check]:
+    """Look for ways to other machines on which passwords, tokens and rows travel unencrypted (ASVS 12.2.1, 12.3.1)."""
+    database, public = settings.database, urlsplit(settings.public_url)
+    if database.is_postgresql:
         urls = {"DATABASE_URL": database}
         if database.read_replica_url:
             urls["DATABASE_READ_REPLICA_URL"] = database.of_read_replica
         open_to_all = " and ".join(name for name, one in urls.items() if one.may_be_overheard)
         hint = f"not required on the way to another machine: add sslmode=verify-full to {open_to_all}"
         yield Check("TLS", not open_to_all, hint if open_to_all else "required, or the server is on this machine")
-    public = urlsplit(settings.public_url)
-    if public.scheme == "https" and public.hostname not in LOOPBACK:
-        trusted = bool(settings.proxy.trusted)
-        hint = "none, so all clients share the gateway's address and its limits: set AUTH_PROXY__TRUSTED to its network"
-        yield Check("trusted proxies", trusted, f"{len(settings.proxy.trusted)} networks" if trusted else hint)
+    if public.hostname not in LOOPBACK:
+        hint = f"{settings.base_url} is not encrypted: use TLS at the gateway, and its https URL as AUTH_PUBLIC_URL"
+        yield Check("HTTPS", public.scheme == "https", hint if public.scheme == "http" else "the public URL has it")
 
 
 async def mail_server(settings: Settings) -> Check:

@@ -8,6 +8,7 @@ import structlog
 log = structlog.get_logger()
 
 LEAST_TOLERATED = timedelta(seconds=1)
+LONGEST_REQUEST = 10.0  # seconds; no statement that a request waits for is older when its answer is made
 
 
 class DatabaseClock:
@@ -38,18 +39,21 @@ class DatabaseClock:
         return abs(self.offset) > self._tolerated
 
     def heard(self, told: datetime, asked: float) -> None:
-        """Take a time that a statement has just returned, which was sent at `asked` of the monotonic clock.
+        """Take a time that a statement has just returned, which was sent at `asked` of the monotonic clock."""
+        self._take(told, asked)
+        self._tell()
 
-        It was true at some moment of that statement: what is believed moves no further than it must.
+    def saw(self, told: datetime) -> None:
+        """Take a time that a statement returned within the last seconds: by this the database's clock may be set, and
+        a token that was issued by it is good at once.
         """
+        self._take(told, time.monotonic() - LONGEST_REQUEST)
+
+    def _take(self, told: datetime, asked: float) -> None:
+        """It was true at some moment since then: what is believed moves no further than it must."""
         at = told.timestamp()
         least, most = at - time.monotonic(), at - asked
         self._ahead_of_monotonic = min(max(self._ahead_of_monotonic, least), most)
-        self._tell()
-
-    def has_passed(self, told: datetime) -> None:
-        """Take a time that the database's clock has certainly reached: that of a session that was just written."""
-        self._ahead_of_monotonic = max(self._ahead_of_monotonic, told.timestamp() - time.monotonic())
 
     def _tell(self) -> None:
         """Log once when the clocks part, and when they are together again."""

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime
 from uuid import UUID
@@ -22,7 +22,8 @@ from auth_service.services.signing_keys.verified_tokens import VerifiedTokens
 log = structlog.get_logger()
 
 LOOK_AGAIN_EVERY = 0.5  # seconds; invented key ids must not become a flood of queries
-NEWS_WITHIN = 3.0  # seconds; the schedule reads the keys more often than this
+READ_EVERY = 2.0  # seconds; an emergency is over when every process has seen it
+NEWS_WITHIN = 3.0  # seconds; the keys are read more often than this
 MOST_WAITING = 50  # requests for a key that may just be being published; whoever comes then waits for nothing
 
 
@@ -31,7 +32,7 @@ class SigningKeyUnavailable(Unavailable):
 
 
 class KeyRing:
-    """Signs and verifies access tokens. The keys are read once and then kept fresh by `reload()`."""
+    """Signs and verifies access tokens. The keys are read once and then kept fresh by `follow()`."""
 
     def __init__(self, database: Database, secrets: SecretKeys, tokens: AccessTokens, clock: DatabaseClock) -> None:
         self._database = database
@@ -43,6 +44,7 @@ class KeyRing:
         self._loading: asyncio.Task[KeySet] | None = None
         self._looking = asyncio.Lock()
         self._news = asyncio.Condition()
+        self._stopping = asyncio.Event()
         self._waiting = 0
         self._verified = VerifiedTokens()
         self._read_at = self._failed_at = float("-inf")
@@ -52,7 +54,7 @@ class KeyRing:
     ) -> IssuedToken:
         """Return an access token that starts at `now`, the database's time, of a session with so many seconds left."""
         signer = await self.signer()
-        self._clock.has_passed(now)
+        self._clock.saw(now)
         return self._tokens.issue(
             signer, user_id=user_id, session_id=session_id, role=role, now=now, seconds_left=seconds_left
         )
@@ -80,7 +82,7 @@ class KeyRing:
         return known or self._check(access_token, ring)
 
     async def verify_from_memory(self, access_token: str) -> Claims:
-        """The same, without asking the database: a token of an unknown key waits for the schedule's next reading.
+        """The same, without asking the database: a token of an unknown key waits for the next reading.
 
         Raises:
             InvalidAccessToken: for every defect of the token alike.
@@ -125,6 +127,22 @@ class KeyRing:
     async def published(self) -> list[dict[str, str]]:
         """The public keys, for `/.well-known/jwks.json` (RFC 7517, section 5)."""
         return (await self._current()).public
+
+    async def follow(self) -> None:
+        """Read the stored keys again and again until `stop()` is called, by a clock that nobody sets back."""
+        while not self._stopping.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(READ_EVERY):
+                    await self._stopping.wait()
+                    return
+            try:
+                await self.reload()
+            except Exception:
+                log.exception("signing_keys.not_read")  # whatever it was: to follow no more would be worse
+
+    def stop(self) -> None:
+        """Let `follow()` end after the reading that it is at."""
+        self._stopping.set()
 
     async def reload(self) -> None:
         """Read the stored keys again; without a database the known ones stay in use."""

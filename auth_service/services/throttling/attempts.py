@@ -123,7 +123,7 @@ class Attempts:
     async def _reserve(self, what: str, tallies: Sequence[Tally]) -> frozenset[bytes]:
         async with self.statement() as tx:
             taken = await tx.throttles.reserve(tallies, self._reserved_for)
-            blocks = [] if taken else await tx.throttles.blocks(tallies)
+            blocks = [] if taken else await tx.throttles.blocks(tallies, self._reserved_for)
         if blocks:
             raise self._refusal(what, blocks)
         return taken
@@ -132,7 +132,9 @@ class Attempts:
     async def _spend(self, what: str, tallies: Sequence[Tally]) -> list[Block]:
         async with self.statement() as tx:
             closed = await tx.throttles.spend(tallies)
-            blocks = await tx.throttles.blocks(tallies) if closed is None else []
+            blocks = await tx.throttles.blocks(tallies, self._reserved_for) if closed is None else []
+            if closed is None and not blocks:  # it stood in the way of nobody any more
+                closed = await tx.throttles.spend(tallies)
         if closed is None:
             raise self._refusal(what, blocks)
         return closed
