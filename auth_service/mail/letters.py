@@ -8,7 +8,7 @@ from uuid import UUID
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError, TemplateSyntaxError, select_autoescape
 
-from auth_service.models import LINKS, DueMail, MailKind
+from auth_service.models import LINKS, DueMail, MailKind, name_of_device
 
 OUR_FOLDER = Path(__file__).parent / "templates"
 SUBJECT = "Subject:"
@@ -62,9 +62,9 @@ class Letters:
             "lifetime": _in_words(LINKS[kind][1]) if kind in LINKS else "",
             "new_email": details.get("new_email", ""),
             "effective_at": _in_utc(str(details.get("effective_at", ""))),
-            "device": str(details.get("device", "") or "unknown")[:120],
+            "device": name_of_device(str(details.get("device", ""))),
             "address": details.get("address", "") or "unknown",
-            "rotated_device": str(details.get("rotated_device", "") or "unknown")[:120],
+            "rotated_device": name_of_device(str(details.get("rotated_device", ""))),
             "rotated_address": details.get("rotated_address", "") or "unknown",
         }
         first, _, text = self._fill_in(f"{kind}.txt", values).partition("\n")

@@ -54,6 +54,11 @@ STOPS = {LinkPurpose.KEEP_EMAIL: ChangeKind.EMAIL}
 NOTICES_OF = {ChangeKind.EMAIL: MailKind.EMAIL_CHANGE_PLANNED}
 """The mail that tells an owner of a pending change."""
 
+FOR_OWNERS = {MailKind.PASSWORD_CHANGED, MailKind.REUSE_DETECTED, MailKind.NEW_DEVICE}
+"""Notices of what somebody does with an account. An address that was never verified may be a stranger's, who asked for
+nothing: whoever registered with it could have these mails sent there.
+"""
+
 NOTICE_LIFE = timedelta(days=3)
 
 

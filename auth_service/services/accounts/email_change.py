@@ -95,7 +95,8 @@ class EmailChange:
             changed = await tx.link_uses.change_email(link.user.id, new_email, canonical_email(new_email))
             if changed:
                 await stop_email_change(tx, link.user.id, StopReason.OTHER_CHANGE)
-            if changed and self._notices.is_configured:
+            # An address that was never verified may be a stranger's, whom the new one could tell anything.
+            if changed and link.user.is_verified and self._notices.is_configured:
                 await tx.outbox.add(
                     MailKind.EMAIL_CHANGED, link.user.id, link.user.email, new_email=new_email, **requester_details()
                 )

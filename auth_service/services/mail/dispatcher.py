@@ -18,7 +18,7 @@ from auth_service.models import LINKS, DueMail, MailKind, User
 from auth_service.repositories.transaction import Database, retried
 from auth_service.services.mail.link_issuer import LinkIssuer
 from auth_service.services.mail.notices import MailNumbers
-from auth_service.services.mail.recipients import deliverable, may_be_a_strangers
+from auth_service.services.mail.recipients import deliverable, is_for, may_be_a_strangers
 from auth_service.services.throttling.throttle import Throttler
 from auth_service.settings import MailSettings
 from auth_service.tracing import begin
@@ -152,7 +152,7 @@ class Dispatcher:
     async def _prepare(self, mail: DueMail) -> Letter | None:
         """Write the mail, with a link that is committed before it is sent; None if there is no recipient."""
         user = await self._owner(mail)
-        if user is None:
+        if user is None or not is_for(user, mail):
             return None
         recipient = deliverable((mail.user_id and mail.recipient) or user.email)
         if mail.attempts == 1 and may_be_a_strangers(mail, user):

@@ -3,7 +3,7 @@
 from auth_service.errors import InvalidInput
 from auth_service.identifiers import canonical_email
 from auth_service.mail.smtp import NO_MAILBOX, UndeliverableError
-from auth_service.models import LINKS, NOTICES_OF, DueMail, User
+from auth_service.models import FOR_OWNERS, LINKS, NOTICES_OF, DueMail, User
 
 
 def may_be_a_strangers(mail: DueMail, user: User) -> bool:
@@ -11,6 +11,11 @@ def may_be_a_strangers(mail: DueMail, user: User) -> bool:
     if mail.user_id is None or mail.kind in NOTICES_OF.values():
         return mail.kind not in LINKS
     return mail.recipient is not None or not user.is_verified
+
+
+def is_for(user: User, mail: DueMail) -> bool:
+    """Whether a mail may go to a user: the notices of an account only if its address was verified."""
+    return user.is_verified or mail.kind not in FOR_OWNERS
 
 
 def deliverable(email: str) -> str:

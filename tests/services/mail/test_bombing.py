@@ -16,7 +16,7 @@ NOTICE = "New sign-in to your account"
 
 
 @pytest.mark.parametrize("database_url", ["sqlite-file", "postgresql"], indirect=True)
-async def test_mail_bombing_by_signing_in_to_an_account_in_a_strangers_name_ends_soon_and_an_owner_hears_of_all(
+async def test_mail_bombing_by_signing_in_to_an_account_in_a_strangers_name_sends_none_and_an_owner_hears_of_all(
     make_client: MakeClient,
 ) -> None:
     async with mail_server() as server:
@@ -25,16 +25,16 @@ async def test_mail_bombing_by_signing_in_to_an_account_in_a_strangers_name_ends
         await client.sign_in()
         for agent in AGENTS[:3]:
             assert (await client.login(headers={"User-Agent": agent})).status_code == 200
-        await server.wait_for(3)
+        await server.wait_for(1)
         await eventually(none_waits, client)
-        assert Counter(server.subjects()) == {"Confirm your e-mail address": 1, NOTICE: 2}
-        (confirm,) = [mail for mail in server.mails if mail["Subject"].startswith("Confirm")]
+        assert server.subjects() == ["Confirm your e-mail address"]
+        (confirm,) = server.mails
         await client.verify_email(link_in(confirm).partition("#token=")[2])
         for agent in AGENTS[3:]:
             assert (await client.login(headers={"User-Agent": agent})).status_code == 200
-        await server.wait_for(5)
+        await server.wait_for(3)
         await eventually(none_waits, client)
-    assert server.subjects().count(NOTICE) == 4, "whoever has the mailbox is told each time"
+    assert server.subjects().count(NOTICE) == 2, "whoever has the mailbox is told each time"
 
 
 @pytest.mark.parametrize("database_url", ["sqlite-file"], indirect=True)
