@@ -8,6 +8,7 @@
     ├── AdminsOwnAccount
     ├── LastAdmin
     ├── InvalidCredentials
+    ├── PasswordRequired
     ├── InvalidLink
     ├── InvalidRefreshToken
     ├── MissingAccessToken
@@ -116,6 +117,11 @@ class LastAdmin(Refused):
 class InvalidCredentials(Refused):
     code = "invalid-credentials"
     detail = "The account or the password is wrong."
+
+
+class PasswordRequired(Refused):
+    code = "password-required"
+    detail = "Send the password of the account as well, or an access token of it. The link was not used up."
 
 
 class InvalidLink(Refused):

@@ -153,7 +153,12 @@ def _services(parts: Parts) -> Services:
         email_change=EmailChange(database=database, proof=proof, throttle=throttle, notices=notices, conceals=conceal),
         delayed_email_change=upkeep.email_change,
         recovery=Recovery(
-            database=database, revocations=revocations, new_passwords=new_passwords, throttle=throttle, notices=notices
+            database=database,
+            revocations=revocations,
+            new_passwords=new_passwords,
+            proof=proof,
+            throttle=throttle,
+            notices=notices,
         ),
         sessions=sessions,
         own_account=OwnAccount(database, revocations, proof, rules),

@@ -38,6 +38,7 @@ class SecurityEvent(StrEnum):
     LINK_REQUESTED = "link.requested"
     LINK_USED = "link.used"
     SESSION_OPENED = "session.opened"  # by something else than a login
+    LINK_REFUSED = "link.refused"  # by whoever has the mail, and not the password
     SESSION_ENDED = "session.ended"
     ALL_SESSIONS_ENDED = "sessions.all_ended"
     REFRESH_REPLAYED = "refresh.replayed"  # within the grace, from another network or device than the rotation

@@ -16,7 +16,7 @@ LIKE_GECKO = "AppleWebKit/537.36 (KHTML, like Gecko)"
         (f"Mozilla/5.0 (X11; CrOS x86_64 1) {LIKE_GECKO} Chrome/140.0 Safari/537.36 OPR/121.0", "Opera on ChromeOS"),
         (f"Mozilla/5.0 (Linux; Android 15) {LIKE_GECKO} SamsungBrowser/28.0 Chrome/130.0 Mobile Safari/537.36",
          "Samsung Internet on Android"),
-        (f"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) {LIKE_GECKO} Version/18.0 Safari/605.1.15", "Safari on macOS"),
+        (f"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) {LIKE_GECKO} Version/18.0 Safari/605", "Safari on macOS"),
         ("Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) CriOS/140.0 Mobile/15E148 Safari/604.1",
          "Chrome on iPhone"),
         ("Dalvik/2.1.0 (Linux; U; Android 15; Pixel 9)", "an unknown app on Android"),
@@ -31,7 +31,7 @@ def test_a_device_has_the_name_of_its_browser_and_its_system(user_agent: str, na
 
 def test_a_name_holds_nothing_that_the_user_agent_says() -> None:
     browsers, systems = ([name for _, name in table] for table in (BROWSERS, SYSTEMS))
-    every = {browser for browser in (*browsers, UNKNOWN_APP)}
+    every = {*browsers, UNKNOWN_APP}
     every |= {f"{browser} on {system}" for browser in every for system in systems}
     marks = [mark for table in (BROWSERS, SYSTEMS) for found, _ in table for mark in found]
     for mark in marks:

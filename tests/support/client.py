@@ -83,15 +83,22 @@ class Client(httpx.AsyncClient):
     async def reset_password(self, token: str, new: str) -> httpx.Response:
         return await self.post("/auth/reset-password", json={"token": token, "new_password": new})
 
-    async def verify_email(self, token: str) -> httpx.Response:
-        return await self.post("/auth/verify-email", json={"token": token})
+    async def verify_email(self, token: str, **proof: str) -> httpx.Response:
+        """With the suite's password unless another proof is given: `password`, `new_password` or `access_token`."""
+        return await self._use_link("/auth/verify-email", token, proof)
 
     async def change_email(self, access_token: str, new: str, current: str = PASSWORD) -> httpx.Response:
         body = {"new_email": new, "current_password": current}
         return await self.post("/auth/me/email", json=body, headers=bearer(access_token))
 
-    async def confirm_email(self, token: str) -> httpx.Response:
-        return await self.post("/auth/confirm-email", json={"token": token})
+    async def confirm_email(self, token: str, **proof: str) -> httpx.Response:
+        """With the suite's password unless another proof is given: `password` or `access_token`."""
+        return await self._use_link("/auth/confirm-email", token, proof)
+
+    async def _use_link(self, path: str, token: str, proof: dict[str, str]) -> httpx.Response:
+        proof = proof or {"password": PASSWORD}
+        headers = bearer(proof.pop("access_token")) if "access_token" in proof else {}
+        return await self.post(path, json={"token": token, **proof}, headers=headers)
 
     async def pending_email(self, access_token: str) -> httpx.Response:
         return await self.get("/auth/me/email/change", headers=bearer(access_token))

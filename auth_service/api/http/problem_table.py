@@ -34,6 +34,12 @@ PROBLEMS: dict[str, Problem] = {
         "Unknown account, wrong password and disabled account all get this answer, so that it does not reveal "
         "who has an account.",
     ),
+    "password-required": Problem(
+        401,
+        "Password required",
+        "The link shows that you read this mailbox, and not that you created the account. Send 'password', or an "
+        "access token of the account; or, to verify an address, 'new_password'. The link was not used up.",
+    ),
     "invalid-refresh-token": Problem(
         401,
         "Invalid refresh token",

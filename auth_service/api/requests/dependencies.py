@@ -52,6 +52,12 @@ async def get_bearer(token: Annotated[str, Depends(get_access_token)], services:
     return await services.bearers.identify(token)
 
 
+async def get_bearer_if_any(request: Request, services: "ServicesDep") -> Bearer | None:
+    """As `get_bearer`, but None without an Authorization header; one that is wrong is refused all the same."""
+    authorization = request.headers.getlist("authorization")
+    return await services.bearers.identify(bearer_token(authorization)) if authorization else None
+
+
 async def get_idempotency_key(
     request: Request,
     idempotency_key: Annotated[
@@ -83,5 +89,6 @@ async def set_requester(device: "DeviceDep") -> None:
 
 ServicesDep = Annotated[Services, Depends(get_services)]
 BearerDep = Annotated[Bearer, Depends(get_bearer)]
+BearerIfAny = Annotated[Bearer | None, Depends(get_bearer_if_any)]
 IdempotencyKey = Annotated[str | None, Depends(get_idempotency_key)]
 DeviceDep = Annotated[Device, Depends(get_device)]

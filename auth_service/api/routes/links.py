@@ -4,32 +4,52 @@
 A link is used by a POST with its token in the body, so a GET by a scanner or a preview does not use it up.
 """
 
+from typing import Any
+
 from fastapi import APIRouter, Depends, status
+from pydantic import SecretStr
 
 from auth_service.api.http.json_body import StrictJsonRoute
 from auth_service.api.http.openapi import problems
-from auth_service.api.requests.dependencies import BearerDep, DeviceDep, ServicesDep, set_requester
+from auth_service.api.requests.dependencies import BearerDep, BearerIfAny, DeviceDep, ServicesDep, set_requester
 from auth_service.api.routes.accounts import BEARER, PASSWORD
 from auth_service.api.schemas.links import (
     ChangeEmailBody,
+    ConfirmEmailBody,
     EmailBody,
     EmailChangeState,
     LinkBody,
     PendingEmail,
     ResetPasswordBody,
+    VerifyEmailBody,
 )
 from auth_service.models import MailKind, PendingChange, StopReason
 
 ASKING = ("too-many-attempts", "mail-not-configured", "database-unavailable")
 USING = ("invalid-link", "database-unavailable")
+PROVING = (*BEARER, *USING, "password-required", "invalid-credentials", "too-many-attempts", "overloaded")
+PERHAPS_A_BEARER: dict[str, Any] = {"security": [{}, {"access_token": []}]}
 
 router = APIRouter(prefix="/auth", tags=["links"], route_class=StrictJsonRoute, dependencies=[Depends(set_requester)])
 
 
-@router.post("/verify-email", status_code=status.HTTP_204_NO_CONTENT, responses=problems(*USING, body=True))
-async def verify_email(body: LinkBody, services: ServicesDep) -> None:
-    """Verify the e-mail address of an account with the link from a verification e-mail."""
-    await services.recovery.verify_email(body.token.get_secret_value())
+@router.post(
+    "/verify-email",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=problems(*PROVING, *PASSWORD, body=True),
+    openapi_extra=PERHAPS_A_BEARER,
+)
+async def verify_email(body: VerifyEmailBody, bearer: BearerIfAny, device: DeviceDep, services: ServicesDep) -> None:
+    """Verify the e-mail address of an account with the link from a verification e-mail.
+
+    The link alone is not enough: it takes an access token of the account, its `password`, or a `new_password`, which
+    ends all sessions. None is opened.
+    """
+    token = body.token.get_secret_value()
+    if body.new_password is not None:
+        await services.recovery.take_over(token, body.new_password.get_secret_value(), device.ip)
+    else:
+        await services.recovery.verify_email(token, bearer, _secret(body.password))
 
 
 @router.post("/verify-email/resend", status_code=status.HTTP_202_ACCEPTED, responses=problems(*ASKING, body=True))
@@ -69,10 +89,15 @@ async def change_email(body: ChangeEmailBody, bearer: BearerDep, device: DeviceD
     await services.email_change.ask(bearer, body.new_email, current, device.ip)
 
 
-@router.post("/confirm-email", responses=problems(*USING, "account-exists", body=True))
-async def confirm_email(body: LinkBody, services: ServicesDep) -> EmailChangeState:
-    """Use one of the two links of an e-mail change; the second one changes the address."""
-    changed = await services.email_change.confirm(body.token.get_secret_value())
+@router.post(
+    "/confirm-email", responses=problems(*PROVING, "account-exists", body=True), openapi_extra=PERHAPS_A_BEARER
+)
+async def confirm_email(body: ConfirmEmailBody, bearer: BearerIfAny, services: ServicesDep) -> EmailChangeState:
+    """Use one of the two links of an e-mail change; the second one changes the address.
+
+    The link sent to the new address also takes an access token of the account, or its `password`.
+    """
+    changed = await services.email_change.confirm(body.token.get_secret_value(), bearer, _secret(body.password))
     return EmailChangeState(status="changed" if changed else "waiting")
 
 
@@ -92,3 +117,7 @@ async def stop_pending_email(bearer: BearerDep, services: ServicesDep) -> None:
 async def keep_email(body: LinkBody, services: ServicesDep) -> None:
     """Stop such a change with the link sent to the current address."""
     await services.delayed_email_change.keep(body.token.get_secret_value())
+
+
+def _secret(password: SecretStr | None) -> str | None:
+    return password.get_secret_value() if password is not None else None

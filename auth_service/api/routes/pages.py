@@ -21,6 +21,25 @@ POLICY = (
 NEW_FIELD = """<input autocomplete="username" hidden>
 <label>New password
 <input type="password" name="new_password" autocomplete="new-password" required autofocus></label>"""
+CURRENT_FIELD = """<label>Password
+<input type="password" name="password" autocomplete="current-password" required autofocus></label>"""
+PASSWORD_OR_NEW = f"""<fieldset id="known">
+<p>Enter the password of your account.</p>
+{CURRENT_FIELD}
+<p><button type="button" class="switch" data-to="new">I do not know this password</button></p>
+</fieldset>
+<fieldset id="new" hidden disabled>
+<p>Choose a new password. Do this if you forgot yours, registered more than once, or did not create this account
+yourself. The password from before stops working, and all devices are signed out.</p>
+{NEW_FIELD}
+<p><button type="button" class="switch" data-to="known">Enter the password of the account instead</button></p>
+</fieldset>"""
+PASSWORD_IF_ASKED = f"""<fieldset data-ask-on="password-required" hidden disabled>
+<p>Enter the password of the account that is to have this address. If you did not ask for this change, close this page:
+then nothing is changed.</p>
+{CURRENT_FIELD}
+</fieldset>"""
+WRONG = "This is not the password of the account."
 AGAIN = "This link is no longer valid: it was used, has expired, or was replaced by a newer one. Request a new e-mail."
 
 # For each page: its title, the URL it posts to, its fields, the label of its button, and its closing messages.
@@ -28,9 +47,9 @@ TEXTS = {
     "verify-email": (
         "Confirm your e-mail address",
         "../verify-email",
-        "",
+        PASSWORD_OR_NEW,
         "Confirm",
-        {"done": "Your e-mail address is confirmed. You can close this page."},
+        {"done": "Your e-mail address is confirmed. You can close this page and sign in."},
     ),
     "reset-password": (
         "Choose a new password",
@@ -53,7 +72,7 @@ TEXTS = {
     "confirm-email": (
         "Change your e-mail address",
         "../confirm-email",
-        "",
+        PASSWORD_IF_ASKED,
         "Confirm the change",
         {
             "waiting": "Thank you. The change takes effect once the link sent to the other address is used as well.",
@@ -68,6 +87,8 @@ def _page(title: str, target: str, fields: str, button: str, endings: dict[str, 
     """A page made of our own texts only: nothing in it comes from a request."""
     told = {"invalid-link": AGAIN, **endings}
     sentences = "\n".join(f'<p data-on="{word}" hidden>{sentence}</p>' for word, sentence in told.items())
+    if CURRENT_FIELD in fields:
+        sentences += f'\n<p data-problem="invalid-credentials" hidden>{WRONG}</p>'
     page = Template((FOLDER / "page.html").read_text("utf-8"))
     return page.substitute(title=title, target=target, fields=fields, button=button, sentences=sentences).encode()
 

@@ -1,9 +1,9 @@
 """Bodies and answers of the routes for links in e-mails."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from auth_service.api.schemas.common import Body, Email, Password, clean_secret
 
@@ -18,6 +18,27 @@ class EmailBody(Body):
 
 class LinkBody(Body):
     token: LinkToken
+
+
+class ConfirmEmailBody(Body):
+    token: LinkToken
+    password: Annotated[Password | None, Field(description="The password of the account, unless its bearer asks")] = (
+        None
+    )
+
+
+class VerifyEmailBody(ConfirmEmailBody):
+    model_config = ConfigDict(json_schema_extra={"not": {"required": ["password", "new_password"]}})
+
+    new_password: Annotated[
+        Password | None, Field(description="In place of the password, which stops working; all sessions end")
+    ] = None
+
+    @model_validator(mode="after")
+    def _one_password(self) -> Self:
+        if self.password is not None and self.new_password is not None:
+            raise ValueError("Give at most one of password and new_password.")
+        return self
 
 
 class ResetPasswordBody(Body):

@@ -58,7 +58,7 @@ class LinkUses:
         """
         chosen = select(L.user_id).where(L.token_hash == token_hash)
         owner = (
-            select(U.id, U.email_canonical, U.credential_epoch)
+            select(U.id, U.email_canonical, U.credential_epoch, U.is_verified)
             .where(U.id.in_(chosen), U.is_active)
             .with_for_update()
             .subquery("owner")
@@ -127,8 +127,12 @@ class LinkUses:
         return L.token_hash == token_hash, L.used_at.is_(None), L.expires_at > self._now()
 
     def _bound(self, owner: Any) -> tuple[ColumnElement[bool], ...]:
-        """A link is good for the address and the credentials that its user had when it was made."""
-        return L.email_canonical == owner.email_canonical, L.credential_epoch == owner.credential_epoch
+        """A link is good for the address and the credentials that its user had when it was made.
+
+        One that verifies the address is good until something else has: it can also set a password.
+        """
+        unverified = or_(L.purpose != LinkPurpose.VERIFY_EMAIL, owner.is_verified.is_(False))
+        return L.email_canonical == owner.email_canonical, L.credential_epoch == owner.credential_epoch, unverified
 
     def _agreed(self, purpose: LinkPurpose, new_email: str) -> ColumnElement[bool]:
         """Whether the user's link of a purpose was used for this new address, and still counts."""

@@ -2,7 +2,7 @@
 
 from auth_service.errors import AccountExists, InvalidCredentials, InvalidInput, InvalidLink
 from auth_service.identifiers import canonical_email
-from auth_service.models import MailKind, SecurityEvent, StopReason, User
+from auth_service.models import LinkPurpose, MailKind, SecurityEvent, StopReason, User
 from auth_service.repositories.mail.link_uses import EMAIL_CHANGE, FoundLink
 from auth_service.repositories.transaction import Database, retried
 from auth_service.security.link_tokens import hash_link_token
@@ -49,11 +49,15 @@ class EmailChange:
             if not await self._order(user, new_email.strip(), attempt):
                 raise InvalidCredentials
 
-    async def confirm(self, token: str) -> bool:
+    async def confirm(self, token: str, bearer: Bearer | None, password: str | None) -> bool:
         """Use one of the two links; return whether the address has changed now, or waits for the other link.
+
+        At the new address a click is not enough, or a stranger's would let somebody else's account have that address.
 
         Raises:
             InvalidLink: unknown, used, replaced, expired, or for something else.
+            PasswordRequired, InvalidCredentials, InvalidAccessToken, TooManyAttempts, HashingOverloaded: as in
+                `Reauthentication.by_link()`, for the link at the new address; it stays good.
             AccountExists: another account has taken the address meanwhile; nothing is changed, and the link stays good.
         """
         token_hash = hash_link_token(token)
@@ -61,7 +65,10 @@ class EmailChange:
             link = await tx.link_uses.find_usable(token_hash, *EMAIL_CHANGE)
         if link is None or link.new_email is None:
             raise InvalidLink
-        return await self._confirm(token_hash, link, link.new_email)
+        if link.purpose is LinkPurpose.APPROVE_EMAIL_CHANGE:
+            return await self._confirm(token_hash, link, link.new_email, Attempt())
+        async with self._proof.by_link(link.user, bearer, password) as attempt:
+            return await self._confirm(token_hash, link, link.new_email, attempt)
 
     async def _ensure_free(self, canonical: str) -> None:
         """For a quick answer alone: when both links are used, the unique index decides."""
@@ -88,7 +95,7 @@ class EmailChange:
             return True
 
     @retried
-    async def _confirm(self, token_hash: bytes, link: FoundLink, new_email: str) -> bool:
+    async def _confirm(self, token_hash: bytes, link: FoundLink, new_email: str, attempt: Attempt) -> bool:
         async with self._database.transaction() as tx:
             if await tx.link_uses.use(token_hash, link.purpose) is None:
                 raise InvalidLink
@@ -100,4 +107,5 @@ class EmailChange:
                 await tx.outbox.add(
                     MailKind.EMAIL_CHANGED, link.user.id, link.user.email, new_email=new_email, **requester_details()
                 )
+            await attempt.succeed(tx)
             return changed

@@ -1,9 +1,9 @@
-"""Proof that the bearer still knows the password, before what cannot be undone."""
+"""Proof of who chose the password: of a bearer before what cannot be undone, and of whoever uses a link in a mail."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from auth_service.errors import InvalidAccessToken, InvalidCredentials
+from auth_service.errors import InvalidAccessToken, InvalidCredentials, PasswordRequired
 from auth_service.models import SecurityEvent, User
 from auth_service.repositories.transaction import Database
 from auth_service.security.passwords import Passwords
@@ -55,3 +55,27 @@ class Reauthentication:
                 await self._audit.record(refused, user.id)
                 raise InvalidCredentials
             yield attempt
+
+    @asynccontextmanager
+    async def by_link(self, user: User, bearer: Bearer | None, password: str | None) -> AsyncIterator[Attempt]:
+        """Enter the block, as in `given()`, for somebody with the link of a mail to a user: with the password, or else
+        as the bearer of a session of that very account.
+
+        A click alone shows who reads the mailbox, and not who made the account: anybody can enter a stranger's address.
+
+        Raises:
+            PasswordRequired: neither is there.
+            InvalidAccessToken: the bearer's session has ended in the meantime.
+            InvalidCredentials, TooManyAttempts, HashingOverloaded: as in `given()`.
+        """
+        if password is not None:
+            async with self.given(user, password, SecurityEvent.LINK_REFUSED) as attempt:
+                yield attempt
+        elif bearer is not None and bearer.user_id == user.id:
+            async with self._database.statement() as tx:
+                is_alive = await tx.users.view_by_session(bearer.user_id, bearer.session_id) is not None
+            if not is_alive:
+                raise InvalidAccessToken
+            yield Attempt()
+        else:
+            raise PasswordRequired

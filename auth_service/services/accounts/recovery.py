@@ -1,16 +1,22 @@
-"""Links in mails: asked for with an e-mail address, used once. They recover an account and never open a session."""
+"""Links in mails: asked for with an e-mail address, used once. They verify the address, or recover the account, and
+never open a session.
+"""
 
 from collections.abc import Sequence
 from uuid import UUID
 
 from auth_service.errors import InvalidLink
 from auth_service.identifiers import canonical_email
-from auth_service.models import EndReason, LinkPurpose, MailKind, SecurityEvent, User
+from auth_service.models import EndReason, LinkPurpose, MailKind, SecurityEvent
+from auth_service.repositories.mail.link_uses import FoundLink
 from auth_service.repositories.transaction import Database, retried
 from auth_service.security.link_tokens import hash_link_token
+from auth_service.services.accounts.reauthentication import Reauthentication
 from auth_service.services.mail.notices import Notices
 from auth_service.services.passwords.new_password import NewPasswords
+from auth_service.services.sessions.bearers import Bearer
 from auth_service.services.sessions.revocations import Revocations
+from auth_service.services.throttling.attempts import Attempt
 from auth_service.services.throttling.throttle import Throttler
 
 
@@ -21,12 +27,14 @@ class Recovery:
         database: Database,
         revocations: Revocations,
         new_passwords: NewPasswords,
+        proof: Reauthentication,
         throttle: Throttler,
         notices: Notices,
     ) -> None:
         self._database = database
         self._revocations = revocations
         self._new_passwords = new_passwords
+        self._proof = proof
         self._throttle = throttle
         self._notices = notices
 
@@ -51,14 +59,29 @@ class Recovery:
             await tx.outbox.add(kind, recipient=name)
             await tx.audit.add(SecurityEvent.LINK_REQUESTED, kind=kind)
 
-    @retried
-    async def verify_email(self, token: str) -> None:
-        """Note that the owner of this link has the mailbox; raises `InvalidLink`."""
-        async with self._database.transaction() as tx:
-            user_id = await tx.link_uses.use(hash_link_token(token), LinkPurpose.VERIFY_EMAIL)
-            if user_id is None:
-                raise InvalidLink
-            await tx.link_uses.verify_email(user_id)
+    async def verify_email(self, token: str, bearer: Bearer | None, password: str | None) -> None:
+        """Note that the owner of this link, who is signed in or knows the password, has the mailbox.
+
+        Raises:
+            InvalidLink: unknown, used, replaced, expired, or for something else.
+            PasswordRequired: nobody is signed in to this account, and no password was given; the link stays good.
+            InvalidCredentials: the password is wrong; the link stays good.
+            InvalidAccessToken: the bearer's session has ended in the meantime.
+            TooManyAttempts: the password was wrong too often.
+            HashingOverloaded: the lane is full.
+        """
+        token_hash = hash_link_token(token)
+        link = await self._find(token_hash, LinkPurpose.VERIFY_EMAIL)
+        async with self._proof.by_link(link.user, bearer, password) as attempt:
+            await self._verify(token_hash, attempt)
+
+    async def take_over(self, token: str, new: str, client_ip: str | None) -> None:
+        """Verify the address of this link for somebody who does not know the password, and sets a new one.
+
+        Whoever chose the one from before never showed that the mailbox is theirs: all that they have ends, as in
+        `reset_password()`, which also says what is raised.
+        """
+        await self._set_password(LinkPurpose.VERIFY_EMAIL, token, new, client_ip)
 
     async def reset_password(self, token: str, new: str, client_ip: str | None) -> None:
         """Set a new password for the owner of this link, and end all of their sessions; none is opened.
@@ -72,22 +95,46 @@ class Recovery:
             InvalidPassword: the policy refuses the new one; the link stays good.
             HashingOverloaded: there is no room in the lane; nothing was looked up.
         """
+        await self._set_password(LinkPurpose.RESET_PASSWORD, token, new, client_ip)
+
+    async def _set_password(self, purpose: LinkPurpose, token: str, new: str, client_ip: str | None) -> None:
         self._new_passwords.lane.ensure_room()
         token_hash = hash_link_token(token)
-        async with self._database.statement() as tx:
-            link = await tx.link_uses.find_usable(token_hash, LinkPurpose.RESET_PASSWORD)
-        if link is None:
-            raise InvalidLink
+        link = await self._find(token_hash, purpose)
         accepted = self._new_passwords.accept("new_password", new, (link.user.email, link.user.username))
         hashed = await self._new_passwords.hash(accepted)
-        self._revocations.add(await self._reset(token_hash, link.user, hashed, client_ip))
+        self._revocations.add(await self._replace(token_hash, link, hashed, client_ip))
+
+    async def _find(self, token_hash: bytes, purpose: LinkPurpose) -> FoundLink:
+        async with self._database.statement() as tx:
+            link = await tx.link_uses.find_usable(token_hash, purpose)
+        if link is None:
+            raise InvalidLink
+        return link
 
     @retried
-    async def _reset(self, token_hash: bytes, user: User, hashed: str, client_ip: str | None) -> Sequence[UUID]:
-        """In the lock order of every change of credentials: the user, then what hangs on them."""
+    async def _verify(self, token_hash: bytes, attempt: Attempt) -> None:
+        """With the credentials of whoever was let in: others would have taken the link away."""
         async with self._database.transaction() as tx:
-            if await tx.link_uses.use(token_hash, LinkPurpose.RESET_PASSWORD) is None:
+            user_id = await tx.link_uses.use(token_hash, LinkPurpose.VERIFY_EMAIL)
+            if user_id is None:
                 raise InvalidLink
+            await tx.link_uses.verify_email(user_id)
+            await attempt.succeed(tx)
+
+    @retried
+    async def _replace(self, token_hash: bytes, link: FoundLink, hashed: str, client_ip: str | None) -> Sequence[UUID]:
+        """In the lock order of every change of credentials: the user, then what hangs on them.
+
+        If the address was never verified, whoever registered may be a stranger to its owner. Their password, sessions
+        and links end here; so must whatever else can be signed in with, once an account can have it.
+        """
+        user = link.user
+        async with self._database.transaction() as tx:
+            if await tx.link_uses.use(token_hash, link.purpose) is None:
+                raise InvalidLink
+            if link.purpose is LinkPurpose.VERIFY_EMAIL:
+                await tx.link_uses.verify_email(user.id)
             if await tx.users.change_password(user, hashed, by_link=True) is None:
                 raise InvalidLink  # rolled back: the link was made for credentials of another day
             ended = await tx.user_sessions.revoke_of_user(user.id, EndReason.PASSWORD_CHANGED)

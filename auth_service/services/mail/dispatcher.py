@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 
 import structlog
@@ -157,6 +158,9 @@ class Dispatcher:
         recipient = deliverable((mail.user_id and mail.recipient) or user.email)
         if mail.attempts == 1 and may_be_a_strangers(mail, user):
             await self._throttle.mail(mail.kind, canonical_email(recipient))
+        if mail.kind == MailKind.REGISTERED_AGAIN and not user.is_verified:
+            # Nobody can sign in yet, and the two may be different people: the page of this link lets the owner in.
+            mail = replace(mail, kind=MailKind.VERIFY_EMAIL)
         if mail.kind not in LINKS:
             return self._letters.compose(mail, recipient, None)
         token = await self._mint(mail, user)

@@ -72,7 +72,7 @@ async def test_spam_by_an_account_in_a_strangers_name_sends_one_mail_whatever_is
     tokens = await password_changed(client, tokens)
     await client.change_email(tokens["access_token"], "refund.at.evil.example@example.org", NEW)
     link = await mails.token("refund.at.evil.example@example.org", "confirm-email")
-    assert (await client.confirm_email(link)).json() == {"status": "changed"}
+    assert (await client.confirm_email(link, password=NEW)).json() == {"status": "changed"}
     await eventually(none_waits, client)
     assert [to for _, to in mails.server.envelopes].count([VICTIM]) == 1
     assert "evil" not in told(mails)

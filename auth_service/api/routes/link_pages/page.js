@@ -5,7 +5,7 @@ const token = new URLSearchParams(location.hash.slice(1)).get("token");
 history.replaceState(null, "", location.pathname);
 
 const form = document.querySelector("form");
-const button = form.querySelector("button");
+const button = form.querySelector("button:not([type])");
 const problem = document.querySelector("#problem");
 
 // Show the message that the page has for this word; false if it has none.
@@ -17,6 +17,16 @@ function show(word) {
     sentence.hidden = false;
   }
   return sentence !== null;
+}
+
+// Show one group of fields instead of the one that is there, if any. What is disabled is not sent.
+function ask(wanted) {
+  for (const group of form.querySelectorAll("fieldset")) {
+    group.hidden = group.disabled = group !== wanted;
+  }
+  problem.hidden = true;
+  button.disabled = false;
+  wanted.querySelector("input:not([hidden])").focus();
 }
 
 function complain(text) {
@@ -34,8 +44,11 @@ async function send() {
   });
   const told = answer.status === 204 ? {} : await answer.json();
   const word = answer.ok ? told.status || "done" : told.code;
-  if (!show(word)) {
-    complain(told.detail);
+  const wanted = form.querySelector(`[data-ask-on="${word}"]`);
+  if (wanted && wanted.hidden) {
+    ask(wanted);
+  } else if (!show(word)) {
+    complain(document.querySelector(`[data-problem="${word}"]`)?.textContent ?? told.detail);
   }
 }
 
@@ -44,6 +57,10 @@ form.addEventListener("submit", (event) => {
   button.disabled = true;
   send().catch(() => complain("We could not reach the service. Please try again."));
 });
+
+for (const link of form.querySelectorAll(".switch")) {
+  link.addEventListener("click", () => ask(form.querySelector(`#${link.dataset.to}`)));
+}
 
 if (token) {
   form.hidden = false;

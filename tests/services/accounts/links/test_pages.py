@@ -22,7 +22,9 @@ POLICY = (
     "frame-ancestors 'none'"
 )
 ADA, ELSEWHERE = "ada@example.com", "ada@example.org"
-NEW = "another horse, another battery"
+NEW, NEWER = "another horse, another battery", "a third horse, a third battery"
+SUBMIT = "button:not([type])"
+HARMLESS = ("favicon", "422", "401")  # of what a browser complains of, when the page itself goes on
 
 
 @pytest.fixture
@@ -63,6 +65,7 @@ async def test_the_pages_work_in_a_browser_under_their_policy_and_hide_the_token
             await run_sql(url, "UPDATE users SET role = 'admin' WHERE email = $1", EMAIL)
             await keep_the_address(browser, client, mails)
             await follow_every_link(browser, client, mails)
+            await choose_a_new_password(browser, client, mails)
         for link in mails.links(ADA) + mails.links(ELSEWHERE):
             assert urlsplit(link).fragment.removeprefix("token=") not in server.log()
 
@@ -79,18 +82,21 @@ async def keep_the_address(browser: Browser, client: Client, mails: LinkMails) -
 
 async def follow_every_link(browser: Browser, client: Client, mails: LinkMails) -> None:
     browser.complaints()
-    await press(browser, await mails.link(ADA, "verify-email"), "Your e-mail address is confirmed.")
+    verify = await mails.link(ADA, "verify-email")
+    await press(browser, verify, "This is not the password of the account.", {"password": NEW})
+    await asyncio.to_thread(send, browser, "Your e-mail address is confirmed.", {"password": PASSWORD})
     tokens = await client.sign_in()
     assert (await client.me(tokens["access_token"])).json()["is_verified"] is True
     await client.change_email(tokens["access_token"], ELSEWHERE)
     approval, confirmation = await mails.link(ADA, "confirm-email"), await mails.link(ELSEWHERE, "confirm-email")
-    await press(browser, confirmation, "The change takes effect once the link")
+    await press(browser, confirmation, "If you did not ask for this change, close this page")
+    await asyncio.to_thread(send, browser, "The change takes effect once the link", {"password": PASSWORD})
     await press(browser, approval, "Your e-mail address has been changed.")
     await client.forgot_password(ELSEWHERE)
     reset = await mails.link(ELSEWHERE, "reset-password")
     await press(browser, reset, "at least 15 characters", {"new_password": "too short"})
     await asyncio.to_thread(send, browser, "Your new password is set", {"new_password": NEW})
-    assert [line for line in browser.complaints() if "favicon" not in line and "422" not in line] == []
+    assert [line for line in browser.complaints() if not any(word in line for word in HARMLESS)] == []
     assert (await client.login(ELSEWHERE, NEW)).status_code == 200
     assert (await client.login(ELSEWHERE, PASSWORD)).status_code == 401
     await press(browser, reset, "This link is no longer valid", {"new_password": PASSWORD})
@@ -98,20 +104,31 @@ async def follow_every_link(browser: Browser, client: Client, mails: LinkMails) 
     await asyncio.to_thread(browser.wait_for_text, "body", "This link is no longer valid")
 
 
-async def press(browser: Browser, link: str, told: str, fields: dict[str, str] | None = None) -> None:
+async def choose_a_new_password(browser: Browser, client: Client, mails: LinkMails) -> None:
+    link = await mails.link(EMAIL, "verify-email")
+    await press(browser, link, "Enter the password of the account instead", button="[data-to=new]")
+    await asyncio.to_thread(send, browser, "at least 15 characters", {"new_password": "too short"})
+    await asyncio.to_thread(send, browser, "Your e-mail address is confirmed.", {"new_password": NEWER})
+    assert (await client.login(EMAIL, PASSWORD)).status_code == 401
+    assert (await client.login(EMAIL, NEWER)).status_code == 200
+
+
+async def press(
+    browser: Browser, link: str, told: str, fields: dict[str, str] | None = None, button: str = SUBMIT
+) -> None:
     """Open a link, which must then be out of the address bar, press the button, and wait for what the page says."""
 
     def act() -> None:
         browser.open("about:blank")
         browser.open(link)
         assert browser.driver.current_url == link.partition("#")[0]
-        send(browser, told, fields or {})
+        send(browser, told, fields or {}, button)
 
     await asyncio.to_thread(act)
 
 
-def send(browser: Browser, told: str, fields: dict[str, str]) -> None:
+def send(browser: Browser, told: str, fields: dict[str, str], button: str = SUBMIT) -> None:
     for name, text in fields.items():
         browser.type(name, text)
-    browser.click("button")
+    browser.click(button)
     browser.wait_for_text("body", told)
