@@ -99,7 +99,7 @@ class UpkeepParts:
 
     def __init__(self, settings: Settings, database: Database, tokens: TokenParts, throttle: Throttler) -> None:
         self.health = HealthCheck(Probe(settings.database, database))
-        self.cleanup = Cleanup(database, settings.audit.retention)
+        self.cleanup = Cleanup(database, settings.audit.retention, settings.registration.unverified_lifetime)
         lifecycle = KeyLifecycle(database, tokens.secrets, settings.keys.rotation_interval)
         self.notices = Notices(is_configured=settings.sends_mail)
         delay = settings.administration.email_change_delay
@@ -137,7 +137,12 @@ def _services(parts: Parts) -> Services:
     return Services(
         settings=settings,
         registration=Registration(
-            database=database, new_passwords=new_passwords, throttle=throttle, notices=notices, conceal=conceal
+            database=database,
+            new_passwords=new_passwords,
+            throttle=throttle,
+            notices=notices,
+            conceal=conceal,
+            expires=settings.mail.host is not None,
         ),
         administration=Administration(database, revocations, notices),
         directory=Directory(database, rules),

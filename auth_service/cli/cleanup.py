@@ -34,7 +34,7 @@ def cleanup(batch_size: int | None, time_budget: timedelta | None, dry_run: bool
     size = batch_size or settings_or_exit().cleanup.batch_size
 
     async def clean_up(database: Database, settings: Settings) -> CleanupReport:
-        job = Cleanup(database, settings.audit.retention)
+        job = Cleanup(database, settings.audit.retention, settings.registration.unverified_lifetime)
         if dry_run:
             return await job.survey()
         hidden = as_json or not sys.stderr.isatty()
@@ -52,7 +52,9 @@ def _sentence(report: CleanupReport) -> str:
     age = report.oldest_expired_seconds
     oldest = f", the oldest for {timedelta(seconds=round(age))}" if age is not None else ""
     attempts = f" and {report.throttles_deleted} counts of attempts" if report.throttles_deleted else ""
+    unused = f" and {report.registrations_deleted} unused accounts" if report.registrations_deleted else ""
     return (
-        f"deleted {report.deleted} expired sessions{attempts} in {report.batches} batches and {report.seconds} s; "
+        f"deleted {report.deleted} expired sessions{attempts}{unused} "
+        f"in {report.batches} batches and {report.seconds} s; "
         f"{report.left} left{oldest}"
     )

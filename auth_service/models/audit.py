@@ -18,6 +18,7 @@ class SecurityEvent(StrEnum):
     ACCOUNT_ROLE_CHANGED = "account.role_changed"
     ACCOUNT_EXPORTED = "account.exported"
     ACCOUNT_DELETED = "account.deleted"
+    ACCOUNT_EXPIRED = "account.expired"  # registered, and never verified nor used
     ACCOUNT_DELETE_REFUSED = "account.delete_refused"
     ACCOUNTS_IMPORTED = "accounts.imported"
     ACCOUNTS_EXPORTED = "accounts.exported"
@@ -37,8 +38,8 @@ class SecurityEvent(StrEnum):
     EMAIL_CHANGE_FAILED = "email.change_failed"
     LINK_REQUESTED = "link.requested"
     LINK_USED = "link.used"
-    SESSION_OPENED = "session.opened"  # by something else than a login
     LINK_REFUSED = "link.refused"  # by whoever has the mail, and not the password
+    SESSION_OPENED = "session.opened"  # by something else than a login
     SESSION_ENDED = "session.ended"
     ALL_SESSIONS_ENDED = "sessions.all_ended"
     REFRESH_REPLAYED = "refresh.replayed"  # within the grace, from another network or device than the rotation

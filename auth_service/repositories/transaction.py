@@ -33,6 +33,7 @@ from auth_service.repositories.signing_keys import SigningKeys
 from auth_service.repositories.throttles.throttles import Throttles
 from auth_service.repositories.users.imports import UserImports
 from auth_service.repositories.users.pending_changes import PendingChanges
+from auth_service.repositories.users.registrations import Registrations
 from auth_service.repositories.users.search import UserSearch
 from auth_service.repositories.users.stored_hashes import StoredHashRows
 from auth_service.repositories.users.users import Users
@@ -93,6 +94,7 @@ class Transaction:
     link_tokens = _Repository(lambda tx: LinkTokens(tx.connection))
     link_uses = _Repository(lambda tx: LinkUses(tx.connection, tx.audit))
     pending_changes = _Repository(lambda tx: PendingChanges(tx.connection, tx.audit))
+    registrations = _Repository(lambda tx: Registrations(tx.connection, tx.audit))
     throttles = _Repository(lambda tx: Throttles(tx.connection))
     signing_keys = _Repository(lambda tx: SigningKeys(tx.connection, tx.audit))
 

@@ -59,9 +59,20 @@ class PasswordSettings(Group):
 
 
 class RegistrationSettings(Group):
-    """Whether registering tells that an address is taken: `reveal` with a 409, `conceal` in a mail to its owner."""
+    """Whether registering tells that an address is taken: `reveal` with a 409, `conceal` in a mail to its owner.
+
+    An account that nobody has verified or signed in to in its lifetime is deleted; 0 for never.
+    """
 
     existing: Literal["reveal", "conceal"] = "reveal"
+    unverified_lifetime: Duration = Field(timedelta(days=30), ge=ZERO)
+
+    @field_validator("unverified_lifetime")
+    @classmethod
+    def _is_long_enough(cls, lifetime: timedelta) -> timedelta:
+        if ZERO < lifetime < timedelta(days=1):
+            raise ValueError("must be 0, or at least a day: so long is a link to verify the address good")
+        return lifetime
 
 
 class AdministrationSettings(Group):

@@ -36,6 +36,8 @@ GRANT SELECT, INSERT ON audit_events TO auth_app;
 GRANT EXECUTE ON FUNCTION keep_audit_months TO auth_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON outgoing_mails, link_tokens TO auth_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON pending_changes TO auth_app;
+GRANT SELECT, INSERT, DELETE ON registrations TO auth_app;
+GRANT EXECUTE ON FUNCTION expire_registrations TO auth_app;
 
 -- The clean-up: what has expired, and nothing that says whose it was. PostgreSQL asks for UPDATE on some column of a
 -- row that is to be locked; the one of a session decides nothing. A trigger notes what is deleted in deleted_sessions.
@@ -45,6 +47,7 @@ GRANT SELECT (deleted_at), INSERT, DELETE ON deleted_sessions TO auth_cleanup;
 GRANT SELECT (ctid, expires_at), UPDATE (pending), DELETE ON throttles TO auth_cleanup;
 GRANT SELECT (ctid, expires_at), UPDATE (created_at), DELETE ON link_tokens TO auth_cleanup;
 GRANT EXECUTE ON FUNCTION keep_audit_months TO auth_cleanup;
+GRANT EXECUTE ON FUNCTION expire_registrations TO auth_cleanup;
 
 -- Tables of later migrations go here, each with its own lines for auth_app and auth_cleanup. What an older service
 -- needs stays for as long as it can still run on this schema.

@@ -38,6 +38,8 @@ INDEXES = {
     "pk_pending_changes",
     "ix_pending_changes_effective_at",
     "uq_pending_changes_stop_hash",
+    "pk_registrations",
+    "ix_registrations_registered_at",
     "alembic_version_pkc",
 }
 WITH_TRIGRAMS = {"ix_users_email_trigrams", "ix_users_username_trigrams"}  # where PostgreSQL has pg_trgm

@@ -98,6 +98,7 @@ WRONG: list[tuple[str, dict[str, str]]] = [
     ("AUTH_MAIL__VERIFY_URL", {"AUTH_MAIL__VERIFY_URL": "javascript:hunter2"}),
     ("AUTH_MAIL__RESET_URL", {"AUTH_MAIL__RESET_URL": "https://hunter2.example/#page"}),
     ("AUTH_REGISTRATION__EXISTING", {"AUTH_REGISTRATION__EXISTING": "hunter2hunter2"}),
+    ("AUTH_REGISTRATION__UNVERIFIED_LIFETIME", {"AUTH_REGISTRATION__UNVERIFIED_LIFETIME": "PT23H"}),
     ("AUTH_PROXY__TRUSTED", {"AUTH_PROXY__TRUSTED": "10.0.0.0/8,hunter2hunter2"}),
     ("AUTH_PROXY__TRUSTED", {"AUTH_PROXY__TRUSTED": "*"}),
     ("AUTH_PROXY__TRUSTED", {"AUTH_PROXY__TRUSTED": "0.0.0.0/0"}),

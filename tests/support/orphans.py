@@ -20,6 +20,10 @@ _CHANGE = """
 INSERT INTO pending_changes (user_id, kind, new_email, asked_at, effective_at)
 SELECT id, 'email', 'other@example.com', created_at, created_at FROM users WHERE id = $1
 """
+_REGISTRATION = """
+INSERT INTO registrations (user_id, registered_at) SELECT id, created_at FROM users WHERE id = $1 AND NOT EXISTS
+(SELECT 1 FROM registrations WHERE user_id = users.id)
+"""
 
 
 async def left_of(url: str, user_id: str) -> dict[str, int]:
@@ -31,8 +35,8 @@ async def left_of(url: str, user_id: str) -> dict[str, int]:
 
 
 async def hang_mail_on(url: str, user_id: str) -> None:
-    """Give a user a mail that is to be sent, a link, and a change that is to take effect."""
-    for statement in (_MAIL, _LINK, _CHANGE):
+    """Give a user a mail that is to be sent, a link, a change that is to take effect, and a registration."""
+    for statement in (_MAIL, _LINK, _CHANGE, _REGISTRATION):
         await run_sql(url, statement, _id(url, user_id))
 
 

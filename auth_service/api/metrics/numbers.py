@@ -113,6 +113,7 @@ def _cleanup(numbers: CleanupNumbers) -> Iterator[Sample]:
     yield "auth_cleanup_deleted_total", ("sessions",), numbers.sessions
     yield "auth_cleanup_deleted_total", ("attempts",), numbers.throttles
     yield "auth_cleanup_deleted_total", ("links",), numbers.links
+    yield "auth_cleanup_deleted_total", ("registrations",), numbers.registrations
     yield "auth_cleanup_failures_total", (), numbers.failures
     if numbers.finished_at:
         yield "auth_cleanup_last_success_timestamp_seconds", (), numbers.finished_at

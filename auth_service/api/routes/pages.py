@@ -21,7 +21,8 @@ POLICY = (
 NEW_FIELD = """<input autocomplete="username" hidden>
 <label>New password
 <input type="password" name="new_password" autocomplete="new-password" required autofocus></label>"""
-CURRENT_FIELD = """<label>Password
+CURRENT_FIELD = """<input autocomplete="username" hidden>
+<label>Password
 <input type="password" name="password" autocomplete="current-password" required autofocus></label>"""
 PASSWORD_OR_NEW = f"""<fieldset id="known">
 <p>Enter the password of your account.</p>

@@ -1,7 +1,7 @@
 """Bodies and answers of the routes for links in e-mails."""
 
 from datetime import datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
@@ -20,6 +20,10 @@ class LinkBody(Body):
     token: LinkToken
 
 
+def _texts(*names: str) -> dict[str, Any]:
+    return {"required": list(names), "properties": {name: {"type": "string"} for name in names}}
+
+
 class ConfirmEmailBody(Body):
     token: LinkToken
     password: Annotated[Password | None, Field(description="The password of the account, unless its bearer asks")] = (
@@ -28,7 +32,7 @@ class ConfirmEmailBody(Body):
 
 
 class VerifyEmailBody(ConfirmEmailBody):
-    model_config = ConfigDict(json_schema_extra={"not": {"required": ["password", "new_password"]}})
+    model_config = ConfigDict(json_schema_extra={"not": _texts("password", "new_password")})
 
     new_password: Annotated[
         Password | None, Field(description="In place of the password, which stops working; all sessions end")

@@ -135,6 +135,7 @@ class DelayedEmailChange:
             if not await tx.users.set_email(user_id, new, canonical_email(new), is_verified=False):
                 return ()
             ended = await tx.user_sessions.revoke_of_user(user_id, EndReason.ADMIN)
+            await tx.registrations.forget(user_id)
             await tx.link_uses.withdraw(user, *LinkPurpose)
             if self._notices.is_configured:
                 await tx.outbox.add(MailKind.EMAIL_CHANGED, user_id, user.email, new_email=new)

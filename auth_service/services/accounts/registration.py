@@ -1,5 +1,7 @@
 """New accounts, and the bearer's own account as it is shown."""
 
+from uuid_utils.compat import uuid7
+
 from auth_service.errors import InvalidAccessToken, InvalidInput
 from auth_service.identifiers import account_names
 from auth_service.models import AccountView, MailKind, User
@@ -11,14 +13,26 @@ from auth_service.services.throttling.throttle import Throttler
 
 
 class Registration:
+    """`conceal` says whether it stays secret that an address has an account; `expires`, whether one that nobody uses
+    goes again: not where no mail server could have brought the link to verify it.
+    """
+
     def __init__(
-        self, *, database: Database, new_passwords: NewPasswords, throttle: Throttler, notices: Notices, conceal: bool
+        self,
+        *,
+        database: Database,
+        new_passwords: NewPasswords,
+        throttle: Throttler,
+        notices: Notices,
+        conceal: bool,
+        expires: bool,
     ) -> None:
         self._database = database
         self._new_passwords = new_passwords
         self._throttle = throttle
         self._notices = notices
         self._conceal = conceal
+        self._expires = expires
 
     async def register(self, email: str, password: str, username: str | None, client_ip: str | None) -> User | None:
         """Create an account, from this IP address; always None if existing accounts are concealed.
@@ -53,14 +67,18 @@ class Registration:
                 return await tx.users.add(values)
         async with self._database.transaction() as tx:
             user = await tx.users.add(values)
+            if self._expires:
+                await tx.registrations.add(user.id)
             await tx.outbox.add(MailKind.VERIFY_EMAIL, user.id)
         return user
 
     @retried
     async def _add_or_tell_owner(self, values: dict[str, str | None]) -> None:
-        """Two statements whether the address is free or not: the time of the answer says nothing about it."""
+        """As many statements whether the address is free or not: the time of the answer says nothing about it."""
         async with self._database.transaction() as tx:
             user = await tx.users.add_unless_taken(values)
+            if self._expires:
+                await tx.registrations.add(user.id if user else uuid7())
             if user is not None:
                 await tx.outbox.add(MailKind.VERIFY_EMAIL, user.id)
             else:

@@ -119,6 +119,7 @@ class Operators:
                 raise NoSuchUser
             if not await tx.users.set_email(user_id, new_email, canonical, is_verified=is_verified):
                 raise InvalidInput("new_email", "Is already the address of this account.")
+            await tx.registrations.forget(user_id)
             await tx.link_uses.withdraw(user, *LinkPurpose)
             await stop_email_change(tx, user_id, StopReason.OTHER_CHANGE)
             if notices.is_configured:

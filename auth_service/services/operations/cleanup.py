@@ -1,4 +1,5 @@
-"""The clean-up job: deletes sessions whose absolute life is over, and counts of attempts and links that have expired.
+"""The clean-up job: deletes sessions whose absolute life is over, counts of attempts and links that have expired, and
+accounts that were registered and never used.
 
 Revoked sessions stay until then, as tripwires.
 """
@@ -37,6 +38,8 @@ class CleanupReport:
     """Expired rows of attempts."""
     links_deleted: int = 0
     """Links of mails whose time is over."""
+    registrations_deleted: int = 0
+    """Accounts that were registered, and never verified nor used."""
     audit_made: int = 0
     """Months of the audit trail that were made ahead; on SQLite none."""
     audit_dropped: int = 0
@@ -50,6 +53,7 @@ class CleanupNumbers:
     sessions: int = 0
     throttles: int = 0
     links: int = 0
+    registrations: int = 0
     failures: int = 0
     finished_at: float = 0.0
     """The time of the last run that was not cut off, in seconds since 1970; 0 if there was none."""
@@ -60,9 +64,16 @@ class CleanupNumbers:
 class Cleanup:
     """One method for cron, for a Kubernetes CronJob and for the built-in schedule."""
 
-    def __init__(self, database: Database, audit_retention: timedelta = DEFAULT_AUDIT_RETENTION) -> None:
+    def __init__(
+        self,
+        database: Database,
+        audit_retention: timedelta = DEFAULT_AUDIT_RETENTION,
+        unverified_lifetime: timedelta = timedelta(0),
+    ) -> None:
+        """Take how long the trail is kept, and how long a registration that nobody uses (0 for ever)."""
         self._database = database
         self._audit_retention = audit_retention
+        self._unverified_lifetime = unverified_lifetime
         self.numbers = CleanupNumbers()
 
     async def delete_expired(
@@ -84,8 +95,8 @@ class Cleanup:
         sessions = SessionCleanup(self._database, batch_size, deadline, self._telling(on_progress))
         await sessions.delete_expired()
         # A run that gives way to another does so in everything: each step takes the lock that the other one needs.
-        nothing = 0, 0, Upkeep(0, 0)
-        throttles, links, trail = nothing if sessions.skipped else await self._tidy(batch_size, deadline)
+        nothing = 0, 0, 0, Upkeep(0, 0)
+        throttles, links, unused, trail = nothing if sessions.skipped else await self._tidy(batch_size, deadline)
         seconds = round(time.monotonic() - started, 3)
         left, oldest = await self._find_left(has_swept=sessions.has_swept)
         report = CleanupReport(
@@ -97,6 +108,7 @@ class Cleanup:
             sessions.skipped,
             throttles_deleted=throttles,
             links_deleted=links,
+            registrations_deleted=unused,
             audit_made=trail.made,
             audit_dropped=trail.dropped,
         )
@@ -110,12 +122,15 @@ class Cleanup:
             oldest = await tx.expired_sessions.oldest_expired_age()
         self.numbers.oldest_expired = oldest.total_seconds() if oldest else 0.0
 
-    async def _tidy(self, batch_size: int, deadline: float) -> tuple[int, int, Upkeep]:
-        """Do what comes after the sessions; return how many counts and links went, and what became of the trail."""
+    async def _tidy(self, batch_size: int, deadline: float) -> tuple[int, int, int, Upkeep]:
+        """Do what comes after the sessions; return how many counts, links and accounts went, and what became of the
+        trail.
+        """
         await self._forget_deleted_sessions()
         throttles = await self._delete_all(lambda tx: tx.throttles.delete_expired(batch_size), batch_size, deadline)
         links = await self._delete_all(lambda tx: tx.link_uses.delete_expired(batch_size), batch_size, deadline)
-        return throttles, links, await self._keep_trail()
+        unused = await self._expire_registrations(batch_size, deadline) if self._unverified_lifetime else 0
+        return throttles, links, unused, await self._keep_trail()
 
     async def survey(self) -> CleanupReport:
         """Report what a run would find, and delete nothing."""
@@ -133,6 +148,7 @@ class Cleanup:
         numbers = self.numbers
         numbers.throttles += report.throttles_deleted
         numbers.links += report.links_deleted
+        numbers.registrations += report.registrations_deleted
         numbers.oldest_expired = report.oldest_expired_seconds or 0.0
         if not report.skipped:
             numbers.finished_at = time.time()
@@ -155,6 +171,19 @@ class Cleanup:
             if gone < batch_size or time.monotonic() > deadline:
                 return deleted
             await asyncio.sleep((time.monotonic() - begun) * REST)
+
+    async def _expire_registrations(self, batch_size: int, deadline: float) -> int:
+        """Delete accounts that nobody has verified or used in their lifetime; return how many."""
+        expired = 0
+
+        async def expire(tx: Transaction) -> int:
+            nonlocal expired
+            batch = await tx.registrations.expire(self._unverified_lifetime, batch_size)
+            expired += batch.expired
+            return batch.seen
+
+        await self._delete_all(expire, batch_size, deadline)
+        return expired
 
     async def _keep_trail(self) -> Upkeep:
         """Keep the audit trail, unless another run does. Dropping a month waits half a second for those who read."""

@@ -74,6 +74,7 @@ async def test_nothing_of_a_deleted_account_is_left_but_its_trail(ada: Client, d
     user_id = (await ada.me(mine["access_token"])).json()["id"]
     await hang_mail_on(database_url, user_id)
     everywhere = {"users", "refresh_tokens", "outgoing_mails", "link_tokens", "pending_changes", "audit_events"}
+    everywhere.add("registrations")
     assert set(await left_of(database_url, user_id)) == everywhere
     assert (await ada.delete_account(mine["access_token"], WRONG)).status_code == 204
     assert set(await left_of(database_url, user_id)) == {"audit_events"}
