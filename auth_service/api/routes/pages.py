@@ -18,13 +18,13 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
-NEW_FIELD = """<input autocomplete="username" hidden>
-<label>New password
+USERNAME = """<input autocomplete="username" hidden>"""  # which browsers want beside a password
+NEW_FIELD = """<label>New password
 <input type="password" name="new_password" autocomplete="new-password" required autofocus></label>"""
-CURRENT_FIELD = """<input autocomplete="username" hidden>
-<label>Password
+CURRENT_FIELD = """<label>Password
 <input type="password" name="password" autocomplete="current-password" required autofocus></label>"""
-PASSWORD_OR_NEW = f"""<fieldset id="known">
+PASSWORD_OR_NEW = f"""{USERNAME}
+<fieldset id="known">
 <p>Enter the password of your account.</p>
 {CURRENT_FIELD}
 <p><button type="button" class="switch" data-to="new">I do not know this password</button></p>
@@ -35,7 +35,8 @@ yourself. The password from before stops working, and all devices are signed out
 {NEW_FIELD}
 <p><button type="button" class="switch" data-to="known">Enter the password of the account instead</button></p>
 </fieldset>"""
-PASSWORD_IF_ASKED = f"""<fieldset data-ask-on="password-required" hidden disabled>
+PASSWORD_IF_ASKED = f"""{USERNAME}
+<fieldset data-ask-on="password-required" hidden disabled>
 <p>Enter the password of the account that is to have this address. If you did not ask for this change, close this page:
 then nothing is changed.</p>
 {CURRENT_FIELD}
@@ -55,7 +56,7 @@ TEXTS = {
     "reset-password": (
         "Choose a new password",
         "../reset-password",
-        NEW_FIELD,
+        USERNAME + NEW_FIELD,
         "Set password",
         {"done": "Your new password is set. All devices were signed out; sign in again with the new password."},
     ),

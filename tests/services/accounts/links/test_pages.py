@@ -24,6 +24,8 @@ POLICY = (
 ADA, ELSEWHERE = "ada@example.com", "ada@example.org"
 NEW, NEWER = "another horse, another battery", "a third horse, a third battery"
 SUBMIT = "button:not([type])"
+SHOWN = """return [...document.querySelectorAll("[hidden]")].filter(
+    (element) => getComputedStyle(element).display !== "none").map((element) => element.outerHTML)"""
 HARMLESS = ("favicon", "422", "401")  # of what a browser complains of, when the page itself goes on
 
 
@@ -122,6 +124,7 @@ async def press(
         browser.open("about:blank")
         browser.open(link)
         assert browser.driver.current_url == link.partition("#")[0]
+        assert browser.run(SHOWN) == [], "nothing is seen that the page hides"
         send(browser, told, fields or {}, button)
 
     await asyncio.to_thread(act)
