@@ -121,19 +121,7 @@ def _services(parts: Parts) -> Services:
     )
     bearers = Bearers(database, keys, revocations)
     own_sessions = OwnSessions(database, revocations, rules)
-    sessions = Sessions(
-        database=database,
-        tokens=tokens.refresh_tokens,
-        keys=keys,
-        revocations=revocations,
-        login_check=hashing.login_check,
-        rules=rules,
-        throttle=throttle,
-        audit=audit,
-        notices=notices,
-        replays=Replays(database, notices),
-        verified_only=conceal,
-    )
+    sessions = _sessions(parts)
     return Services(
         settings=settings,
         registration=Registration(
@@ -175,6 +163,23 @@ def _services(parts: Parts) -> Services:
         health=upkeep.health,
         lane=hashing.lane,
         gauges=_gauges(parts, sessions),
+    )
+
+
+def _sessions(parts: Parts) -> Sessions:
+    tokens, hashing, notices = parts.tokens, parts.hashing, parts.upkeep.notices
+    return Sessions(
+        database=parts.database,
+        tokens=tokens.refresh_tokens,
+        keys=tokens.keys,
+        revocations=tokens.revocations,
+        login_check=hashing.login_check,
+        rules=tokens.rules,
+        throttle=parts.throttle,
+        audit=parts.audit,
+        notices=notices,
+        replays=Replays(parts.database, notices),
+        verified_only=parts.settings.registration.existing == "conceal",
     )
 
 
