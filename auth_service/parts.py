@@ -32,11 +32,13 @@ from auth_service.services.passwords.new_password import NewPasswords
 from auth_service.services.passwords.policy import PasswordPolicy
 from auth_service.services.services import Gauges, Services
 from auth_service.services.sessions.bearers import Bearers
+from auth_service.services.sessions.login import Login
 from auth_service.services.sessions.oauth_tokens import OAuthTokens
 from auth_service.services.sessions.own_sessions import OwnSessions
+from auth_service.services.sessions.refresh import Refresh
 from auth_service.services.sessions.replays import Replays
 from auth_service.services.sessions.revocations import Revocations
-from auth_service.services.sessions.sessions import Sessions
+from auth_service.services.sessions.token_issuer import TokenIssuer
 from auth_service.services.signing_keys.database_clock import DatabaseClock
 from auth_service.services.signing_keys.key_ring import KeyRing
 from auth_service.services.signing_keys.lifecycle import KeyLifecycle
@@ -78,6 +80,7 @@ class TokenParts:
         )
         self.clock = DatabaseClock(tokens.leeway, is_own=not settings.database.is_postgresql)
         self.keys = KeyRing(database, self.secrets, access_tokens, self.clock)
+        self.issuer = TokenIssuer(self.refresh_tokens, self.keys, self.rules)
         remember = tokens.access_lifetime + LEEWAY_ELSEWHERE + REVOCATION_MARGIN
         self.revocations = Revocations(database, Notifications(settings.database), settings.revocations, remember)
 
@@ -121,7 +124,7 @@ def _services(parts: Parts) -> Services:
     )
     bearers = Bearers(database, keys, revocations)
     own_sessions = OwnSessions(database, revocations, rules)
-    sessions = _sessions(parts)
+    login, refresh = _login(parts), _refresh(parts)
     return Services(
         settings=settings,
         registration=Registration(
@@ -138,7 +141,8 @@ def _services(parts: Parts) -> Services:
         password_change=PasswordChange(
             database=database,
             revocations=revocations,
-            sessions=sessions,
+            login=login,
+            issuer=tokens.issuer,
             new_passwords=new_passwords,
             proof=proof,
             notices=notices,
@@ -153,42 +157,54 @@ def _services(parts: Parts) -> Services:
             throttle=throttle,
             notices=notices,
         ),
-        sessions=sessions,
+        login=login,
+        refresh=refresh,
         own_account=OwnAccount(database, revocations, proof, rules),
         own_sessions=own_sessions,
-        oauth_tokens=OAuthTokens(bearers, sessions, own_sessions),
+        oauth_tokens=OAuthTokens(bearers, refresh, own_sessions),
         revocations=revocations,
         keys=keys,
         clock=tokens.clock,
         health=upkeep.health,
         lane=hashing.lane,
-        gauges=_gauges(parts, sessions),
+        gauges=_gauges(parts, login, refresh),
     )
 
 
-def _sessions(parts: Parts) -> Sessions:
-    tokens, hashing, notices = parts.tokens, parts.hashing, parts.upkeep.notices
-    return Sessions(
+def _login(parts: Parts) -> Login:
+    tokens = parts.tokens
+    return Login(
         database=parts.database,
-        tokens=tokens.refresh_tokens,
-        keys=tokens.keys,
+        issuer=tokens.issuer,
         revocations=tokens.revocations,
-        login_check=hashing.login_check,
+        login_check=parts.hashing.login_check,
         rules=tokens.rules,
         throttle=parts.throttle,
         audit=parts.audit,
-        notices=notices,
-        replays=Replays(parts.database, notices),
+        notices=parts.upkeep.notices,
         verified_only=parts.settings.registration.existing == "conceal",
     )
 
 
-def _gauges(parts: Parts, sessions: Sessions) -> Gauges:
+def _refresh(parts: Parts) -> Refresh:
+    tokens = parts.tokens
+    return Refresh(
+        database=parts.database,
+        tokens=tokens.refresh_tokens,
+        issuer=tokens.issuer,
+        revocations=tokens.revocations,
+        rules=tokens.rules,
+        throttle=parts.throttle,
+        replays=Replays(parts.database, parts.upkeep.notices),
+    )
+
+
+def _gauges(parts: Parts, login: Login, refresh: Refresh) -> Gauges:
     return Gauges(
         database=parts.database,
         lane=parts.hashing.lane,
-        refreshes=sessions.outcomes,
-        logins=sessions.logins,
+        refreshes=refresh.outcomes,
+        logins=login.outcomes,
         throttled=parts.throttle.refused,
         mail=parts.upkeep.mail,
         revocations=parts.tokens.revocations,

@@ -19,11 +19,12 @@ from auth_service.services.operations.cleanup import Cleanup
 from auth_service.services.operations.health import HealthCheck
 from auth_service.services.passwords.hashing_lane import HashingLane
 from auth_service.services.sessions.bearers import Bearers
+from auth_service.services.sessions.login import Login
 from auth_service.services.sessions.login_outcomes import LoginOutcome
 from auth_service.services.sessions.oauth_tokens import OAuthTokens
 from auth_service.services.sessions.own_sessions import OwnSessions
+from auth_service.services.sessions.refresh import Refresh
 from auth_service.services.sessions.revocations import Revocations
-from auth_service.services.sessions.sessions import Sessions
 from auth_service.services.signing_keys.database_clock import DatabaseClock
 from auth_service.services.signing_keys.key_ring import KeyRing
 from auth_service.settings import Settings
@@ -56,7 +57,8 @@ class Services:
     email_change: EmailChange
     delayed_email_change: DelayedEmailChange
     recovery: Recovery
-    sessions: Sessions
+    login: Login
+    refresh: Refresh
     own_account: OwnAccount
     own_sessions: OwnSessions
     oauth_tokens: OAuthTokens

@@ -38,8 +38,8 @@ class StoredAttempts:
         transport = client._transport
         assert isinstance(transport, httpx.ASGITransport)
         app: Any = transport.app
-        sessions = app.state.services.sessions
-        self._database, self._keys = sessions._database, sessions._throttle._keys
+        login = app.state.services.login
+        self._database, self._keys = login._database, login._throttle._keys
 
     def key(self, *tally: str) -> bytes:
         """The key of a tally."""

@@ -24,7 +24,7 @@ class StoredSession:
         transport = client._transport
         assert isinstance(transport, httpx.ASGITransport)
         app: Any = transport.app
-        self._database = app.state.services.sessions._database
+        self._database = app.state.services.refresh._database
         self._id = UUID(tokens["session_id"])
 
     async def row(self) -> dict[str, Any]:

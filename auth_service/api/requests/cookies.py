@@ -13,7 +13,7 @@ from starlette.responses import Response
 from auth_service.api.requests.dependencies import ServicesDep
 from auth_service.api.schemas.common import BrowserTokens, RefreshTokenBody, Tokens
 from auth_service.errors import CrossSiteRequest, InvalidInput, InvalidRefreshToken, Refused
-from auth_service.services.sessions.values import TokenPair
+from auth_service.services.sessions.token_issuer import TokenPair
 
 COOKIE = "__Host-auth-refresh"
 ATTRIBUTES = "Path=/; Secure; HttpOnly; SameSite=Strict"

@@ -37,7 +37,7 @@ async def login(
     body: LoginBody, device: DeviceDep, cookie_mode: CookieMode, services: ServicesDep, response: Response
 ) -> Tokens | BrowserTokens:
     """Open a session with an e-mail address or a username (exactly one of the two) and the password."""
-    pair = await services.sessions.login(body.email, body.username, body.password.get_secret_value(), device)
+    pair = await services.login.login(body.email, body.username, body.password.get_secret_value(), device)
     return token_response(pair, response, cookie_mode=cookie_mode)
 
 
@@ -49,7 +49,7 @@ async def plain_login(request: PlainRequest) -> Tokens | None:
     if body is None:
         return None
     password = body.password.get_secret_value()
-    pair = await services.sessions.login(body.email, body.username, password, request.device())
+    pair = await services.login.login(body.email, body.username, password, request.device())
     return tokens_of(pair)
 
 
@@ -72,7 +72,7 @@ async def refresh(
     seconds), and for 24 hours with the same `Idempotency-Key`. A token used after that ends the session: it has been
     copied.
     """
-    pair = await services.sessions.refresh(token, idempotency_key, device)
+    pair = await services.refresh.refresh(token, idempotency_key, device)
     return token_response(pair, response, cookie_mode=cookie_mode)
 
 
@@ -82,7 +82,7 @@ async def plain_refresh(request: PlainRequest) -> Tokens | None:
     body = await request.body(RefreshTokenBody)
     if body is None or body.refresh_token is None or (key is not None and not IDEMPOTENCY_KEY.fullmatch(key)):
         return None
-    pair = await request.services.sessions.refresh(body.refresh_token.get_secret_value(), key, request.device())
+    pair = await request.services.refresh.refresh(body.refresh_token.get_secret_value(), key, request.device())
     return tokens_of(pair)
 
 
@@ -93,7 +93,7 @@ async def plain_refresh(request: PlainRequest) -> Tokens | None:
 )
 async def logout(token: SentToken, cookie_mode: CookieMode, services: ServicesDep, response: Response) -> None:
     """End the session of a refresh token. An unknown or expired one gets the same answer (RFC 7009, section 2.2)."""
-    await services.sessions.logout(token or "")
+    await services.refresh.logout(token or "")
     if cookie_mode:
         response.headers.update(CLEARED)
 

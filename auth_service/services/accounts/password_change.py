@@ -10,9 +10,9 @@ from auth_service.services.accounts.reauthentication import Reauthentication
 from auth_service.services.mail.notices import Notices
 from auth_service.services.passwords.new_password import NewPasswords
 from auth_service.services.sessions.bearers import Bearer
+from auth_service.services.sessions.login import Login
 from auth_service.services.sessions.revocations import Revocations
-from auth_service.services.sessions.sessions import Sessions
-from auth_service.services.sessions.values import TokenPair
+from auth_service.services.sessions.token_issuer import TokenIssuer, TokenPair
 from auth_service.services.throttling.attempts import Attempt
 
 
@@ -22,14 +22,16 @@ class PasswordChange:
         *,
         database: Database,
         revocations: Revocations,
-        sessions: Sessions,
+        login: Login,
+        issuer: TokenIssuer,
         new_passwords: NewPasswords,
         proof: Reauthentication,
         notices: Notices,
     ) -> None:
         self._database = database
         self._revocations = revocations
-        self._sessions = sessions
+        self._login = login
+        self._issuer = issuer
         self._new_passwords = new_passwords
         self._proof = proof
         self._notices = notices
@@ -44,11 +46,13 @@ class PasswordChange:
             InvalidCredentials: the current one is wrong, or was changed by another request at the same moment.
             InvalidAccessToken: the bearer's session has ended in the meantime.
             TooManyAttempts: the current one was wrong too often.
+            Unavailable: no access token could be signed, so nothing is changed.
         """
         user = await self._proof.owner(bearer)
         accepted = self._new_passwords.accept("new_password", new, (user.email, user.username))
         async with self._proof.given(user, current, SecurityEvent.PASSWORD_CHANGE_REFUSED) as attempt:
             hashed = await self._new_passwords.hash(accepted)
+            await self._issuer.ensure_ready()  # no session is opened that could not be answered
             ended, tokens = await self._replace(user, hashed, bearer.session_id, device, attempt)
         self._revocations.add(ended)
         return await tokens()
@@ -66,7 +70,7 @@ class PasswordChange:
             if asking not in ended:
                 raise InvalidAccessToken  # rolled back on purpose: who was signed out meanwhile changes nothing
             account = LoginAccount(user.id, hashed, user.role, user.is_active, user.is_verified, epoch)
-            tokens = await self._sessions.open_instead(tx, account, device, EndReason.PASSWORD_CHANGED)
+            tokens = await self._login.open_instead(tx, account, device, EndReason.PASSWORD_CHANGED)
             await attempt.succeed(tx)
             await self._notices.notify(tx, MailKind.PASSWORD_CHANGED, user.id)
             return ended, tokens

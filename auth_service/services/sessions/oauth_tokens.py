@@ -8,7 +8,7 @@ from auth_service.errors import InvalidAccessToken, NoSuchSession
 from auth_service.security.refresh_tokens import looks_like_refresh_token
 from auth_service.services.sessions.bearers import Bearers
 from auth_service.services.sessions.own_sessions import OwnSessions
-from auth_service.services.sessions.sessions import Sessions
+from auth_service.services.sessions.refresh import Refresh
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class ActiveToken:
 
 
 class OAuthTokens:
-    def __init__(self, bearers: Bearers, sessions: Sessions, own_sessions: OwnSessions) -> None:
+    def __init__(self, bearers: Bearers, refresh: Refresh, own_sessions: OwnSessions) -> None:
         self._bearers = bearers
-        self._sessions = sessions
+        self._refresh = refresh
         self._own_sessions = own_sessions
 
     async def introspect(self, token: str) -> ActiveToken | None:
@@ -36,7 +36,7 @@ class OAuthTokens:
             Unavailable: it cannot be known just now.
         """
         if looks_like_refresh_token(token):
-            found = await self._sessions.inspect(token)
+            found = await self._refresh.inspect(token)
             if found is None:
                 return None
             session, usable_until = found
@@ -55,7 +55,7 @@ class OAuthTokens:
         An access token ends its session too: what it was issued for is one and the same grant (section 2.1).
         """
         if looks_like_refresh_token(token):
-            await self._sessions.logout(token)
+            await self._refresh.logout(token)
             return
         with suppress(InvalidAccessToken, NoSuchSession):
             bearer = await self._bearers.identify(token)

@@ -80,7 +80,7 @@ class House:
         await self._stack.enter_async_context(app.router.lifespan_context(app))
         client = Client(transport=httpx.ASGITransport(app=app), base_url="http://auth.example")
         services = app.state.services
-        return await self._stack.enter_async_context(client), services.sessions._database, services.revocations
+        return await self._stack.enter_async_context(client), services.refresh._database, services.revocations
 
 
 @dataclass

@@ -85,7 +85,7 @@ async def test_a_login_whose_new_hash_cannot_be_written_gives_back_its_own_attem
 async def released(client: Client) -> None:
     """Wait for what is being taken back."""
     app: Any = client._transport.app  # type: ignore[attr-defined]
-    await app.state.services.sessions._throttle.close()
+    await app.state.services.login._throttle.close()
 
 
 async def test_after_fifty_failures_in_a_row_nobody_may_guess_for_a_day_and_then_once(

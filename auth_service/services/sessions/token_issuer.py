@@ -1,0 +1,38 @@
+"""The pair of tokens that a session's client gets."""
+
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from auth_service.models import SessionRules, SessionState
+from auth_service.security.refresh_tokens import RefreshTokenCodec
+from auth_service.services.signing_keys.key_ring import KeyRing
+
+
+@dataclass(frozen=True)
+class TokenPair:
+    """What a client gets. Lives are in seconds, that of the refresh token if nothing is refreshed before."""
+
+    access_token: str = field(repr=False)
+    expires_in: int
+    refresh_token: str = field(repr=False)
+    refresh_expires_in: int
+    session_id: UUID
+
+
+class TokenIssuer:
+    def __init__(self, tokens: RefreshTokenCodec, keys: KeyRing, rules: SessionRules) -> None:
+        self._tokens = tokens
+        self._keys = keys
+        self._rules = rules
+
+    async def ensure_ready(self) -> None:
+        """Return if access tokens can be signed; raises `Unavailable`. It may wait: ask while nothing is held."""
+        await self._keys.signer()
+
+    async def issue(self, session: SessionState, secret: bytes, generation: int) -> TokenPair:
+        """Return the tokens of a session at this generation, whose refresh tokens have this secret."""
+        left = int((session.usable_until(self._rules) - session.now).total_seconds())
+        access_token, expires_in = await self._keys.sign(
+            user_id=session.user_id, session_id=session.id, role=session.role, now=session.now, seconds_left=left
+        )
+        return TokenPair(access_token, expires_in, self._tokens.issue(secret, generation), left, session.id)
