@@ -74,6 +74,22 @@ async def test_a_secret_that_does_not_open_the_signing_key_is_a_503_and_signs_no
     await restored.rotate(tokens["refresh_token"])
 
 
+@on_a_lasting_database
+async def test_while_nothing_can_be_signed_no_password_is_changed(make_client: MakeClient, database_url: str) -> None:
+    """The key of the bearer's token opens, and the one that signs by now does not."""
+    before = await make_client()
+    (await before.register("ada@example.com")).raise_for_status()
+    tokens = await before.sign_in()
+    await run_sql(database_url, "UPDATE signing_keys SET state = 'retired', retired_at = activated_at")
+    newer = await make_client(secret_key=f"{NEWER},{SECRET}")  # has made a key that the older secret does not open
+    older = await make_client(secret_key=SECRET)
+    assert (await older.me(tokens["access_token"])).status_code == 200
+    refused = await older.change_password(tokens["access_token"], PASSWORD, "another long password")
+    assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
+    await newer.rotate(tokens["refresh_token"])
+    assert (await newer.login()).status_code == 200
+
+
 async def test_nothing_in_the_database_or_in_the_log_can_be_presented(
     postgres: Postgres, postgres_url: str, tmp_path: Path
 ) -> None:
