@@ -21,7 +21,7 @@ NOW = int(time.time())
 NO_NAMES = ["", "user\r\nX-Auth-User: admin", "user\n", "\ruser", "a b", "\u00e9", "\x00", "\x7f", "user\u2028"]
 WRONG_CLAIMS: list[tuple[str, list[object]]] = [
     ("exp", [MISSING, None, "99999999999", 99999999999.5, True, -1, [], 10**400, float("inf"), float("nan")]),
-    ("iat", [MISSING, None, "1", 1.5, float("inf"), float("nan"), NOW + 60, NOW - 10_000, 0, -1]),
+    ("iat", [MISSING, None, "1", 1.5, float("inf"), float("nan"), NOW + 10_000, NOW - 10_000, 0, -1]),
     ("nbf", [99999999999, "soon", float("inf")]),
     ("iss", [MISSING, None, OTHER, "", [OTHER], {}]),
     ("aud", [MISSING, None, OTHER, "", [], [OTHER], [1], {}]),
