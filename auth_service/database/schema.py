@@ -12,7 +12,9 @@ from auth_service.database.errors import domain_errors
 from auth_service.errors import MissingPrivileges, SchemaNotReady
 from auth_service.models import SCHEMA_COMPATIBILITY
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")  # of the migrations, oldest first
+REVISIONS = (  # of the migrations, oldest first
+    "0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010",
+)  # fmt: skip
 HEAD = REVISIONS[-1]
 
 NONE = "The database has no schema of this service yet: run 'auth-service migrate'."

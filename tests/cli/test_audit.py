@@ -10,7 +10,7 @@ from tests.conftest import PATIENT, MakeClient, environment
 from tests.support.audit import command, read_audit
 from tests.support.client import Client
 from tests.support.server import run_command
-from tests.support.sql import run_sql
+from tests.support.sql import write_past_events
 
 on_a_lasting_database = pytest.mark.parametrize("database_url", ["sqlite-file", "postgresql"], indirect=True)
 
@@ -44,7 +44,7 @@ async def test_an_event_is_a_line_also_when_somebody_wrote_line_breaks_into_the_
     new_id = "lower(hex(randomblob(16)))" if database_url.startswith("sqlite") else "gen_random_uuid()"
     forged = json.dumps({"note": "\x1b[2J\n2026-01-01T00:00:00  login.succeeded"}).replace("'", "''")
     row = f"({now}, {new_id}, 'login.failed', '127.0.0.1', '{forged}')"
-    await run_sql(database_url, f"INSERT INTO audit_events (at, id, event, ip, details) VALUES {row}")
+    await write_past_events(database_url, f"INSERT INTO audit_events (at, id, event, ip, details) VALUES {row}")
     (await client.login()).raise_for_status()
     printed = await command(database_url, tmp_path, "audit", DB_STATEMENT_TIMEOUT="30", DB_CONNECT_TIMEOUT="30")
     lines = printed.splitlines()

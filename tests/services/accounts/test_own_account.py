@@ -12,7 +12,7 @@ from tests.support.client import PASSWORD, Client
 from tests.support.databases import on_postgresql
 from tests.support.orphans import hang_mail_on, left_of
 from tests.support.problems import assert_problem
-from tests.support.sql import run_sql
+from tests.support.sql import run_sql, write_past_events
 
 on_a_lasting_database = pytest.mark.parametrize("database_url", ["sqlite-file", "postgresql"], indirect=True)
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite-memory"], indirect=True)
@@ -149,7 +149,7 @@ async def test_the_trail_of_years_is_exported_page_by_page(ada: Client, database
     mine = await ada.sign_in()
     user_id = (await ada.me(mine["access_token"])).json()["id"]
     # With those of registering, signing in and exporting, exactly two pages: the third one is empty.
-    await run_sql(
+    await write_past_events(
         database_url,
         """
         INSERT INTO audit_events (at, id, event, user_id, details)
@@ -165,7 +165,7 @@ async def test_the_trail_of_years_is_exported_page_by_page(ada: Client, database
 
 @on_a_lasting_database
 async def test_the_export_tells_nothing_about_whoever_else_acted(ada: Client, database_url: str) -> None:
-    await run_sql(
+    await write_past_events(
         database_url,
         """
         INSERT INTO audit_events (at, id, event, user_id, ip, user_agent, details)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
@@ -16,13 +17,14 @@ from tests.conftest import MakeClient
 from tests.support import roles
 from tests.support.databases import on_postgresql
 from tests.support.sessions import opened
-from tests.support.sql import run_sql
+from tests.support.sql import run_sql, write_past_events
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 PATIENT = {"statement_timeout": 20}  # dropping tables can make a busy disk stand still
 RETENTION = 400 * DAY
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite-file"], indirect=True)
 on_a_lasting_database = pytest.mark.parametrize("database_url", ["sqlite-file", "postgresql"], indirect=True)
+MADE_UP = "INSERT INTO audit_events (at, id, event, details) VALUES ({at}, gen_random_uuid(), 'login.failed', '{{}}')"
 ROWS_IN = "SELECT tableoid::regclass::text, count(*) FROM audit_events GROUP BY 1"
 
 
@@ -37,7 +39,7 @@ async def add_event(url: str, age: timedelta) -> None:
     zone, new_id = ("", "lower(hex(randomblob(16)))") if url.startswith("sqlite") else ("+00", "gen_random_uuid()")
     at = f"{datetime.now(UTC) - age:%Y-%m-%d %H:%M:%S.%f}{zone}"
     row = f"('{at}', {new_id}, 'login.failed', '{{}}')"
-    await run_sql(url, f"INSERT INTO audit_events (at, id, event, details) VALUES {row}")
+    await write_past_events(url, f"INSERT INTO audit_events (at, id, event, details) VALUES {row}")
 
 
 async def count(url: str) -> int:
@@ -159,6 +161,54 @@ async def test_a_forgotten_job_breaks_no_login_and_is_made_up_for(
     assert await run_sql(database_url, ROWS_IN) == [(adopted, 3)]
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await run_sql(database_url, f"DELETE FROM {adopted}")
+
+
+@on_postgresql
+async def test_whoever_speaks_sql_as_the_service_writes_no_event_of_another_time(database_url: str) -> None:
+    """An event that is made up says when it was made up."""
+    app = roles.as_role(database_url, "app")
+    before = datetime.now(UTC)
+    for at in ("date_trunc('month', now(), 'UTC')", "now() - interval '1 ms'", "statement_timestamp()"):
+        await run_sql(app, MADE_UP.format(at=at))
+    for at in ("now() - interval '40 days'", "'1970-01-01'", "now() + interval '40 days'", "'2999-01-01'"):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="another time"):
+            await run_sql(app, MADE_UP.format(at=at))
+    written = await run_sql(database_url, "SELECT at FROM audit_events")
+    assert len(written) == 3
+    assert all(before < at < datetime.now(UTC) for (at,) in written)
+
+
+@on_postgresql
+async def test_no_event_of_the_future_keeps_months_from_coming_and_from_going(
+    database: Database, database_url: str
+) -> None:
+    """One event of 2999 made a partition until then, so that nothing was dropped any more."""
+    app = roles.as_role(database_url, "app")
+    for at in ("now() + interval '150 days'", "'2999-01-01'"):
+        with suppress(asyncpg.InsufficientPrivilegeError):
+            await run_sql(app, MADE_UP.format(at=at))
+    for part in ("audit_events_default", COMING[-1]):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await run_sql(app, MADE_UP.replace("audit_events", part).format(at="now()"))
+    await Cleanup(database).delete_expired(100)
+    assert await partitions(database_url) == COMING
+    await run_sql(app, "SELECT keep_audit_months(1000, interval '400 days')")
+    assert await partitions(database_url) == [month(ahead) for ahead in range(13)], "a year ahead, and no further"
+
+
+@on_postgresql
+async def test_an_event_that_arrives_when_the_next_month_has_begun_keeps_its_time(
+    database: Database, database_url: str
+) -> None:
+    """Its partition was found by that time. Here each microsecond is a month, so that every event arrives too late."""
+    owner = roles.as_role(database_url, "owner")
+    ((source,),) = await run_sql(owner, "SELECT pg_get_functiondef('date_audit_event'::regproc)")
+    await run_sql(owner, source.replace("'month'", "'microsecond'"))
+    async with database.transaction() as tx:
+        await tx.audit.add(SecurityEvent.LOGIN_FAILED)
+    assert await count(database_url) == 1
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await run_sql(roles.as_role(database_url, "app"), MADE_UP.format(at="now() - interval '1 second'"))
 
 
 @on_postgresql
