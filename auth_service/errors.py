@@ -10,13 +10,14 @@
     ├── InvalidCredentials
     ├── PasswordRequired
     ├── InvalidLink
-    ├── InvalidRefreshToken
-    ├── MissingAccessToken
-    ├── InvalidAccessToken
-    ├── InsufficientRole
-    ├── InvalidInternalToken
+    ├── AccessDenied
+    │   ├── InvalidRefreshToken
+    │   ├── MissingAccessToken
+    │   ├── InvalidAccessToken
+    │   ├── InsufficientRole
+    │   ├── InvalidInternalToken
+    │   └── CrossSiteRequest
     ├── TooManyAttempts
-    ├── CrossSiteRequest
     ├── NoSuchSession
     ├── NoSuchUser
     ├── NoPendingChange
@@ -56,7 +57,9 @@
 
 import math
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import ClassVar
+from uuid import UUID
 
 
 class Refused(Exception):  # noqa: N818  # a refusal is an answer, not an error of ours
@@ -129,29 +132,69 @@ class InvalidLink(Refused):
     detail = "The link is not valid: it was used, has expired, or was replaced by a newer one."
 
 
-class InvalidRefreshToken(Refused):
+class Denial(StrEnum):
+    """Why something was denied. The log tells it, and no answer: to whoever asked, all defects are alike."""
+
+    MISSING = "missing"
+    MALFORMED = "malformed"
+    UNKNOWN_KEY = "unknown-key"
+    FORGED = "forged"
+    FOREIGN = "foreign"  # signed by a key of ours, for somebody else or with claims that no token of ours has
+    EXPIRED = "expired"
+    ENDED = "ended"
+    WRONG = "wrong"
+    ROLE = "role"
+    ORIGIN = "origin"
+
+
+class AccessDenied(Refused):
+    """Somebody asked for what they have no right to.
+
+    `reason` is a `Denial`, or what a refresh token turned out to be; `user_id` says who asked, if that is known.
+    """
+
+    reason: str
+
+    def __init__(self, reason: str | None = None, user_id: UUID | None = None) -> None:
+        super().__init__()
+        self.reason = reason or type(self).reason
+        self.user_id = user_id
+
+
+class InvalidRefreshToken(AccessDenied):
     code = "invalid-refresh-token"
     detail = "The refresh token is not valid; sign in again."
+    reason = Denial.ENDED
 
 
-class MissingAccessToken(Refused):
+class MissingAccessToken(AccessDenied):
     code = "missing-access-token"
     detail = "Send an access token in the Authorization header, as 'Bearer TOKEN'."
+    reason = Denial.MISSING
 
 
-class InvalidAccessToken(Refused):
+class InvalidAccessToken(AccessDenied):
     code = "invalid-access-token"
     detail = "The access token is not valid, has expired, or its session has ended."
+    reason = Denial.ENDED
 
 
-class InsufficientRole(Refused):
+class InsufficientRole(AccessDenied):
     code = "insufficient-role"
     detail = "The access token is valid, but its bearer does not have the required role."
+    reason = Denial.ROLE
 
 
-class InvalidInternalToken(Refused):
+class InvalidInternalToken(AccessDenied):
     code = "invalid-internal-token"
     detail = "This route is internal: send AUTH_INTERNAL_TOKEN in the header X-Internal-Token."
+    reason = Denial.WRONG
+
+
+class CrossSiteRequest(AccessDenied):
+    code = "cross-site-request"
+    detail = "This page may not use the refresh cookie."
+    reason = Denial.ORIGIN
 
 
 class TooManyAttempts(Refused):
@@ -163,11 +206,6 @@ class TooManyAttempts(Refused):
     def __init__(self, retry_after: float) -> None:
         super().__init__()
         self.retry_after = max(1, math.ceil(retry_after))
-
-
-class CrossSiteRequest(Refused):
-    code = "cross-site-request"
-    detail = "This page may not use the refresh cookie."
 
 
 class NoSuchSession(Refused):

@@ -8,6 +8,7 @@ import traceback
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, TextIO
+from uuid import UUID
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -23,6 +24,7 @@ QUIET = (
 
 # Of the request that is being answered, for its answer and for all that is told meanwhile.
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
+USER_ID: ContextVar[UUID | None] = ContextVar("user_id", default=None)  # once it is known whose request it is
 
 
 def configure(settings: LogSettings, stream: TextIO | None = None) -> None:

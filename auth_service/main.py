@@ -1,7 +1,7 @@
 """Plugs the parts together for the web."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
@@ -9,6 +9,7 @@ from fastapi.telemetry import TelemetryConfig
 from auth_service import __version__, logs, telemetry
 from auth_service.api.http import openapi, problems
 from auth_service.api.http.cors import Cors
+from auth_service.api.http.denials import Denials
 from auth_service.api.http.middleware import ErrorBoundary, RequestContext, RequestLimits
 from auth_service.api.http.plain_route import PlainFirst
 from auth_service.api.http.request_counts import RequestCounts
@@ -49,12 +50,14 @@ def create_app(settings: Settings | None = None, slot: Slot | None = None) -> Fa
     exporting = telemetry.prepare()
     service = Process(settings, exporting)
     counts = RequestCounts()
+    denials = Denials(settings.proxy)
     numbers = Metrics(service.services.gauges, counts, slot)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with service.lifespan(app), numbers.published():
-            yield
+            with closing(denials):
+                yield
 
     app = FastAPI(
         title="auth-service",
@@ -77,12 +80,12 @@ def create_app(settings: Settings | None = None, slot: Slot | None = None) -> Fa
     problems.install(app, settings.base_url, routes)
     app.add_middleware(PlainFirst, routes=routes)
     app.add_middleware(RequestLimits)
-    app.add_middleware(ErrorBoundary, base_url=settings.base_url)
+    app.add_middleware(ErrorBoundary, base_url=settings.base_url, denials=denials)
     if settings.cors.origins:
         origins, with_cookies = settings.cors.origins, settings.cookies.enabled
         app.add_middleware(Cors, origins=origins, base_url=settings.base_url, with_cookies=with_cookies)
-    app.add_middleware(RequestContext, counts=counts)
-    app.add_middleware(verify.Verify, services=service.services, counts=counts)
+    app.add_middleware(RequestContext, counts=counts, proxy=settings.proxy)
+    app.add_middleware(verify.Verify, services=service.services, counts=counts, denials=denials)
     if exporting:
         app.add_middleware(Traces, proxy=settings.proxy)
     return app

@@ -9,11 +9,11 @@ from uuid import UUID
 
 from jose import jws, jwt
 from jose.backends.cryptography_backend import CryptographyECKey
-from jose.exceptions import JOSEError
+from jose.exceptions import JOSEError, JWSError
 from pydantic_core import to_json
 from uuid_utils import uuid4
 
-from auth_service.errors import InvalidAccessToken
+from auth_service.errors import Denial, InvalidAccessToken
 from auth_service.models import SigningKey
 from auth_service.security.keys import ALGORITHM, SecretKeys, base64url, open_signing_key
 from auth_service.settings import MAX_ACCESS_LIFETIME
@@ -108,7 +108,7 @@ class AccessTokens:
         try:
             return _key_id(token)
         except (JOSEError, LookupError, ValueError, TypeError, AttributeError, RecursionError):
-            raise InvalidAccessToken from None
+            raise InvalidAccessToken(Denial.MALFORMED) from None
 
     def verify(self, token: str, keys: Mapping[str, CryptographyECKey], now: float) -> Claims:
         """Check header, signature and claims, in this order. `now` is the database's time in seconds since 1970.
@@ -116,12 +116,24 @@ class AccessTokens:
         Raises:
             InvalidAccessToken: for every defect alike.
         """
+        kid = self.key_id(token)
+        if kid not in keys:
+            raise InvalidAccessToken(Denial.UNKNOWN_KEY)
         try:
-            kid = _key_id(token)
             claims = jwt.decode(token, keys[kid], [ALGORITHM], _OPTIONS, audience=self.audience, issuer=self.issuer)
             return self._bearer(claims, kid, now)
-        except (JOSEError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError):
-            raise InvalidAccessToken from None
+        except (
+            JOSEError,
+            LookupError,
+            ValueError,
+            TypeError,
+            AttributeError,
+            ArithmeticError,
+            RecursionError,
+        ) as error:
+            # Of a wrong signature, jose makes an error that may say anything, with this one behind it.
+            is_forged = isinstance(error.__context__, JWSError)
+            raise InvalidAccessToken(Denial.FORGED if is_forged else Denial.FOREIGN) from None
 
     def is_over(self, claims: Claims, now: float) -> bool:
         """Whether a token has expired at `now`, the database's time in seconds since 1970.
@@ -137,7 +149,7 @@ class AccessTokens:
         role, *_ = _roles(claims["roles"])
         found = Claims(UUID(claims["sub"]), UUID(claims["sid"]), role, expires_at, kid, issued_at, str(claims["jti"]))
         if self.is_over(found, now):
-            raise ValueError("expired")
+            raise InvalidAccessToken(Denial.EXPIRED, found.user_id)
         if issued_at > now + self.leeway.total_seconds():
             raise ValueError("not issued yet")
         if expires_at - issued_at > MAX_ACCESS_LIFETIME.total_seconds():

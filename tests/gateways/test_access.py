@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.client import Client
-from tests.support.gateway_places import Place, User
+from tests.support.gateway_places import CLIENT_ADDRESS, Place, Service, User
+from tests.support.processes import events
 from tests.support.server import wait_until
 
 VERBS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "BREW"]
@@ -48,6 +49,16 @@ def test_a_token_that_is_not_good_is_a_401_and_the_application_hears_nothing(
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"].startswith("Bearer")
     assert place.heard(mark) == []
+
+
+def test_nobody_is_denied_access_behind_a_gateway_without_their_address_in_the_log(
+    place: Place, service: Service, mark: str
+) -> None:
+    forged = {"X-Request-ID": mark, "X-Forwarded-For": "203.0.113.66"}
+    assert place.client.get("/app/x", headers=forged).status_code == 401
+    wait_until(lambda: bool(events(service.log(), "request", request_id=mark)), 10, lambda: "no line of the request")
+    (line,) = events(service.log(), "request", request_id=mark)
+    assert (line["path"], line["ip"]) == ("/internal/verify", CLIENT_ADDRESS)
 
 
 @pytest.mark.parametrize("good_first", [True, False])

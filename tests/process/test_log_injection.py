@@ -40,7 +40,7 @@ NO_ENDS = dict.fromkeys(map(ord, "\r\n\x00"))  # which no client could send in a
 TIME = r"\d{4}-\d\d-\d\dT[\d:.]+(Z|\+00:00)"
 # The last is what the server's library says about a request that is none, in whole or by its first word.
 EVENTS = {
-    "request", "request.refused", "login.failed", "throttle.blocked", "mail.written", "mail.sent",
+    "request", "request.refused", "access.denied", "login.failed", "throttle.blocked", "mail.written", "mail.sent",
     "Invalid HTTP request received.", "Invalid",
 }  # fmt: skip
 FORMATS = pytest.mark.parametrize("log_format", ["json", "console"])

@@ -94,7 +94,7 @@ async def test_each_line_of_a_request_has_the_ids_of_its_gateways_span_or_of_its
         lines = [json.loads(line) for line in (await settled_log(server, client)).splitlines()]
     ours = [line for line in lines if "request_id" in line]
     named = [line["event"] for line in ours if (line["trace_id"], line["span_id"]) == (TRACE, SPAN)]
-    assert named == ["login.succeeded", "request", "request"]
+    assert named == ["login.succeeded", "request", "access.denied", "request"]
     by_request = {line["request_id"]: (line["trace_id"], line["span_id"]) for line in ours}
     assert all(by_request[line["request_id"]] == (line["trace_id"], line["span_id"]) for line in ours)
     assert len(set(by_request.values())) == len(by_request) - 1

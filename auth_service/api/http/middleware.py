@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils import uuid7
 
+from auth_service.api.http.denials import Denials
 from auth_service.api.http.headers import complete
 from auth_service.api.http.problems import (
     BodyTooLarge,
@@ -22,8 +23,11 @@ from auth_service.api.http.problems import (
 )
 from auth_service.api.http.request_counts import RequestCounts
 from auth_service.api.http.traces import give_ids
+from auth_service.api.requests.client import address_of
 from auth_service.errors import Refused, Unavailable
-from auth_service.logs import REQUEST_ID
+from auth_service.logs import REQUEST_ID, USER_ID
+from auth_service.models import REQUESTER, THE_SERVICE
+from auth_service.settings import ProxySettings
 
 log = structlog.get_logger()
 
@@ -42,9 +46,10 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 class RequestContext:
     """Gives the request its id, in and out, its answer the headers of every answer, and writes one line about it."""
 
-    def __init__(self, app: ASGIApp, counts: RequestCounts) -> None:
+    def __init__(self, app: ASGIApp, counts: RequestCounts, proxy: ProxySettings) -> None:
         self._app = app
         self._observe = counts.observe
+        self._proxy = proxy
         self._log = log.bind()  # put together once, and not for each request
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,6 +59,8 @@ class RequestContext:
         given = value_of(b"x-request-id", scope)
         request_id = given.decode() if _REQUEST_ID.fullmatch(given) else str(uuid7())
         REQUEST_ID.set(request_id)
+        USER_ID.set(None)
+        REQUESTER.set(THE_SERVICE)  # until the route says who it is
         give_ids(scope)
         started, status = time.perf_counter(), 0
 
@@ -72,15 +79,16 @@ class RequestContext:
             seconds, route = time.perf_counter() - started, getattr(scope.get("route"), "path", None)
             self._observe(route, scope["method"], status, seconds)
             write = self._log.debug if scope["path"].startswith(QUIET_PATHS) else self._log.info
-            write("request", **_summary(scope, route, status, seconds))
+            write("request", **_summary(scope, route, status, seconds), **_client(scope, self._proxy))
 
 
 class ErrorBoundary:
     """Answers when the app did not: a refusal, a fault of ours, and when the service ends before the request does."""
 
-    def __init__(self, app: ASGIApp, base_url: str) -> None:
+    def __init__(self, app: ASGIApp, base_url: str, denials: Denials) -> None:
         self._app = app
         self._base_url = base_url
+        self._denials = denials
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         return (self._call if scope["type"] == "http" else self._app)(scope, receive, send)
@@ -101,6 +109,7 @@ class ErrorBoundary:
             refused = error if isinstance(error, Refused) else InternalError()
             if answered or refused is not error:  # a fault of ours, which is logged without values
                 log.exception("request.failed", exc_info=error)
+            self._denials.record(refused, scope)
             if not answered:
                 await answer_to(Request(scope), refused, self._base_url)(scope, receive, send)
         except asyncio.CancelledError:
@@ -113,6 +122,12 @@ def _summary(scope: Scope, route: str | None, status: int, seconds: float) -> di
     """What the access line says: the route's own path where there is one, and never a query string."""
     path, milliseconds = route or UNKNOWN_PATH, round(seconds * 1000, 2)
     return {"method": scope["method"], "path": path, "status": status, "ms": milliseconds}
+
+
+def _client(scope: Scope, proxy: ProxySettings) -> dict[str, str]:
+    """Whose request it was, as far as that is known."""
+    found = {"ip": address_of(scope, proxy), "user_id": USER_ID.get()}
+    return {name: str(value) for name, value in found.items() if value is not None}
 
 
 def is_too_large(headers: Sequence[tuple[bytes, bytes]]) -> bool:

@@ -4,6 +4,8 @@ import ipaddress
 import re
 from functools import lru_cache
 
+from starlette.types import Scope
+
 from auth_service.logs import REQUEST_ID
 from auth_service.models import REQUESTER, Device, Requester
 from auth_service.settings import ProxySettings
@@ -22,6 +24,15 @@ def device_of(agent: str, peer: str, forwarded: str, proxy: ProxySettings) -> De
 def set_requester(device: Device) -> None:
     """Let whatever this request writes to the security trail say where it came from."""
     REQUESTER.set(Requester(REQUEST_ID.get(), device.ip, device.user_agent))
+
+
+def address_of(scope: Scope, proxy: ProxySettings) -> str | None:
+    """Return the address that a request comes from, whether or not its route has asked for it."""
+    if (ip := REQUESTER.get().ip) is not None:
+        return ip
+    forwarded = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
+    peer = scope["client"][0] if scope["client"] else ""
+    return _client_address(peer, b",".join(forwarded).decode("latin-1"), proxy)
 
 
 def _client_address(peer: str, forwarded: str, proxy: ProxySettings) -> str | None:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from auth_service.api.requests.dependencies import ServicesDep
 from auth_service.api.schemas.common import BrowserTokens, RefreshTokenBody, Tokens
-from auth_service.errors import CrossSiteRequest, InvalidInput, InvalidRefreshToken, Refused
+from auth_service.errors import CrossSiteRequest, Denial, InvalidInput, InvalidRefreshToken, Refused
 from auth_service.services.sessions.token_issuer import TokenPair
 
 COOKIE = "__Host-auth-refresh"
@@ -76,7 +76,7 @@ SentToken = Annotated[str | None, Depends(get_sent_token)]
 async def get_refresh_token(sent: SentToken) -> str:
     """The refresh token; a browser without one is told to sign in, without a look at the database."""
     if sent is None:
-        raise InvalidRefreshToken
+        raise InvalidRefreshToken(Denial.MISSING)
     return sent
 
 

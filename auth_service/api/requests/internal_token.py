@@ -9,7 +9,7 @@ from fastapi.security import APIKeyHeader
 from starlette.requests import Request
 
 from auth_service.api.requests.dependencies import ServicesDep
-from auth_service.errors import InvalidInternalToken
+from auth_service.errors import Denial, InvalidInternalToken
 from auth_service.settings import Settings
 
 _BEARER = re.compile(r"(?i:bearer) +(\S+)")
@@ -36,7 +36,7 @@ def require_token(given: str, settings: Settings) -> None:
     """
     is_open = not settings.internal_token and not settings.database.is_postgresql
     if not is_open and not _is_token(given, settings):
-        raise InvalidInternalToken
+        raise InvalidInternalToken(Denial.WRONG if given else Denial.MISSING)
 
 
 def _bearer_of(request: Request) -> str:

@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl
 import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from auth_service.api.http.denials import Denials
 from auth_service.api.http.headers import DEFAULTS
 from auth_service.api.http.middleware import RequestContext, is_too_large
 from auth_service.api.http.openapi import problems
@@ -33,8 +34,9 @@ ROUTE = SimpleNamespace(path=PATH)  # what the framework would have found
 class Verify:
     """Answers every verb on one path, and hands on everything else."""
 
-    def __init__(self, app: ASGIApp, services: Services, counts: RequestCounts) -> None:
+    def __init__(self, app: ASGIApp, services: Services, counts: RequestCounts, denials: Denials) -> None:
         self._app = app
+        self._denials = denials
         self._services = services
         self._counts = counts
         self._observe = counts.observe
@@ -73,12 +75,13 @@ class Verify:
         return await self._services.bearers.verify(bearer_token(authorization), roles)
 
     async def _refuse(self, refused: Refused, scope: Scope, receive: Receive, send: Send) -> None:
-        base_url = self._services.settings.base_url
+        settings = self._services.settings
 
         async def respond(scope: Scope, receive: Receive, send: Send) -> None:
-            await answer(refused, base_url)(scope, receive, send)
+            self._denials.record(refused, scope)
+            await answer(refused, settings.base_url)(scope, receive, send)
 
-        await RequestContext(respond, self._counts)(scope, receive, send)
+        await RequestContext(respond, self._counts, settings.proxy)(scope, receive, send)
 
 
 def _headers(claims: Claims) -> list[tuple[bytes, bytes]]:

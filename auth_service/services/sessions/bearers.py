@@ -3,7 +3,8 @@
 from collections.abc import Collection
 from uuid import UUID
 
-from auth_service.errors import InsufficientRole, InvalidAccessToken
+from auth_service.errors import Denial, InsufficientRole, InvalidAccessToken
+from auth_service.logs import USER_ID
 from auth_service.models import Role
 from auth_service.repositories.transaction import Database
 from auth_service.security.access_tokens import Claims
@@ -28,9 +29,10 @@ class Bearers:
         """
         claims = await self._keys.verify(access_token)
         if self._revocations.is_ended(claims.session_id):
-            raise InvalidAccessToken
+            raise InvalidAccessToken(Denial.ENDED, claims.user_id)
         if self._revocations.is_stale and not await self._is_alive(claims.user_id, claims.session_id):
-            raise InvalidAccessToken
+            raise InvalidAccessToken(Denial.ENDED, claims.user_id)
+        USER_ID.set(claims.user_id)
         return claims
 
     async def identify_admin(self, access_token: str) -> Bearer:
@@ -42,13 +44,13 @@ class Bearers:
         """
         claims = await self.identify(access_token)
         if claims.role != Role.ADMIN:
-            raise InsufficientRole
+            raise InsufficientRole(user_id=claims.user_id)
         async with self._database.statement() as tx:
             account = await tx.users.view_by_session(claims.user_id, claims.session_id)
         if account is None:
-            raise InvalidAccessToken
+            raise InvalidAccessToken(Denial.ENDED, claims.user_id)
         if account.role != Role.ADMIN:
-            raise InsufficientRole
+            raise InsufficientRole(user_id=claims.user_id)
         return claims
 
     async def verify(self, access_token: str, roles: Collection[str]) -> Claims:
@@ -63,11 +65,11 @@ class Bearers:
         """
         claims = await self._keys.verify_from_memory(access_token)
         if self._revocations.is_ended(claims.session_id):
-            raise InvalidAccessToken
+            raise InvalidAccessToken(Denial.ENDED, claims.user_id)
         if self._revocations.is_stale:
             raise NewsTooOld
         if roles and claims.role not in roles:
-            raise InsufficientRole
+            raise InsufficientRole(user_id=claims.user_id)
         return claims
 
     async def _is_alive(self, user_id: UUID, session_id: UUID) -> bool:

@@ -50,15 +50,15 @@ class Refresh:
         presented = self._tokens.read(refresh_token)
         if presented is None:
             self.outcomes[Verdict.FORGED] += 1
-            raise InvalidRefreshToken
+            raise InvalidRefreshToken(Verdict.FORGED)
         self._throttle.refresh(presented.secret_hash)
         session, verdict = await self._advance(presented, idempotency_key, device)
         self.outcomes[verdict] += 1
         if session is None:
-            raise InvalidRefreshToken
+            raise InvalidRefreshToken(verdict)
         self._tell(session, verdict)
         if verdict not in {Verdict.ROTATED, Verdict.REPLAY}:
-            raise InvalidRefreshToken
+            raise InvalidRefreshToken(verdict, session.user_id)
         return await self._issuer.issue(session, presented.secret, session.generation)
 
     async def inspect(self, refresh_token: str) -> tuple[SessionState, datetime] | None:

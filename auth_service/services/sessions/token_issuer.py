@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from auth_service.logs import USER_ID
 from auth_service.models import SessionRules, SessionState
 from auth_service.security.refresh_tokens import RefreshTokenCodec
 from auth_service.services.signing_keys.key_ring import KeyRing
@@ -31,6 +32,7 @@ class TokenIssuer:
 
     async def issue(self, session: SessionState, secret: bytes, generation: int) -> TokenPair:
         """Return the tokens of a session at this generation, whose refresh tokens have this secret."""
+        USER_ID.set(session.user_id)
         left = int((session.usable_until(self._rules) - session.now).total_seconds())
         access_token, expires_in = await self._keys.sign(
             user_id=session.user_id, session_id=session.id, role=session.role, now=session.now, seconds_left=left

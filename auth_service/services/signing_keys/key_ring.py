@@ -10,7 +10,7 @@ from uuid import UUID
 
 import structlog
 
-from auth_service.errors import DatabaseUnavailable, InvalidAccessToken, Unavailable
+from auth_service.errors import DatabaseUnavailable, Denial, InvalidAccessToken, Unavailable
 from auth_service.models import KeyState, SigningKey
 from auth_service.repositories.transaction import Database
 from auth_service.security.access_tokens import AccessTokens, Claims, IssuedToken, Signer
@@ -99,8 +99,10 @@ class KeyRing:
     def _known(self, access_token: str, ring: KeySet) -> Claims | None:
         """What a token says that has passed before; raises `InvalidAccessToken` if its time or its key is over."""
         claims = self._verified.find_claims(access_token)
-        if claims and (claims.kid not in ring.verifiers or self._tokens.is_over(claims, self._clock.now())):
-            raise InvalidAccessToken
+        if claims and claims.kid not in ring.verifiers:
+            raise InvalidAccessToken(Denial.UNKNOWN_KEY, claims.user_id)
+        if claims and self._tokens.is_over(claims, self._clock.now()):
+            raise InvalidAccessToken(Denial.EXPIRED, claims.user_id)
         return claims
 
     def _check(self, access_token: str, ring: KeySet) -> Claims:
@@ -166,7 +168,7 @@ class KeyRing:
         """Let so many wait and no more: anybody can make a key id up, and would so hold a request for seconds."""
         if self._waiting >= MOST_WAITING:
             is_known = time.monotonic() - self._read_at < NEWS_WITHIN
-            raise InvalidAccessToken if is_known else DatabaseUnavailable
+            raise InvalidAccessToken(Denial.UNKNOWN_KEY) if is_known else DatabaseUnavailable
         self._waiting += 1
         try:
             yield

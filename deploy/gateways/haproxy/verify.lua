@@ -13,7 +13,7 @@ local identity = {
 local function ask(txn, target)
     local given = txn.http:req_get_headers()
     local headers = {["host"] = {"auth"}}
-    for _, name in ipairs({"authorization", "x-request-id"}) do
+    for _, name in ipairs({"authorization", "x-request-id", "x-forwarded-for"}) do
         if given[name] then
             headers[name] = {given[name][0]}
         end

@@ -10,7 +10,7 @@ import pytest
 
 from auth_service.api.http.problem_table import PROBLEMS
 from auth_service.database.replica import NotAReplica, ReplicaBehind
-from auth_service.errors import Refused
+from auth_service.errors import AccessDenied, Refused
 from auth_service.services.signing_keys.lifecycle import KeyKnown, KeyUnreadable, NoSuchKey, RotationUnderWay
 from tests.conftest import MakeClient
 from tests.support.client import PASSWORD, Client
@@ -48,6 +48,7 @@ REFUSALS: list[tuple[int, str, str, str, dict[str, Any]]] = [
 # The refusals that no client gets, and why.
 NOT_OVER_HTTP: dict[type[Refused], str] = {
     Refused: "it is what the others are, and is never raised itself",
+    AccessDenied: "it is what some others are, and is never raised itself",
     NotAReplica: "the read goes to the primary instead",
     ReplicaBehind: "the read goes to the primary instead",
     NoSuchKey: "only `auth-service keys revoke` is refused by it",
