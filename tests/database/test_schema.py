@@ -81,7 +81,7 @@ async def test_every_time_has_a_time_zone(postgres_url: str) -> None:
         "SELECT column_name, udt_name FROM information_schema.columns WHERE table_schema = 'public' "
         "AND (column_name LIKE '%\\_at' OR column_name = 'rotations' OR table_name || column_name = 'audit_eventsat')",
     )
-    assert len(times) == 22
+    assert len(times) == 23
     assert {kind for _, kind in times} == {"timestamptz", "_timestamptz"}
     assert not await run_sql(
         postgres_url,
