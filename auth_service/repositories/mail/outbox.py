@@ -5,11 +5,12 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, update
+from sqlmodel import col, select
 from uuid_utils.compat import uuid7
 
 from auth_service.database.connection import Connection
-from auth_service.models import OUTGOING_MAILS, DueMail, MailKind
+from auth_service.models import OUTGOING_MAILS, DueMail, MailKind, OutgoingMail
 
 M = OUTGOING_MAILS.c
 
@@ -73,6 +74,6 @@ class Outbox:
 
     async def survey(self) -> tuple[int, timedelta]:
         """How many mails wait, and how old the oldest is (0 if none)."""
-        now = self._now()
-        count, oldest, at = (await self._connection.execute(select(func.count(), func.min(M.created_at), now))).one()
-        return count, at - oldest if oldest else timedelta(0)
+        statement = select(func.count(), func.min(col(OutgoingMail.created_at)), self._now())
+        count, oldest, now = (await self._connection.session.exec(statement)).one()
+        return count, now - oldest if oldest else timedelta(0)

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy import ColumnElement, delete, func
+from sqlmodel import col, select
 
 from auth_service.database.connection import Connection
-from auth_service.models import REFRESH_TOKENS
+from auth_service.models import REFRESH_TOKENS, RefreshToken
 
 T = REFRESH_TOKENS.c
 
@@ -47,16 +48,14 @@ class ExpiredSessions:
         return Batch(deleted, latest)
 
     async def count_expired(self) -> int:
-        statement = select(func.count()).select_from(REFRESH_TOKENS).where(self._is_expired())
-        count: int = (await self._connection.execute(statement)).scalar_one()
-        return count
+        statement = select(func.count()).select_from(RefreshToken).where(self._is_expired())
+        return (await self._connection.session.exec(statement)).one()
 
     async def oldest_expired_age(self) -> timedelta | None:
         """How long ago the oldest expired row expired; None if there is none."""
-        now = self._now()
-        statement = select(T.expires_at, now.label("now")).where(self._is_expired()).order_by(T.expires_at).limit(1)
-        row = (await self._connection.execute(statement)).one_or_none()
-        return row.now - row.expires_at if row else None
+        expires_at = col(RefreshToken.expires_at)
+        statement = select(self._now(), expires_at).where(self._is_expired()).order_by(expires_at).limit(1)
+        return next((now - end for now, end in await self._connection.session.exec(statement)), None)
 
     def _is_expired(self) -> ColumnElement[bool]:
         """The condition that an absolute life is over: what had expired before a wait is expired after it."""

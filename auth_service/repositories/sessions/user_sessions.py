@@ -5,13 +5,25 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, and_, select, true, update
+from sqlalchemy import ColumnElement, Select, and_, update
+from sqlmodel import col, select
 
 from auth_service.database.connection import Connection
-from auth_service.models import REFRESH_TOKENS, USERS, EndReason, SecurityEvent, SessionView, told_use
+from auth_service.database.dialects import Dialect
+from auth_service.models import REFRESH_TOKENS, EndReason, RefreshToken, SecurityEvent, SessionView, User, told_use
 from auth_service.repositories.audit.events import AuditEvents
 
 T = REFRESH_TOKENS.c
+
+
+def is_alive(dialect: Dialect, idle: timedelta) -> ColumnElement[bool]:
+    """The condition that a session can be used, where its user is read too."""
+    return and_(
+        col(RefreshToken.revoked_at).is_(None),
+        col(RefreshToken.expires_at) > dialect.now(),
+        col(RefreshToken.last_used_at) > dialect.now(-idle),
+        col(RefreshToken.credential_epoch) == col(User.credential_epoch),
+    )
 
 
 class UserSessions:
@@ -56,8 +68,8 @@ class UserSessions:
         return [row["id"] for row in rows]
 
     async def belongs_to(self, session_id: UUID, user_id: UUID) -> bool:
-        found = select(T.id).where(T.id == session_id, T.user_id == user_id)
-        return (await self._connection.execute(found)).one_or_none() is not None
+        session = await self._connection.session.get(RefreshToken, session_id)
+        return session is not None and session.user_id == user_id
 
     async def list_of_user(
         self, user_id: UUID, idle: timedelta, *, current: UUID, ended_too: bool
@@ -66,24 +78,18 @@ class UserSessions:
 
         As their owner may see them: see `told_use()`.
         """
-        alive = and_(
-            T.revoked_at.is_(None),
-            T.expires_at > self._now(),
-            T.last_used_at > self._now(-idle),
-            T.credential_epoch == USERS.c.credential_epoch,
-        )
-        statement = (
-            select(
-                T.id, T.created_at, T.last_used_at, T.expires_at, T.user_agent, T.ip, T.revoked_at, T.revoked_reason,
-                (T.id == current).label("current"), T.earlier_used_at, self._now().label("now"),
-            )
-            .join(USERS, USERS.c.id == T.user_id)
-            .where(T.user_id == user_id, true() if ended_too else alive)
-            .order_by(T.created_at.desc(), T.id.desc())
-        )  # fmt: skip
-        return [_view(**row) for row in (await self._connection.execute(statement)).mappings()]
+        statement = select(RefreshToken, self._now()).join(User).where(col(RefreshToken.user_id) == user_id)
+        if not ended_too:
+            statement = statement.where(is_alive(self._connection.dialect, idle))
+        newest_first = statement.order_by(col(RefreshToken.created_at).desc(), col(RefreshToken.id).desc())
+        rows = await self._connection.session.exec(newest_first)
+        return [_view(session, now, current) for session, now in rows]
 
 
-def _view(*, last_used_at: datetime, earlier_used_at: datetime | None, now: datetime, **columns: Any) -> SessionView:
-    told = told_use(columns["created_at"], earlier_used_at, last_used_at, now)
-    return SessionView(last_used_at=told, **columns)
+def _view(session: RefreshToken, now: datetime, current: UUID) -> SessionView:
+    told = told_use(session.created_at, session.earlier_used_at, session.last_used_at, now)
+    return SessionView(
+        id=session.id, created_at=session.created_at, last_used_at=told, expires_at=session.expires_at,
+        user_agent=session.user_agent, ip=session.ip, revoked_at=session.revoked_at,
+        revoked_reason=session.revoked_reason, current=session.id == current,
+    )  # fmt: skip

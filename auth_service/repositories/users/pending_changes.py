@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy import ColumnElement, delete, update
+from sqlmodel import col, select
 
 from auth_service.database.connection import Connection
 from auth_service.models import (
@@ -72,12 +73,14 @@ class PendingChanges:
 
     async def find_due(self, kind: ChangeKind, notice: timedelta, limit: int) -> Sequence[UUID]:
         """Up to so many users whose change may take effect now, the longest due first; see `take`."""
-        found = select(P.user_id).where(P.kind == kind, *self._is_due(kind, notice))
-        return (await self._connection.execute(found.order_by(P.effective_at).limit(limit))).scalars().all()
+        found = select(PendingChange.user_id).where(col(PendingChange.kind) == kind, *self._is_due(kind, notice))
+        longest_first = found.order_by(col(PendingChange.effective_at)).limit(limit)
+        return (await self._connection.session.exec(longest_first)).all()
 
     async def find_all(self, kind: ChangeKind) -> Sequence[UUID]:
         """Every user who has such a change before them."""
-        return (await self._connection.execute(select(P.user_id).where(P.kind == kind))).scalars().all()
+        found = select(PendingChange.user_id).where(col(PendingChange.kind) == kind)
+        return (await self._connection.session.exec(found)).all()
 
     async def take(self, user_id: UUID, kind: ChangeKind, notice: timedelta) -> str | None:
         """Take a change in order to make it, once and for all, and return the new address.

@@ -6,13 +6,14 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, or_, tuple_
+from sqlalchemy import ColumnElement, func, or_, tuple_
 from sqlalchemy.orm import joinedload
 from sqlmodel import col, select
 from sqlmodel.sql.expression import Select
 
 from auth_service.database.connection import Connection
-from auth_service.models import RefreshToken, User
+from auth_service.models import User
+from auth_service.repositories.sessions.user_sessions import is_alive
 
 COUNTED = 10_000  # in the planner's units: as much as a scan of 80 MiB; what would cost more is estimated
 
@@ -44,7 +45,6 @@ class Count:
 class UserSearch:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._now = connection.dialect.now
 
     async def find_page(
         self, wanted: UserFilter, limit: int, *, offset: int = 0, before: tuple[datetime, UUID] | None = None
@@ -72,14 +72,8 @@ class UserSearch:
 
     async def find_with_sessions(self, user_id: UUID, idle: timedelta, *, ended_too: bool) -> User | None:
         """A user and their sessions, the newest first, by one statement: those alive, or all whose rows are kept."""
-        alive = and_(
-            col(RefreshToken.revoked_at).is_(None),
-            col(RefreshToken.expires_at) > self._now(),
-            col(RefreshToken.last_used_at) > self._now(-idle),
-            col(RefreshToken.credential_epoch) == col(User.credential_epoch),
-        )
         sessions: Any = User.sessions  # SQLModel types a relationship as its value
-        chosen = joinedload(sessions if ended_too else sessions.and_(alive))
+        chosen = joinedload(sessions if ended_too else sessions.and_(is_alive(self._connection.dialect, idle)))
         statement = select(User).where(col(User.id) == user_id).options(chosen)
         return (await self._connection.session.exec(statement)).unique().one_or_none()
 

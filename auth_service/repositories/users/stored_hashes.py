@@ -4,12 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import case, func
-from sqlmodel import select
+from sqlmodel import col, select
 
 from auth_service.database.connection import Connection
-from auth_service.models import AUDIT_EVENTS, USERS, SecurityEvent
-
-U, A = USERS.c, AUDIT_EVENTS.c
+from auth_service.models import AuditEvent, SecurityEvent, User
 
 # What stands between two $ and is neither a scheme nor a parameter: a salt or a digest. What looks like one by chance
 # makes a kind of its own here, and the example shows that it is the same.
@@ -26,7 +24,7 @@ class StoredHashRows:
 
     async def kinds(self) -> Sequence[tuple[str, int, int]]:
         """For each kind of hash: an example, how many accounts have one, and how many of them ever signed in."""
-        hashed = U.hashed_password
+        hashed = col(User.hashed_password)
         kind = case(
             (hashed.startswith(_IN_LETTERS), func.substr(hashed, 1, _PREFIX)),
             else_=func.regexp_replace(hashed, _SALTS, "$", "g"),
@@ -34,17 +32,18 @@ class StoredHashRows:
         told = (
             func.min(hashed).label("example"),
             func.count().label("accounts"),
-            func.count(U.last_login_at).label("signed_in"),
+            func.count(col(User.last_login_at)).label("signed_in"),
         )
         return (await self._connection.session.exec(select(*told).group_by(kind))).all()
 
     async def last_import(self) -> tuple[datetime, datetime | None]:
         """The time now, and that of the newest accounts from another system, if the trail knows of any."""
-        newest = select(func.max(A.at)).where(A.event == SecurityEvent.ACCOUNTS_IMPORTED).scalar_subquery()
-        now, found = (await self._connection.session.exec(select(self._now(), newest))).one()
+        newest = select(func.max(col(AuditEvent.at))).where(AuditEvent.event == SecurityEvent.ACCOUNTS_IMPORTED)
+        now, found = (await self._connection.session.exec(select(self._now(), newest.scalar_subquery()))).one()
         return now, found
 
     async def renewed_since(self, since: datetime) -> int:
         """How many outdated hashes were replaced at a sign-in since then."""
-        renewed = select(func.count()).where(A.event == SecurityEvent.PASSWORD_REHASHED, A.at >= since)
+        is_renewed = col(AuditEvent.event) == SecurityEvent.PASSWORD_REHASHED
+        renewed = select(func.count()).where(is_renewed, col(AuditEvent.at) >= since)
         return (await self._connection.session.exec(renewed)).one()
