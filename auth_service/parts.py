@@ -159,7 +159,7 @@ def _services(parts: Parts) -> Services:
         ),
         login=login,
         refresh=refresh,
-        own_account=OwnAccount(database, revocations, proof, rules),
+        own_account=OwnAccount(database, revocations, proof, throttle, rules),
         own_sessions=own_sessions,
         oauth_tokens=OAuthTokens(bearers, refresh, own_sessions),
         revocations=revocations,

@@ -41,6 +41,7 @@ from auth_service.models.throttles import (
     ADDRESS_WINDOW,
     FAILURES_KEPT,
     GLOBAL_WINDOW,
+    HARD_STOP,
     KNOWN_FOR,
     Allowance,
     Tally,
@@ -48,5 +49,6 @@ from auth_service.models.throttles import (
     growing_delays,
     neighbourhood_of,
     network_of,
+    networks_of,
 )
 from auth_service.models.types import UtcDateTime

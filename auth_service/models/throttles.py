@@ -1,7 +1,7 @@
 """How often something may be tried, as pure rules."""
 
 import ipaddress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 
@@ -12,6 +12,8 @@ KNOWN_FOR = timedelta(days=90)
 MOST_IN_A_ROW = 50  # NIST SP 800-63B-4, 3.2.2, asks for 100 at most
 HARD_STOP = timedelta(hours=24)
 IPV6_PREFIX = 64  # a client with one address of such a network has all of them
+WIDER_PREFIXES = ((56, 2), (48, 4))
+"""Networks of IPv6 that one client may have too, and how many times what a /64 may do each may do."""
 
 
 class Whom(StrEnum):
@@ -28,7 +30,7 @@ class Allowance:
 
     With `delays`, failures are counted in a row: from each number of them on, the next attempt has to wait so long, and
     a success wipes them out. Without, they are counted in a window of `memory`, which is closed to its end by the last
-    that was allowed; a success neither counts nor wipes anything out.
+    that was allowed; a success neither counts nor wipes anything out. With `counts_successes`, the reverse.
     """
 
     by: str
@@ -37,6 +39,8 @@ class Allowance:
     delays: tuple[tuple[int, timedelta], ...] = ()
     renewed: bool = False
     """Whether each failure starts the memory anew."""
+    counts_successes: bool = False
+    """Whether those count, in a window, and failures do not."""
 
 
 @dataclass(frozen=True)
@@ -72,3 +76,15 @@ def network_of(client_ip: str | None) -> str:
         return ""
     parsed = ipaddress.ip_address(client_ip)
     return client_ip if parsed.version == 4 else str(ipaddress.ip_network((parsed, IPV6_PREFIX), strict=False))  # noqa: PLR2004
+
+
+def networks_of(client_ip: str | None, allowance: Allowance) -> tuple[tuple[str, Allowance], ...]:
+    """Where an attempt from this address counts, and what is allowed there: its network, and with IPv6 wider ones."""
+    narrowest = (network_of(client_ip), allowance)
+    if client_ip is None or ipaddress.ip_address(client_ip).version == 4:  # noqa: PLR2004
+        return (narrowest,)
+    wider = (
+        (str(ipaddress.ip_network((client_ip, prefix), strict=False)), times * allowance.failures)
+        for prefix, times in WIDER_PREFIXES
+    )
+    return (narrowest, *((network, replace(allowance, failures=failures)) for network, failures in wider))

@@ -102,6 +102,8 @@ class ThrottleSettings(Group):
     links: int = Field(5, ge=2, le=1_000_000)
     address_links: int = Field(30, ge=2, le=1_000_000)
     global_links: int = Field(300, ge=2, le=1_000_000)
+    logins: int = Field(60, ge=1, le=1_000_000)
+    changes: int = Field(20, ge=2, le=1_000_000)
     refreshes: int = Field(300, ge=1, le=1_000_000)
 
 

@@ -7,7 +7,7 @@ from starlette.responses import StreamingResponse
 
 from auth_service.api.http.json_body import StrictJsonRoute
 from auth_service.api.http.openapi import problems
-from auth_service.api.requests.dependencies import BearerDep, ServicesDep, set_requester
+from auth_service.api.requests.dependencies import BearerDep, DeviceDep, ServicesDep, set_requester
 from auth_service.api.routes.accounts import BEARER
 from auth_service.api.schemas.common import Account, DeviceSession
 from auth_service.api.schemas.links import PendingEmail
@@ -22,10 +22,10 @@ router = APIRouter(
 ATTACHMENT = {"Content-Disposition": 'attachment; filename="account.json"'}
 
 
-@router.patch("", response_model=Account, responses=problems(*BEARER, "account-exists", body=True))
-async def rename(body: RenameBody, bearer: BearerDep, services: ServicesDep) -> User:
+@router.patch("", response_model=Account, responses=problems(*BEARER, "account-exists", "too-many-attempts", body=True))
+async def rename(body: RenameBody, bearer: BearerDep, device: DeviceDep, services: ServicesDep) -> User:
     """Change the username, or remove it with `null`."""
-    return await services.own_account.rename(bearer, body.username)
+    return await services.own_account.rename(bearer, body.username, device.ip)
 
 
 @router.delete(
@@ -43,7 +43,7 @@ async def delete(body: DeleteAccountBody, bearer: BearerDep, services: ServicesD
     response_model=AccountExport,
     responses={
         200: {"headers": {"Content-Disposition": {"description": "attachment", "schema": {"type": "string"}}}},
-        **problems(*BEARER),
+        **problems(*BEARER, "too-many-attempts"),
     },
 )
 async def export(bearer: BearerDep, services: ServicesDep) -> StreamingResponse:

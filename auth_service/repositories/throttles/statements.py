@@ -134,9 +134,10 @@ class _Builder:
 
     def fail(self) -> Any:
         pending = self._pending(T)
+        counted = self._by_key(T.key, lambda allowance: literal(int(not allowance.counts_successes)), literal(0))
         values = {
-            "failures": self._failures(T) + 1, "pending": case((pending > 0, pending - 1), else_=0),
-            "blocked_until": self._by_key(T.key, self._blocked_until, T.blocked_until),
+            "failures": self._failures(T) + counted, "pending": case((pending > 0, pending - 1), else_=0),
+            "blocked_until": self._by_key(T.key, self._blocked_by_failure, T.blocked_until),
             "expires_at": self._by_key(T.key, self._remembered_until, T.expires_at),
         }  # fmt: skip
         statement = update(THROTTLES).values(**values).where(in_order(self._keys))
@@ -152,10 +153,13 @@ class _Builder:
         statement = self._dialect.insert(THROTTLES).from_select(list(values), every)
         later = statement.excluded.expires_at
         ended = self._by_key(T.key, lambda allowance: literal(int(bool(allowance.delays))), literal(0)) == 1
+        counted = self._by_key(T.key, lambda allowance: literal(int(allowance.counts_successes)), literal(0))
         changed = {
-            "failures": case((ended, 0), else_=T.failures),
+            "failures": case((ended, 0), else_=T.failures + counted),
             "pending": case((T.pending > 0, T.pending - 1), else_=0),
-            "blocked_until": case((ended, self._now), else_=T.blocked_until),
+            "blocked_until": case(
+                (ended, self._now), else_=self._by_key(T.key, self._blocked_by_success, T.blocked_until)
+            ),
             "expires_at": case((T.expires_at < later, later), else_=T.expires_at),
         }
         return statement.on_conflict_do_update(index_elements=[T.key], set_=changed)
@@ -195,6 +199,12 @@ class _Builder:
         """Whether a row takes one more attempt: what is left of its allowance, and after the block of a delay one."""
         left = self._by_key(row.key, lambda allowance: literal(allowance.failures), literal(0)) - self._failures(row)
         return and_(row.blocked_until <= self._now, self._pending(row) < case((left > 1, left), else_=1))
+
+    def _blocked_by_failure(self, allowance: Allowance) -> ColumnElement[Any]:
+        return T.blocked_until if allowance.counts_successes else self._blocked_until(allowance)
+
+    def _blocked_by_success(self, allowance: Allowance) -> ColumnElement[Any]:
+        return self._blocked_until(allowance) if allowance.counts_successes else T.blocked_until
 
     def _blocked_until(self, allowance: Allowance) -> ColumnElement[Any]:
         """The end of the block that one more failure leads to; the longest that applies."""

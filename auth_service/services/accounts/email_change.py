@@ -42,7 +42,7 @@ class EmailChange:
         user = await self._proof.owner(bearer)
         if canonical == user.email_canonical:
             raise InvalidInput("new_email", "Is already the address of this account.")
-        async with self._proof.given(user, current, SecurityEvent.EMAIL_CHANGE_REFUSED) as attempt:
+        async with self._proof.given(bearer, user, current, SecurityEvent.EMAIL_CHANGE_REFUSED) as attempt:
             await self._throttle.link_request(MailKind.CONFIRM_EMAIL_CHANGE, str(user.id), client_ip)
             if not self._conceals:
                 await self._ensure_free(canonical)

@@ -25,6 +25,7 @@ from auth_service.services.operations.audit import PAGE
 from auth_service.services.sessions.bearers import Bearer
 from auth_service.services.sessions.revocations import Revocations
 from auth_service.services.throttling.attempts import Attempt
+from auth_service.services.throttling.throttle import Throttler
 
 
 @dataclass(frozen=True)
@@ -40,24 +41,35 @@ class Export:
 
 class OwnAccount:
     def __init__(
-        self, database: Database, revocations: Revocations, proof: Reauthentication, rules: SessionRules
+        self,
+        database: Database,
+        revocations: Revocations,
+        proof: Reauthentication,
+        throttle: Throttler,
+        rules: SessionRules,
     ) -> None:
         self._database = database
         self._revocations = revocations
         self._proof = proof
+        self._throttle = throttle
         self._rules = rules
 
-    @retried
-    async def rename(self, bearer: Bearer, username: str | None) -> User:
-        """Give the bearer another username, or none; return the account.
+    async def rename(self, bearer: Bearer, username: str | None, client_ip: str | None) -> User:
+        """Give the bearer another username, or none, asked for from this IP address; return the account.
 
         Raises:
             InvalidInput: the username cannot be taken.
             AccountExists: it is already taken.
             InvalidAccessToken: the bearer's session has ended in the meantime.
+            TooManyAttempts: of this account, or from this IP address.
         """
         name = username.strip() if username is not None else None
         canonical = canonical_username(name) if name is not None else None
+        await self._throttle.username(bearer.user_id, client_ip)
+        return await self._rename(bearer, name, canonical)
+
+    @retried
+    async def _rename(self, bearer: Bearer, name: str | None, canonical: str | None) -> User:
         async with self._database.statement() as tx:
             user = await tx.users.rename(bearer.user_id, bearer.session_id, name, canonical)
         if user is None:
@@ -74,7 +86,7 @@ class OwnAccount:
             TooManyAttempts: the password was wrong too often.
         """
         user = await self._proof.owner(bearer)
-        async with self._proof.given(user, password, SecurityEvent.ACCOUNT_DELETE_REFUSED) as attempt:
+        async with self._proof.given(bearer, user, password, SecurityEvent.ACCOUNT_DELETE_REFUSED) as attempt:
             ended = await self._remove(user, attempt)
         self._revocations.add(ended)
 
@@ -85,7 +97,9 @@ class OwnAccount:
 
         Raises:
             InvalidAccessToken: the bearer's session has ended in the meantime.
+            TooManyAttempts: it was asked for too often.
         """
+        await self._throttle.change("export", bearer.user_id)
         wanted = AuditFilter(user_id=bearer.user_id, without=(SecurityEvent.REFRESH_REPLAYED,))
         # A transaction, because SQLite does not let one that has read become one that writes while others write.
         async with self._database.transaction() as tx:

@@ -45,12 +45,12 @@ class PasswordChange:
             InvalidPassword: the policy refuses the new one.
             InvalidCredentials: the current one is wrong, or was changed by another request at the same moment.
             InvalidAccessToken: the bearer's session has ended in the meantime.
-            TooManyAttempts: the current one was wrong too often.
+            TooManyAttempts: the current one was wrong too often, or the password was changed too often.
             Unavailable: no access token could be signed, so nothing is changed.
         """
         user = await self._proof.owner(bearer)
         accepted = self._new_passwords.accept("new_password", new, (user.email, user.username))
-        async with self._proof.given(user, current, SecurityEvent.PASSWORD_CHANGE_REFUSED) as attempt:
+        async with self._proof.given(bearer, user, current, SecurityEvent.PASSWORD_CHANGE_REFUSED) as attempt:
             hashed = await self._new_passwords.hash(accepted)
             await self._issuer.ensure_ready()  # no session is opened that could not be answered
             ended, tokens = await self._replace(user, hashed, bearer.session_id, device, attempt)

@@ -1,7 +1,8 @@
 """Proof of who chose the password: of a bearer before what cannot be undone, and of whoever uses a link in a mail."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from uuid import UUID
 
 from auth_service.errors import InvalidAccessToken, InvalidCredentials, PasswordRequired
 from auth_service.models import SecurityEvent, User
@@ -38,18 +39,26 @@ class Reauthentication:
             raise InvalidAccessToken
         return user
 
-    @asynccontextmanager
-    async def given(self, user: User, password: str, refused: SecurityEvent) -> AsyncIterator[Attempt]:
+    def given(
+        self, bearer: Bearer, user: User, password: str, refused: SecurityEvent
+    ) -> AbstractAsyncContextManager[Attempt]:
         """Enter the block with an attempt, which succeeds in the transaction of the change, if the password is right.
 
-        A wrong one is noted as the event `refused`. `InvalidCredentials` out of the block counts as a wrong one too.
+        A wrong one is noted as the event `refused`. `InvalidCredentials` out of the block counts as a wrong one too;
+        it counts against the bearer's session first.
 
         Raises:
             InvalidCredentials: it is wrong.
-            TooManyAttempts: it was wrong too often.
+            TooManyAttempts: it was wrong too often, or too much was changed with the right one.
             HashingOverloaded: the lane is full.
         """
-        async with self._throttle.password(user.id) as attempt:
+        return self._given(bearer.session_id, user, password, refused)
+
+    @asynccontextmanager
+    async def _given(
+        self, counted_for: UUID, user: User, password: str, refused: SecurityEvent
+    ) -> AsyncIterator[Attempt]:
+        async with self._throttle.password(user.id, counted_for) as attempt:
             right, _ = await self._lane.run(lambda: self._passwords.verify(password, user.hashed_password))
             if not right:
                 await self._audit.record(refused, user.id)
@@ -69,7 +78,8 @@ class Reauthentication:
             InvalidCredentials, TooManyAttempts, HashingOverloaded: as in `given()`.
         """
         if password is not None:
-            async with self.given(user, password, SecurityEvent.LINK_REFUSED) as attempt:
+            # Whoever has the link and no session has a count of their own, which leaves the owner's sessions alone.
+            async with self._given(user.id, user, password, SecurityEvent.LINK_REFUSED) as attempt:
                 yield attempt
         elif bearer is not None and bearer.user_id == user.id:
             async with self._database.statement() as tx:

@@ -46,7 +46,7 @@ class Recovery:
         Raises:
             InvalidInput: not an e-mail address.
             MailNotConfigured: there is no mail server.
-            TooManyAttempts: for this e-mail address, from this IP address, or altogether.
+            TooManyAttempts: for this e-mail address, or from this IP address.
         """
         self._notices.ensure_configured()
         name = canonical_email(email)

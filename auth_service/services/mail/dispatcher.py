@@ -19,7 +19,7 @@ from auth_service.models import LINKS, DueMail, MailKind, User
 from auth_service.repositories.transaction import Database, retried
 from auth_service.services.mail.link_issuer import LinkIssuer
 from auth_service.services.mail.notices import MailNumbers
-from auth_service.services.mail.recipients import deliverable, is_for, may_be_a_strangers
+from auth_service.services.mail.recipients import deliverable, is_asked_for, is_for, may_be_a_strangers
 from auth_service.services.throttling.throttle import Throttler
 from auth_service.settings import MailSettings
 from auth_service.tracing import begin
@@ -30,6 +30,14 @@ AT_A_TIME = 4
 LONGEST_PAUSE = timedelta(hours=1)
 CLAIM_MARGIN = timedelta(seconds=20)  # beside the time with the server: for the statements around it
 COUNT_EVERY = 15.0  # seconds
+
+
+class TooManyLinksError(Exception):
+    """Others asked for so many mails that this one has to wait, for so many `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.seconds = seconds
 
 
 class Dispatcher:
@@ -144,6 +152,8 @@ class Dispatcher:
             await self._give_up(mail, f"refused with {error.code}")
         except TooManyAttempts:
             await self._give_up(mail, "too many")
+        except TooManyLinksError as error:
+            await self._delay(mail, error.seconds)
         except NotDeliveredError as error:
             self._server_fails = error.code is None
             await self._postpone(mail, code=error.code, caused_by=logs.causes_of(error))
@@ -161,6 +171,8 @@ class Dispatcher:
         if mail.kind == MailKind.REGISTERED_AGAIN and not user.is_verified:
             # Nobody can sign in yet, and the two may be different people: the page of this link lets the owner in.
             mail = replace(mail, kind=MailKind.VERIFY_EMAIL)
+        if is_asked_for(mail) and (seconds := await self._throttle.link()):
+            raise TooManyLinksError(seconds)
         if mail.kind not in LINKS:
             return self._letters.compose(mail, recipient, None)
         token = await self._mint(mail, user)
@@ -196,6 +208,12 @@ class Dispatcher:
         log.warning("mail.not_sent", mail=str(mail.id), kind=mail.kind, attempts=mail.attempts, **why)
         async with self._database.statement() as tx:
             await tx.outbox.postpone(mail, pause)
+
+    async def _delay(self, mail: DueMail, seconds: float) -> None:
+        """Up to twice as long, by chance: whoever asks most often must not always be first."""
+        log.info("mail.delayed", mail=str(mail.id), kind=mail.kind, seconds=round(seconds))
+        async with self._database.statement() as tx:
+            await tx.outbox.postpone(mail, timedelta(seconds=seconds * random.uniform(1, 2)))  # noqa: S311
 
     @retried
     async def _remove(self, mail: DueMail) -> None:

@@ -18,6 +18,11 @@ def is_for(user: User, mail: DueMail) -> bool:
     return user.is_verified or mail.kind not in FOR_OWNERS
 
 
+def is_asked_for(mail: DueMail) -> bool:
+    """Whether anybody can have this mail with a link sent, to any address."""
+    return mail.kind in LINKS and (mail.user_id is None or mail.recipient is not None)
+
+
 def deliverable(email: str) -> str:
     """An address with the name as its owner writes it, and the domain as the DNS knows it.
 

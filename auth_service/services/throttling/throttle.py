@@ -1,7 +1,9 @@
 """Guessing is slow: what may be tried how often, and on which counts an attempt goes."""
 
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -12,12 +14,14 @@ from auth_service.models import (
     ADDRESS_WINDOW,
     FAILURES_KEPT,
     GLOBAL_WINDOW,
+    HARD_STOP,
     KNOWN_FOR,
     Allowance,
     Tally,
     Whom,
     growing_delays,
     network_of,
+    networks_of,
 )
 from auth_service.repositories.transaction import Database, Transaction
 from auth_service.security.keys import SecretKeys
@@ -28,6 +32,8 @@ from auth_service.services.throttling.token_bucket import TokenBuckets
 from auth_service.settings import ThrottleSettings
 
 log = structlog.get_logger()
+
+MOST_BY_SESSIONS = 100  # wrong passwords of one account in a row, from all of its sessions together
 
 
 class Throttler:
@@ -45,6 +51,12 @@ class Throttler:
         delays = growing_delays(free, settings.max_delay)
         self._account = Allowance("account", free, FAILURES_KEPT, delays, renewed=True)
         self._network = Allowance("network", free, KNOWN_FOR, delays)
+        self._session = Allowance("session", free, FAILURES_KEPT, delays, renewed=True)
+        stop = ((MOST_BY_SESSIONS, HARD_STOP),)
+        self._sessions = Allowance("account", MOST_BY_SESSIONS, FAILURES_KEPT, stop, renewed=True)
+        self._logins = Allowance("account", settings.logins, GLOBAL_WINDOW, counts_successes=True)
+        self._changes = Allowance("account", settings.changes, ADDRESS_WINDOW)
+        self._proved_changes = replace(self._changes, counts_successes=True)
         self._address = Allowance("address", settings.address_failures, ADDRESS_WINDOW)
         self._everybody = Allowance("everybody", settings.global_failures, GLOBAL_WINDOW)
         self._registrations = Allowance("address", settings.registrations, ADDRESS_WINDOW)
@@ -69,20 +81,53 @@ class Throttler:
             user_id,
             Tally(self._keys.of("login", account, network), self._network, Whom.KNOWN),
             Tally(self._keys.of("login", account), self._account, Whom.STRANGER),
-            Tally(self._keys.of("logins from", network), self._address),
+            *self._from("logins", client_ip, self._address),
             Tally(self._keys.of("logins"), self._everybody, Whom.STRANGER),
+            Tally(self._keys.of("right logins", account), self._logins),
         )
 
-    def password(self, user_id: UUID) -> AbstractAsyncContextManager[Attempt]:
-        """Reserve a look at the current password of a signed-in user; used and refused like `login()`."""
-        return self._attempt("password", user_id, Tally(self._keys.of("password", str(user_id)), self._account))
+    def password(self, user_id: UUID, session_id: UUID) -> AbstractAsyncContextManager[Attempt]:
+        """Reserve a look at the current password for a change by this session; used and refused like `login()`.
+
+        Whoever guesses with a stolen access token uses up what the session has, and the owner's other sessions go on.
+        All of them together have one hundred (NIST SP 800-63B-4, 3.2.2). Changes that were made are counted too.
+        """
+        account = str(user_id)
+        return self._attempt(
+            "password",
+            user_id,
+            Tally(self._keys.of("password", account, str(session_id)), self._session),
+            Tally(self._keys.of("password", account), self._sessions),
+            Tally(self._keys.of("changes", "password", account), self._proved_changes),
+        )
+
+    async def change(self, what: str, user_id: UUID) -> None:
+        """Count what an owner does to the account without a password, which leaves a line in the trail.
+
+        Raises `TooManyAttempts`.
+        """
+        if self._attempts:
+            await self._attempts.spend(what, Tally(self._keys.of("changes", what, str(user_id)), self._changes))
+
+    async def username(self, user_id: UUID, client_ip: str | None) -> None:
+        """Count a try of another username, which tells whether it is taken, as a registration does.
+
+        Raises:
+            TooManyAttempts: of this account, or from this IP address.
+        """
+        if self._attempts:
+            await self._attempts.spend(
+                "username",
+                Tally(self._keys.of("changes", "username", str(user_id)), self._changes),
+                *self._from("registrations", client_ip, self._registrations),
+            )
 
     async def registration(self, client_ip: str | None) -> None:
         """Count a registration, whether or not it succeeds; raises `TooManyAttempts`."""
         if self._attempts:
             await self._attempts.spend(
                 "registration",
-                Tally(self._keys.of("registrations from", network_of(client_ip)), self._registrations),
+                *self._from("registrations", client_ip, self._registrations),
                 Tally(self._keys.of("registrations"), self._all_registrations),
             )
 
@@ -90,15 +135,26 @@ class Throttler:
         """Count a mail with a link that is asked for, by the name alone, whether or not an account has it.
 
         Raises:
-            TooManyAttempts: for this name, from this IP address, or altogether.
+            TooManyAttempts: for this name, or from this IP address.
         """
         if self._attempts:
             await self._attempts.spend(
                 what,
                 Tally(self._keys.of("links", what, name), self._links),
-                Tally(self._keys.of("links from", network_of(client_ip)), self._address_links),
-                Tally(self._keys.of("links"), self._all_links),
+                *self._from("links", client_ip, self._address_links),
             )
+
+    async def link(self) -> float:
+        """Count a mail with a link that somebody asked for; return 0, or the seconds that it has to wait.
+
+        Whoever asks is not refused for what others ask for: a crowd only makes the mail late.
+        """
+        try:
+            if self._attempts:
+                await self._attempts.spend("link", Tally(self._keys.of("links"), self._all_links))
+        except TooManyAttempts as refused:
+            return refused.retry_after
+        return 0
 
     async def mail(self, kind: str, name: str) -> None:
         """Count a mail to an address that may be a stranger's; raises `TooManyAttempts` for this kind of mail."""
@@ -128,6 +184,11 @@ class Throttler:
         """Wait for what is still being taken back."""
         if self._attempts:
             await self._attempts.close()
+
+    def _from(self, what: str, client_ip: str | None, allowance: Allowance) -> Iterator[Tally]:
+        """The tallies of an address: one for each network that it is in."""
+        for network, allowed in networks_of(client_ip, allowance):
+            yield Tally(self._keys.of(f"{what} from", network), allowed)
 
     def _attempt(self, what: str, user_id: UUID | None, *tallies: Tally) -> AbstractAsyncContextManager[Attempt]:
         return self._attempts.reserve(what, user_id, tallies) if self._attempts else nullcontext(Attempt())

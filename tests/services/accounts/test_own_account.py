@@ -97,7 +97,9 @@ async def test_the_last_administrator_stays_until_there_is_another(ada: Client, 
 
 
 @pytest.mark.parametrize("database_url", ["sqlite-file"], indirect=True)
-async def test_an_export_does_not_fail_because_others_write(ada: Client, database_url: str) -> None:
+async def test_an_export_does_not_fail_because_others_write(make_client: MakeClient, database_url: str) -> None:
+    ada = await make_client(throttle={"changes": 40})
+    (await ada.register("ada@example.com")).raise_for_status()
     tokens = await ada.sign_in()
     at_the_end = threading.Event()
 

@@ -39,7 +39,7 @@ async def test_a_dump_names_neither_accounts_nor_addresses(make_client: MakeClie
     client = await make_client(proxy=GATEWAY)
     ada = await be_seen(client)
     rows = await StoredAttempts(client).rows()
-    assert len(rows) in {9, 10}  # the tenth: a mail to an address that nobody has verified, once it is sent
+    assert len(rows) in {13, 14}  # the last: a mail to an address that nobody has verified, once it is sent
     assert {len(key) for key in rows} == {32}
     dump = repr(rows).casefold()
     assert [word for word in (*WHO, ada, ada.replace("-", "")) if f"'{word}" in dump or f"{word}'" in dump] == []
@@ -86,8 +86,8 @@ async def test_what_an_attack_leaves_has_gone_two_days_later(make_client: MakeCl
     for number in range(5):
         await guess(client, f"user{number}@example.com", f"198.51.100.{number}")
     stored = StoredAttempts(client)
-    assert len(await stored.rows()) == 5 + 5 + 1
+    assert len(await stored.rows()) == 5 + 5 + 1 + 5
     await stored.time_passes(hours=48)
     report = await Cleanup(stored._database).delete_expired(100)
-    assert report.throttles_deleted == 11
+    assert report.throttles_deleted == 16
     assert await stored.rows() == {}
