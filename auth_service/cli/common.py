@@ -64,8 +64,10 @@ def run_with_database(
         raise click.ClickException(f"{error.field}: {error.reason}") from None
     except Refused as error:
         causes = logs.causes_of(error)  # "does not answer" may be a wrong password or a missing GRANT
-        kind = LostConflict if isinstance(error, TransactionConflict) else click.ClickException
-        raise kind(" ".join([error.detail, *(f"({cause})" for cause in causes[-1:])])) from None
+        cause = "".join(f" ({cause})" for cause in causes[-1:])
+        if isinstance(error, TransactionConflict):
+            raise LostConflict(f"Another transaction stands in the way: try again.{cause}") from None
+        raise click.ClickException(error.detail + cause) from None
 
 
 def _operator() -> str:

@@ -58,7 +58,7 @@ def _upgrade(*roles: str | None) -> None:
         lambda database, _settings: database.run_sync(run, migrator.BUDGET), any_schema=True
     )
     if is_newer:
-        click.echo(NEWER + (", and its own version grants" if any(roles) else ""))
+        click.echo(NEWER + ("; the newer version grants" if any(roles) else ""))
         return
     click.echo(f"applied: {', '.join(applied)}" if applied else "the schema is already at head")
     if any(roles):

@@ -52,7 +52,7 @@ async def test_whoever_gets_another_role_signs_in_again_and_whoever_is_deleted_n
     assert await users(operator, "set-role", "ada", "admin") == "role: admin\n"
     assert (await ada.refresh(tokens["refresh_token"])).status_code == 401
     assert (await ada.login()).status_code == 200
-    assert await users(operator, "disable", "ADA") == "disabled; 1 sessions ended\n"
+    assert await users(operator, "disable", "ADA") == "disabled; sessions ended: 1\n"
     assert (await ada.login()).status_code == 401
     assert await users(operator, "enable", ADA) == "enabled\n"
     assert await users(operator, "delete", ADA, "--yes") == "deleted\n"

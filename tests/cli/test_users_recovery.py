@@ -157,12 +157,12 @@ async def test_ended_sessions_are_counted_and_over_and_the_owner_signs_in_again(
     ada: Client, operator: Operator
 ) -> None:
     mine, other = await ada.sign_in(), await ada.sign_in()
-    assert await users(operator, "end-sessions", ADA) == "2 sessions ended\n"
+    assert await users(operator, "end-sessions", ADA) == "sessions ended: 2\n"
     for tokens in (mine, other):
         assert (await ada.refresh(tokens["refresh_token"])).status_code == 401
     assert (await ada.login()).status_code == 200
     assert json.loads(await users(operator, "end-sessions", ADA, "--json")) == {"ended": 1}
-    assert await users(operator, "end-sessions", ADA) == "0 sessions ended\n"
+    assert await users(operator, "end-sessions", ADA) == "sessions ended: 0\n"
     assert await by_hand(operator) == ["session.ended"] * 3
 
 

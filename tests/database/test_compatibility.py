@@ -113,7 +113,7 @@ async def test_an_older_version_leaves_the_grants_of_a_newer_schema_alone(
     )
     owner = roles.as_role(database_url, "owner")
     done = await run(owner, tmp_path, "migrate", "--grant-to", str(parts.username))
-    assert done == "the schema is newer than this version, and compatible: nothing to do, and its own version grants\n"
+    assert done == "the schema is newer than this version, and compatible: nothing to do; the newer version grants\n"
     told = await run(owner, tmp_path, "grants", "--apply", "--role", str(parts.username), code=1)
     assert told == "Error: The database schema is newer: grant with the version of the service that migrated it."
     held = f"SELECT has_table_privilege('{parts.username}', 'of_a_newer_one', 'SELECT')"

@@ -56,7 +56,7 @@ def create(email: str, username: str | None, role: str, *, verified: bool, from_
 @whose
 def disable(account: str) -> None:
     """Disable an account. Its sessions end for good, even if it is enabled again."""
-    click.echo(f"disabled; {_set_active(account, active=False)} sessions ended")
+    click.echo(f"disabled; sessions ended: {_set_active(account, active=False)}")
 
 
 @click.command()

@@ -65,7 +65,7 @@ def end_sessions(account: str | None, *, of_all: bool, yes: bool, as_json: bool)
         _end_all_sessions(asks=not yes, as_json=as_json)
         return
     ended = administer(account, lambda administration, user_id: administration.end_sessions(user_id))
-    click.echo(json.dumps({"ended": ended}) if as_json else f"{ended} sessions ended")
+    click.echo(json.dumps({"ended": ended}) if as_json else f"sessions ended: {ended}")
 
 
 def _end_all_sessions(*, asks: bool, as_json: bool) -> None:
@@ -75,7 +75,7 @@ def _end_all_sessions(*, asks: bool, as_json: bool) -> None:
     if asks:
         click.confirm("End the sessions of all accounts?", abort=True, err=True)
     accounts = run_with_database(end_all, tell=True)
-    click.echo(json.dumps({"accounts": accounts}) if as_json else f"the sessions of {accounts} accounts ended")
+    click.echo(json.dumps({"accounts": accounts}) if as_json else f"accounts whose sessions ended: {accounts}")
 
 
 @click.command("set-email")

@@ -32,7 +32,7 @@ def of_settings(settings: Settings) -> Iterator[Check]:
     if public.scheme == "https" and public.hostname not in LOOPBACK:
         trusted = bool(settings.proxy.trusted)
         hint = "none, so all clients share the gateway's address and its limits: set AUTH_PROXY__TRUSTED to its network"
-        yield Check("trusted proxies", trusted, f"{len(settings.proxy.trusted)} networks" if trusted else hint)
+        yield Check("trusted proxies", trusted, ", ".join(map(str, settings.proxy.trusted)) if trusted else hint)
 
 
 def of_ways(settings: Settings) -> Iterator[Check]:
