@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import Column, func, literal, or_, true
 from sqlalchemy.exc import DBAPIError
-from sqlmodel import select
+from sqlmodel import col, select
 
 from auth_service.database.connection import Connection
 from auth_service.database.errors import fault_of_row
@@ -56,9 +56,9 @@ class UserImports:
 
     async def page(self, after: UUID | None, limit: int) -> Sequence[User]:
         """The next accounts in the order of their ids."""
-        statement = select(User).order_by(U.id).limit(limit)
+        statement = select(User).order_by(col(User.id)).limit(limit)
         if after is not None:
-            statement = statement.where(U.id > after)
+            statement = statement.where(col(User.id) > after)
         return (await self._connection.session.exec(statement)).all()
 
     async def _insert(self, rows: Sequence[Values]) -> set[UUID]:
