@@ -2,15 +2,20 @@
 
 import ipaddress
 import re
+import time
 from functools import lru_cache
 
+import structlog
 from starlette.types import Scope
 
 from auth_service.logs import REQUEST_ID
 from auth_service.models import REQUESTER, Device, Requester
 from auth_service.settings import ProxySettings
 
+log = structlog.get_logger()
+
 MAX_USER_AGENT = 256
+WARN_EVERY = 60.0  # seconds
 _WITH_PORT = re.compile(r"([0-9.]+):[0-9]+|\[([^\[\]]+)\](?::[0-9]+)?")  # as some proxies write an address
 
 
@@ -46,7 +51,28 @@ def _client_address(peer: str, forwarded: str, proxy: ProxySettings) -> str | No
         believed = text
         if not _is_of(ip, proxy):
             break
+    if forwarded and not is_trusted(peer, proxy):
+        _UNTRUSTED.warn(peer)
     return believed
+
+
+class _UntrustedPeers:
+    """Tells of a gateway that is not trusted: all clients behind it have its address, and share its limits."""
+
+    def __init__(self) -> None:
+        self._told_at = float("-inf")
+
+    def warn(self, peer: str) -> None:
+        """Warn at most once a minute: anybody can send the header."""
+        now = time.monotonic()
+        if now - self._told_at < WARN_EVERY:
+            return
+        self._told_at = now
+        hint = "if it is your gateway, add its network to AUTH_PROXY__TRUSTED: until then all clients share its limits"
+        log.warning("proxy.untrusted", peer=peer, hint=hint)
+
+
+_UNTRUSTED = _UntrustedPeers()
 
 
 def is_trusted(peer: str, proxy: ProxySettings) -> bool:

@@ -1,14 +1,18 @@
 """Where a request comes from and who sends it, as far as headers can be believed."""
 
+from pathlib import Path
+
 import pytest
 from fastapi.routing import APIRoute
 from jose import jwt
 
 from auth_service.api.requests.dependencies import set_requester
 from auth_service.main import create_app
-from tests.conftest import MakeClient, make_settings
+from tests.conftest import MakeClient, environment, make_settings
 from tests.support.client import PASSWORD, Client
 from tests.support.problems import assert_problem
+from tests.support.processes import events
+from tests.support.server import Server
 from tests.support.sql import run_sql
 
 PEER = "127.0.0.1"
@@ -89,6 +93,21 @@ async def test_a_real_server_believes_no_forwarded_address_from_an_untrusted_pee
     server_client: Client, server_url: str
 ) -> None:
     assert await seen_address(server_client, server_url, [("X-Forwarded-For", "6.6.6.6")]) == PEER
+
+
+@pytest.mark.parametrize(("trusted", "told"), [("", 1), ("10.0.0.0/8", 1), (GATEWAY, 0)])
+async def test_a_gateway_whose_clients_would_all_be_locked_out_for_one_of_them_is_told_once_with_the_variable(
+    tmp_path: Path, trusted: str, told: int
+) -> None:
+    env = environment(f"sqlite+aiosqlite:///{tmp_path}/auth.db", AUTH_PROXY__TRUSTED=trusted)
+    with Server(env, tmp_path) as server:
+        server.wait_ready()
+        async with Client(base_url=server.base_url, trust_env=False) as client:
+            for number in range(5):
+                forwarded = {"X-Forwarded-For": f"198.51.100.{number}"}
+                assert (await client.login(headers=forwarded)).status_code == 401
+        warnings = events(server.log(), "proxy.untrusted", level="warning", peer=PEER)
+        assert [True] * told == ["AUTH_PROXY__TRUSTED" in warning["hint"] for warning in warnings]
 
 
 POISON = [
