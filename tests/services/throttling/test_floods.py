@@ -3,9 +3,9 @@
 from collections import Counter
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
-from auth_service.models import OUTGOING_MAILS
+from auth_service.models import AUDIT_EVENTS, OUTGOING_MAILS
 from tests.conftest import MakeClient
 from tests.support.client import PASSWORD, Client
 from tests.support.mail_server import mail_server
@@ -184,3 +184,28 @@ async def test_guesses_with_many_stolen_sessions_end_at_a_hundred(make_client: M
     assert (await client.change_password(other, WRONG, ANOTHER)).status_code == 401
     refused = await client.change_password(one, PASSWORD, ANOTHER)
     assert (refused.status_code, int(refused.headers["retry-after"]) > 3600) == (429, True)
+
+
+@on_both
+async def test_the_trail_grows_by_a_bounded_number_of_lines_whatever_one_account_does(make_client: MakeClient) -> None:
+    client = await make_client(throttle={"logins": 5, "changes": 3})
+    (await client.register("ada@example.com", username="ada")).raise_for_status()
+    tokens = await client.sign_in()
+    for number in range(12):
+        await client.login()
+        await client.login(password=WRONG)
+        await client.rename(tokens["access_token"], f"ada{number}")
+        await client.export(tokens["access_token"])
+        changed = await client.change_password(tokens["access_token"], PASSWORD, PASSWORD)
+        tokens = changed.json() if changed.is_success else tokens
+        await client.change_password(tokens["access_token"], WRONG, ANOTHER)
+    async with services_of(client).gauges.database.statement() as tx:
+        rows = await tx.connection.execute(
+            select(AUDIT_EVENTS.c.event).where(AUDIT_EVENTS.c.event != "throttle.blocked")
+        )
+        seen = Counter(rows.scalars())
+    assert seen["login.succeeded"] <= 5
+    assert (seen["account.renamed"], seen["account.exported"], seen["password.changed"]) == (3, 3, 3)
+    assert seen["session.ended"] <= seen["login.succeeded"] + seen["session.opened"]
+    assert seen["login.failed"] + seen["password.change_refused"] <= 2 * 12
+    assert sum(seen.values()) <= 70
