@@ -8,6 +8,7 @@ from auth_service.models.devices import NUMBERS, UNKNOWN_DEVICE, Device, kind_of
 from auth_service.models.keys import KeyStep, due_steps, next_change
 from auth_service.models.mail import FOR_OWNERS, LINKS, NOTICES_OF, STOPS, DueMail, LinkPurpose, MailKind
 from auth_service.models.mail_tables import LINK_TOKENS, OUTGOING_MAILS, LinkToken, OutgoingMail
+from auth_service.models.pages import Page, Position, Slice
 from auth_service.models.pending_changes import PENDING_CHANGES, ChangeKind, PendingChange, StopReason
 from auth_service.models.registrations import REGISTRATIONS, UnusedRegistration
 from auth_service.models.sessions import (

@@ -53,9 +53,17 @@ class Client(httpx.AsyncClient):
 
     async def sessions(self, access_token: str, *, ended: bool = False) -> list[dict[str, Any]]:
         """The bearer's sessions, the newest first."""
-        answer = await self.get("/auth/sessions", params={"ended": ended}, headers=bearer(access_token))
-        items: list[dict[str, Any]] = answer.raise_for_status().json()["items"]
+        page = await self.page_of_sessions(access_token, ended=ended, limit=100)
+        items: list[dict[str, Any]] = page["items"]
+        while page["next_cursor"]:
+            page = await self.page_of_sessions(access_token, ended=ended, limit=100, cursor=page["next_cursor"])
+            items += page["items"]
         return items
+
+    async def page_of_sessions(self, access_token: str, **query: Any) -> dict[str, Any]:
+        answer = await self.get("/auth/sessions", params=query, headers=bearer(access_token))
+        page: dict[str, Any] = answer.raise_for_status().json()
+        return page
 
     async def end_session(self, access_token: str, session_id: str) -> httpx.Response:
         return await self.delete(f"/auth/sessions/{session_id}", headers=bearer(access_token))

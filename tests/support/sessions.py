@@ -52,6 +52,22 @@ async def add_sessions(database: Database, *lives: timedelta, revoked: bool = Fa
     return ids
 
 
+async def add_ended(database: Database, user_id: UUID, number: int, ago: timedelta) -> list[UUID]:
+    """Add so many sessions of a user that have ended, a second after each other and the last one so long ago."""
+    ids, last = [uuid4() for _ in range(number)], datetime.now(UTC) - ago
+    ends = [last - timedelta(seconds=n) for n in range(number)]
+    sessions = [
+        {"id": session_id, "secret_hash": session_id.bytes, "created_at": end - HOUR, "last_used_at": end,
+         "expires_at": end + 24 * 30 * HOUR, "revoked_at": end, "revoked_reason": "logout", "user_id": user_id,
+         "credential_epoch": 0, "generation": 0, "rotations": [], "user_agent": "A" * 200, "ip": "192.0.2.1"}
+        for session_id, end in zip(ids, ends, strict=True)
+    ]  # fmt: skip
+    async with database.transaction() as tx:
+        for start in range(0, number, 500):
+            await tx.connection.execute(insert(REFRESH_TOKENS), sessions[start : start + 500])
+    return ids
+
+
 async def add_links(database: Database, *lives: timedelta) -> list[UUID]:
     """Add for each of these lives from now on a user with a link of a mail; return the ids of the users."""
     now, ids = datetime.now(UTC), [uuid4() for _ in lives]

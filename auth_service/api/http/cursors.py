@@ -3,10 +3,11 @@
 import base64
 import struct
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from auth_service.errors import InvalidInput
-from auth_service.services.administration.directory import Position
+from auth_service.models import Page, Position
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FORM = struct.Struct(">q16s")  # microseconds, and the id
@@ -14,9 +15,14 @@ _FORM = struct.Struct(">q16s")  # microseconds, and the id
 
 def write(position: Position) -> str:
     """Return the cursor of a position."""
-    created_at, user_id = position
+    created_at, item_id = position
     microseconds = (created_at - _EPOCH) // timedelta(microseconds=1)
-    return base64.urlsafe_b64encode(_FORM.pack(microseconds, user_id.bytes)).decode()
+    return base64.urlsafe_b64encode(_FORM.pack(microseconds, item_id.bytes)).decode()
+
+
+def of_next(page: Page[Any]) -> str | None:
+    """Return the cursor of the page behind this one; None if it is the last."""
+    return write(page.next) if page.next else None
 
 
 def read(cursor: str) -> Position:

@@ -11,7 +11,7 @@ from auth_service.api.http.json_body import StrictJsonRoute
 from auth_service.api.http.openapi import problems
 from auth_service.api.requests.dependencies import ServicesDep, get_access_token, set_requester
 from auth_service.api.routes.accounts import BEARER
-from auth_service.api.routes.own_sessions import EndedToo
+from auth_service.api.routes.own_sessions import EndedToo, SliceDep
 from auth_service.api.schemas.admin import (
     AccountWithSessions,
     ChangeRoleBody,
@@ -19,6 +19,7 @@ from auth_service.api.schemas.admin import (
     DelayedChange,
     DelayedEmailBody,
     EndedSessions,
+    ManagedSession,
     UserCounts,
     UserList,
     UserQuery,
@@ -83,11 +84,17 @@ async def count_users(services: ServicesDep) -> UserCounts:
 
 
 @router.get("/{user_id:uuid}", responses=problems(*ONE))
-async def show_user(user_id: UUID, services: ServicesDep, ended_too: EndedToo = False) -> AccountWithSessions:
-    """Return a user with their sessions."""
-    user, pending = await services.directory.show(user_id, ended_too=ended_too)
-    pending_email = pending and PendingEmail.model_validate(pending)
-    return AccountWithSessions.model_validate(user).model_copy(update={"pending_email": pending_email})
+async def show_user(
+    user_id: UUID, services: ServicesDep, wanted: SliceDep, ended_too: EndedToo = False
+) -> AccountWithSessions:
+    """Return a user with their sessions, newest first, page by page."""
+    user, page, pending = await services.directory.show(user_id, wanted, ended_too=ended_too)
+    return AccountWithSessions(
+        **Account.model_validate(user).model_dump(),
+        pending_email=pending and PendingEmail.model_validate(pending),
+        sessions=[ManagedSession.model_validate(session) for session in page.items],
+        next_cursor=cursors.of_next(page),
+    )
 
 
 @router.patch("/{user_id:uuid}", response_model=Account, responses=problems(*ONE, "last-admin", body=True))

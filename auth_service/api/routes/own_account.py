@@ -1,8 +1,10 @@
 """`/auth/me`: how owners see, change, export and delete their account."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import TypeVar
 
 from fastapi import APIRouter, Depends, status
+from pydantic import BaseModel
 from starlette.responses import StreamingResponse
 
 from auth_service.api.http.json_body import StrictJsonRoute
@@ -19,6 +21,7 @@ router = APIRouter(
     prefix="/auth/me", tags=["accounts"], route_class=StrictJsonRoute, dependencies=[Depends(set_requester)]
 )
 
+Item = TypeVar("Item")
 ATTACHMENT = {"Content-Disposition": 'attachment; filename="account.json"'}
 
 
@@ -53,21 +56,31 @@ async def export(bearer: BearerDep, services: ServicesDep) -> StreamingResponse:
 
 
 async def _document(found: Export) -> AsyncIterator[str]:
-    """The document in pieces: a year may have many events, and at most one page of them is in memory."""
+    """The document in pieces: there may be many events, and at most one page of anything is in memory."""
     head = AccountExport(
         exported_at=found.at,
         account=Account.model_validate(found.account),
         pending_email=found.pending_email and PendingEmail.model_validate(found.pending_email),
-        sessions=[DeviceSession.model_validate(session) for session in found.sessions],
+        sessions=[],
         events=[],
     )
-    opening, closing = head.model_dump_json().rsplit("]", 1)
-    yield opening
-    separator = ""
-    async for page in found.events:
-        yield separator + ",".join(_exported(event).model_dump_json() for event in page)
-        separator = ","
+    to_sessions, to_events, closing = head.model_dump_json().rsplit("]", 2)
+    yield to_sessions
+    async for piece in _listed(found.sessions, DeviceSession.model_validate):
+        yield piece
+    yield f"]{to_events}"
+    async for piece in _listed(found.events, _exported):
+        yield piece
     yield f"]{closing}"
+
+
+async def _listed(pages: AsyncIterator[Sequence[Item]], schema: Callable[[Item], BaseModel]) -> AsyncIterator[str]:
+    """The items of a JSON list, a page at a time."""
+    separator = ""
+    async for page in pages:
+        if page:
+            yield separator + ",".join(schema(item).model_dump_json() for item in page)
+            separator = ","
 
 
 def _exported(event: AuditEvent) -> ExportedEvent:

@@ -1,29 +1,40 @@
 """`/auth/sessions`: how owners see and end the sessions of their devices."""
 
-from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, status
 
+from auth_service.api.http import cursors
 from auth_service.api.http.openapi import problems
 from auth_service.api.requests.dependencies import BearerDep, ServicesDep, set_requester
 from auth_service.api.routes.accounts import BEARER
-from auth_service.api.schemas.common import SessionList
-from auth_service.models import SessionView
+from auth_service.api.schemas.common import CURSOR, MAX_PER_PAGE, SessionItem, SessionList
+from auth_service.models import Slice
 
 router = APIRouter(prefix="/auth/sessions", tags=["sessions"], dependencies=[Depends(set_requester)])
 
 EndedToo = Annotated[bool, Query(alias="ended", description="Include ended sessions, with the reason, while kept")]
+Limit = Annotated[int, Query(ge=1, le=MAX_PER_PAGE, description="Sessions on a page")]
+Cursor = Annotated[str, Query(pattern=CURSOR, description="`next_cursor` of the previous answer")]
 CurrentToo = Annotated[bool, Query(alias="current", description="End the session of this request too")]
 
 
-@router.get("", response_model=SessionList, responses=problems(*BEARER, "validation-error"))
+async def wanted_slice(limit: Limit = 50, cursor: Cursor | None = None) -> Slice:
+    return Slice(limit, cursors.read(cursor) if cursor is not None else None)
+
+
+SliceDep = Annotated[Slice, Depends(wanted_slice)]
+
+
+@router.get("", responses=problems(*BEARER, "validation-error"))
 async def list_sessions(
-    bearer: BearerDep, services: ServicesDep, ended_too: EndedToo = False
-) -> dict[str, Sequence[SessionView]]:
-    """List the bearer's sessions, newest first."""
-    return {"items": await services.own_sessions.list_all(bearer, ended_too=ended_too)}
+    bearer: BearerDep, services: ServicesDep, wanted: SliceDep, ended_too: EndedToo = False
+) -> SessionList:
+    """List the bearer's sessions, newest first, page by page."""
+    page = await services.own_sessions.list_page(bearer, wanted, ended_too=ended_too)
+    items = [SessionItem.model_validate(session) for session in page.items]
+    return SessionList(items=items, next_cursor=cursors.of_next(page))
 
 
 @router.delete("", status_code=status.HTTP_204_NO_CONTENT, responses=problems(*BEARER, "validation-error"))

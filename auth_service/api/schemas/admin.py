@@ -6,12 +6,21 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from auth_service.api.schemas.common import MAX_EMAIL, Account, Body, DeviceSession, Email, Username, clean
+from auth_service.api.schemas.common import (
+    CURSOR,
+    MAX_EMAIL,
+    MAX_PER_PAGE,
+    Account,
+    Body,
+    DeviceSession,
+    Email,
+    Username,
+    clean,
+)
 from auth_service.api.schemas.links import PendingEmail
 from auth_service.models import Role
 
 MAX_PAGE = 100_000
-MAX_PER_PAGE = 100
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII | re.IGNORECASE)
 
 
@@ -52,7 +61,7 @@ class UserQuery(BaseModel):
     per_page: Annotated[int, Field(ge=1, le=MAX_PER_PAGE)] = 50
     cursor: Annotated[
         str | None,
-        Field(pattern=r"^[A-Za-z0-9_-]{32}$", description="`next_cursor` of the previous answer, instead of a page"),
+        Field(pattern=CURSOR, description="`next_cursor` of the previous answer, instead of a page"),
     ] = None
 
     @model_validator(mode="after")
@@ -93,10 +102,14 @@ class ManagedSession(DeviceSession):
 
 
 class AccountWithSessions(Account):
-    """`pending_email` is the address that an administrator asked for, until it takes effect."""
+    """`pending_email` is the address that an administrator asked for, until it takes effect.
+
+    `next_cursor` goes on with the sessions; it is null at their end.
+    """
 
     pending_email: PendingEmail | None = None
     sessions: list[ManagedSession]
+    next_cursor: str | None
 
 
 class CreateUserBody(Body):

@@ -11,6 +11,8 @@ from auth_service.database.schema import SchemaState
 
 # Long enough for every policy, short enough to hash.
 MAX_PASSWORD = 1024
+MAX_PER_PAGE = 100
+CURSOR = r"^[A-Za-z0-9_-]{32}$"
 MAX_EMAIL = 320
 MAX_USERNAME = 64
 
@@ -144,7 +146,10 @@ class SessionItem(DeviceSession):
 
 
 class SessionList(BaseModel):
+    """`next_cursor` is null on the last page."""
+
     items: list[SessionItem]
+    next_cursor: str | None
 
 
 class JsonWebKeySet(BaseModel):

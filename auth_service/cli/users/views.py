@@ -11,7 +11,7 @@ import click
 from auth_service.cli.common import run_with_database
 from auth_service.cli.users.accounts import whose
 from auth_service.logs import escaped
-from auth_service.models import AccountView, PendingChange, RefreshToken, SessionRules, User
+from auth_service.models import AccountView, PendingChange, RefreshToken, SessionRules, Slice, User
 from auth_service.repositories.transaction import Database
 from auth_service.repositories.users.search import UserFilter
 from auth_service.services.administration.directory import Directory
@@ -51,13 +51,20 @@ def list_users(role: str | None, state: str | None, fragment: str | None, limit:
 def show(account: str, *, as_json: bool) -> None:
     """Show an account, the e-mail address that it is to have, if any, and its active sessions."""
 
-    async def find_user(database: Database, settings: Settings) -> tuple[User, PendingChange | None]:
-        user_id = await Operators(database).find_id(account)
-        return await _directory(database, settings).show(user_id, ended_too=False)
+    async def find_user(
+        database: Database, settings: Settings
+    ) -> tuple[User, list[RefreshToken], PendingChange | None]:
+        user_id, directory = await Operators(database).find_id(account), _directory(database, settings)
+        user, page, change = await directory.show(user_id, Slice(PAGE), ended_too=False)
+        found = [*page.items]
+        while page.next:
+            _, page, _ = await directory.show(user_id, Slice(PAGE, page.next), ended_too=False)
+            found += page.items
+        return user, found, change
 
-    user, change = run_with_database(find_user)
+    user, found, change = run_with_database(find_user)
     pending = {"email": change.new_email, "effective_at": _text(change.effective_at)} if change else None
-    sessions = [_told(session, SESSION) for session in user.sessions]
+    sessions = [_told(session, SESSION) for session in found]
     if as_json:
         click.echo(json.dumps({**_told(user, ACCOUNT), "pending_email": pending, "sessions": sessions}, indent=2))
         return

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Uuid,
     and_,
     bindparam,
+    case,
     func,
     insert,
     literal,
@@ -43,6 +44,9 @@ from auth_service.repositories.sessions.refresh_tokens import RETURNED, alive
 from auth_service.repositories.throttles.throttles import Success
 
 M, T = OUTGOING_MAILS.c, REFRESH_TOKENS.c
+MOST_KEPT = 200  # sessions of a user, unless more are alive
+EXPIRED_AT_ONCE = 500
+FORGOTTEN_AFTER = timedelta(minutes=15)  # as the triggers of migration 0001 have it
 _GIVEN = ("id", "user_id", "credential_epoch", "secret_hash", "user_agent", "ip")
 
 
@@ -102,7 +106,25 @@ def _count(clock: Clock) -> Any:
     return unended.where(T.expires_at > clock.at(), T.last_used_at > clock.after("minus_idle"))
 
 
+def _expire_ended(clock: Clock) -> Any:
+    """Let the clean-up have what has ended, but for the newest of each user; some at a time.
+
+    Those alive come first: when they end, there is room for them. What ended longer ago than any access token lives
+    expires so long ago that its deletion is no news: the trigger of migration 0001 leaves nothing of it in the feed.
+    """
+    owner = bindparam("owner", type_=Uuid())  # `_WHO` has the name of a column, which an UPDATE keeps to itself
+    kept = select(T.id, T.revoked_at).where(T.user_id == owner, T.expires_at > clock.at())
+    newest_first = kept.order_by(T.revoked_at.is_(None).desc(), T.revoked_at.desc(), T.id.desc())
+    beyond = newest_first.offset(MOST_KEPT).limit(EXPIRED_AT_ONCE).subquery("beyond")
+    ended = select(beyond.c.id).where(beyond.c.revoked_at.is_not(None))
+    unlocked = select(T.id).where(T.id.in_(ended)).with_for_update(skip_locked=True)
+    long_ago = clock.at(-FORGOTTEN_AFTER)
+    expires_at = case((T.revoked_at > long_ago, T.revoked_at), else_=long_ago)
+    return update(REFRESH_TOKENS).values(expires_at=expires_at).where(T.id.in_(unlocked))
+
+
 _RECORD_LOGIN, _NOTIFY, _COUNT = Prepared(_record_login), Prepared(_notify), Prepared(_count)
+_EXPIRE_ENDED = Prepared(_expire_ended)
 
 
 @cache
@@ -110,7 +132,7 @@ def _all_of(success: Prepared | None, *, with_notice: bool) -> Prepared:
     """All parts as one statement, which SQLite cannot do."""
 
     def build(clock: Clock) -> Any:
-        statement = _count(clock).add_cte(_record_login(clock).cte("recorded"))
+        statement = _count(clock).add_cte(_record_login(clock).cte("recorded"), _expire_ended(clock).cte("expired"))
         if success:
             statement = statement.add_cte(success.build(clock).cte("succeeded"))
         if with_notice:
@@ -160,11 +182,16 @@ class Logins:
         device: tuple[str | None, str | None],
         notice: Mapping[str, str] | None,
     ) -> int:
-        """Note the login and that its attempt was right, and if there is a `notice` mail it to the owner of a new
-        device, which is a user agent and an address; return how many live sessions there are now.
+        """Note the login and that its attempt was right, let go of what ended long ago, and if there is a `notice` mail
+        it to the owner of a new device, which is a user agent and an address; return how many live sessions there are.
         """
         user_agent, ip = device
-        values: dict[str, Any] = {"user_id": user_id, "minus_idle": -idle, **(success.values if success else {})}
+        values: dict[str, Any] = {
+            "user_id": user_id,
+            "owner": user_id,
+            "minus_idle": -idle,
+            **(success.values if success else {}),
+        }
         if notice is not None:
             kind = kind_of_device(user_agent) if user_agent else None
             values |= {"session_id": session_id, "kind_of_device": kind, "network": neighbourhood_of(ip)}
@@ -184,5 +211,6 @@ class Logins:
         if success:
             await success.statement.execute(self._connection, **values)
         mailed = await _NOTIFY.execute(self._connection, **values) if with_notice else ()
+        await _EXPIRE_ENDED.execute(self._connection, **values)
         (row,) = await _COUNT.execute(self._connection, **values)
         return {**row, "mailed": mailed}

@@ -5,25 +5,49 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, update
+from sqlalchemy import Select, or_, tuple_, update
+from sqlalchemy.orm import aliased
 from sqlmodel import col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from auth_service.database.connection import Connection
 from auth_service.database.dialects import Dialect
-from auth_service.models import REFRESH_TOKENS, EndReason, RefreshToken, SecurityEvent, SessionView, User, told_use
+from auth_service.models import (
+    REFRESH_TOKENS,
+    EndReason,
+    Page,
+    RefreshToken,
+    SecurityEvent,
+    SessionView,
+    Slice,
+    User,
+    told_use,
+)
 from auth_service.repositories.audit.events import AuditEvents
 
 T = REFRESH_TOKENS.c
 
 
-def is_alive(dialect: Dialect, idle: timedelta) -> ColumnElement[bool]:
-    """The condition that a session can be used, where its user is read too."""
-    return and_(
-        col(RefreshToken.revoked_at).is_(None),
-        col(RefreshToken.expires_at) > dialect.now(),
-        col(RefreshToken.last_used_at) > dialect.now(-idle),
-        col(RefreshToken.credential_epoch) == col(User.credential_epoch),
-    )
+def page_of_user(
+    dialect: Dialect, user_id: UUID, idle: timedelta, wanted: Slice, *, ended_too: bool
+) -> SelectOfScalar[UUID]:
+    """Select the ids of a user's sessions that are on a page, the newest first, and of the one behind it.
+
+    Those that can be used; or also the others, but for what has ended and only waits for the clean-up.
+    """
+    session, user = aliased(RefreshToken), aliased(User)
+    revoked_at, created_at, id_ = col(session.revoked_at), col(session.created_at), col(session.id)
+    is_unexpired = col(session.expires_at) > dialect.now()
+    chosen = select(id_).join(user, col(user.id) == col(session.user_id)).where(col(user.id) == user_id)
+    if ended_too:
+        chosen = chosen.where(or_(revoked_at.is_(None), is_unexpired))
+    else:
+        is_current = col(session.credential_epoch) == col(user.credential_epoch)
+        chosen = chosen.where(revoked_at.is_(None), is_unexpired, col(session.last_used_at) > dialect.now(-idle))
+        chosen = chosen.where(is_current)
+    if wanted.behind is not None:
+        chosen = chosen.where(tuple_(created_at, id_) < wanted.behind)
+    return chosen.order_by(created_at.desc(), id_.desc()).limit(wanted.limit + 1)
 
 
 class UserSessions:
@@ -72,18 +96,17 @@ class UserSessions:
         return session is not None and session.user_id == user_id
 
     async def list_of_user(
-        self, user_id: UUID, idle: timedelta, *, current: UUID, ended_too: bool
-    ) -> Sequence[SessionView]:
-        """A user's sessions, the newest first: those alive, or all whose rows are still kept; `current` asks for it.
+        self, user_id: UUID, idle: timedelta, wanted: Slice, *, current: UUID, ended_too: bool
+    ) -> Page[SessionView]:
+        """A user's sessions, the newest first: those alive, or all that are still kept; `current` asks for it.
 
         As their owner may see them: see `told_use()`.
         """
-        statement = select(RefreshToken, self._now()).join(User).where(col(RefreshToken.user_id) == user_id)
-        if not ended_too:
-            statement = statement.where(is_alive(self._connection.dialect, idle))
+        page = page_of_user(self._connection.dialect, user_id, idle, wanted, ended_too=ended_too)
+        statement = select(RefreshToken, self._now()).where(col(RefreshToken.id).in_(page))
         newest_first = statement.order_by(col(RefreshToken.created_at).desc(), col(RefreshToken.id).desc())
         rows = await self._connection.session.exec(newest_first)
-        return [_view(session, now, current) for session, now in rows]
+        return Page.of([_view(session, now, current) for session, now in rows], wanted)
 
 
 def _view(session: RefreshToken, now: datetime, current: UUID) -> SessionView:

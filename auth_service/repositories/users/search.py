@@ -12,8 +12,8 @@ from sqlmodel import col, select
 from sqlmodel.sql.expression import Select
 
 from auth_service.database.connection import Connection
-from auth_service.models import User
-from auth_service.repositories.sessions.user_sessions import is_alive
+from auth_service.models import RefreshToken, Slice, User
+from auth_service.repositories.sessions.user_sessions import page_of_user
 
 COUNTED = 10_000  # in the planner's units: as much as a scan of 80 MiB; what would cost more is estimated
 
@@ -70,10 +70,16 @@ class UserSearch:
             return Count(estimate, is_estimate=True)
         return Count((await session.exec(select(func.count()).select_from(matching.subquery()))).one())
 
-    async def find_with_sessions(self, user_id: UUID, idle: timedelta, *, ended_too: bool) -> User | None:
-        """A user and their sessions, the newest first, by one statement: those alive, or all whose rows are kept."""
+    async def find_with_sessions(
+        self, user_id: UUID, idle: timedelta, wanted: Slice, *, ended_too: bool
+    ) -> User | None:
+        """A user and their sessions, the newest first, by one statement: those alive, or all that are kept.
+
+        One more than wanted, if there are as many.
+        """
+        page = page_of_user(self._connection.dialect, user_id, idle, wanted, ended_too=ended_too)
         sessions: Any = User.sessions  # SQLModel types a relationship as its value
-        chosen = joinedload(sessions if ended_too else sessions.and_(is_alive(self._connection.dialect, idle)))
+        chosen = joinedload(sessions.and_(col(RefreshToken.id).in_(page)))
         statement = select(User).where(col(User.id) == user_id).options(chosen)
         return (await self._connection.session.exec(statement)).unique().one_or_none()
 

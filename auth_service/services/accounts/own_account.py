@@ -15,26 +15,28 @@ from auth_service.models import (
     SecurityEvent,
     SessionRules,
     SessionView,
+    Slice,
     User,
 )
 from auth_service.repositories.audit.trail import AuditFilter
 from auth_service.repositories.transaction import Database, retried
 from auth_service.services.accounts.reauthentication import Reauthentication
 from auth_service.services.accounts.status import remove_account
-from auth_service.services.operations.audit import PAGE
 from auth_service.services.sessions.bearers import Bearer
 from auth_service.services.sessions.revocations import Revocations
 from auth_service.services.throttling.attempts import Attempt
 from auth_service.services.throttling.throttle import Throttler
 
+AT_ONCE = 200  # rows of an export: what is made of them at once holds up nobody else's request
+
 
 @dataclass(frozen=True)
 class Export:
-    """All that is kept about a user. The events come in pages, the newest first, each read when it is asked for."""
+    """All that is kept about a user. Sessions and events come in pages, the newest first, each read when asked for."""
 
     account: AccountView
     pending_email: PendingChange | None
-    sessions: Sequence[SessionView]
+    sessions: AsyncIterator[Sequence[SessionView]]
     events: AsyncIterator[Sequence[AuditEvent]]
     at: datetime
 
@@ -106,23 +108,35 @@ class OwnAccount:
             account = await tx.users.view_by_session(bearer.user_id, bearer.session_id)
             if account is None:
                 raise InvalidAccessToken
-            sessions = await tx.user_sessions.list_of_user(
-                account.id, self._rules.idle_lifetime, current=bearer.session_id, ended_too=True
-            )
             pending_email = await tx.pending_changes.find(account.id, ChangeKind.EMAIL)
             await tx.audit.add(SecurityEvent.ACCOUNT_EXPORTED, account.id)
         async with self._database.statement() as tx:
-            newest = await tx.audit_trail.find_events(wanted, PAGE)
-        return Export(account, pending_email, sessions, self._pages(wanted, newest), newest[0].at)
+            newest = await tx.audit_trail.find_events(wanted, AT_ONCE)
+        sessions, events = self._pages_of_sessions(bearer), self._pages_of_events(wanted, newest)
+        return Export(account, pending_email, sessions, events, newest[0].at)
 
-    async def _pages(self, wanted: AuditFilter, page: Sequence[AuditEvent]) -> AsyncIterator[Sequence[AuditEvent]]:
+    async def _pages_of_sessions(self, bearer: Bearer) -> AsyncIterator[Sequence[SessionView]]:
+        wanted = Slice(AT_ONCE)
+        while True:
+            async with self._database.statement() as tx:
+                page = await tx.user_sessions.list_of_user(
+                    bearer.user_id, self._rules.idle_lifetime, wanted, current=bearer.session_id, ended_too=True
+                )
+            yield page.items
+            if page.next is None:
+                return
+            wanted = Slice(AT_ONCE, page.next)
+
+    async def _pages_of_events(
+        self, wanted: AuditFilter, page: Sequence[AuditEvent]
+    ) -> AsyncIterator[Sequence[AuditEvent]]:
         """No connection is held between two pages: the client takes its time."""
         while page:
             yield page
-            if len(page) < PAGE:
+            if len(page) < AT_ONCE:
                 return
             async with self._database.statement() as tx:
-                page = await tx.audit_trail.find_events(wanted, PAGE, page[-1])
+                page = await tx.audit_trail.find_events(wanted, AT_ONCE, page[-1])
 
     @retried
     async def _remove(self, user: User, attempt: Attempt) -> Sequence[UUID]:

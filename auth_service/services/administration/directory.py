@@ -3,20 +3,16 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from uuid import UUID
 
 from auth_service.errors import DatabaseUnavailable, InvalidInput, NoSuchUser
 from auth_service.identifiers import canonical_email, canonical_fragment, canonical_username
-from auth_service.models import ChangeKind, PendingChange, SessionRules, User
+from auth_service.models import ChangeKind, Page, PendingChange, Position, RefreshToken, SessionRules, Slice, User
 from auth_service.repositories.transaction import Database, retried
 from auth_service.repositories.users.search import Count, UserFilter
 
 COUNTS_AT_ONCE = 2  # connections of this process, however many administrators look
 COUNTS_PATIENCE = 3.0  # seconds: one statement takes less
-
-Position = tuple[datetime, UUID]
-"""Where a list goes on: behind the user created at this time with this id."""
 
 
 @dataclass(frozen=True)
@@ -71,18 +67,22 @@ class Directory:
         found = await asyncio.gather(*(self._count(wanted) for wanted in kinds.values()))
         return dict(zip(kinds, found, strict=True))
 
-    async def show(self, user_id: UUID, *, ended_too: bool) -> tuple[User, PendingChange | None]:
-        """One user with their live sessions, on request also the ended ones that are still kept; and the address that
-        they are to have. Raises `NoSuchUser`.
+    async def show(
+        self, user_id: UUID, wanted: Slice, *, ended_too: bool
+    ) -> tuple[User, Page[RefreshToken], PendingChange | None]:
+        """One user, a page of their live sessions, on request also of the ended ones that are still kept, the newest
+        first; and the address that they are to have. Raises `NoSuchUser`.
 
         From the primary: an administrator who has just changed something looks at the result.
         """
         async with self._database.statement() as tx:
-            user = await tx.user_search.find_with_sessions(user_id, self._rules.idle_lifetime, ended_too=ended_too)
+            user = await tx.user_search.find_with_sessions(
+                user_id, self._rules.idle_lifetime, wanted, ended_too=ended_too
+            )
             pending = await tx.pending_changes.find(user_id, ChangeKind.EMAIL)
         if user is None:
             raise NoSuchUser
-        return user, pending
+        return user, Page.of(user.sessions, wanted), pending
 
     @retried
     async def _count(self, wanted: UserFilter) -> Count:

@@ -1,10 +1,9 @@
 """What owners do with their sessions: look at them, and end them."""
 
-from collections.abc import Sequence
 from uuid import UUID
 
 from auth_service.errors import NoSuchSession
-from auth_service.models import EndReason, SessionRules, SessionView
+from auth_service.models import EndReason, Page, SessionRules, SessionView, Slice
 from auth_service.repositories.transaction import Database, retried
 from auth_service.services.sessions.bearers import Bearer
 from auth_service.services.sessions.revocations import Revocations
@@ -16,11 +15,13 @@ class OwnSessions:
         self._revocations = revocations
         self._rules = rules
 
-    async def list_all(self, bearer: Bearer, *, ended_too: bool) -> Sequence[SessionView]:
-        """Return the bearer's live sessions, the newest first; on request also the ended ones that are still kept."""
+    async def list_page(self, bearer: Bearer, wanted: Slice, *, ended_too: bool) -> Page[SessionView]:
+        """Return a page of the bearer's live sessions, the newest first; on request also of the ended ones that are
+        still kept.
+        """
         async with self._database.statement() as tx:
             return await tx.user_sessions.list_of_user(
-                bearer.user_id, self._rules.idle_lifetime, current=bearer.session_id, ended_too=ended_too
+                bearer.user_id, self._rules.idle_lifetime, wanted, current=bearer.session_id, ended_too=ended_too
             )
 
     @retried
