@@ -1,12 +1,13 @@
 """Who was denied access is seen by whoever reads the log: from where, who, and why; and a flood is a line a minute."""
 
 import json
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
+from auth_service import logs
 from auth_service.api.http.denials import MOST_NAMED, Denials
 from auth_service.errors import InsufficientRole, InvalidAccessToken
 from auth_service.settings import LogSettings, ProxySettings
@@ -99,6 +100,7 @@ async def test_nobody_tries_the_doors_of_others_unseen(
         assert event["level"] == ("info" if code == "missing-access-token" else "warning")
 
 
+@on_a_lasting_database
 async def test_a_gateways_question_is_in_the_log_if_the_answer_is_no(
     make_client: MakeClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -116,6 +118,7 @@ async def test_a_gateways_question_is_in_the_log_if_the_answer_is_no(
         assert [event["reason"] for event in told(capsys, "access.denied")] == [reason]
 
 
+@on_a_lasting_database
 async def test_a_forged_refresh_token_and_a_foreign_page_are_not_denied_unseen(
     make_client: MakeClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -153,29 +156,32 @@ async def test_a_flood_of_denials_is_a_line_and_a_number_however_many_addresses_
 
 
 async def test_each_minute_of_an_attack_has_its_line_and_the_next_attack_is_told_of_at_once() -> None:
-    denials = Denials(ProxySettings(), minute=0.2)
+    """The line of a minute is of no request."""
+    denials, written = Denials(ProxySettings(), minute=0.2), StringIO()
     scope = {"headers": [], "client": ("192.0.2.1", 1)}
+    logs.configure(LogSettings(format="json"), written)
+    logs.REQUEST_ID.set("mine")
 
     async def is_quiet() -> bool:
         return not denials.is_counting
 
-    with capture_logs() as lines:
+    denials.record(InvalidAccessToken(), scope)
+    denials.record(InsufficientRole(), scope)
+    for _ in range(3):
         denials.record(InvalidAccessToken(), scope)
-        denials.record(InsufficientRole(), scope)
-        for _ in range(3):
-            denials.record(InvalidAccessToken(), scope)
-        await eventually(is_quiet)
-        denials.record(InvalidAccessToken(), scope)
-        denials.close()
-    ended, role = "invalid-access-token", "insufficient-role"
-    assert [(line["code"], line.get("count")) for line in lines] == [
-        (ended, None),
-        (role, None),
-        (ended, 3),
-        (ended, None),
+    await eventually(is_quiet)
+    denials.record(InvalidAccessToken(), scope)
+    denials.close()
+    lines = map(json.loads, written.getvalue().splitlines())
+    assert [(line["code"], line.get("count"), line.get("request_id")) for line in lines] == [
+        ("invalid-access-token", None, "mine"),
+        ("insufficient-role", None, "mine"),
+        ("invalid-access-token", 3, None),
+        ("invalid-access-token", None, "mine"),
     ]
 
 
+@on_a_lasting_database
 @pytest.mark.parametrize(("trusted", "ip"), [(["127.0.0.0/8"], "203.0.113.66"), ([], "127.0.0.1")])
 async def test_the_line_of_a_request_says_from_where_it_came_and_who_it_was(
     make_client: MakeClient, capsys: pytest.CaptureFixture[str], trusted: list[str], ip: str
