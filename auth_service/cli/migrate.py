@@ -113,7 +113,7 @@ def _text(plan: Plan) -> str:
 
 def _lines(step: Step) -> list[str]:
     locks = (f"locks {table} in {mode} mode: {WAITING.get(mode, 'writes wait')}" for table, mode in step.locks.items())
-    lost = (f"LOST: {loss.what}, rows: {loss.rows}" for loss in step.lost)
+    lost = (f"LOST: {one.what}, rows: {one.rows}" if one.rows else f"removed, empty: {one.what}" for one in step.lost)
     return [f"{step.direction} {step.revision}: {step.title}", *(f"  {line}" for line in (*locks, *lost))]
 
 

@@ -1,6 +1,7 @@
 """Migrations: any number at once, from anywhere, up and down on data, and offline."""
 
 import asyncio
+import json
 import os
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
 
+from auth_service.database.migration_plan import EFFECTS
 from auth_service.database.schema import REVISIONS, TOO_NEW
 from tests.conftest import MakeClient, environment
 from tests.support.migrations import APPLIED, alembic
@@ -103,6 +105,11 @@ async def test_each_migration_says_which_services_its_schema_serves_on_the_way_u
 def test_the_code_knows_every_migration_and_none_serves_a_service_that_is_newer_than_itself() -> None:
     assert tuple(migration.revision for migration in scripts()) == REVISIONS
     assert all(one.module.oldest_served <= one.revision for one in scripts() if one.revision > "0005")
+
+
+def test_what_each_migration_does_is_recorded() -> None:
+    """By `python -m tests.support.migration_effects`, without which a plan cannot tell of it."""
+    assert tuple(json.loads(EFFECTS.read_text("utf-8"))) == REVISIONS
 
 
 def scripts() -> list[Script]:
