@@ -95,6 +95,7 @@ class ThrottleSettings(Group):
     enabled: bool = True
     account_failures: int = Field(5, ge=1, le=20)
     max_delay: Duration = Field(timedelta(minutes=15), ge=timedelta(seconds=1), le=timedelta(hours=24))
+    logins: int = Field(60, ge=1, le=1_000_000)
     address_failures: int = Field(100, ge=1, le=1_000_000)
     global_failures: int = Field(1000, ge=1, le=1_000_000)
     registrations: int = Field(100, ge=2, le=1_000_000)
@@ -102,7 +103,6 @@ class ThrottleSettings(Group):
     links: int = Field(5, ge=2, le=1_000_000)
     address_links: int = Field(30, ge=2, le=1_000_000)
     global_links: int = Field(300, ge=2, le=1_000_000)
-    logins: int = Field(60, ge=1, le=1_000_000)
     changes: int = Field(20, ge=2, le=1_000_000)
     refreshes: int = Field(300, ge=1, le=1_000_000)
 
