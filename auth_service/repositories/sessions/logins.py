@@ -67,7 +67,8 @@ def _open(clock: Clock) -> Any:
 _OPENED_BY_LOGIN = AuditedChange(_open, SecurityEvent.LOGIN_SUCCEEDED, user="user_id", session="id")
 _OPENED_INSTEAD = AuditedChange(_open, SecurityEvent.SESSION_OPENED, user="user_id", session="id")
 
-_WHO = bindparam("user_id", type_=Uuid())
+# Not `user_id`, which is a column: SQLAlchemy would set it in each UPDATE of a table that has it.
+_WHO = bindparam("owner", type_=Uuid())
 
 
 def _record_login(clock: Clock) -> Any:
@@ -112,8 +113,7 @@ def _expire_ended(clock: Clock) -> Any:
     Those alive come first: when they end, there is room for them. What ended longer ago than any access token lives
     expires so long ago that its deletion is no news: the trigger of migration 0001 leaves nothing of it in the feed.
     """
-    owner = bindparam("owner", type_=Uuid())  # `_WHO` has the name of a column, which an UPDATE keeps to itself
-    kept = select(T.id, T.revoked_at).where(T.user_id == owner, T.expires_at > clock.at())
+    kept = select(T.id, T.revoked_at).where(T.user_id == _WHO, T.expires_at > clock.at())
     newest_first = kept.order_by(T.revoked_at.is_(None).desc(), T.revoked_at.desc(), T.id.desc())
     beyond = newest_first.offset(MOST_KEPT).limit(EXPIRED_AT_ONCE).subquery("beyond")
     ended = select(beyond.c.id).where(beyond.c.revoked_at.is_not(None))
@@ -187,7 +187,6 @@ class Logins:
         """
         user_agent, ip = device
         values: dict[str, Any] = {
-            "user_id": user_id,
             "owner": user_id,
             "minus_idle": -idle,
             **(success.values if success else {}),
