@@ -37,8 +37,8 @@ class Rehearsal:
     def _environment(self, version: Version) -> dict[str, str]:
         """Each replica would migrate if it could, which must not keep it from starting."""
         patience = {"DB_STATEMENT_TIMEOUT": "20", "DB_POOL_TIMEOUT": "2"}  # a busy machine is not what this is about
-        more = {"AUTH_SHUTDOWN__DRAIN": "1", "AUTH_MIGRATE_ON_START": "true", **patience, **version.environment}
-        return environment(self.url, AUTH_INTERNAL_TOKEN=INTERNAL_TOKEN, **more)
+        more = {"AUTH_SHUTDOWN__DRAIN": "1", "AUTH_MIGRATE_ON_START": "true", "AUTH_THROTTLE__ENABLED": "false"}
+        return environment(self.url, AUTH_INTERNAL_TOKEN=INTERNAL_TOKEN, **more, **patience, **version.environment)
 
     def roll(self, number: int, version: Version) -> None:
         self.replicas.end(number)

@@ -30,6 +30,7 @@ def service(postgres: Postgres, gateways_database: str, tmp_path_factory: pytest
         "AUTH_INTERNAL_TOKEN": INTERNAL_TOKEN,
         "AUTH_PROXY__TRUSTED": "127.0.0.1/32",
         "AUTH_LOG__FORMAT": "json",
+        "AUTH_THROTTLE__LOGINS": "1000",  # a minute; nearly all tests sign the same account in
     }
     running = Service(environment(postgres.url(gateways_database), **settings), tmp_path_factory.mktemp("service"))
     yield running

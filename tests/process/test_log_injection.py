@@ -41,6 +41,7 @@ TIME = r"\d{4}-\d\d-\d\dT[\d:.]+(Z|\+00:00)"
 # The last is what the server's library says about a request that is none, in whole or by its first word.
 EVENTS = {
     "request", "request.refused", "access.denied", "login.failed", "throttle.blocked", "mail.written", "mail.sent",
+    "proxy.untrusted",
     "Invalid HTTP request received.", "Invalid",
 }  # fmt: skip
 FORMATS = pytest.mark.parametrize("log_format", ["json", "console"])
