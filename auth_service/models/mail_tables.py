@@ -36,7 +36,8 @@ class OutgoingMail(SQLModel, table=True):
 class LinkToken(SQLModel, table=True):
     """The one link of a purpose that a user can use now; a newer one takes its place.
 
-    Bound to the address and the credentials of its user at that time: guards of the statement that uses it.
+    Bound to the address of its user at that time, and unless it is for whoever has a mailbox that was never verified,
+    to the credentials: guards of the statement that uses it.
     """
 
     __tablename__ = "link_tokens"

@@ -14,6 +14,7 @@ from tests.support.databases import on_postgresql
 from tests.support.gate import gate
 from tests.support.link_mails import LinkMails
 from tests.support.operator import Operator, users
+from tests.support.outbox import mark_verified
 from tests.support.polling import eventually
 from tests.support.problems import assert_problem
 from tests.support.sql import run_sql
@@ -81,6 +82,7 @@ async def test_of_two_printed_links_the_older_one_is_dead_and_a_password_change_
     ada: Client, operator: Operator
 ) -> None:
     tokens = await ada.sign_in()
+    await mark_verified(ada, ADA, sent=False)
     older, newer = await printed(operator, ADA), await printed(operator, "ADA")
     assert_problem(await ada.reset_password(older, NEW), 400, "invalid-link")
     assert (await ada.change_password(tokens["access_token"], PASSWORD, NEW)).status_code == 200

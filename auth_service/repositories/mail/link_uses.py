@@ -22,6 +22,7 @@ from auth_service.models import (
 from auth_service.repositories.audit.events import AuditEvents
 
 L, U = LINK_TOKENS.c, USERS.c
+BY_MAILBOX = (LinkPurpose.VERIFY_EMAIL, LinkPurpose.RESET_PASSWORD)
 EMAIL_CHANGE = (LinkPurpose.APPROVE_EMAIL_CHANGE, LinkPurpose.CONFIRM_EMAIL_CHANGE)
 
 
@@ -129,10 +130,12 @@ class LinkUses:
     def _bound(self, owner: Any) -> tuple[ColumnElement[bool], ...]:
         """A link is good for the address and the credentials that its user had when it was made.
 
-        One that verifies the address is good until something else has: it can also set a password.
+        While the address is not verified, those may be of a stranger, who must not be able to change them to keep out
+        whoever has the mailbox. A link that verifies is dead once something else has: it can also set a password.
         """
-        unverified = or_(L.purpose != LinkPurpose.VERIFY_EMAIL, owner.is_verified.is_(False))
-        return L.email_canonical == owner.email_canonical, L.credential_epoch == owner.credential_epoch, unverified
+        by_mailbox = and_(L.purpose.in_(BY_MAILBOX), owner.is_verified.is_(False))
+        same = and_(L.purpose != LinkPurpose.VERIFY_EMAIL, L.credential_epoch == owner.credential_epoch)
+        return L.email_canonical == owner.email_canonical, or_(by_mailbox, same)
 
     def _agreed(self, purpose: LinkPurpose, new_email: str) -> ColumnElement[bool]:
         """Whether the user's link of a purpose was used for this new address, and still counts."""

@@ -224,7 +224,10 @@ class Users:
         await self._audit.execute(statement, SecurityEvent.PASSWORD_REHASHED, user="id")
 
     def _change_credentials(self, **values: Any) -> Update:
-        """An update that raises the epoch: sessions and links from before, and logins under way, are good no more."""
+        """An update that raises the epoch: sessions from before, and logins under way, are good no more.
+
+        Nor are links, but for those that let in whoever has a mailbox that was never verified.
+        """
         epoch = USERS.c.credential_epoch + 1
         return update(USERS).values(**values, credential_epoch=epoch, updated_at=self._now())
 

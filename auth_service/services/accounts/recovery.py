@@ -7,7 +7,7 @@ from uuid import UUID
 
 from auth_service.errors import InvalidLink
 from auth_service.identifiers import canonical_email
-from auth_service.models import EndReason, LinkPurpose, MailKind, SecurityEvent
+from auth_service.models import EndReason, LinkPurpose, MailKind, SecurityEvent, User
 from auth_service.repositories.mail.link_uses import FoundLink
 from auth_service.repositories.transaction import Database, retried
 from auth_service.security.link_tokens import hash_link_token
@@ -63,7 +63,7 @@ class Recovery:
         """Note that the owner of this link, who is signed in or knows the password, has the mailbox.
 
         Raises:
-            InvalidLink: unknown, used, replaced, expired, or for something else.
+            InvalidLink: unknown, used, replaced, expired, or for something else; or the credentials changed meanwhile.
             PasswordRequired: nobody is signed in to this account, and no password was given; the link stays good.
             InvalidCredentials: the password is wrong; the link stays good.
             InvalidAccessToken: the bearer's session has ended in the meantime.
@@ -73,7 +73,7 @@ class Recovery:
         token_hash = hash_link_token(token)
         link = await self._find(token_hash, LinkPurpose.VERIFY_EMAIL)
         async with self._proof.by_link(link.user, bearer, password) as attempt:
-            await self._verify(token_hash, attempt)
+            await self._verify(token_hash, link.user, attempt)
 
     async def take_over(self, token: str, new: str, client_ip: str | None) -> None:
         """Verify the address of this link for somebody who does not know the password, and sets a new one.
@@ -113,13 +113,13 @@ class Recovery:
         return link
 
     @retried
-    async def _verify(self, token_hash: bytes, attempt: Attempt) -> None:
-        """With the credentials of whoever was let in: others would have taken the link away."""
+    async def _verify(self, token_hash: bytes, user: User, attempt: Attempt) -> None:
+        """With the credentials of whoever was let in: others do not take the link away."""
         async with self._database.transaction() as tx:
-            user_id = await tx.link_uses.use(token_hash, LinkPurpose.VERIFY_EMAIL)
-            if user_id is None:
+            uses = tx.link_uses
+            if not await uses.hold(user) or await uses.use(token_hash, LinkPurpose.VERIFY_EMAIL) is None:
                 raise InvalidLink
-            await tx.link_uses.verify_email(user_id)
+            await uses.verify_email(user.id)
             await attempt.succeed(tx)
 
     @retried
@@ -127,16 +127,17 @@ class Recovery:
         """In the lock order of every change of credentials: the user, then what hangs on them.
 
         If the address was never verified, whoever registered may be a stranger to its owner. Their password, sessions
-        and links end here; so must whatever else can be signed in with, once an account can have it.
+        and links end here; so must whatever else can be signed in with, once an account can have it. Nor may they keep
+        the owner out by changing credentials meanwhile: those that count are the ones found once the user is locked.
         """
-        user = link.user
         async with self._database.transaction() as tx:
             if await tx.link_uses.use(token_hash, link.purpose) is None:
                 raise InvalidLink
             if link.purpose is LinkPurpose.VERIFY_EMAIL:
-                await tx.link_uses.verify_email(user.id)
-            if await tx.users.change_password(user, hashed, by_link=True) is None:
-                raise InvalidLink  # rolled back: the link was made for credentials of another day
+                await tx.link_uses.verify_email(link.user.id)
+            user = await tx.users.lock(link.user.id)  # as `use` has by now
+            if user is None or await tx.users.change_password(user, hashed, by_link=True) is None:
+                raise InvalidLink
             ended = await tx.user_sessions.revoke_of_user(user.id, EndReason.PASSWORD_CHANGED)
             await self._notices.notify(tx, MailKind.PASSWORD_CHANGED, user.id)
             await self._throttle.forgive(tx, user.id, client_ip)

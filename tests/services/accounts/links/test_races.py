@@ -12,6 +12,7 @@ from tests.conftest import MakeClient
 from tests.support.client import PASSWORD, Client
 from tests.support.gate import gate
 from tests.support.link_mails import LinkMails
+from tests.support.outbox import mark_verified
 from tests.support.sql import run_sql
 
 pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
@@ -66,6 +67,7 @@ async def test_a_reset_that_waited_for_a_password_change_comes_too_late(
     ada: Client, mails: LinkMails, database_url: str
 ) -> None:
     tokens = await ada.sign_in()
+    await mark_verified(ada, ADA)
     await ada.forgot_password()
     token = await mails.token(ADA, "reset-password")
     async with gate(database_url) as held:
@@ -76,6 +78,22 @@ async def test_a_reset_that_waited_for_a_password_change_comes_too_late(
         assert told([await reset]) == {NO_SUCH_LINK: 1}
     assert (await ada.login(password=PASSWORD)).status_code == 200
     assert (await ada.me(tokens["access_token"])).status_code == 401
+
+
+async def test_a_password_change_that_a_link_of_an_unverified_address_waits_for_stops_only_who_knew_the_old_password(
+    ada: Client, mails: LinkMails, database_url: str
+) -> None:
+    token = await mails.token(ADA, "verify-email")
+    async with gate(database_url) as held:
+        await held.close("UPDATE users SET credential_epoch = credential_epoch + 1")
+        by_password = asyncio.create_task(ada.verify_email(token, password=PASSWORD))
+        await held.wait_for(1)
+        by_mailbox = asyncio.create_task(ada.verify_email(token, new_password="a passphrase that is new"))
+        await held.wait_for(2)
+        await held.open()
+        assert told([await by_password]) == {NO_SUCH_LINK: 1}
+        assert told([await by_mailbox]) == {(204, ""): 1}
+    assert (await ada.login(password="a passphrase that is new")).status_code == 200
 
 
 async def test_a_user_who_is_deleted_while_resetting_is_no_fault_and_leaves_nothing(

@@ -68,6 +68,24 @@ async def test_pre_hijacking_ends_with_a_reset_too_and_so_does_what_the_attacker
 
 
 @on_a_lasting_database
+@pytest.mark.parametrize(("page", "other"), [("verify-email", "reset-password"), ("reset-password", "verify-email")])
+async def test_pre_hijacking_by_a_squatter_who_changes_the_password_after_each_mail_does_not_lock_the_owner_out(
+    client: Client, mails: LinkMails, attacker: dict[str, Any], page: str, other: str
+) -> None:
+    links = {"verify-email": await mails.token(VICTIM, "verify-email")}
+    between = await client.change_password(attacker["access_token"], ATTACKERS, "a second one of the attacker")
+    await client.forgot_password(VICTIM)
+    links["reset-password"] = await mails.token(VICTIM, "reset-password")
+    again = await client.change_password(between.json()["access_token"], "a second one of the attacker", ATTACKERS)
+    assert (await click(client, page, links[page], new_password=NEW)).status_code == 204
+    await assert_shut_out(client, again.json())
+    mine = await client.sign_in(VICTIM, NEW)
+    assert (await client.me(mine["access_token"])).json()["is_verified"] is True
+    for spent in (page, other):
+        assert_problem(await click(client, spent, links[spent], new_password=ATTACKERS), 400, "invalid-link")
+
+
+@on_a_lasting_database
 async def test_a_change_of_address_that_the_attacker_has_pending_dies_with_the_owners_new_password(
     client: Client, mails: LinkMails, attacker: dict[str, Any]
 ) -> None:
