@@ -26,14 +26,19 @@ def keys() -> None:
 @keys.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print the keys as JSON.")
 def list_keys(as_json: bool) -> None:
-    """Show every key: pending (published), active (signs) or retired (still verifies)."""
-    found = _with_lifecycle(lambda lifecycle: lifecycle.list_all())
+    """Show every key: pending (published), active (signs) or retired (still verifies).
+
+    A key that this service did not make is named on the error output too.
+    """
+    found, forged = _with_lifecycle(lambda lifecycle: lifecycle.list_all())
     rows = [{column: _text(getattr(key, column)) for column in COLUMNS} for key in found]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
     else:
         for row in rows:
             click.echo("  ".join(row[column] or "-" for column in COLUMNS))
+    for kid in forged:
+        click.echo(f"{kid}: this service did not make it: 'auth-service keys revoke' removes it", err=True)
 
 
 @keys.command()

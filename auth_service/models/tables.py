@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field, Relationship, SQLModel
 from uuid_utils.compat import uuid7
 
-from auth_service.models.types import IsoTimes, UtcDateTime
+from auth_service.models.types import DoubtfulTexts, DoubtfulTime, IsoTimes, UtcDateTime
 
 SQLModel.metadata = MetaData(
     naming_convention={
@@ -136,7 +136,11 @@ class KeyState(StrEnum):
 
 
 class SigningKey(SQLModel, table=True):
-    """A key pair that signs access tokens; the private half is encrypted under a key derived from the secret key."""
+    """A key pair that signs access tokens; the private half is encrypted under a key derived from the secret key.
+
+    Whoever can write to the table may have written a row: where `public_jwk` or `created_at` cannot be read, it is
+    None, and the key is none of ours.
+    """
 
     __tablename__ = "signing_keys"
     __table_args__ = (
@@ -145,13 +149,13 @@ class SigningKey(SQLModel, table=True):
 
     kid: str = Field(primary_key=True, sa_type=String(64))
     algorithm: str = Field(sa_type=String(16))
-    public_jwk: dict[str, str] = Field(sa_type=JSON)
+    public_jwk: dict[str, str] = Field(sa_type=DoubtfulTexts)
     private_key: bytes = Field(sa_type=LargeBinary)
     secret_id: str = Field(sa_type=String(16))
     state: str = Field(sa_type=String(16))
-    created_at: datetime = Field(sa_type=UtcDateTime)
-    activated_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    retired_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    created_at: datetime = Field(sa_type=DoubtfulTime)
+    activated_at: datetime | None = Field(default=None, sa_type=DoubtfulTime)
+    retired_at: datetime | None = Field(default=None, sa_type=DoubtfulTime)
 
 
 class Throttle(SQLModel, table=True):

@@ -58,10 +58,13 @@ class SigningKeys:
     async def activate(self, kid: str) -> None:
         await self._set(kid, SecurityEvent.KEY_ACTIVATED, state=KeyState.ACTIVE, activated_at=self._now())
 
-    async def remove(self, kid: str, event: SecurityEvent) -> None:
-        """Delete a key; the event says whether it had had its time or was revoked."""
+    async def remove(self, kid: str, event: SecurityEvent) -> str | None:
+        """Delete a key and return the state it was in, None if there is none; the event says whether it had had its
+        time or was revoked.
+        """
         statement = delete(SIGNING_KEYS).where(SIGNING_KEYS.c.kid == kid)
-        await self._audit.execute(statement.returning(SIGNING_KEYS.c.kid), event, kid=kid)
+        rows = await self._audit.execute(statement.returning(SIGNING_KEYS.c.state), event, kid=kid)
+        return str(rows[0]["state"]) if rows else None
 
     async def reseal(self, kid: str, private_key: bytes, secret_id: str) -> None:
         await self._set(kid, SecurityEvent.KEY_REWRAPPED, private_key=private_key, secret_id=secret_id)

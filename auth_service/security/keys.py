@@ -130,8 +130,10 @@ def open_signing_key(stored: SigningKey, secrets: SecretKeys) -> ec.EllipticCurv
 
     Raises:
         UnknownSecretError: it names a secret that is not listed.
-        ForgedKeyError: it does not open with that secret, or the public half or the `kid` is another key's.
+        ForgedKeyError: it cannot be read or opened with that secret, or the public half or the `kid` is another key's.
     """
+    if stored.public_jwk is None or stored.created_at is None:  # as the database gives what nobody can read
+        raise ForgedKeyError(stored.kid)
     private = _unsealed(stored, secrets)
     jwk = _public_jwk(private.public_key())
     if (stored.kid, stored.algorithm, stored.public_jwk) != (jwk["kid"], ALGORITHM, jwk):

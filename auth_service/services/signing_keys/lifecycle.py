@@ -44,10 +44,11 @@ class KeyLifecycle:
         self._secrets = secrets
         self._rotation_interval = rotation_interval
 
-    async def list_all(self) -> Sequence[SigningKey]:
-        """Return every key, the oldest first."""
+    async def list_all(self) -> tuple[Sequence[SigningKey], Sequence[str]]:
+        """Return every key, the oldest first, and the `kid` of each that is forged."""
         async with self._database.statement() as tx:
-            return await tx.signing_keys.list_all()
+            stored = await tx.signing_keys.list_all()
+        return stored, [key.kid for key in stored if self._opens(key) is None]
 
     @retried
     async def advance(self) -> Sequence[tuple[KeyStep, str]]:
@@ -96,13 +97,11 @@ class KeyLifecycle:
         """
         async with self._database.transaction() as tx:
             await tx.signing_keys.lock()
-            keys = await tx.signing_keys.list_all()
-            found = next((key for key in keys if key.kid == kid), None)
-            if found is None:
+            state = await tx.signing_keys.remove(kid, SecurityEvent.KEY_REVOKED)
+            if state is None:
                 raise NoSuchKey
-            await tx.signing_keys.remove(kid, SecurityEvent.KEY_REVOKED)
-            if found.state == KeyState.ACTIVE:
-                await self._replace_active(tx, self._genuine(keys))
+            if state == KeyState.ACTIVE:
+                await self._replace_active(tx, self._genuine(await tx.signing_keys.list_all()))
 
     @retried
     async def rewrap(self) -> int:

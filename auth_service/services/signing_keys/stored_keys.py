@@ -15,7 +15,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class KeySet:
-    """One reading of the stored keys, all of them in `keys`. `signer` is None if the active one cannot be used."""
+    """One reading of the stored keys; `keys` are all that are not forged. `signer` is None if none can be used."""
 
     keys: Sequence[SigningKey]
     signer: Signer | None
@@ -34,21 +34,22 @@ class StoredKeys:
 
     def __init__(self, secrets: SecretKeys) -> None:
         self._secrets = secrets
-        self._known: dict[tuple[Any, ...], _Opened | None] = {}
+        self._known: dict[tuple[Any, ...], _Opened | type[Exception]] = {}
 
     def key_set(self, stored: Sequence[SigningKey]) -> KeySet:
         """Return the keys that are ours, for signing, for verifying and to be published."""
         known = {_content(key): key for key in stored}
         self._known = {content: self._open(key, content) for content, key in known.items()}
-        good = [(key, opened) for content, key in known.items() if (opened := self._known[content])]
+        found = [(key, self._known[content]) for content, key in known.items()]
+        good = [(key, opened) for key, opened in found if isinstance(opened, _Opened)]
         return KeySet(
-            keys=stored,
+            keys=[key for key, opened in found if opened is not ForgedKeyError],
             signer=next((opened.signer for key, opened in good if key.state == KeyState.ACTIVE), None),
             verifiers={key.kid: opened.verifier for key, opened in good},
             public=[key.public_jwk for key, _ in good],
         )
 
-    def _open(self, key: SigningKey, content: tuple[Any, ...]) -> _Opened | None:
+    def _open(self, key: SigningKey, content: tuple[Any, ...]) -> _Opened | type[Exception]:
         if content in self._known:
             return self._known[content]
         try:
@@ -56,12 +57,14 @@ class StoredKeys:
         except UnknownSecretError:
             hint = "AUTH_SECRET_KEY must list the secret that sealed it"
             log.error("signing_key.unreadable", kid=key.kid, hint=hint)  # noqa: TRY400  # no trace: it is known
+            return UnknownSecretError
         except ForgedKeyError:
             hint = "it is not of this service's making, so who wrote it? 'auth-service keys revoke' removes it"
             log.error("signing_key.forged", kid=key.kid, hint=hint)  # noqa: TRY400
-        return None
+            return ForgedKeyError
 
 
 def _content(key: SigningKey) -> tuple[Any, ...]:
     """All that is judged; a row that is changed is looked at anew."""
-    return key.kid, key.algorithm, repr(key.public_jwk), bytes(key.private_key), key.secret_id
+    is_readable = key.created_at is not None
+    return key.kid, key.algorithm, repr(key.public_jwk), bytes(key.private_key), key.secret_id, is_readable

@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from sqlalchemy import text
 
 from auth_service.models import SIGNING_KEYS
 from auth_service.security.keys import SealedKey, SecretKeys, make_signing_key
@@ -48,6 +49,17 @@ class Intruder:
         async with self.database.transaction() as tx:
             await tx.connection.execute(SIGNING_KEYS.insert().values(forged))
         return Inserted(str(forged["kid"]), own)
+
+    async def insert_as_sql(self, kid: str, **values: str) -> None:
+        """Add a row of SQL values, which nothing on the way has to understand."""
+        own = make_signing_key(OTHER_SECRET)
+        row = {"kid": f"'{kid}'", "algorithm": "'ES256'", "public_jwk": f"'{json.dumps(own.public_jwk)}'"}
+        row |= {"private_key": "private_key", "secret_id": "secret_id", "state": "'retired'"}
+        row |= {"created_at": "'2026-01-01'"} | values
+        select = f"SELECT {', '.join(row.values())} FROM signing_keys WHERE state = 'active'"
+        statement = f"INSERT INTO signing_keys ({', '.join(row)}) {select}"
+        async with self.database.transaction() as tx:
+            await tx.connection.execute(text(statement))
 
     def token(self, kid: str, own: SealedKey) -> str:
         """An administrator's token, signed with a key of their own."""
@@ -100,6 +112,48 @@ async def ada(make_client: MakeClient) -> Client:
 @pytest.fixture
 async def intruder(ada: Client, database_url: str) -> Intruder:
     return await break_in(ada, database_url)
+
+
+# What a driver, or the reading of JSON, fails on, as SQL: one such row took all the others with it.
+UNREADABLE = {
+    "a number of 6,000 digits": {"public_jwk": f"'[{'9' * 6000}]'"},
+    "lists 3,000 deep": {"public_jwk": f"'{'[' * 3000}{']' * 3000}'"},
+    "made in the year 200000": {"created_at": "'200000-01-01'"},
+    "made before the year 1": {"created_at": "'4000-01-01 BC'"},
+    "pending since a time that has no end": {"created_at": "'infinity'", "state": "'pending'"},
+    "pending since the last second of the last year": {"created_at": "'9999-12-31 23:59:59'", "state": "'pending'"},
+    "activated and retired in the year 200000": {"activated_at": "'200000-01-01'", "retired_at": "'200000-01-01'"},
+}
+
+
+@on_a_lasting_database
+async def test_a_row_that_cannot_be_read_breaks_no_other_is_told_of_once_and_is_removed(
+    make_client: MakeClient, database_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ada = await make_client(internal_token=INTERNAL["X-Internal-Token"])
+    (await ada.register("ada@example.com")).raise_for_status()
+    intruder = await break_in(ada, database_url)
+    genuine = await intruder.genuine()
+    for kid, values in UNREADABLE.items():
+        await intruder.insert_as_sql(kid, **values)
+    for kid in UNREADABLE:
+        assert await intruder.is_refused(intruder.token(kid, make_signing_key(OTHER_SECRET))), kid
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "signing_key.forged" in line]
+    assert sorted(line["kid"] for line in told) == sorted(UNREADABLE), "once each"
+    numbers = await ada.get("/metrics", headers=INTERNAL)
+    assert (numbers.status_code, (await ada.login()).status_code) == (200, 200)
+    other = await make_client()  # a process that starts now
+    assert [key["kid"] for key in (await other.get("/.well-known/jwks.json")).json()["keys"]] == [genuine["kid"]]
+    operator = Operator(database_url, tmp_path)
+    await operator.keys("advance")
+    listed = await asyncio.to_thread(operator.run, "list")
+    assert listed.returncode == 0
+    assert genuine["kid"] in listed.stdout
+    assert genuine["kid"] not in listed.stderr
+    assert all(kid in listed.stderr for kid in UNREADABLE)
+    for kid in [genuine["kid"], *list(UNREADABLE)[:-1]]:
+        await operator.keys("revoke", kid)
+    assert sorted((await operator.states()).values()) == ["active", "retired"]
 
 
 async def break_in(client: Client, database_url: str) -> Intruder:
