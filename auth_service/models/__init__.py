@@ -2,9 +2,19 @@
 
 from auth_service.models.accounts import AccountView, LoginAccount
 from auth_service.models.audit import AUDIT_FLOOR, REQUESTER, THE_SERVICE, Requester, SecurityEvent
+from auth_service.models.authentication import BY_CODE, BY_PASSWORD, Acr, Authentication
 from auth_service.models.compatibility import SCHEMA_COMPATIBILITY
 from auth_service.models.device_names import name_of_device
 from auth_service.models.devices import NUMBERS, UNKNOWN_DEVICE, Device, kind_of_device
+from auth_service.models.factors import (
+    FACTORS,
+    RECOVERY_CODES,
+    SPENT_CHALLENGES,
+    Factor,
+    FactorKind,
+    RecoveryCode,
+    SpentChallenge,
+)
 from auth_service.models.keys import KeyStep, due_steps, next_change
 from auth_service.models.mail import FOR_OWNERS, LINKS, NOTICES_OF, STOPS, DueMail, LinkPurpose, MailKind
 from auth_service.models.mail_tables import LINK_TOKENS, OUTGOING_MAILS, LinkToken, OutgoingMail

@@ -59,6 +59,9 @@ class SessionState:
     expires_at: datetime
     revoked_at: datetime | None
     now: datetime
+    authenticated_at: datetime
+    acr: str
+    amr: str
     idempotency_spent: bool = False
     """Whether the key is good for no retry: it came with an earlier token too, or not with the last rotation."""
     rotated_from: Device = UNKNOWN_DEVICE

@@ -108,6 +108,10 @@ class RefreshToken(SQLModel, table=True):
     idempotency_spent: bool | None = None
     earlier_used_at: datetime | None = Field(default=None, sa_type=UtcDateTime)  # before the hour of last_used_at
     told_generation: int | None = Field(default=None, sa_type=BigInteger)  # the last that the trail has a replay of
+    # What was proved at the sign-in, and when. None: an older service wrote it, so a password, at created_at.
+    authenticated_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    acr: str | None = Field(default=None, sa_type=String(16))
+    amr: str | None = Field(default=None, sa_type=String(64))
     user: User = Relationship(back_populates="sessions", sa_relationship_kwargs={"lazy": "raise"})
 
     @property

@@ -51,9 +51,21 @@ def verifier_of(public_jwk: Mapping[str, str]) -> CryptographyECKey:
     return CryptographyECKey(dict(public_jwk), ALGORITHM)
 
 
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Whom an access token is made for: a session of a user, and what was proved when (RFC 9068, section 2.2.1)."""
+
+    user_id: UUID
+    session_id: UUID
+    role: str
+    authenticated_at: datetime
+    acr: str
+    amr: str
+
+
 @dataclass(frozen=True)
 class Claims:
-    """What a valid access token says about its bearer."""
+    """What a valid access token says about its bearer. Those of an older service say nothing of the sign-in."""
 
     user_id: UUID
     session_id: UUID
@@ -62,6 +74,9 @@ class Claims:
     kid: str
     issued_at: int
     jti: str
+    auth_time: int | None = None
+    acr: str | None = None
+    amr: tuple[str, ...] = ()
 
 
 class IssuedToken(NamedTuple):
@@ -81,9 +96,7 @@ class AccessTokens:
     lifetime: timedelta
     leeway: timedelta
 
-    def issue(
-        self, signer: Signer, *, user_id: UUID, session_id: UUID, role: str, now: datetime, seconds_left: int
-    ) -> "IssuedToken":
+    def issue(self, signer: Signer, subject: Subject, now: datetime, seconds_left: int) -> IssuedToken:
         """Return a signed token that is valid from `now`, the database's time, for the lifetime, or for as long as its
         session is: no token outlives it.
         """
@@ -92,13 +105,16 @@ class AccessTokens:
         claims = {
             "iss": self.issuer,
             "aud": self.audience,
-            "sub": str(user_id),
+            "sub": str(subject.user_id),
             "client_id": self.client_id,
-            "sid": str(session_id),
+            "sid": str(subject.session_id),
             "jti": str(uuid4()),
             "iat": issued_at,
             "exp": issued_at + seconds,
-            "roles": [role],
+            "roles": [subject.role],
+            "auth_time": int(subject.authenticated_at.timestamp()),
+            "acr": subject.acr,
+            "amr": subject.amr.split(),
         }
         signed = f"{signer.header}.{base64url(to_json(claims))}"  # `jws.sign` would encode the header for each token
         return IssuedToken(f"{signed}.{base64url(signer.key.sign(signed.encode()))}", seconds)
@@ -147,7 +163,9 @@ class AccessTokens:
         if type(expires_at) is not int or type(issued_at) is not int:
             raise TypeError("exp and iat are integers")
         role, *_ = _roles(claims["roles"])
-        found = Claims(UUID(claims["sub"]), UUID(claims["sid"]), role, expires_at, kid, issued_at, str(claims["jti"]))
+        user_id, session_id, jti = UUID(claims["sub"]), UUID(claims["sid"]), str(claims["jti"])
+        auth_time, acr, amr = _authentication(claims)
+        found = Claims(user_id, session_id, role, expires_at, kid, issued_at, jti, auth_time, acr, amr)
         if self.is_over(found, now):
             raise InvalidAccessToken(Denial.EXPIRED, found.user_id)
         if issued_at > now + self.leeway.total_seconds():
@@ -162,6 +180,16 @@ def _roles(listed: Any) -> list[str]:
     if not isinstance(listed, list) or not all(isinstance(role, str) and _ROLE.fullmatch(role) for role in listed):
         raise TypeError("roles are a list of names")
     return listed
+
+
+def _authentication(claims: Mapping[str, Any]) -> tuple[int | None, str | None, tuple[str, ...]]:
+    """What is said of the sign-in: all three claims, or none in the token of an older service."""
+    auth_time, acr, amr = (claims.get(name) for name in ("auth_time", "acr", "amr"))
+    if auth_time is None and acr is None and amr is None:
+        return None, None, ()
+    if type(auth_time) is not int or not isinstance(acr, str) or not _ROLE.fullmatch(acr):
+        raise TypeError("auth_time is an integer, and acr a name")
+    return auth_time, acr, tuple(_roles(amr))
 
 
 def _key_id(token: str) -> str:

@@ -40,6 +40,12 @@ INDEXES = {
     "uq_pending_changes_stop_hash",
     "pk_registrations",
     "ix_registrations_registered_at",
+    "pk_factors",
+    "ix_factors_user_id",
+    "ix_factors_created_at",
+    "pk_recovery_codes",
+    "pk_spent_challenges",
+    "ix_spent_challenges_expires_at",
     "alembic_version_pkc",
 }
 WITH_TRIGRAMS = {"ix_users_email_trigrams", "ix_users_username_trigrams"}  # where PostgreSQL has pg_trgm
@@ -81,7 +87,7 @@ async def test_every_time_has_a_time_zone(postgres_url: str) -> None:
         "SELECT column_name, udt_name FROM information_schema.columns WHERE table_schema = 'public' "
         "AND (column_name LIKE '%\\_at' OR column_name = 'rotations' OR table_name || column_name = 'audit_eventsat')",
     )
-    assert len(times) == 23
+    assert len(times) == 28
     assert {kind for _, kind in times} == {"timestamptz", "_timestamptz"}
     assert not await run_sql(
         postgres_url,

@@ -73,7 +73,9 @@ async def test_the_example_verifier_takes_our_tokens_and_no_others(ada: Client) 
     jwks = (await ada.get("/.well-known/jwks.json")).json()
     claims = verify(tokens["access_token"], jwks, "http://127.0.0.1:8000")
     assert claims["sid"] == tokens["session_id"]
-    assert set(claims) == {"iss", "aud", "sub", "sid", "client_id", "roles", "jti", "iat", "exp"}
+    assert set(claims) == {"iss", "aud", "sub", "sid", "client_id", "roles", "jti", "iat", "exp",
+        "auth_time", "acr", "amr",
+    }  # fmt: skip
     for token, keys, service in [
         (tokens["access_token"], jwks, "http://other.example"),
         (tokens["access_token"], {"keys": []}, "http://127.0.0.1:8000"),

@@ -22,7 +22,7 @@ from tests.support.stand_in import INTERNAL_TOKEN
 from tests.support.traffic import kid_of
 
 Read = Callable[[str], Awaitable[dict[str, Any]]]
-CLAIMS = {"iss", "aud", "sub", "sid", "client_id", "roles", "jti", "iat", "exp"}
+CLAIMS = {"iss", "aud", "sub", "sid", "client_id", "roles", "jti", "iat", "exp", "auth_time", "acr", "amr"}
 
 
 async def start_pyjwt(place: Issuer, _stack: AsyncExitStack, _request: pytest.FixtureRequest) -> Read:

@@ -64,6 +64,9 @@ def _session(draw: st.DrawFn, generation: int, ages: list[timedelta]) -> Session
         expires_at=NOW + draw(st.timedeltas(INSTANT, 30 * DAY)),
         revoked_at=None,
         now=NOW,
+        authenticated_at=NOW,
+        acr="aal1",
+        amr="pwd",
         idempotency_spent=draw(st.booleans()),
     )
 

@@ -30,6 +30,9 @@ WRONG_CLAIMS: list[tuple[str, list[object]]] = [
     ("jti", [MISSING, None, 1]),
     ("roles", [MISSING, None, [], {}, 1, "admin", [["admin"]], [None], [1], ["user", 1], {"0": "admin"}]),
     ("roles", [[role] for role in NO_NAMES]),
+    ("auth_time", [MISSING, None, "1", 1.5, True, [], float("inf")]),
+    ("acr", [MISSING, None, 1, ["aal1"], *NO_NAMES]),
+    ("amr", [MISSING, None, "pwd", [1], {"0": "pwd"}, *([name] for name in NO_NAMES)]),
 ]
 
 
@@ -37,7 +40,9 @@ async def test_a_token_says_exactly_what_it_should_and_nothing_personal(ada: Cli
     account = (await ada.me(token)).json()
     header, claims = part(token, 0), part(token, 1)
     assert header == {"alg": "ES256", "typ": "at+jwt", "kid": header["kid"]}
-    assert set(claims) == {"iss", "aud", "sub", "client_id", "sid", "jti", "iat", "exp", "roles"}
+    assert set(claims) == {
+        "iss", "aud", "sub", "client_id", "sid", "jti", "iat", "exp", "roles", "auth_time", "acr", "amr",
+    }  # fmt: skip
     assert (claims["iss"], claims["aud"], claims["sub"]) == (
         "http://127.0.0.1:8000",
         "http://127.0.0.1:8000",
@@ -45,6 +50,8 @@ async def test_a_token_says_exactly_what_it_should_and_nothing_personal(ada: Cli
     )
     assert (claims["client_id"], claims["roles"]) == ("first-party", ["user"])
     assert claims["exp"] - claims["iat"] == 300
+    assert (claims["acr"], claims["amr"]) == ("aal1", ["pwd"])
+    assert abs(claims["auth_time"] - claims["iat"]) <= 1
     assert abs(claims["iat"] - time.time()) < 60
     assert UUID(claims["sid"])
     assert "@" not in json.dumps(claims)

@@ -30,6 +30,7 @@ from auth_service.models import (
     OUTGOING_MAILS,
     REFRESH_TOKENS,
     USERS,
+    Authentication,
     EndReason,
     LoginAccount,
     MailKind,
@@ -47,11 +48,13 @@ M, T = OUTGOING_MAILS.c, REFRESH_TOKENS.c
 MOST_KEPT = 200  # sessions of a user, unless more are alive
 EXPIRED_AT_ONCE = 500
 FORGOTTEN_AFTER = timedelta(minutes=15)  # as the triggers of migration 0001 have it
-_GIVEN = ("id", "user_id", "credential_epoch", "secret_hash", "user_agent", "ip")
+_GIVEN = ("id", "user_id", "credential_epoch", "secret_hash", "user_agent", "ip", "acr", "amr")
 
 
 def _open(clock: Clock) -> Any:
     times = {"created_at": clock.at(), "last_used_at": clock.at(), "expires_at": clock.after("lifetime")}
+    proved_at = bindparam("session_authenticated_at", type_=T.authenticated_at.type)
+    times |= {"authenticated_at": func.coalesce(proved_at, clock.at())}
     fresh = {"generation": literal(0, T.generation.type), "rotations": literal([], T.rotations.type)}
     given = {name: bindparam(f"session_{name}", type_=T[name].type) for name in _GIVEN}
     values = {**given, **fresh, **times}
@@ -154,6 +157,8 @@ class Logins:
         secret_hash: bytes,
         lifetime: timedelta,
         device: tuple[str | None, str | None],
+        *,
+        authentication: Authentication,
         instead: EndReason | None = None,
     ) -> SessionState | None:
         """Insert a session for an account whose credentials are still those that were verified; None if they are not.
@@ -164,8 +169,10 @@ class Logins:
         The row of the user is locked FOR SHARE: a password change either comes first, and nothing is inserted, or waits
         and then ends this session with the others.
         """
-        given = (uuid7(), account.id, account.credential_epoch, secret_hash, *device)
-        values = {f"session_{name}": value for name, value in zip(_GIVEN, given, strict=True)} | {"lifetime": lifetime}
+        proved = authentication
+        given = (uuid7(), account.id, account.credential_epoch, secret_hash, *device, proved.acr, proved.amr)
+        values: dict[str, Any] = {"session_authenticated_at": proved.time, "lifetime": lifetime}
+        values |= {f"session_{name}": value for name, value in zip(_GIVEN, given, strict=True)}
         if instead is None:
             rows = await self._audit.execute_prepared(_OPENED_BY_LOGIN, values)
         else:

@@ -26,6 +26,7 @@ from auth_service.database.dialects import Clock
 from auth_service.database.prepared import Prepared
 from auth_service.models import (
     AUDIT_EVENTS,
+    BY_PASSWORD,
     FAST_FORWARD_LIMIT,
     REFRESH_TOKENS,
     ROTATIONS_KEPT,
@@ -39,7 +40,10 @@ from auth_service.repositories.audit.events import AuditEvents
 
 A, T = AUDIT_EVENTS.c, REFRESH_TOKENS.c
 
-RETURNED = (T.id, T.user_id, T.generation, T.rotations, T.idempotency_hash, T.last_used_at, T.expires_at)
+_AUTHENTICATION = (T.authenticated_at, T.acr, T.amr, T.created_at)
+RETURNED = (
+    T.id, T.user_id, T.generation, T.rotations, T.idempotency_hash, T.last_used_at, T.expires_at, *_AUTHENTICATION,
+)  # fmt: skip
 # Written into the hot statement: as parameters, they would be sent and read anew for each refresh.
 ONE, AHEAD = (literal_column(str(number), BigInteger()) for number in (1, FAST_FORWARD_LIMIT))
 USED_UP = FAST_FORWARD_LIMIT + 1  # all that is looked at after a rotation
@@ -153,11 +157,23 @@ class RefreshTokens:
             case((described, T.rotated_user_agent)).label("rotated_user_agent"),
             case((described, T.rotated_ip)).label("rotated_ip"),
             T.told_generation,
+            *_AUTHENTICATION,
         ).join(USERS, USERS.c.id == T.user_id)
 
 
 def _state(*, rotated_user_agent: str | None, rotated_ip: str | None, **columns: Any) -> SessionState:
-    return SessionState(rotated_from=Device(rotated_user_agent, rotated_ip), **columns)
+    authenticated = _authentication(columns)
+    del columns["created_at"]
+    return SessionState(rotated_from=Device(rotated_user_agent, rotated_ip), **columns | authenticated)
+
+
+def _authentication(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """What the row of a session tells of its sign-in: nothing if an older service opened it, so by a password."""
+    return {
+        "authenticated_at": row["authenticated_at"] or row["created_at"],
+        "acr": row["acr"] or BY_PASSWORD.acr,
+        "amr": row["amr"] or BY_PASSWORD.amr,
+    }
 
 
 def alive(row: Mapping[Any, Any], role: str) -> SessionState:
@@ -174,4 +190,5 @@ def alive(row: Mapping[Any, Any], role: str) -> SessionState:
         expires_at=row["expires_at"],
         revoked_at=None,
         now=row["last_used_at"],
+        **_authentication(row),
     )

@@ -10,7 +10,7 @@ import structlog
 
 from auth_service.errors import DatabaseUnavailable, InvalidCredentials
 from auth_service.identifiers import canonical_email, canonical_username
-from auth_service.models import Device, EndReason, LoginAccount, SecurityEvent, SessionRules, SessionState
+from auth_service.models import BY_PASSWORD, Device, EndReason, LoginAccount, SecurityEvent, SessionRules, SessionState
 from auth_service.repositories.transaction import Database, Transaction, retried
 from auth_service.security.refresh_tokens import hash_secret, new_secret
 from auth_service.services.mail.notices import Notices, requester_details
@@ -112,7 +112,10 @@ class Login:
         self, tx: Transaction, account: LoginAccount, secret: bytes, device: Device, instead: EndReason | None = None
     ) -> SessionState | None:
         known_by = (device.user_agent, device.ip)
-        return await tx.logins.open(account, hash_secret(secret), self._rules.absolute_lifetime, known_by, instead)
+        lifetime = self._rules.absolute_lifetime
+        return await tx.logins.open(
+            account, hash_secret(secret), lifetime, known_by, authentication=BY_PASSWORD, instead=instead
+        )
 
     async def _settle(
         self, account: LoginAccount, session_id: UUID, device: Device, replacement: str | None, attempt: Attempt

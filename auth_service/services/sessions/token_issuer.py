@@ -5,6 +5,7 @@ from uuid import UUID
 
 from auth_service.logs import USER_ID
 from auth_service.models import SessionRules, SessionState
+from auth_service.security.access_tokens import Subject
 from auth_service.security.refresh_tokens import RefreshTokenCodec
 from auth_service.services.signing_keys.key_ring import KeyRing
 
@@ -34,7 +35,6 @@ class TokenIssuer:
         """Return the tokens of a session at this generation, whose refresh tokens have this secret."""
         USER_ID.set(session.user_id)
         left = int((session.usable_until(self._rules) - session.now).total_seconds())
-        access_token, expires_in = await self._keys.sign(
-            user_id=session.user_id, session_id=session.id, role=session.role, now=session.now, seconds_left=left
-        )
+        subject = Subject(session.user_id, session.id, session.role, session.authenticated_at, session.acr, session.amr)
+        access_token, expires_in = await self._keys.sign(subject, session.now, left)
         return TokenPair(access_token, expires_in, self._tokens.issue(secret, generation), left, session.id)

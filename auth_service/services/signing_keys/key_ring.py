@@ -6,14 +6,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime
-from uuid import UUID
 
 import structlog
 
 from auth_service.errors import DatabaseUnavailable, Denial, InvalidAccessToken, Unavailable
 from auth_service.models import KeyState, SigningKey
 from auth_service.repositories.transaction import Database
-from auth_service.security.access_tokens import AccessTokens, Claims, IssuedToken, Signer
+from auth_service.security.access_tokens import AccessTokens, Claims, IssuedToken, Signer, Subject
 from auth_service.security.keys import SecretKeys, make_signing_key
 from auth_service.services.signing_keys.database_clock import DatabaseClock
 from auth_service.services.signing_keys.stored_keys import KeySet, StoredKeys
@@ -49,15 +48,11 @@ class KeyRing:
         self._verified = VerifiedTokens()
         self._read_at = self._failed_at = float("-inf")
 
-    async def sign(
-        self, *, user_id: UUID, session_id: UUID, role: str, now: datetime, seconds_left: int
-    ) -> IssuedToken:
+    async def sign(self, subject: Subject, now: datetime, seconds_left: int) -> IssuedToken:
         """Return an access token that starts at `now`, the database's time, of a session with so many seconds left."""
         signer = await self.signer()
         self._clock.saw(now)
-        return self._tokens.issue(
-            signer, user_id=user_id, session_id=session_id, role=role, now=now, seconds_left=seconds_left
-        )
+        return self._tokens.issue(signer, subject, now, seconds_left)
 
     async def signer(self) -> Signer:
         """Return the active key; raises `Unavailable` if it cannot be had."""

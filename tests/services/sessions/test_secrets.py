@@ -21,7 +21,8 @@ from tests.support.sql import run_sql
 NEWER = "bmV3ZXIsIGFsc28gMzIgYnl0ZXMgb3IgbW9yZSwgYXMgYXNrZWQ"
 TABLES = (
     "users", "refresh_tokens", "deleted_sessions", "signing_keys", "throttles", "audit_events", "outgoing_mails",
-    "link_tokens", "pending_changes", "registrations", "schema_compatibility", "alembic_version",
+    "link_tokens", "pending_changes", "registrations", "schema_compatibility", "alembic_version", "factors",
+    "recovery_codes", "spent_challenges",
 )  # fmt: skip
 VISIBLE = re.compile(r"[!-~]+")
 

@@ -11,7 +11,7 @@ import pytest
 from auth_service.database import migrator
 from auth_service.errors import DatabaseUnavailable, InvalidAccessToken
 from auth_service.repositories.transaction import Database
-from auth_service.security.access_tokens import AccessTokens
+from auth_service.security.access_tokens import AccessTokens, Subject
 from auth_service.security.keys import SecretKeys
 from auth_service.services.signing_keys.database_clock import DatabaseClock
 from auth_service.services.signing_keys.key_ring import LOOK_AGAIN_EVERY, KeyRing
@@ -51,7 +51,8 @@ async def _two_processes(database: Database) -> tuple[CountingKeys, CountingKeys
 
 
 async def _sign(keys: KeyRing) -> str:
-    issued = await keys.sign(user_id=uuid4(), session_id=uuid4(), role="user", now=datetime.now(UTC), seconds_left=60)
+    now = datetime.now(UTC)
+    issued = await keys.sign(Subject(uuid4(), uuid4(), "user", now, "aal1", "pwd"), now, 60)
     return issued.token
 
 

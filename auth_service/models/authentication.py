@@ -1,0 +1,34 @@
+"""How somebody was authenticated, and when: what access tokens say of it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class Acr(StrEnum):
+    """The authentication context class, the weakest first (`acr`; RFC 9068, section 2.2.1; NIST SP 800-63B-4)."""
+
+    AAL1 = "aal1"  # a password
+    AAL2 = "aal2"  # and a second factor
+    PHR = "phr"  # phishing-resistant: a passkey
+
+    def satisfies(self, wanted: "Acr") -> bool:
+        """Whether this is as sure as what is wanted, or surer."""
+        order = list(Acr)
+        return order.index(self) >= order.index(wanted)
+
+
+@dataclass(frozen=True)
+class Authentication:
+    """What was proved at a sign-in: its class, and the methods (`amr`; RFC 8176), parted by blanks as in the table.
+
+    `time` is when; None for now.
+    """
+
+    acr: Acr
+    amr: str
+    time: datetime | None = None
+
+
+BY_PASSWORD = Authentication(Acr.AAL1, "pwd")
+BY_CODE = Authentication(Acr.AAL2, "pwd otp mfa")  # of an app, or a recovery code, beside the password

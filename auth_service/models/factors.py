@@ -1,0 +1,69 @@
+"""Second factors of accounts, the codes for whoever lost one, and the challenges that are used up."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Index, LargeBinary, String, text
+from sqlmodel import Field, SQLModel
+from uuid_utils.compat import uuid7
+
+from auth_service.models.tables import USERS
+from auth_service.models.types import UtcDateTime
+
+
+class FactorKind(StrEnum):
+    TOTP = "totp"
+    PASSKEY = "passkey"
+
+
+class Factor(SQLModel, table=True):
+    """A second factor. It counts from `confirmed_at` on: an account with such a one has no sign-in by password alone.
+
+    The secret is sealed under a key derived from the secret key that `secret_id` names. `last_step` is the time step of
+    the last TOTP code that was used (RFC 6238, section 5.2): none is good twice.
+    """
+
+    __tablename__ = "factors"
+    __table_args__: ClassVar[Any] = (
+        Index("ix_factors_user_id", "user_id"),
+        Index("ix_factors_created_at", "created_at", postgresql_where=text("confirmed_at IS NULL")),
+    )
+
+    id: UUID = Field(default_factory=uuid7, primary_key=True)
+    user_id: UUID = Field(foreign_key="users.id", ondelete="CASCADE")
+    kind: str = Field(sa_type=String(16))
+    name: str | None = Field(default=None, sa_type=String(64))
+    secret: bytes | None = Field(default=None, sa_type=LargeBinary)
+    secret_id: str | None = Field(default=None, sa_type=String(16))
+    last_step: int = Field(default=0, sa_type=BigInteger)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    confirmed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    last_used_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class RecoveryCode(SQLModel, table=True):
+    """A code that is good once in place of a second factor; the row is deleted by the statement that uses it.
+
+    A hash that is not salted will do: 120 random bits cannot be guessed (OWASP ASVS 6.5.2 asks for 112).
+    """
+
+    __tablename__ = "recovery_codes"
+
+    user_id: UUID = Field(foreign_key="users.id", ondelete="CASCADE", primary_key=True)
+    code_hash: bytes = Field(primary_key=True, sa_type=LargeBinary(32))
+
+
+class SpentChallenge(SQLModel, table=True):
+    """The digest of a challenge that led to a session; kept a day, so that a clock that steps back revives nothing."""
+
+    __tablename__ = "spent_challenges"
+
+    digest: bytes = Field(primary_key=True, sa_type=LargeBinary(32))
+    expires_at: datetime = Field(sa_type=UtcDateTime, index=True)
+
+
+FACTORS = USERS.metadata.tables["factors"]
+RECOVERY_CODES = USERS.metadata.tables["recovery_codes"]
+SPENT_CHALLENGES = USERS.metadata.tables["spent_challenges"]
