@@ -31,6 +31,9 @@ class DerivedKeys:
     refresh_tokens: HMAC = field(repr=False)
     signing_keys: bytes = field(repr=False)
     throttles: HMAC = field(repr=False)
+    challenges: HMAC = field(repr=False)
+    factors: bytes = field(repr=False)
+    enrolments: bytes = field(repr=False)
 
 
 class SecretKeys:
@@ -51,14 +54,36 @@ class SecretKeys:
 
 def _derive(secret: bytes) -> DerivedKeys:
     def key(purpose: bytes, length: int = 32) -> bytes:
-        return HKDF(hashes.SHA256(), length, salt=None, info=b"auth-service/1 " + purpose).derive(secret)
+        return hkdf(secret, b"auth-service/1 " + purpose, length)
 
     return DerivedKeys(
         id=key(b"key id", KEY_ID_BYTES),
         refresh_tokens=HMAC(key(b"refresh tokens"), hashes.SHA256()),
         signing_keys=key(b"signing keys"),
         throttles=HMAC(key(b"throttles"), hashes.SHA256()),
+        challenges=HMAC(key(b"challenges"), hashes.SHA256()),
+        factors=key(b"factors"),
+        enrolments=key(b"enrolments"),
     )
+
+
+def hkdf(secret: bytes, info: bytes, length: int) -> bytes:
+    """Return the bytes that a secret yields for one purpose (RFC 5869)."""
+    return HKDF(hashes.SHA256(), length, salt=None, info=info).derive(secret)
+
+
+def seal(key: bytes, plain: bytes, associated: bytes) -> bytes:
+    """Encrypt with AES-256-GCM under a new nonce, bound to what the row is of."""
+    nonce = os.urandom(_NONCE_BYTES)
+    return nonce + AESGCM(key).encrypt(nonce, plain, associated)
+
+
+def unseal(key: bytes, sealed: bytes, associated: bytes) -> bytes | None:
+    """Return what was sealed; None if it was not sealed under this key, for this row."""
+    try:
+        return AESGCM(key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], associated)
+    except (InvalidTag, ValueError):  # ValueError: not even a nonce
+        return None
 
 
 def hmac_sha256(keyed: HMAC, message: bytes) -> bytes:
@@ -118,8 +143,7 @@ def _seal(private: ec.EllipticCurvePrivateKey, secrets: SecretKeys) -> SealedKey
     plain = private.private_bytes(
         serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    nonce = os.urandom(_NONCE_BYTES)
-    sealed = nonce + AESGCM(secrets.newest.signing_keys).encrypt(nonce, plain, jwk["kid"].encode())
+    sealed = seal(secrets.newest.signing_keys, plain, jwk["kid"].encode())
     return SealedKey(jwk["kid"], jwk, sealed, secrets.newest.id.hex())
 
 
@@ -148,11 +172,9 @@ def _unsealed(stored: SigningKey, secrets: SecretKeys) -> ec.EllipticCurvePrivat
         raise ForgedKeyError(stored.kid) from None
     if keys is None:
         raise UnknownSecretError(stored.kid)
-    nonce, sealed = stored.private_key[:_NONCE_BYTES], stored.private_key[_NONCE_BYTES:]
-    try:
-        plain = AESGCM(keys.signing_keys).decrypt(nonce, sealed, stored.kid.encode())
-    except (InvalidTag, ValueError):  # ValueError: not even a nonce
-        raise ForgedKeyError(stored.kid) from None
+    plain = unseal(keys.signing_keys, stored.private_key, stored.kid.encode())
+    if plain is None:
+        raise ForgedKeyError(stored.kid)
     private = serialization.load_der_private_key(plain, password=None)  # nobody else can have sealed it
     if not isinstance(private, ec.EllipticCurvePrivateKey):
         raise ForgedKeyError(stored.kid)
