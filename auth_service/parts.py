@@ -38,6 +38,7 @@ from auth_service.services.sessions.own_sessions import OwnSessions
 from auth_service.services.sessions.refresh import Refresh
 from auth_service.services.sessions.replays import Replays
 from auth_service.services.sessions.revocations import Revocations
+from auth_service.services.sessions.sign_in import SignIn
 from auth_service.services.sessions.token_issuer import TokenIssuer
 from auth_service.services.signing_keys.database_clock import DatabaseClock
 from auth_service.services.signing_keys.key_ring import KeyRing
@@ -124,7 +125,8 @@ def _services(parts: Parts) -> Services:
     )
     bearers = Bearers(database, keys, revocations)
     own_sessions = OwnSessions(database, revocations, rules)
-    login, refresh = _login(parts), _refresh(parts)
+    sign_in = _sign_in(parts)
+    login, refresh = _login(parts, sign_in), _refresh(parts)
     return Services(
         settings=settings,
         registration=Registration(
@@ -141,7 +143,7 @@ def _services(parts: Parts) -> Services:
         password_change=PasswordChange(
             database=database,
             revocations=revocations,
-            login=login,
+            sign_in=sign_in,
             issuer=tokens.issuer,
             new_passwords=new_passwords,
             proof=proof,
@@ -171,17 +173,25 @@ def _services(parts: Parts) -> Services:
     )
 
 
-def _login(parts: Parts) -> Login:
+def _sign_in(parts: Parts) -> SignIn:
     tokens = parts.tokens
-    return Login(
+    return SignIn(
         database=parts.database,
         issuer=tokens.issuer,
         revocations=tokens.revocations,
-        login_check=parts.hashing.login_check,
         rules=tokens.rules,
         throttle=parts.throttle,
-        audit=parts.audit,
         notices=parts.upkeep.notices,
+    )
+
+
+def _login(parts: Parts, sign_in: SignIn) -> Login:
+    return Login(
+        database=parts.database,
+        sign_in=sign_in,
+        login_check=parts.hashing.login_check,
+        throttle=parts.throttle,
+        audit=parts.audit,
         verified_only=parts.settings.registration.existing == "conceal",
     )
 

@@ -4,14 +4,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from uuid import UUID
 
 from auth_service.errors import InvalidAccessToken, InvalidCredentials
-from auth_service.models import Device, EndReason, LoginAccount, MailKind, SecurityEvent, User
+from auth_service.models import BY_PASSWORD, Device, EndReason, LoginAccount, MailKind, SecurityEvent, User
 from auth_service.repositories.transaction import Database, retried
 from auth_service.services.accounts.reauthentication import Reauthentication
 from auth_service.services.mail.notices import Notices
 from auth_service.services.passwords.new_password import NewPasswords
 from auth_service.services.sessions.bearers import Bearer
-from auth_service.services.sessions.login import Login
 from auth_service.services.sessions.revocations import Revocations
+from auth_service.services.sessions.sign_in import SignIn
 from auth_service.services.sessions.token_issuer import TokenIssuer, TokenPair
 from auth_service.services.throttling.attempts import Attempt
 
@@ -22,7 +22,7 @@ class PasswordChange:
         *,
         database: Database,
         revocations: Revocations,
-        login: Login,
+        sign_in: SignIn,
         issuer: TokenIssuer,
         new_passwords: NewPasswords,
         proof: Reauthentication,
@@ -30,7 +30,7 @@ class PasswordChange:
     ) -> None:
         self._database = database
         self._revocations = revocations
-        self._login = login
+        self._sign_in = sign_in
         self._issuer = issuer
         self._new_passwords = new_passwords
         self._proof = proof
@@ -70,7 +70,7 @@ class PasswordChange:
             if asking not in ended:
                 raise InvalidAccessToken  # rolled back on purpose: who was signed out meanwhile changes nothing
             account = LoginAccount(user.id, hashed, user.role, user.is_active, user.is_verified, epoch)
-            tokens = await self._login.open_instead(tx, account, device, EndReason.PASSWORD_CHANGED)
+            tokens = await self._sign_in.open_instead(tx, account, BY_PASSWORD, device, EndReason.PASSWORD_CHANGED)
             await attempt.succeed(tx)
             await self._notices.notify(tx, MailKind.PASSWORD_CHANGED, user.id)
             return ended, tokens
