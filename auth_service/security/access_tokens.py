@@ -20,13 +20,16 @@ from auth_service.settings import MAX_ACCESS_LIFETIME
 
 TYPE = "at+jwt"
 MAX_CHARACTERS = 4096
-# Three parts in base64url (RFC 7515, section 3.1), without padding and with zeros in the unused bits of a 64-byte
-# signature: the decoder underneath takes more, and one token shall have one spelling.
-_SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{85}[AQgw]")
+# Three parts in base64url (RFC 7515, section 3.1), the last of 64 bytes, without padding and with zeros in the unused
+# bits: the decoder underneath takes more, and one token shall have one spelling.
+_FOURS = r"(?:[A-Za-z0-9_-]{4})*"
+_PART = rf"{_FOURS}(?:[A-Za-z0-9_-][AQgw]|[A-Za-z0-9_-]{{2}}[AEIMQUYcgkosw048])?"
+_SHAPE = re.compile(rf"{_PART}\.{_PART}\.[A-Za-z0-9_-]{{85}}[AQgw]")
 _ROLE = re.compile(r"[!-~]+")
+_CLIENT_ID = re.compile(r"[ -~]*")  # RFC 6749, appendix A.1
 _HEADER_PARAMETERS = {"alg", "typ", "kid"}
 # Not `require_exp`: it turns jose's own look at the expiry on again, by another clock and without our leeway.
-_OPTIONS = {"verify_exp": False, "verify_at_hash": False} | {
+_OPTIONS = {"verify_exp": False, "verify_nbf": False, "verify_at_hash": False} | {
     f"require_{claim}": True for claim in ("iat", "sub", "iss", "aud", "jti")
 }
 
@@ -159,19 +162,26 @@ class AccessTokens:
         return now >= claims.expires_at
 
     def _bearer(self, claims: Mapping[str, Any], kid: str, now: float) -> Claims:
+        """What the claims say; raises TypeError or ValueError for what no token of ours says.
+
+        The same rules as in `verifier/tokens.py`, which imports nothing of this.
+        """
         expires_at, issued_at = claims["exp"], claims["iat"]
-        if type(expires_at) is not int or type(issued_at) is not int:
-            raise TypeError("exp and iat are integers")
+        not_before = claims.get("nbf", issued_at)
+        if not all(type(time) is int for time in (expires_at, issued_at, not_before)):
+            raise TypeError("exp, iat and nbf are integers")
         role, *_ = _roles(claims["roles"])
-        user_id, session_id, jti = UUID(claims["sub"]), UUID(claims["sid"]), str(claims["jti"])
+        user_id, session_id, jti = UUID(claims["sub"]), UUID(claims["sid"]), claims["jti"]
         auth_time, acr, amr = _authentication(claims)
         found = Claims(user_id, session_id, role, expires_at, kid, issued_at, jti, auth_time, acr, amr)
         if self.is_over(found, now):
             raise InvalidAccessToken(Denial.EXPIRED, found.user_id)
-        if issued_at > now + self.leeway.total_seconds():
-            raise ValueError("not issued yet")
-        if expires_at - issued_at > MAX_ACCESS_LIFETIME.total_seconds():
-            raise ValueError("lives longer than any token of ours")
+        if max(issued_at, not_before) > now + self.leeway.total_seconds():
+            raise ValueError("not valid yet")
+        if not 0 < expires_at - issued_at <= MAX_ACCESS_LIFETIME.total_seconds():
+            raise ValueError("lives longer than any token of ours, or ends before it begins")
+        if not _CLIENT_ID.fullmatch(claims["client_id"]) or not found.jti.isprintable():
+            raise ValueError("could not stand in a header or a log, and add no line to it")
         return found
 
 

@@ -47,7 +47,13 @@ class AuthKit:
         session_id: UUID | None = None,
         **claims: Any,
     ) -> str:
-        """Return a good token of any user. More claims, such as `exp` or `aud`, take the place of the good ones."""
+        """Return a good token of any user. More claims, such as `exp` or `aud`, take the place of the good ones.
+
+        Raises:
+            ValueError: no role is named; the service signs no such token, and verifiers refuse it.
+        """
+        if not roles:
+            raise ValueError("a token has a role: name one that your service does not ask for")
         return self._signed(self._key, user_id, session_id, list(roles), claims)
 
     def headers(self, user_id: UUID | None = None, **like_token: Any) -> dict[str, str]:

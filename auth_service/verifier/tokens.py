@@ -20,7 +20,9 @@ MAX_CHARACTERS = 4096
 LONGEST_LIFE = 600  # seconds; the service issues none that lives longer
 # Three parts (RFC 7515, section 3.1), the last one 64 bytes in their only spelling: a token has few valid variants.
 _FORM = re.compile(r"([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{85}[AQgw]")
-_REQUIRED = ["exp", "iat", "sub", "sid", "iss", "aud", "jti", "client_id"]
+_REQUIRED = ["exp", "iat", "sub", "sid", "iss", "aud", "jti", "client_id", "roles"]
+_ROLE = re.compile(r"[!-~]+")
+_CLIENT_ID = re.compile(r"[ -~]*")  # RFC 6749, appendix A.1
 _DEFECTS = (jwt.InvalidTokenError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError)
 
 
@@ -42,7 +44,7 @@ class TokenCheck:
         if form is None:
             raise InvalidToken("not a signed token")
         try:
-            header = json.loads(base64.urlsafe_b64decode(form[1] + "=" * (-len(form[1]) % 4)))
+            header = json.loads(base64.urlsafe_b64decode(form[1] + "=" * (-len(form[1]) % 4)).decode())
             kid = header["kid"]
         except _DEFECTS:
             raise InvalidToken("no readable header") from None
@@ -57,8 +59,8 @@ class TokenCheck:
             InvalidToken: anything else.
         """
         try:
-            said = jwt.decode(
-                token, key, [ALGORITHM], {"require": _REQUIRED, "strict_aud": True},
+            said = _READER.decode(
+                token, key, [ALGORITHM], {"require": _REQUIRED},
                 audience=self.audience, issuer=self.issuer, leeway=self.leeway,
             )  # fmt: skip
             return _claims(said)
@@ -66,26 +68,40 @@ class TokenCheck:
             raise InvalidToken(type(defect).__name__) from None
 
 
-def _is_one_line(text: Any) -> bool:
-    """Whether a text may be put into a header or a log, and add no line to it."""
-    return isinstance(text, str) and text.isprintable()
+class _Reader(jwt.PyJWT):
+    """Claims are in UTF-8 (RFC 7519, section 7.2); of bytes, `json.loads` reads UTF-16 and UTF-32 too."""
+
+    def _decode_payload(self, decoded: dict[str, Any]) -> dict[str, Any]:
+        return super()._decode_payload({**decoded, "payload": decoded["payload"].decode()})
+
+
+_READER = _Reader()
 
 
 def _claims(said: Mapping[str, Any]) -> Claims:
-    """Give the claims their types; raises TypeError or ValueError for one that has another."""
-    issued_at, expires_at, client_id, roles = said["iat"], said["exp"], said["client_id"], said.get("roles", [])
-    if type(issued_at) is not int or type(expires_at) is not int:
-        raise TypeError("iat and exp are integers")
-    if expires_at - issued_at > LONGEST_LIFE:
-        raise ValueError("lives longer than any token of the service")
-    if not isinstance(roles, list) or not all(_is_one_line(text) for text in (client_id, said["jti"], *roles)):
-        raise TypeError("client_id, jti and each role are a text without control characters")
+    """Give the claims their types; raises TypeError or ValueError for one that has another.
+
+    The same rules as the service's own, in its `security/access_tokens.py`.
+    """
+    issued_at, expires_at = said["iat"], said["exp"]
+    if not all(type(time) is int for time in (issued_at, expires_at, said.get("nbf", issued_at))):
+        raise TypeError("iat, exp and nbf are integers")
+    if not 0 < expires_at - issued_at <= LONGEST_LIFE:
+        raise ValueError("lives longer than any token of the service, or ends before it begins")
+    if not _CLIENT_ID.fullmatch(said["client_id"]) or not said["jti"].isprintable():
+        raise ValueError("client_id or jti could not stand in a header or a log, and add no line to it")
     return Claims(
         user_id=UUID(said["sub"]),
         session_id=UUID(said["sid"]),
-        roles=tuple(roles),
-        client_id=client_id,
+        roles=_roles(said["roles"]),
+        client_id=said["client_id"],
         token_id=said["jti"],
         issued_at=datetime.fromtimestamp(issued_at, UTC),
         expires_at=datetime.fromtimestamp(expires_at, UTC),
     )
+
+
+def _roles(listed: Any) -> tuple[str, ...]:
+    if not isinstance(listed, list) or not listed or not all(_ROLE.fullmatch(role) for role in listed):
+        raise TypeError("roles is a list of names, at least one")
+    return tuple(listed)

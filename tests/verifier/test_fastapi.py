@@ -86,7 +86,7 @@ async def test_one_of_the_roles_is_enough(http: httpx.AsyncClient, kit: AuthKit,
 
 
 async def test_a_bearer_without_the_role_is_forbidden(http: httpx.AsyncClient, kit: AuthKit) -> None:
-    for roles in ([], ["user"], ["Admin"], ["adminx"], ["admin "]):
+    for roles in (["user"], ["Admin"], ["adminx"], ["user", "admin/x"]):
         answer = await http.get("/all", headers=kit.headers(roles=roles))
         assert_refused(answer, InsufficientRole, 'Bearer error="insufficient_scope"')
 

@@ -139,15 +139,15 @@ async def test_a_token_whose_roles_are_no_list_of_words_is_refused(forger: Forge
 
 async def test_a_token_for_or_from_somebody_else_is_refused(forger: Forger) -> None:
     other = "https://another.test"
-    for claims in ({"aud": other}, {"aud": [forger.kit.audience, other]}, {"iss": other}, {"iss": [forger.kit.issuer]}):
+    for claims in ({"aud": other}, {"aud": [other]}, {"iss": other}, {"iss": [forger.kit.issuer]}):
         await forger.refused(forger.made(claims=claims))
 
 
 async def test_a_token_is_taken_within_the_leeway_and_not_beyond(forger: Forger) -> None:
     now = int(time.time())
-    await forger.verifier.verify(forger.made(claims={"exp": now - LEEWAY + 20}))
+    await forger.verifier.verify(forger.made(claims={"iat": now - 300, "exp": now - LEEWAY + 20}))
     await forger.verifier.verify(forger.made(claims={"iat": now + LEEWAY - 20}))
-    await forger.refused(forger.made(claims={"exp": now - LEEWAY - 1}))
+    await forger.refused(forger.made(claims={"iat": now - 300, "exp": now - LEEWAY - 1}))
     await forger.refused(forger.made(claims={"iat": now + LEEWAY + 20}))
 
 

@@ -4,7 +4,9 @@ import os
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,6 +62,12 @@ async def test_a_kit_is_one_service(kit: AuthKit) -> None:
     await kit.verifier.verify(kit.token())
     with pytest.raises(ValueError, match="second AuthKit"):
         kit.wire(Verifier("https://other.test"))
+
+
+@pytest.mark.parametrize("make", [AuthKit.token, AuthKit.headers, AuthKit.expired])
+def test_a_kit_makes_no_token_without_a_role_as_the_service_makes_none(kit: AuthKit, make: Callable[..., Any]) -> None:
+    with pytest.raises(ValueError, match="a token has a role"):
+        make(kit, roles=[])
 
 
 async def test_a_wired_verifier_needs_no_start_and_no_network_and_is_given_back(kit: AuthKit) -> None:
