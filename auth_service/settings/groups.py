@@ -3,12 +3,12 @@
 from base64 import b64decode
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from auth_service.blocklist import is_table
-from auth_service.settings.values import ZERO, Duration, Group, NetworkList, OriginList
+from auth_service.settings.values import ZERO, Duration, Group, NetworkList, OriginList, written_as
 
 MAX_ACCESS_LIFETIME = timedelta(minutes=10)
 DEFAULT_AUDIT_RETENTION = timedelta(days=400)
@@ -16,10 +16,13 @@ MAX_CHANGE_DELAY = timedelta(days=30)
 FIREBASE_KEY_BYTES = 32
 
 
+ClientId = Annotated[str, written_as(r"[ -~]+", "must be printable ASCII characters (RFC 6749, appendix A.1)")]
+
+
 class TokenSettings(Group):
     issuer: str | None = None
     audience: str | None = None
-    client_id: str = Field("first-party", min_length=1, max_length=100)
+    client_id: ClientId = Field("first-party", min_length=1, max_length=100)
     access_lifetime: Duration = Field(timedelta(minutes=5), ge=timedelta(seconds=1), le=MAX_ACCESS_LIFETIME)
     leeway: Duration = Field(timedelta(seconds=5), ge=ZERO, le=timedelta(minutes=1))
     refresh_grace: Duration = Field(timedelta(seconds=30), ge=ZERO, le=timedelta(minutes=1))

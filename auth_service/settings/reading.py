@@ -15,6 +15,7 @@ from auth_service.settings.sources import SettingProblem, gather
 from auth_service.settings.whole import Settings
 
 SECRETS_FOLDER = Path("/run/secrets")
+NO_DURATION = "must be a number of seconds, or a duration by ISO 8601 such as PT5M"
 
 
 class WrongSettingError(Exception):
@@ -89,7 +90,8 @@ def _problems(error: ValidationError) -> list[SettingProblem]:
 
 def _sentences(prefix: str, entry: Any) -> list[str]:
     """One or, where settings do not agree, several sentences, each with its variable in front."""
-    messages = str(entry["msg"]).removeprefix("Value error, ").splitlines()
+    message = NO_DURATION if entry["type"] == "time_delta_parsing" else str(entry["msg"])
+    messages = message.removeprefix("Value error, ").splitlines()
     if not entry["loc"]:  # our own cross-checks name the variable themselves
         return messages
     names = [str(part) for part in entry["loc"] if isinstance(part, str)]

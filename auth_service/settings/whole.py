@@ -1,7 +1,7 @@
 """All the groups together, and what they have to agree on."""
 
 from collections.abc import Iterator
-from typing import Self
+from typing import Annotated, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
@@ -11,7 +11,15 @@ from auth_service.settings import groups
 from auth_service.settings.database import DatabaseSettings
 from auth_service.settings.mail import MailSettings, address_of
 from auth_service.settings.strength import is_weak_secret, is_weak_token
-from auth_service.settings.values import LOOPBACK, SOURCES, SecretList, origin_of
+from auth_service.settings.values import LOOPBACK, SOURCES, SecretList, origin_of, written_as
+
+PublicUrl = Annotated[
+    str,
+    written_as(
+        r"https?://[^\s/?#]+(/[^\s?#]*)?",
+        "must be a URL such as https://auth.example.com, with a path at most: no spaces, '?' or '#'",
+    ),
+]
 
 
 class Settings(BaseSettings):
@@ -19,7 +27,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(**{**SOURCES, "env_prefix": "AUTH_", "env_nested_delimiter": "__"})
 
-    public_url: str = Field("http://127.0.0.1:8000", pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$")
+    public_url: PublicUrl = "http://127.0.0.1:8000"
     secret_key: SecretList = ()
     internal_token: SecretList = ()
     migrate_on_start: bool | None = None
