@@ -70,6 +70,23 @@ def run_with_database(
         raise click.ClickException(error.detail + cause) from None
 
 
+def confirm(question: str) -> None:
+    """Ask before what cannot be taken back; the answer may come from a terminal or a pipe.
+
+    Raises:
+        click.Abort: it is no.
+        click.UsageError: there is nobody to ask.
+    """
+    try:
+        agreed = click.confirm(question, err=True)
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise
+        raise click.UsageError("This asks for a confirmation, and nobody is there to answer: use --yes.") from None
+    if not agreed:
+        raise click.Abort
+
+
 def _operator() -> str:
     """The name of the operating system's user, whatever the environment says; a container may have only its number."""
     try:

@@ -15,6 +15,7 @@ from tests.support.operator import Operator, users
 from tests.support.server import Server
 
 ADA = "ada@example.com"
+NOBODY_ANSWERS = "Error: This asks for a confirmation, and nobody is there to answer: use --yes.\n"
 on_a_lasting_database = pytest.mark.parametrize("database_url", ["sqlite-file", "postgresql"], indirect=True)
 
 
@@ -102,6 +103,9 @@ def test_what_cannot_be_created_or_is_asked_for_wrongly_is_refused_with_its_exit
     embedded.run("users", "create", ADA, "--no-password")
     assert "already registered" in refused("create", "Ada@EXAMPLE.com", "--no-password", code=1)
     assert "Aborted" in refused("delete", ADA, code=1, given="n\n")
+    for given in ("", "perhaps\n"):
+        assert refused("delete", ADA, code=2, given=given).endswith(NOBODY_ANSWERS)
+        assert refused("end-sessions", "--all", code=2, given=given).endswith(NOBODY_ANSWERS)
     assert json.loads(embedded.run("users", "show", ADA, "--json").stdout)["sessions"] == []
     assert "--format" in refused("import", "-", code=2)
     assert "does not exist" in refused("import", "nowhere.csv", code=2)

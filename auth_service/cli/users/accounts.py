@@ -8,7 +8,7 @@ from uuid import UUID
 
 import click
 
-from auth_service.cli.common import run_with_database
+from auth_service.cli.common import confirm, run_with_database
 from auth_service.database.notifications import Notifications
 from auth_service.errors import InvalidPassword
 from auth_service.models import Role, User
@@ -82,7 +82,7 @@ def set_role(account: str, role: str) -> None:
 def delete(account: str, *, yes: bool) -> None:
     """Delete an account and its sessions permanently. Its security events are kept."""
     if not yes:
-        click.confirm(f"Delete {account} permanently?", abort=True, err=True)
+        confirm(f"Delete {account} permanently?")
     administer(account, lambda administration, user_id: administration.delete(user_id))
     click.echo("deleted")
 

@@ -7,7 +7,7 @@ import json
 
 import click
 
-from auth_service.cli.common import run_with_database
+from auth_service.cli.common import confirm, run_with_database
 from auth_service.cli.users.accounts import administer, whose
 from auth_service.models import LINKS, MailKind
 from auth_service.repositories.transaction import Database
@@ -73,7 +73,7 @@ def _end_all_sessions(*, asks: bool, as_json: bool) -> None:
         return await Operators(database).end_all_sessions()
 
     if asks:
-        click.confirm("End the sessions of all accounts?", abort=True, err=True)
+        confirm("End the sessions of all accounts?")
     accounts = run_with_database(end_all, tell=True)
     click.echo(json.dumps({"accounts": accounts}) if as_json else f"accounts whose sessions ended: {accounts}")
 
