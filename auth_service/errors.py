@@ -23,8 +23,11 @@
     ├── NoPendingChange
     ├── Unavailable
     │   ├── DatabaseUnavailable
+    │   │   ├── DatabaseLoginRefused
+    │   │   ├── NoSuchDatabase
     │   │   ├── SchemaNotReady
-    │   │   │   └── MissingPrivileges
+    │   │   │   ├── MissingPrivileges
+    │   │   │   └── NotTheOwner            database/migrator.py
     │   │   ├── DatabaseReadOnly
     │   │   ├── DatabaseDiskFull
     │   │   ├── TransactionConflict    database/errors.py
@@ -236,9 +239,25 @@ class DatabaseUnavailable(Unavailable):
     detail = "The database is not answering; try again."
 
 
+class DatabaseLoginRefused(DatabaseUnavailable):
+    detail = (
+        "The database server refuses the connection: the role or the password in DATABASE_URL is wrong, or that role "
+        "may not connect from here (pg_hba.conf, CONNECT)."
+    )
+    retry_after = 5
+
+
+class NoSuchDatabase(DatabaseUnavailable):
+    detail = "The database server has no database of the name in DATABASE_URL: correct the name, or create it."
+    retry_after = 5
+
+
 class SchemaNotReady(DatabaseUnavailable):
     code = "schema-not-ready"
-    detail = "The database schema does not match this version of the service: run 'auth-service migrate'."
+    detail = (
+        "The database schema does not match this version of the service: run 'auth-service migrate' "
+        "(on PostgreSQL 'auth-service migrate --grant-to ROLE' for the role that serves)."
+    )
     retry_after = 5
 
 

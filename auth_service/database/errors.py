@@ -10,8 +10,10 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from auth_service.errors import (
     AccountExists,
     DatabaseDiskFull,
+    DatabaseLoginRefused,
     DatabaseUnavailable,
     MissingPrivileges,
+    NoSuchDatabase,
     Refused,
     SchemaNotReady,
 )
@@ -39,17 +41,18 @@ CONFLICTS: dict[str, type[Refused]] = {
     "users.username_canonical": AccountExists,
 }
 
+NO_RIGHT = "42501"
 # SQLSTATE (PostgreSQL manual, appendix A), the longest prefix wins; what is not here is a fault of our own, a 500.
 VERDICTS: dict[str, type[DatabaseUnavailable]] = {
     "08": DatabaseUnavailable,  # connection exception
     "25006": WrongServer,  # read-only transaction
     "25P03": DatabaseUnavailable,  # idle in transaction for too long
-    "28": DatabaseUnavailable,  # role or password refused: rotated by the operator
-    "3D000": DatabaseUnavailable,  # no such database
+    "28": DatabaseLoginRefused,
+    "3D000": NoSuchDatabase,
     "3F000": SchemaNotReady,
     "40001": TransactionConflict,  # serialization failure
     "40P01": TransactionConflict,  # deadlock
-    "42501": MissingPrivileges,
+    NO_RIGHT: MissingPrivileges,
     "42703": SchemaNotReady,  # no such column
     "42704": DatabaseUnavailable,  # the URL has an option that the server does not know
     "42P01": SchemaNotReady,  # no such table
@@ -111,6 +114,8 @@ def _verdict_of(error: Exception) -> DatabaseUnavailable | None:
     said = _said(error)
     sqlstate = getattr(said, "sqlstate", None)
     if sqlstate:
+        if sqlstate == NO_RIGHT and isinstance(error, DBAPIError) and error.statement is None:
+            return DatabaseLoginRefused()  # there was no statement yet: it is the database that may not be connected to
         found = VERDICTS.get(sqlstate) or VERDICTS.get(sqlstate[:2])
         return found() if found else None
     if _is_of_sqlite(said, "OperationalError"):

@@ -11,7 +11,8 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, text
 
 from auth_service.database import schema
-from auth_service.errors import SchemaNotReady
+from auth_service.database.errors import domain_errors
+from auth_service.errors import MissingPrivileges, SchemaNotReady
 
 BUDGET = timedelta(minutes=6)  # a minute of waiting for another migrator, and five of work
 ADVISORY_LOCK = 4_711_001  # any number will do, as long as it is ours alone
@@ -24,6 +25,12 @@ CHANGED = "The schema is no longer the one of the plan: another migrator was fas
 PACKAGE = Path(__file__).parent.parent
 # In a checkout the folder stands beside the package, in a wheel inside it.
 FOLDER = next(path for path in (PACKAGE / "migrations", PACKAGE.parent / "migrations") if path.is_dir())
+
+
+class NotTheOwner(SchemaNotReady):
+    detail = (
+        "This role may not change the schema: use the DATABASE_URL of the role that owns the tables, as auth_owner."
+    )
 
 
 def config() -> Config:
@@ -41,6 +48,7 @@ def upgrade(connection: Connection) -> list[str]:
 
     Raises:
         SchemaNotReady: the schema is newer, and declares this version of the code too old.
+        NotTheOwner: there is something to do, and it is not for the connection's role to do.
     """
     try:
         return _run(command.upgrade, connection, "head")
@@ -55,6 +63,7 @@ def move(connection: Connection, revision: str | None, target: str) -> list[str]
 
     Raises:
         SchemaNotReady: it is no longer at the first one.
+        NotTheOwner: it is not for the connection's role to change.
     """
     if connection.dialect.name == "postgresql":
         take_turn(connection)
@@ -74,7 +83,11 @@ def _run(word: Callable[[Config, str], None], connection: Connection, target: st
     made = config()
     made.attributes["connection"] = connection
     made.attributes["applied"] = done
-    word(made, target)
+    try:
+        with domain_errors():
+            word(made, target)
+    except MissingPrivileges as error:
+        raise NotTheOwner from error.__cause__
     return done
 
 

@@ -18,8 +18,12 @@ REVISIONS = (  # of the migrations, oldest first
 )  # fmt: skip
 HEAD = REVISIONS[-1]
 
-NONE = "The database has no schema of this service yet: run 'auth-service migrate'."
-OLDER = "The database schema is older than this version of the service: run 'auth-service migrate'."
+NONE = "The database has no schema of this service yet"
+OLDER = "The database schema is older than this version of the service"
+MIGRATE = {
+    "postgresql": "run 'auth-service migrate --grant-to ROLE' as the owner of the tables, for the ROLE that serves.",
+    "sqlite": "run 'auth-service migrate'.",
+}
 TOO_NEW = "The database schema is too new for this version of the service: run a newer version, or migrate back."
 
 _VERSION = text("SELECT version_num FROM alembic_version")
@@ -41,13 +45,14 @@ def check(connection: Connection) -> SchemaState:
         MissingPrivileges: the role may not read what tells.
         DatabaseUnavailable: the database does not answer.
     """
-    revision = _read(connection, _VERSION, NONE)
+    migrate = MIGRATE[connection.dialect.name]
+    revision = _read(connection, _VERSION, f"{NONE}: {migrate}")
     if revision == HEAD:
         return SchemaState.AT_HEAD
     if revision is None:
-        raise SchemaNotReady(NONE)
+        raise SchemaNotReady(f"{NONE}: {migrate}")
     if revision in REVISIONS:
-        raise SchemaNotReady(OLDER)
+        raise SchemaNotReady(f"{OLDER}: {migrate}")
     if oldest_served(connection) not in REVISIONS:
         raise SchemaNotReady(TOO_NEW)
     return SchemaState.NEWER

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from auth_service.database.schema import HEAD, NONE, OLDER, REVISIONS, TOO_NEW
+from auth_service.database.schema import HEAD, MIGRATE, NONE, OLDER, REVISIONS, TOO_NEW
 from auth_service.errors import MissingPrivileges
 from tests.conftest import MakeClient
 from tests.support import roles
@@ -74,6 +74,8 @@ async def test_a_schema_that_does_not_serve_this_version_is_not_ready_and_everyb
     client: Client, database_url: str, tmp_path: Path, statements: str, told: str
 ) -> None:
     await execute(database_url, statements)
+    if told != TOO_NEW:
+        told += f": {MIGRATE['postgresql' if database_url.startswith('postgresql') else 'sqlite']}"
     for path in ("/health/ready", "/health/db"):
         answer = await client.get(path)
         assert (answer.status_code, answer.json()["code"], answer.json()["detail"]) == (503, "schema-not-ready", told)

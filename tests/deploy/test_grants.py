@@ -11,6 +11,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from auth_service.database.schema import REVISIONS
 from tests.conftest import environment
 from tests.support import roles
 from tests.support.client import PASSWORD
@@ -234,7 +235,33 @@ def test_only_the_owner_grants_and_only_what_is_there(cluster: Cluster, name: st
     cluster.execute("DROP TABLE alembic_version", name)
     done = run_command("grants", "--apply", env=bare(cluster, name, "owner"), cwd=tmp_path)
     assert done.returncode == 1
-    assert "run 'auth-service migrate'" in done.stderr
+    assert "'auth-service migrate --grant-to ROLE'" in done.stderr
+
+
+def test_a_role_that_may_not_change_the_schema_is_told_whose_url_to_use(
+    cluster: Cluster, name: str, empty: str, tmp_path: Path
+) -> None:
+    owner = bare(cluster, name, "owner")
+    assert run_command("migrate", "--to", REVISIONS[-2], "--yes", env=owner, cwd=tmp_path).returncode == 0
+    for words in (("migrate",), ("migrate", "--to", REVISIONS[-3], "--yes"), ("migrate", "--grant-to", "auth_app")):
+        for database in (name, empty) if words == ("migrate",) else (name,):
+            done = run_command(*words, env=bare(cluster, database, "app"), cwd=tmp_path)
+            assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+            assert "may not change the schema: use the DATABASE_URL of the role that owns the tables" in done.stderr
+            assert "42501" in done.stderr
+    assert run_command("migrate", env=owner, cwd=tmp_path).returncode == 0
+    done = run_command("migrate", env=bare(cluster, name, "app"), cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "the schema is already at head\n")
+
+
+def test_a_schema_that_is_older_is_said_with_the_command_that_grants_too(
+    cluster: Cluster, name: str, tmp_path: Path
+) -> None:
+    owner = bare(cluster, name, "owner")
+    assert run_command("migrate", "--to", REVISIONS[-2], "--yes", env=owner, cwd=tmp_path).returncode == 0
+    done = run_command("users", "list", env=bare(cluster, name, "app"), cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "is older than this version of the service: run 'auth-service migrate --grant-to ROLE'" in done.stderr
 
 
 @pytest.mark.parametrize("words", [("grants", "--apply"), ("migrate", "--grant-to", "auth_app")])
