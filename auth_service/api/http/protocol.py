@@ -14,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from auth_service.api.http.framing import is_clear
 from auth_service.api.http.headers import complete
+from auth_service.api.http.lingering import LingeringClose, UnfinishedTransport
 from auth_service.api.http.middleware import ARRIVED
 from auth_service.api.http.problems import BadRequest, BodyTooLarge, HeadersTooLarge, answer
 from auth_service.errors import Refused
@@ -45,7 +46,7 @@ class Protocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._patience: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
-        self._in_head = self._in_body = self._ends = False
+        self._in_head = self._in_body = self._ends = self._lingers = False
         self._bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
@@ -62,8 +63,8 @@ class Protocol(HttpToolsProtocol):
         self._bytes += len(data)
         if self._in_head and self._bytes > HEAD_BYTES:
             self._refuse(HeadersTooLarge())
-        elif self._in_body and self._bytes > MESSAGE_BYTES:
-            self._refuse(BodyTooLarge())
+        elif self._in_body:
+            self._expect_more()
 
     def on_message_begin(self) -> None:
         self._in_head, self._bytes = True, 0
@@ -73,9 +74,9 @@ class Protocol(HttpToolsProtocol):
         clear = is_clear(self.parser.get_http_version(), self.url, self.headers)
         if not clear or len(self.pipeline) >= REQUESTS_AHEAD:
             raise _AmbiguousError
+        super().on_headers_complete()
         self._in_head, self._in_body = False, True
         _cancel(self._patience)
-        super().on_headers_complete()
         self.headers = []  # for trailers, which are no headers: no gateway has looked at them (RFC 9110, section 6.5.1)
         if self.parser.should_upgrade():  # which we do not do, and the parser reads nothing that follows
             self.cycle.keep_alive = False
@@ -112,6 +113,31 @@ class Protocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:  # uvicorn's sentence for every defect
         self._refuse(BadRequest())
 
+    def _expect_more(self) -> None:
+        """The message has not arrived whole: it may be answered before it has, with the last answer."""
+        if self.cycle.transport is self.transport:
+            self.cycle.transport = UnfinishedTransport(self.transport, self._close)  # type: ignore[assignment]
+        if self._bytes > MESSAGE_BYTES:
+            self._refuse(BodyTooLarge())
+
+    def _close(self) -> None:
+        """Close the connection after the last answer, which a client that is still sending can read first."""
+        if self._in_body:
+            self._linger()
+        else:
+            self.transport.close()
+
+    def _linger(self) -> None:
+        if self.pipeline:  # earlier requests whose answers are given up
+            self.transport.close()
+        elif not self._lingers and not self.transport.is_closing():
+            self._lingers = True
+            if self.cycle is not None and not self.cycle.response_complete:  # its app is told that the client is gone
+                self.cycle.disconnected = True
+                self.cycle.message_event.set()
+            LingeringClose(self.transport, self)
+            self.flow.resume_reading()
+
     def _wait_for_head(self) -> None:
         _cancel(self._patience)
         # Not close(), which would wait for the other side to read what has been written.
@@ -119,7 +145,7 @@ class Protocol(HttpToolsProtocol):
 
     def _refuse(self, refused: Refused) -> None:
         """Answer and hang up: what follows can no longer be told from the next request."""
-        if not self.transport.is_closing():
+        if not self._lingers and not self.transport.is_closing():
             copy_context().run(self._hang_up, refused)  # the request's id is that of no other
 
     def _hang_up(self, refused: Refused) -> None:
@@ -132,7 +158,7 @@ class Protocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
             return
         self._wait_for_head()  # it may not read what was written
-        self.transport.close()
+        self._linger()
 
     def _is_next_to_be_answered(self) -> bool:
         """Whether a refusal now could not be taken for the answer to an earlier request."""

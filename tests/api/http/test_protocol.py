@@ -1,13 +1,17 @@
 """What no well-behaved client sends, on the sockets of a real server: endless and broken requests."""
 
+import re
 import socket
+import time
 
 import psutil
 import pytest
 
+from auth_service.api.http.lingering import LINGER_SECONDS
+from auth_service.api.http.protocol import MESSAGE_BYTES
 from tests.support.problems import assert_problem
-from tests.support.raw_http import connection, exchange, is_closed, read_answer
-from tests.support.server import Server
+from tests.support.raw_http import PATIENCE, connection, exchange, is_closed, read_answer
+from tests.support.server import Server, wait_until
 
 HOST = b"Host: auth.example\r\n"
 POST = b"POST /auth/login HTTP/1.1\r\n" + HOST + b"Content-Type: application/json\r\n"
@@ -29,6 +33,57 @@ def test_a_chunked_body_without_an_end_is_refused_and_the_connection_closed(serv
             opened.sendall(b"400\r\n" + b"[" * 1024 + b"\r\n")
         assert_problem(read_answer(opened), 413, "body-too-large")
         assert is_closed(opened)
+
+
+@pytest.mark.parametrize(
+    ("beginning", "piece", "status"),
+    [
+        (POST + b"Content-Length: 3000000\r\n\r\n", b"x" * 20_000, 413),
+        (POST + b"Transfer-Encoding: chunked\r\n\r\n2dc6c0\r\n", b"x" * 20_000, 413),
+        (POST + b"Transfer-Encoding: chunked\r\n\r\n", b"1;" + b"x" * 10_000 + b"\r\n \r\n", 413),
+        (b"POST /nowhere HTTP/1.1\r\n" + HOST + b"Content-Length: 3000000\r\n\r\n", b"x" * 20_000, 413),
+        (b"GET /auth/me HTTP/1.1\r\n" + HOST + b"X-Long: ", b"x" * 20_000, 431),
+        (b"GARBAGE\r\n\r\n", b"x" * 20_000, 400),
+    ],
+    ids=["declared", "in one chunk", "in small chunks", "to no route", "in a header", "after no request"],
+)
+def test_who_sends_three_megabytes_before_reading_reads_the_refusal(
+    server: Server, beginning: bytes, piece: bytes, status: int
+) -> None:
+    """A socket that is closed with bytes unread is reset, and what the client has not read yet is lost."""
+    for _ in range(10):
+        with connection(server.port) as opened:
+            opened.sendall(beginning)
+            for _ in range(3_000_000 // len(piece)):
+                opened.sendall(piece)
+            answer = read_answer(opened)
+            assert (answer.status, answer.headers["connection"]) == (status, "close")
+            assert is_closed(opened)
+    assert '"level":"error"' not in server.log().replace(" ", "")
+
+
+def test_the_app_is_told_at_once_that_a_request_is_given_up(server: Server) -> None:
+    """The client stays and has not been answered by the app, which waits for the rest of the body."""
+    with connection(server.port) as opened:
+        opened.sendall(POST + b"X-Request-ID: given-up\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for _ in range(MESSAGE_BYTES // 10_000 + 1):
+            opened.sendall(b"1;" + b"x" * 10_000 + b"\r\n \r\n")
+        assert_problem(read_answer(opened), 413, "body-too-large")
+        wait_until(
+            lambda: bool(re.search(r"499.*given-up|given-up.*499", server.log())), LINGER_SECONDS / 2, server.log
+        )
+
+
+def test_who_sends_on_after_the_last_answer_is_cut_off(server: Server) -> None:
+    """By the bytes, and by the time."""
+    for declared in (POST + b"Content-Length: 99999999999\r\n\r\n", b"GARBAGE\r\n\r\n"):
+        with connection(server.port) as opened:
+            assert _send_until_cut_off(opened, declared, 100 * 1024 * 1024)
+    with connection(server.port) as opened:
+        opened.sendall(declared)
+        assert read_answer(opened).headers["connection"] == "close"
+        assert is_closed(opened)  # for writing alone
+        assert _drip_until_cut_off(opened) < LINGER_SECONDS + 2
 
 
 @pytest.mark.parametrize(
@@ -73,6 +128,18 @@ def test_requests_sent_ahead_are_answered_in_their_order(server: Server) -> None
     assert answers.count(b"HTTP/1.1 200 OK\r\n") == 4
     positions = [answers.index(b"x-request-id: %b\r\n" % name) for name in names]
     assert positions == sorted(positions)
+
+
+def _drip_until_cut_off(opened: socket.socket) -> float:
+    """Send a byte now and then; the seconds until the server has hung up."""
+    started = time.monotonic()
+    try:
+        while time.monotonic() < started + PATIENCE:
+            opened.sendall(b"x")
+            time.sleep(0.1)
+    except (ConnectionResetError, BrokenPipeError):
+        pass
+    return time.monotonic() - started
 
 
 def _send_until_cut_off(opened: socket.socket, beginning: bytes, most: int) -> bool:
