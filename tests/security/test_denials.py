@@ -4,11 +4,13 @@ import json
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 
 from auth_service import logs
 from auth_service.api.http.denials import MOST_NAMED, Denials
+from auth_service.api.http.heavy_hitters import MOST_COUNTED
 from auth_service.errors import InsufficientRole, InvalidAccessToken
 from auth_service.settings import LogSettings, ProxySettings
 from tests.conftest import MakeClient
@@ -151,8 +153,34 @@ async def test_a_flood_of_denials_is_a_line_and_a_number_however_many_addresses_
         assert server.terminate() == 0
         _, rest = events(server.log(), "access.denied")
     assert (rest["count"], rest["reason"], rest["paths"]) == (199, "malformed", {"/internal/verify": 199})
-    assert rest["addresses"] == {f"203.0.113.{number}": 1 for number in range(1, MOST_NAMED + 1)}
+    assert len(rest["addresses"]) == MOST_NAMED
+    assert sum(rest["addresses"].values()) + rest["other_addresses"] == 199
     assert "request_id" not in rest
+
+
+@pytest.mark.parametrize("decoys", [20, 60, 5000])
+async def test_decoys_do_not_hide_who_is_denied_most(decoys: int) -> None:
+    """They come first, and between: each twice, from an address of its own and as another user."""
+    denials, written = Denials(ProxySettings(), minute=60), StringIO()
+    logs.configure(LogSettings(format="json"), written)
+
+    def deny(address: str, user_id: UUID) -> None:
+        denials.record(InvalidAccessToken(user_id=user_id), {"headers": [], "client": (address, 1)})
+
+    addresses, attacker, victim = [f"10.0.{n // 256}.{n % 256}" for n in range(decoys)], "192.0.2.1", uuid4()
+    deny(attacker, victim)  # has a line of its own
+    for number, decoy in enumerate(addresses * 2):
+        deny(decoy, uuid4())
+        if number >= decoys:
+            deny(attacker, victim)
+    denials.close()
+    line = json.loads(written.getvalue().splitlines()[-1])
+    assert line["count"] == 3 * decoys
+    assert max(len(line["addresses"]), len(line["users"])) <= MOST_NAMED
+    assert sum(line["addresses"].values()) + line["other_addresses"] == line["count"]
+    for counts, name in ((line["addresses"], attacker), (line["users"], str(victim))):
+        assert next(iter(counts)) == name
+        assert decoys - line["count"] / MOST_COUNTED <= counts[name] <= decoys
 
 
 async def test_each_minute_of_an_attack_has_its_line_and_the_next_attack_is_told_of_at_once() -> None:

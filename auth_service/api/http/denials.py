@@ -5,13 +5,13 @@ them is a line a minute.
 """
 
 import asyncio
-from collections import Counter
 from contextvars import Context
 from typing import Any, TypeAlias
 
 import structlog
 from starlette.types import Scope
 
+from auth_service.api.http.heavy_hitters import HeavyHitters
 from auth_service.api.requests.client import address_of
 from auth_service.errors import AccessDenied, Denial, InvalidInternalToken, Refused
 from auth_service.logs import USER_ID
@@ -20,7 +20,7 @@ from auth_service.settings import ProxySettings
 log = structlog.get_logger()
 
 MINUTE = 60.0  # seconds
-MOST_NAMED = 10  # addresses, users and paths that a line names, each with its number: those that came first
+MOST_NAMED = 10  # addresses, users and paths that a line names, each with its number: those that come most often
 _USUAL = {Denial.MISSING, Denial.EXPIRED, Denial.ENDED}  # what befalls clients that do nothing wrong
 
 Kind: TypeAlias = tuple[str, str]
@@ -31,15 +31,22 @@ class _Counts:
 
     def __init__(self) -> None:
         self.count = 0
-        self.addresses: Counter[str] = Counter()
-        self.users: Counter[str] = Counter()
-        self.paths: Counter[str] = Counter()
+        self._seen = {"addresses": HeavyHitters(), "users": HeavyHitters(), "paths": HeavyHitters()}
 
     def add(self, address: str | None, user: str | None, path: str | None) -> None:
         self.count += 1
-        for counter, value in ((self.addresses, address), (self.users, user), (self.paths, path)):
-            if value is not None and (value in counter or len(counter) < MOST_NAMED):
-                counter[value] += 1
+        for seen, value in zip(self._seen.values(), (address, user, path), strict=True):
+            if value is not None:
+                seen.add(value)
+
+    def told(self) -> dict[str, Any]:
+        """What the line says: who and what came most often, and how many denials were of others."""
+        fields: dict[str, Any] = {"count": self.count}
+        for name, seen in self._seen.items():
+            fields[name], others = seen.heaviest(MOST_NAMED)
+            if others:
+                fields[f"other_{name}"] = others
+        return fields
 
 
 class Denials:
@@ -91,8 +98,7 @@ class Denials:
         del self._timers[kind]
         counts = self._kinds.pop(kind)
         if counts.count:
-            named = {"addresses": dict(counts.addresses), "users": dict(counts.users), "paths": dict(counts.paths)}
-            _tell(kind, count=counts.count, **named)
+            _tell(kind, **counts.told())
         return counts.count > 0
 
 
