@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 import click
 
 from auth_service.cli.common import run_with_database
+from auth_service.logs import escaped
 from auth_service.repositories.transaction import Database
 from auth_service.services.operations.doctor import Doctor
 from auth_service.services.operations.surroundings import Check
@@ -58,7 +59,7 @@ def _text(report: _Report, target: float) -> str:
     lane = f"{report.lane.threads} threads ({report.lane.because}), {report.lane_memory_mib:.0f} MiB while they work"
     return "\n".join(
         [
-            *(f"{'ok  ' if check.ok else 'FAIL'}  {check.name}: {check.detail}" for check in report.checks),
+            *(escaped(f"{'ok  ' if check.ok else 'FAIL'}  {check.name}: {check.detail}") for check in report.checks),
             f"hashing lane: {lane}",
             f"now: {_timing(report.hashing)}",
             f"for {target:g} ms: {_timing(report.recommended)}",

@@ -8,6 +8,7 @@ from typing import Any, BinaryIO, TypeVar
 import click
 
 from auth_service.cli.common import run_with_database
+from auth_service.logs import escaped
 from auth_service.repositories.transaction import Database
 from auth_service.security.keys import SecretKeys
 from auth_service.services.signing_keys.lifecycle import KeyLifecycle
@@ -36,9 +37,9 @@ def list_keys(as_json: bool) -> None:
         click.echo(json.dumps(rows, indent=2))
     else:
         for row in rows:
-            click.echo("  ".join(row[column] or "-" for column in COLUMNS))
+            click.echo(escaped("  ".join(row[column] or "-" for column in COLUMNS)))
     for kid in forged:
-        click.echo(f"{kid}: this service did not make it: 'auth-service keys revoke' removes it", err=True)
+        click.echo(escaped(f"{kid}: this service did not make it: 'auth-service keys revoke' removes it"), err=True)
 
 
 @keys.command()
@@ -51,7 +52,7 @@ def rotate() -> None:
 def advance() -> None:
     """Take the steps that are due, as every running process does twice a minute."""
     for step, kid in _with_lifecycle(lambda lifecycle: lifecycle.advance()):
-        click.echo(f"{step}: {kid}" if kid else step)
+        click.echo(escaped(f"{step}: {kid}") if kid else step)
 
 
 # One key id in 64 begins with a hyphen; as an option `-h` would be found in it.
@@ -60,7 +61,7 @@ def advance() -> None:
 def revoke(kid: str) -> None:
     """Remove the key KID at once, in an emergency. The tokens it signed are refused within seconds."""
     _with_lifecycle(lambda lifecycle: lifecycle.revoke(kid))
-    click.echo(f"revoked: {kid}")
+    click.echo(escaped(f"revoked: {kid}"))
 
 
 @keys.command("import")

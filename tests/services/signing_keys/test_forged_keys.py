@@ -221,6 +221,21 @@ async def test_a_pending_key_that_is_inserted_never_takes_over_and_the_command_l
 
 
 @on_a_lasting_database
+async def test_a_key_id_does_not_write_on_the_terminal_of_whoever_lists_the_keys(
+    ada: Client, intruder: Intruder, database_url: str, tmp_path: Path
+) -> None:
+    """It could hide its own line, or add one that looks like that of a genuine key."""
+    inserted = await intruder.insert(await intruder.genuine(), "nothing", kid="mine\x07\r\n\x9b2J\u202e  active")
+    operator = Operator(database_url, tmp_path)
+    for words in (["keys", "list"], ["doctor", "--target", "10"], ["keys", "revoke", inserted.kid]):
+        done = await asyncio.to_thread(run_command, *words, env=operator.env, cwd=tmp_path)
+        printed = done.stdout + done.stderr
+        assert all(line.isprintable() for line in printed.split("\n")), printed
+        assert words[0] == "doctor" or "mine\\x07\\r\\n\\x9b2J\\u202e  active" in printed
+        assert not any(line.startswith("  active") for line in printed.split("\n"))
+
+
+@on_a_lasting_database
 async def test_a_forged_key_does_not_keep_a_genuine_one_from_being_rotated_revoked_or_encrypted_again(
     ada: Client, intruder: Intruder, database_url: str, tmp_path: Path
 ) -> None:
