@@ -46,8 +46,9 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 class RequestContext:
     """Gives the request its id, in and out, its answer the headers of every answer, and writes one line about it."""
 
-    def __init__(self, app: ASGIApp, counts: RequestCounts, proxy: ProxySettings) -> None:
+    def __init__(self, app: ASGIApp, counts: RequestCounts, proxy: ProxySettings, took: float = 0.0) -> None:
         self._app = app
+        self._took = took  # seconds that passed before, for whoever asks for the context late
         self._observe = counts.observe
         self._proxy = proxy
         self._log = log.bind()  # put together once, and not for each request
@@ -76,7 +77,7 @@ class RequestContext:
         except ClientDisconnect:  # the client has gone, and it is no fault of ours
             status = status or CLIENT_CLOSED_REQUEST
         finally:
-            seconds, route = time.perf_counter() - started, getattr(scope.get("route"), "path", None)
+            seconds, route = time.perf_counter() - started + self._took, getattr(scope.get("route"), "path", None)
             self._observe(route, scope["method"], status, seconds)
             write = self._log.debug if scope["path"].startswith(QUIET_PATHS) else self._log.info
             write("request", **_summary(scope, route, status, seconds), **_client(scope, self._proxy))

@@ -52,10 +52,10 @@ class Verify:
         try:
             claims = await self._verify(scope)
         except Refused as refused:
-            await self._refuse(refused, scope, receive, send)
+            await self._refuse(refused, started, scope, receive, send)
         except Exception as error:  # as `ErrorBoundary` does for every other route
             log.exception("request.failed", exc_info=error)
-            await self._refuse(InternalError(), scope, receive, send)
+            await self._refuse(InternalError(), started, scope, receive, send)
         else:
             await send({"type": "http.response.start", "status": 200, "headers": _headers(claims)})
             await send({"type": "http.response.body", "body": b""})
@@ -74,14 +74,15 @@ class Verify:
         roles = _roles(scope["query_string"]) if scope["query_string"] else ()
         return await self._services.bearers.verify(bearer_token(authorization), roles)
 
-    async def _refuse(self, refused: Refused, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _refuse(self, refused: Refused, started: float, scope: Scope, receive: Receive, send: Send) -> None:
         settings = self._services.settings
 
         async def respond(scope: Scope, receive: Receive, send: Send) -> None:
             self._denials.record(refused, scope)
             await answer(refused, settings.base_url)(scope, receive, send)
 
-        await RequestContext(respond, self._counts, settings.proxy)(scope, receive, send)
+        took = time.perf_counter() - started
+        await RequestContext(respond, self._counts, settings.proxy, took)(scope, receive, send)
 
 
 def _headers(claims: Claims) -> list[tuple[bytes, bytes]]:

@@ -3,6 +3,8 @@
 import asyncio
 import base64
 import json
+import re
+import time
 from uuid import uuid4
 
 import httpx
@@ -11,6 +13,7 @@ import pytest
 from auth_service.security.access_tokens import Claims
 from auth_service.services.signing_keys.key_ring import LOOK_AGAIN_EVERY, MOST_WAITING
 from auth_service.services.signing_keys.verified_tokens import VerifiedTokens
+from auth_service.settings import LogSettings
 from tests.conftest import MakeClient
 from tests.support.client import Client
 from tests.support.polling import eventually
@@ -176,6 +179,29 @@ async def test_made_up_key_ids_hold_a_bounded_number_of_requests_and_the_rest_is
     assert (await verify(token)).status_code == 200
     assert {answer.status_code for answer in await asyncio.gather(*waiting)} == {401}
     assert (await verify(token)).status_code == 200
+
+
+async def test_the_time_that_is_told_of_a_refusal_is_the_time_that_it_took(
+    make_client: MakeClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A token of an unknown key has waited before it is refused."""
+    client = await make_client(internal_token=TOKEN, log=LogSettings(level="debug", format="json"))
+    await client.register("ada@example.com")
+    forge = (await client.sign_in())["access_token"].split(".", 1)[1]
+    header = base64.urlsafe_b64encode(b'{"alg":"ES256","typ":"at+jwt","kid":"made up"}').rstrip(b"=").decode()
+    inside = {"X-Internal-Token": TOKEN}
+    took = 0.0
+    while took < 1:  # the readings that it waits for come every two seconds
+        started = time.monotonic()
+        answer = await client.get("/internal/verify", headers=bearer(f"{header}.{forge}") | inside)
+        took = time.monotonic() - started
+    assert_problem(answer, 401, "invalid-access-token")
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+    told = [line for line in lines if line["event"] == "request" and line["path"] == "/internal/verify"][-1]
+    assert took * 1000 - 200 < told["ms"] <= took * 1000
+    metrics = (await client.get("/metrics", headers=inside)).text
+    (total,) = re.findall(r'duration_seconds_sum\{method="GET",route="/internal/verify"\} (\S+)', metrics)
+    assert float(total) > took - 0.2
 
 
 async def test_nor_do_they_hold_more_at_the_doors_that_read_the_keys_again(make_client: MakeClient) -> None:
