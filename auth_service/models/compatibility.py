@@ -3,12 +3,12 @@
 from typing import Any, ClassVar
 
 from sqlalchemy import CheckConstraint, SmallInteger, String
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
-from auth_service.models.tables import USERS
+from auth_service.models.tables import USERS, Table
 
 
-class SchemaCompatibility(SQLModel, table=True):
+class SchemaCompatibility(Table, table=True):
     """The oldest revision whose service still works on the schema, in the one row: each migration writes its own."""
 
     __tablename__ = "schema_compatibility"

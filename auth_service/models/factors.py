@@ -6,10 +6,10 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from sqlalchemy import BigInteger, Index, LargeBinary, String, text
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 from uuid_utils.compat import uuid7
 
-from auth_service.models.tables import USERS
+from auth_service.models.tables import USERS, Table
 from auth_service.models.types import UtcDateTime
 
 
@@ -18,7 +18,7 @@ class FactorKind(StrEnum):
     PASSKEY = "passkey"
 
 
-class Factor(SQLModel, table=True):
+class Factor(Table, table=True):
     """A second factor. It counts from `confirmed_at` on: an account with such a one has no sign-in by password alone.
 
     The secret is sealed under a key derived from the secret key that `secret_id` names. `last_step` is the time step of
@@ -43,7 +43,7 @@ class Factor(SQLModel, table=True):
     last_used_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
-class RecoveryCode(SQLModel, table=True):
+class RecoveryCode(Table, table=True):
     """A code that is good once in place of a second factor; the row is deleted by the statement that uses it.
 
     A hash that is not salted will do: 120 random bits cannot be guessed (OWASP ASVS 6.5.2 asks for 112).
@@ -55,7 +55,7 @@ class RecoveryCode(SQLModel, table=True):
     code_hash: bytes = Field(primary_key=True, sa_type=LargeBinary(32))
 
 
-class SpentChallenge(SQLModel, table=True):
+class SpentChallenge(Table, table=True):
     """The digest of a challenge that led to a session; kept a day, so that a clock that steps back revives nothing."""
 
     __tablename__ = "spent_challenges"

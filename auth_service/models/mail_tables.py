@@ -5,14 +5,14 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from sqlalchemy import JSON, Index, LargeBinary, String
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 from uuid_utils.compat import uuid7
 
-from auth_service.models.tables import USERS
+from auth_service.models.tables import USERS, Table
 from auth_service.models.types import UtcDateTime
 
 
-class OutgoingMail(SQLModel, table=True):
+class OutgoingMail(Table, table=True):
     """A mail that is still to be sent: written with the change that it tells of, deleted once a server has taken it.
 
     It holds no link: the token of a link is made when the mail is sent, and only its hash is kept (`link_tokens`).
@@ -33,7 +33,7 @@ class OutgoingMail(SQLModel, table=True):
     due_at: datetime = Field(sa_type=UtcDateTime, index=True)
 
 
-class LinkToken(SQLModel, table=True):
+class LinkToken(Table, table=True):
     """The one link of a purpose that a user can use now; a newer one takes its place.
 
     Bound to the address of its user at that time, and unless it is for whoever has a mailbox that was never verified,

@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from sqlalchemy import Index, LargeBinary, String
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
-from auth_service.models.tables import USERS
+from auth_service.models.tables import USERS, Table
 from auth_service.models.types import UtcDateTime
 
 
@@ -29,7 +29,7 @@ class StopReason(StrEnum):
     ALL_SESSIONS_ENDED = "all_sessions_ended"  # after a restore, which may have brought back what was stopped
 
 
-class PendingChange(SQLModel, table=True):
+class PendingChange(Table, table=True):
     """The one change of a kind that an administrator asked for; a newer one takes its place.
 
     It takes effect no sooner than at `effective_at`, and the row is gone as soon as it did, or was stopped. `stop_hash`

@@ -3,13 +3,13 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
-from auth_service.models.tables import USERS
+from auth_service.models.tables import USERS, Table
 from auth_service.models.types import UtcDateTime
 
 
-class UnusedRegistration(SQLModel, table=True):
+class UnusedRegistration(Table, table=True):
     """An account that somebody made for themselves, as long as the clean-up has to look whether it was ever used.
 
     Accounts that come from an import, an administrator or an operator have none, and so do those of older services:

@@ -23,6 +23,12 @@ SQLModel.metadata = MetaData(
 )
 
 
+class Table(SQLModel):
+    """What every table is. No row is validated, so that no validator need be built when a process starts."""
+
+    model_config = {"defer_build": True}
+
+
 class Role(StrEnum):
     USER = "user"
     ADMIN = "admin"  # looks after other people's accounts
@@ -31,7 +37,7 @@ class Role(StrEnum):
 # Where an index is partial, the migrations say so for SQLite too; to say it here would import that dialect everywhere.
 
 
-class User(SQLModel, table=True):
+class User(Table, table=True):
     """A person. Raising `credential_epoch` ends every session that was opened before.
 
     `sessions` is there where the statement that reads the user asked for it, and is never loaded later; the database
@@ -70,7 +76,7 @@ class User(SQLModel, table=True):
     )
 
 
-class RefreshToken(SQLModel, table=True):
+class RefreshToken(Table, table=True):
     """One signed-in device; the row stays, and its generation rises with each refresh. `id` is the `sid` claim.
 
     No index covers a column that a refresh changes, so that those updates stay in place (HOT) on PostgreSQL.
@@ -124,7 +130,7 @@ class RefreshToken(SQLModel, table=True):
         return self.rotated_ip if self.rotated_to == self.generation else None
 
 
-class DeletedSession(SQLModel, table=True):
+class DeletedSession(Table, table=True):
     """The id of a session whose row is gone, written by a trigger: its access tokens may still be around."""
 
     __tablename__ = "deleted_sessions"
@@ -139,7 +145,7 @@ class KeyState(StrEnum):
     RETIRED = "retired"  # still verifies what it signed
 
 
-class SigningKey(SQLModel, table=True):
+class SigningKey(Table, table=True):
     """A key pair that signs access tokens; the private half is encrypted under a key derived from the secret key.
 
     Whoever can write to the table may have written a row: where `public_jwk` or `created_at` cannot be read, it is
@@ -162,7 +168,7 @@ class SigningKey(SQLModel, table=True):
     retired_at: datetime | None = Field(default=None, sa_type=DoubtfulTime)
 
 
-class Throttle(SQLModel, table=True):
+class Throttle(Table, table=True):
     """How often something was tried: under a keyed hash, so that no address is in here.
 
     `pending` attempts are let in and not decided yet; after `pending_until` they count as failures. After `expires_at`
@@ -180,7 +186,7 @@ class Throttle(SQLModel, table=True):
     expires_at: datetime = Field(sa_type=UtcDateTime, index=True)
 
 
-class AuditEvent(SQLModel, table=True):
+class AuditEvent(Table, table=True):
     """One line of the security trail, which only grows: triggers refuse every change, and whole months are dropped.
 
     No foreign key: the trail outlives the account.

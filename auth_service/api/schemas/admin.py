@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, ConfigDict, Field, model_validator
 
 from auth_service.api.schemas.common import (
     CURSOR,
@@ -14,6 +14,7 @@ from auth_service.api.schemas.common import (
     Body,
     DeviceSession,
     Email,
+    Schema,
     Username,
     clean,
 )
@@ -43,7 +44,7 @@ Fragment = Annotated[str, Field(min_length=3, max_length=MAX_EMAIL, examples=["a
 Name = Annotated[str, Field(min_length=1, max_length=MAX_EMAIL, examples=["ada@example.com"]), AfterValidator(clean)]
 
 
-class UserQuery(BaseModel):
+class UserQuery(Schema):
     """Filters of a list of users. A user must match all that are given."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
@@ -71,7 +72,7 @@ class UserQuery(BaseModel):
         return self
 
 
-class UserList(BaseModel):
+class UserList(Schema):
     """Newest first. `total`, `page` and `pages` are null with a cursor; `next_cursor` is null at the end."""
 
     items: list[Account]
@@ -83,7 +84,7 @@ class UserList(BaseModel):
     next_cursor: str | None
 
 
-class UserCounts(BaseModel):
+class UserCounts(Schema):
     """`estimated` names the counts that are estimates, because counting would take too long."""
 
     active: int
@@ -126,11 +127,11 @@ class DelayedEmailBody(Body):
     email: Email
 
 
-class DelayedChange(BaseModel):
+class DelayedChange(Schema):
     """The earliest time when the change takes effect, unless it is stopped."""
 
     effective_at: datetime
 
 
-class EndedSessions(BaseModel):
+class EndedSessions(Schema):
     ended: int

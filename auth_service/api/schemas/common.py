@@ -40,7 +40,13 @@ Password = Annotated[
 Token = Annotated[SecretStr, Field(min_length=1, examples=["art_..."]), AfterValidator(clean_secret)]
 
 
-class Body(BaseModel):
+class Schema(BaseModel):
+    """What a request or an answer holds. Its validator is built at its first use, so that a start is shorter."""
+
+    model_config = ConfigDict(defer_build=True)
+
+
+class Body(Schema):
     """A body from outside: exact types, no unknown fields, and no value in any error."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
@@ -79,7 +85,7 @@ class ChangePasswordBody(Body):
     new_password: Password
 
 
-class Account(BaseModel):
+class Account(Schema):
     model_config = ConfigDict(from_attributes=True)
 
     id: UUID
@@ -93,13 +99,13 @@ class Account(BaseModel):
     last_login_at: datetime | None
 
 
-class Accepted(BaseModel):
+class Accepted(Schema):
     """The request was accepted; the rest follows by e-mail."""
 
     status: Literal["accepted"] = "accepted"
 
 
-class Tokens(BaseModel):
+class Tokens(Schema):
     """The answer of RFC 6749, section 5.1, with the session. Lifetimes are in seconds."""
 
     access_token: str
@@ -110,7 +116,7 @@ class Tokens(BaseModel):
     session_id: UUID
 
 
-class BrowserTokens(BaseModel):
+class BrowserTokens(Schema):
     """The tokens of a page whose refresh token is in a cookie."""
 
     access_token: str
@@ -120,7 +126,7 @@ class BrowserTokens(BaseModel):
     session_id: UUID
 
 
-class DeviceSession(BaseModel):
+class DeviceSession(Schema):
     """The session of a device. `ended_at` and `ended_reason` are null while it is active.
 
     `user_agent` and `ip` are those of the sign-in. To its owner, `last_used_at` is in whole hours and changes only on
@@ -145,20 +151,20 @@ class SessionItem(DeviceSession):
     current: bool
 
 
-class SessionList(BaseModel):
+class SessionList(Schema):
     """`next_cursor` is null on the last page."""
 
     items: list[SessionItem]
     next_cursor: str | None
 
 
-class JsonWebKeySet(BaseModel):
+class JsonWebKeySet(Schema):
     """RFC 7517, section 5; public keys only."""
 
     keys: list[dict[str, str]]
 
 
-class ServerMetadata(BaseModel):
+class ServerMetadata(Schema):
     """RFC 8414. There is no authorization or token endpoint: users sign in through this service's own API."""
 
     issuer: str
@@ -170,11 +176,11 @@ class ServerMetadata(BaseModel):
     token_endpoint_auth_methods_supported: list[str] = ["none"]
 
 
-class EndedSessionSet(BaseModel):
+class EndedSessionSet(Schema):
     sids: list[UUID]
 
 
-class Introspection(BaseModel):
+class Introspection(Schema):
     """RFC 7662, section 2.2. For a token that would not be accepted, `active` is the only field."""
 
     active: bool
@@ -190,7 +196,7 @@ class Introspection(BaseModel):
     token_type: Literal["Bearer"] | None = None
 
 
-class Health(BaseModel):
+class Health(Schema):
     status: Literal["ok"] = "ok"
 
 
@@ -205,12 +211,12 @@ class Readiness(Health):
     detail: str | None = None
 
 
-class FieldError(BaseModel):
+class FieldError(Schema):
     field: str
     reason: str
 
 
-class ProblemDetails(BaseModel):
+class ProblemDetails(Schema):
     """RFC 9457. `code` is the stable code for programs; `error` is that of RFC 6749, for OAuth clients."""
 
     type: str

@@ -3,9 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from pydantic import BaseModel
-
-from auth_service.api.schemas.common import Account, Body, DeviceSession, Password, Username
+from auth_service.api.schemas.common import Account, Body, DeviceSession, Password, Schema, Username
 from auth_service.api.schemas.links import PendingEmail
 
 
@@ -17,7 +15,7 @@ class DeleteAccountBody(Body):
     current_password: Password
 
 
-class ExportedEvent(BaseModel):
+class ExportedEvent(Schema):
     """An event of the security trail. `by` is `owner`, `admin`, `cli` or `service`; addresses are the owner's only."""
 
     at: datetime
@@ -29,7 +27,7 @@ class ExportedEvent(BaseModel):
     details: dict[str, str | int]
 
 
-class AccountExport(BaseModel):
+class AccountExport(Schema):
     """All data kept about an account; sessions and events are newest first.
 
     Except the password hash, and what would tell the holder of a copied token when and from where a device refreshes
