@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextlib import AsyncExitStack, suppress
@@ -23,7 +24,7 @@ from tests.support.folders import fastest
 from tests.support.gateways import KINDS, Kind
 from tests.support.polling import eventually
 from tests.support.postgres import Cluster, Postgres, external
-from tests.support.server import Server
+from tests.support.server import Server, run_command
 
 SECRET = canaries.SECRET
 FAST_HASHING: dict[str, Any] = {"argon2_memory_kib": 64, "argon2_time_cost": 1}
@@ -135,13 +136,29 @@ def postgres_url(postgres: Postgres, migrated_template: str) -> Iterator[str]:
     postgres.drop_database(name)
 
 
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with the real migrations, to be copied for each test."""
+    folder = tmp_path_factory.mktemp("migrated")
+    done = run_command("migrate", env=environment(f"sqlite+aiosqlite:///{folder}/auth.db"), cwd=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "auth.db"
+
+
+@pytest.fixture
+def sqlite_url(migrated_file: Path, tmp_path: Path) -> str:
+    """The URL of a fresh SQLite file with the schema at head: `auth.db` in the test's folder."""
+    copy = shutil.copyfile(migrated_file, tmp_path / "auth.db")
+    return f"sqlite+aiosqlite:///{copy}"
+
+
 @pytest.fixture(params=["sqlite-memory", "sqlite-file", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Each of the three databases in turn, with the schema at head or about to be brought there at start."""
-    if request.param == "postgresql":
-        url: str = request.getfixturevalue("postgres_url")
-        return url
-    return "sqlite+aiosqlite://" if request.param == "sqlite-memory" else f"sqlite+aiosqlite:///{tmp_path}/auth.db"
+def database_url(request: pytest.FixtureRequest) -> str:
+    """Each of the three databases in turn, with the schema at head; the one in memory is brought there at start."""
+    if request.param == "sqlite-memory":
+        return "sqlite+aiosqlite://"
+    url: str = request.getfixturevalue("postgres_url" if request.param == "postgresql" else "sqlite_url")
+    return url
 
 
 def environment(url: str, **extra: str) -> dict[str, str]:

@@ -1,11 +1,10 @@
 """Fixtures for the HTTP edge: every answer is held to the OpenAPI document, and a real server for what needs a socket.
 
-The app runs on SQLite in memory, as the database does not matter here; tests for which it does name another.
+The app runs on a SQLite file, as the database does not matter here; tests for which it does name another.
 """
 
 import re
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -22,14 +21,8 @@ PROBLEM = "application/problem+json"
 
 
 @pytest.fixture
-def database_url() -> str:
-    return "sqlite+aiosqlite://"
-
-
-@pytest.fixture
-def file_url(tmp_path: Path) -> str:
-    """A database that a test can reach with a connection of its own."""
-    return f"sqlite+aiosqlite:///{tmp_path}/auth.db"
+def database_url(sqlite_url: str) -> str:
+    return sqlite_url
 
 
 @pytest.fixture

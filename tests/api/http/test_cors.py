@@ -119,8 +119,8 @@ async def test_it_is_off_by_default(client: Client) -> None:
     assert "vary" not in answer.headers
 
 
-async def test_a_listed_page_may_read_every_error(make_client: MakeClient, file_url: str) -> None:
-    client = await make_client(file_url, cors={"origins": PAGE})
+async def test_a_listed_page_may_read_every_error(make_client: MakeClient, database_url: str) -> None:
+    client = await make_client(database_url, cors={"origins": PAGE})
     refused: dict[int, dict[str, Any]] = {
         401: {"json": {**ACCOUNT, "password": "wrong"}},
         422: {"json": {}},
@@ -133,9 +133,9 @@ async def test_a_listed_page_may_read_every_error(make_client: MakeClient, file_
         assert answer.status_code == status
         assert answer.headers["access-control-allow-origin"] == PAGE
     fault = "CREATE TRIGGER fault BEFORE INSERT ON users BEGIN SELECT RAISE(ABORT, 'fault'); END"
-    await run_sql(file_url, fault)
+    await run_sql(database_url, fault)
     broken = await client.post("/auth/register", json=ACCOUNT, headers=FROM_PAGE)
-    await run_sql(file_url, "DROP TABLE users")
+    await run_sql(database_url, "DROP TABLE users")
     down = await client.post("/auth/login", json=ACCOUNT, headers=FROM_PAGE)
     for answer, status in ((broken, 500), (down, 503)):
         assert answer.status_code == status

@@ -106,9 +106,9 @@ OTHER = {
 
 
 @pytest.fixture
-async def app() -> AsyncIterator[FastAPI]:
+async def app(database_url: str) -> AsyncIterator[FastAPI]:
     settings = {"cookies": {"enabled": True}, "cors": {"origins": PAGE[1].decode()}, "throttle": {"enabled": False}}
-    app = create_app(make_settings("sqlite+aiosqlite://", **settings))
+    app = create_app(make_settings(database_url, **settings))
     async with app.router.lifespan_context(app):
         yield app
 
@@ -180,9 +180,9 @@ async def test_a_body_in_pieces_is_read_like_one_that_comes_at_once(client: Clie
 
 
 async def test_the_trail_of_a_stolen_token_says_where_it_was_used_on_both_ways(
-    make_client: MakeClient, file_url: str
+    make_client: MakeClient, database_url: str
 ) -> None:
-    client = await make_client(file_url, tokens={"refresh_grace": 0})
+    client = await make_client(database_url, tokens={"refresh_grace": 0})
     (await client.register("ada@example.com")).raise_for_status()
     for number, more in enumerate(([], LONG_WAY)):
         spent = (await client.sign_in())["refresh_token"]
@@ -190,7 +190,7 @@ async def test_the_trail_of_a_stolen_token_says_where_it_was_used_on_both_ways(
         thief = [(b"User-Agent", b"Thief"), (b"X-Request-ID", b"theft-%d" % number), *more]
         assert (await client.post("/auth/refresh", json={"refresh_token": spent}, headers=thief)).status_code == 401
     ended = "SELECT request_id, ip, user_agent FROM audit_events WHERE event = 'session.ended' ORDER BY at"
-    assert await run_sql(file_url, ended) == [(f"theft-{number}", "127.0.0.1", "Thief") for number in range(2)]
+    assert await run_sql(database_url, ended) == [(f"theft-{number}", "127.0.0.1", "Thief") for number in range(2)]
 
 
 async def test_both_ways_are_logged_alike(server: Server, server_client: Client) -> None:

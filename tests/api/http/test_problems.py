@@ -98,11 +98,11 @@ async def test_the_type_of_a_problem_leads_to_a_page_that_explains_it(client: Cl
 
 
 async def test_a_fault_of_our_own_is_a_500_that_tells_nothing_of_the_row(
-    make_client: MakeClient, file_url: str
+    make_client: MakeClient, database_url: str
 ) -> None:
-    client = await make_client(file_url)
+    client = await make_client(database_url)
     fault = "CREATE TRIGGER fault BEFORE INSERT ON users BEGIN SELECT RAISE(ABORT, 'the secret of the trigger'); END"
-    await run_sql(file_url, fault)
+    await run_sql(database_url, fault)
     answer = await client.register("ada@example.com")
     assert_problem(answer, 500, "internal-error")
     _assert_silent_about(answer, "trigger", "users", "ada@", PASSWORD, "sqlite")
@@ -119,10 +119,10 @@ async def test_a_check_violation_on_postgresql_is_a_500_that_tells_nothing_of_th
 
 
 async def test_a_missing_table_is_a_503_that_tells_nothing_of_the_statement(
-    make_client: MakeClient, file_url: str
+    make_client: MakeClient, database_url: str
 ) -> None:
-    client = await make_client(file_url)
-    await run_sql(file_url, "DROP TABLE users")
+    client = await make_client(database_url)
+    await run_sql(database_url, "DROP TABLE users")
     for answer in (await client.register("ada@example.com"), await client.login("ada@example.com")):
         assert_problem(answer, 503, "schema-not-ready")
         _assert_silent_about(answer, "users", "ada@", "SELECT", "sqlite", "no such")

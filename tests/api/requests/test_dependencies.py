@@ -62,10 +62,10 @@ async def seen_address(client: Client, url: str, headers: list[tuple[str, str]])
     ],
 )
 async def test_the_client_address_is_the_rightmost_that_no_trusted_proxy_has(
-    make_client: MakeClient, file_url: str, trusted: str, forwarded: str, expected: str
+    make_client: MakeClient, database_url: str, trusted: str, forwarded: str, expected: str
 ) -> None:
-    client = await make_client(file_url, proxy={"trusted": trusted})
-    assert await seen_address(client, file_url, [("X-Forwarded-For", forwarded)]) == expected
+    client = await make_client(database_url, proxy={"trusted": trusted})
+    assert await seen_address(client, database_url, [("X-Forwarded-For", forwarded)]) == expected
 
 
 async def test_an_address_with_a_zone_of_free_text_does_not_fail_the_login(
@@ -76,17 +76,17 @@ async def test_an_address_with_a_zone_of_free_text_does_not_fail_the_login(
     assert await seen_address(client, postgres_url, zone) == "fe80::1"
 
 
-async def test_lines_of_x_forwarded_for_count_as_one_list(make_client: MakeClient, file_url: str) -> None:
-    client = await make_client(file_url, proxy={"trusted": GATEWAY})
+async def test_lines_of_x_forwarded_for_count_as_one_list(make_client: MakeClient, database_url: str) -> None:
+    client = await make_client(database_url, proxy={"trusted": GATEWAY})
     lines = [("X-Forwarded-For", "6.6.6.6"), ("X-Forwarded-For", "198.51.100.7")]
-    assert await seen_address(client, file_url, lines) == "198.51.100.7"
+    assert await seen_address(client, database_url, lines) == "198.51.100.7"
 
 
-async def test_other_headers_about_the_client_are_never_believed(make_client: MakeClient, file_url: str) -> None:
-    client = await make_client(file_url, proxy={"trusted": GATEWAY})
+async def test_other_headers_about_the_client_are_never_believed(make_client: MakeClient, database_url: str) -> None:
+    client = await make_client(database_url, proxy={"trusted": GATEWAY})
     names = ["Forwarded", "X-Real-IP", "X-Client-IP", "True-Client-IP", "CF-Connecting-IP", "X_Forwarded_For"]
     lines = [(name, "for=6.6.6.6" if name == "Forwarded" else "6.6.6.6") for name in names]
-    assert await seen_address(client, file_url, lines) == PEER
+    assert await seen_address(client, database_url, lines) == PEER
 
 
 async def test_a_real_server_believes_no_forwarded_address_from_an_untrusted_peer(
@@ -194,14 +194,14 @@ async def test_two_idempotency_keys_are_refused(ada: Client) -> None:
 
 
 async def test_a_user_agent_is_kept_as_one_printable_line_of_256_characters(
-    make_client: MakeClient, file_url: str
+    make_client: MakeClient, database_url: str
 ) -> None:
-    client = await make_client(file_url)
+    client = await make_client(database_url)
     await client.register("ada@example.com")
     agent = b"\x1b[31m\x85curl\xa0/" + b"9" * 400
     body = {"email": "ada@example.com", "password": PASSWORD}
     await client.post("/auth/login", json=body, headers={b"User-Agent": agent})
-    ((kept,),) = await run_sql(file_url, "SELECT user_agent FROM refresh_tokens")
+    ((kept,),) = await run_sql(database_url, "SELECT user_agent FROM refresh_tokens")
     assert kept == ("[31mcurl/" + "9" * 400)[:256]
 
 
