@@ -38,6 +38,7 @@ MakeClient = Callable[..., Awaitable[Client]]
 def pytest_configure() -> None:
     """Let what tests write stay in memory where there is room, and fork the service's processes."""
     tempfile.tempdir = os.environ.setdefault("TMPDIR", str(fastest()))
+    gc.set_threshold(20_000, 20, 100)  # each module ends with a full collection anyway
     forks.allow()
 
 
