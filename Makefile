@@ -23,8 +23,9 @@ help: ## Say what each word does
 run: .venv/.runtime ## Set everything up and serve on http://127.0.0.1:8000
 	.venv/bin/auth-service serve
 
+coverage = $(if $(filter no,$(COVERAGE)),,--cov --cov-branch --cov-report=term-missing:skip-covered)
 test: .venv/.dev ## Run the tests with branch coverage, JOBS=3 at a time; `make test ARGS="-k refresh"` runs some of them
-	.venv/bin/python -m pytest -n $(or $(JOBS),3) --dist worksteal --cov --cov-branch --cov-report=term-missing:skip-covered $(ARGS)
+	.venv/bin/python -m pytest -n $(or $(JOBS),3) --dist worksteal $(coverage) $(ARGS)
 
 fuzz: .venv/.dev ## Fuzz every route with other requests than `make test` does, EXAMPLES=1000 of each kind
 	FUZZ_EXAMPLES=$(or $(EXAMPLES),1000) .venv/bin/python -m pytest tests/fuzzing -n $(or $(JOBS),3) $(ARGS)
