@@ -7,7 +7,12 @@
     ├── AccountDisabled
     ├── AdminsOwnAccount
     ├── LastAdmin
+    ├── LastCredential
     ├── InvalidCredentials
+    │   └── InvalidSecondFactor
+    ├── SecondFactorRequired
+    ├── SecondFactorEnrolmentRequired
+    ├── StepUpRequired
     ├── PasswordRequired
     ├── InvalidLink
     ├── AccessDenied
@@ -59,7 +64,7 @@
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import ClassVar
 from uuid import UUID
@@ -69,10 +74,12 @@ class Refused(Exception):  # noqa: N818  # a refusal is an answer, not an error 
     """A use case said no.
 
     `code` is a stable word for programs, `detail` a sentence for people. Neither ever repeats what the caller sent.
+    `members` are what a program needs beside the code to go on.
     """
 
     code: ClassVar[str] = "refused"
     detail: str = "The request was refused."
+    members: Mapping[str, object] = {}
 
     def __init__(self, detail: str | None = None) -> None:
         self.detail = detail or type(self).detail
@@ -120,9 +127,55 @@ class LastAdmin(Refused):
     detail = "This is the last administrator who can sign in; make another user an administrator first."
 
 
+class LastCredential(Refused):
+    code = "last-credential"
+    detail = "Nobody could sign in to the account without this one; add another first."
+
+
 class InvalidCredentials(Refused):
     code = "invalid-credentials"
     detail = "The account or the password is wrong."
+
+
+class InvalidSecondFactor(InvalidCredentials):
+    """A wrong code, one that was used before, or a challenge that is good no more: all alike."""
+
+    code = "invalid-second-factor"
+    detail = "The code is wrong or was used before, or the sign-in took too long; sign in again."
+
+
+class SecondFactorRequired(Refused):
+    """The password is right, and not enough. `methods` are those that the account has; `expires_in` is in seconds."""
+
+    code = "second-factor-required"
+    detail = "The password is right. Send a second factor with this challenge to /auth/login/second-factor."
+
+    def __init__(self, challenge: str, methods: Sequence[str], expires_in: int) -> None:
+        super().__init__()
+        self.members = {"challenge": challenge, "methods": list(methods), "expires_in": expires_in}
+
+
+class SecondFactorEnrolmentRequired(Refused):
+    """The password is right, but the account must have a second factor, and has none; members as above."""
+
+    code = "second-factor-enrolment-required"
+    detail = "The password is right, but this account must have a second factor. Add one at /auth/login/enrol."
+
+    def __init__(self, challenge: str, methods: Sequence[str], expires_in: int) -> None:
+        super().__init__()
+        self.members = {"challenge": challenge, "methods": list(methods), "expires_in": expires_in}
+
+
+class StepUpRequired(Refused):
+    """The sign-in is too long ago (`max_age`, in seconds), or not sure enough (`acr_values`, one of which will do)."""
+
+    code = "step-up-required"
+    detail = "Prove again who you are at /auth/step-up, or sign in again."
+
+    def __init__(self, max_age: int | None = None, acr_values: Sequence[str] = ()) -> None:
+        super().__init__()
+        self.max_age, self.acr_values = max_age, " ".join(acr_values)
+        self.members = {"max_age": max_age, "acr_values": self.acr_values or None}
 
 
 class PasswordRequired(Refused):

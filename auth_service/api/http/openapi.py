@@ -17,6 +17,7 @@ from starlette.staticfiles import StaticFiles
 
 from auth_service.api.http.problem_table import PROBLEMS
 from auth_service.api.schemas.common import ProblemDetails
+from auth_service.api.schemas.factors import EnrolmentRequiredProblem, SecondFactorRequiredProblem
 
 ALWAYS = ("internal-error", "headers-too-large", "body-too-large", "bad-request")
 WITH_BODY = ("malformed-json", "request-timeout", "unsupported-media-type", "validation-error")
@@ -37,22 +38,29 @@ _HEADERS = {
     503: {"headers": {"Retry-After": _SECONDS}},
 }
 
+_WITH_MEMBERS: dict[str, type[ProblemDetails]] = {
+    "second-factor-required": SecondFactorRequiredProblem,
+    "second-factor-enrolment-required": EnrolmentRequiredProblem,
+}
+"""The problems that tell more than all do."""
+
 
 def problems(*codes: str, body: bool = False) -> dict[int | str, dict[str, Any]]:
     """Return the `responses` of a route: the named problems, those of a JSON body, and those of any route."""
-    found: dict[int | str, dict[str, Any]] = {}
+    by_status: dict[int, list[str]] = {}
     for code in sorted({*codes, *ALWAYS, *(WITH_BODY if body else ())}):
-        problem = PROBLEMS[code]
-        description = f"`{code}`: {problem.explanation}"
-        if problem.status in found:
-            found[problem.status]["description"] += f"\n\n{description}"
-        else:
-            found[problem.status] = {
-                "description": description,
-                "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}},
-                **_HEADERS.get(problem.status, {}),
-            }
-    return found
+        by_status.setdefault(PROBLEMS[code].status, []).append(code)
+    return {status: _response(status, found) for status, found in by_status.items()}
+
+
+def _response(status: int, codes: Sequence[str]) -> dict[str, Any]:
+    names = sorted({_WITH_MEMBERS.get(code, ProblemDetails).__name__ for code in codes})
+    schemas = [{"$ref": f"#/components/schemas/{name}"} for name in names]
+    return {
+        "description": "\n\n".join(f"`{code}`: {PROBLEMS[code].explanation}" for code in codes),
+        "content": {"application/problem+json": {"schema": schemas[0] if len(schemas) == 1 else {"anyOf": schemas}}},
+        **_HEADERS.get(status, {}),
+    }
 
 
 def install(app: FastAPI, routes: Sequence[BaseRoute], *, serve: bool, more_paths: Mapping[str, Any]) -> None:
@@ -63,9 +71,11 @@ def install(app: FastAPI, routes: Sequence[BaseRoute], *, serve: bool, more_path
     def document() -> dict[str, Any]:
         made = make()
         schemas = made.setdefault("components", {}).setdefault("schemas", {})
-        schema = ProblemDetails.model_json_schema(ref_template="#/components/schemas/{model}")
-        schemas.update(schema.pop("$defs", {}))
-        schemas["ProblemDetails"] = schema
+        models: list[type[ProblemDetails]] = [ProblemDetails, *_WITH_MEMBERS.values()]
+        for model in models:
+            schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas.update(schema.pop("$defs", {}))
+            schemas[model.__name__] = schema
         paths = {**made["paths"], **more_paths}
         made["paths"] = {path: paths[path] for path in (*order, *more_paths)}
         for unused in ("HTTPValidationError", "ValidationError"):

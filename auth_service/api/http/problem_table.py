@@ -34,6 +34,19 @@ PROBLEMS: dict[str, Problem] = {
         "Unknown account, wrong password and disabled account all get this answer, so that it does not reveal "
         "who has an account.",
     ),
+    "invalid-second-factor": Problem(
+        401,
+        "Invalid second factor",
+        "A wrong code, one that was used before, and a challenge that is unknown, used, or older than five minutes all "
+        "get this answer. Let the user try another code; if the challenge may be too old, sign in again with the "
+        "password.",
+    ),
+    "step-up-required": Problem(
+        401,
+        "Step-up required",
+        "The sign-in was too long ago ('max_age', in seconds) or is not sure enough for this ('acr_values'; RFC 9470). "
+        "POST /auth/step-up proves again who is there, and answers with an access token for it. Nothing was done.",
+    ),
     "password-required": Problem(
         401,
         "Password required",
@@ -62,6 +75,18 @@ PROBLEMS: dict[str, Problem] = {
         401,
         "Internal token missing or wrong",
         "This route is internal. Send AUTH_INTERNAL_TOKEN in the header X-Internal-Token, or as a bearer token.",
+    ),
+    "second-factor-required": Problem(
+        403,
+        "Second factor required",
+        "The password is right, and nobody is signed in yet. Send 'challenge' with a code of one of the 'methods' to "
+        "/auth/login/second-factor within 'expires_in' seconds.",
+    ),
+    "second-factor-enrolment-required": Problem(
+        403,
+        "Second factor must be added",
+        "The password is right, but the account has to have a second factor, and has none. Add one with 'challenge' at "
+        "/auth/login/enrol within 'expires_in' seconds; nothing else is open to it.",
     ),
     "insufficient-role": Problem(
         403,
@@ -95,6 +120,11 @@ PROBLEMS: dict[str, Problem] = {
         "Own account",
         "Administrators do this for other people's accounts; for your own, use the routes below /auth/me. Nothing was "
         "done.",
+    ),
+    "last-credential": Problem(
+        409,
+        "Last credential",
+        "Without this factor the account could not be signed in to, or not as its role has to. Add another one first.",
     ),
     "last-admin": Problem(
         409,

@@ -21,6 +21,7 @@ from auth_service.errors import (
     MissingPrivileges,
     Refused,
     ShuttingDown,
+    StepUpRequired,
     TooManyAttempts,
     Unavailable,
 )
@@ -92,6 +93,7 @@ def answer(refused: Refused, base_url: str, headers: Mapping[str, str] | None = 
         "detail": refused.detail,
         "code": refused.code,
         "request_id": REQUEST_ID.get(),
+        **refused.members,
     }
     if isinstance(refused, InvalidRequest):
         body["error"] = "invalid_request"  # for OAuth clients (RFC 6749, section 5.2)
@@ -110,10 +112,19 @@ def _headers_of(refused: Refused, problem: Problem) -> dict[str, str]:
         return {"WWW-Authenticate": 'Bearer error="invalid_token"'}  # RFC 6750, section 3.1
     if isinstance(refused, InsufficientRole):
         return {"WWW-Authenticate": 'Bearer error="insufficient_scope"'}
+    if isinstance(refused, StepUpRequired):
+        return {"WWW-Authenticate": _step_up_challenge(refused)}
     if problem.status == 401:  # noqa: PLR2004
         return {"WWW-Authenticate": "Bearer"}
     # What was refused for its size or slowness is not read to its end.
     return {"Connection": "close"} if problem.status in {408, 413, 431} else {}
+
+
+def _step_up_challenge(refused: StepUpRequired) -> str:
+    """What is asked for, as a client of OAuth reads it (RFC 9470, section 3)."""
+    wanted = {"acr_values": refused.acr_values or None, "max_age": refused.max_age}
+    told = [f', {name}="{value}"' for name, value in wanted.items() if value is not None]
+    return 'Bearer error="insufficient_user_authentication"' + "".join(told)
 
 
 def answer_to(request: Request, refused: Refused, base_url: str) -> Response:

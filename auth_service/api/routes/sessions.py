@@ -31,12 +31,25 @@ GIVING = ("too-many-attempts", "cross-site-request", "database-unavailable", "un
 
 @router.post(
     "/login",
-    responses={200: SETS_COOKIE, **problems(*GIVING, "invalid-credentials", "overloaded", body=True)},
+    responses={
+        200: SETS_COOKIE,
+        **problems(
+            *GIVING,
+            "invalid-credentials",
+            "second-factor-required",
+            "second-factor-enrolment-required",
+            "overloaded",
+            body=True,
+        ),
+    },
 )
 async def login(
     body: LoginBody, device: DeviceDep, cookie_mode: CookieMode, services: ServicesDep, response: Response
 ) -> Tokens | BrowserTokens:
-    """Open a session with an e-mail address or a username (exactly one of the two) and the password."""
+    """Open a session with an e-mail address or a username (exactly one of the two) and the password.
+
+    With a second factor, the right password is answered with 403 and a challenge for the second step.
+    """
     pair = await services.login.login(body.email, body.username, body.password.get_secret_value(), device)
     return token_response(pair, response, cookie_mode=cookie_mode)
 
