@@ -25,6 +25,7 @@
     ├── TooManyAttempts
     ├── NoSuchSession
     ├── NoSuchUser
+    ├── NoSuchFactor
     ├── NoPendingChange
     ├── Unavailable
     │   ├── DatabaseUnavailable
@@ -272,6 +273,11 @@ class NoSuchSession(Refused):
 class NoSuchUser(Refused):
     code = "not-found"
     detail = "There is no such user."
+
+
+class NoSuchFactor(Refused):
+    code = "not-found"
+    detail = "You have no such second factor, or it waited for its first code too long."
 
 
 class NoPendingChange(Refused):

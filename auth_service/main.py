@@ -18,6 +18,7 @@ from auth_service.api.metrics.workers import Metrics
 from auth_service.api.routes import (
     accounts,
     admin,
+    factors,
     health,
     internal,
     links,
@@ -72,7 +73,7 @@ def create_app(settings: Settings | None = None, slot: Slot | None = None) -> Fa
     )
     app.state.services = service.services
     app.state.metrics = numbers
-    public = (accounts, links, pages, own_account, sessions, own_sessions, well_known)
+    public = (accounts, links, pages, own_account, factors, sessions, own_sessions, well_known)
     routes = [route for module in (*public, health, internal, admin, metrics) for route in module.router.routes]
     # Not `include_router`: it would make each route, which is complete, once more at the first request.
     app.router.routes.extend(routes)

@@ -21,6 +21,8 @@ from auth_service.services.accounts.recovery import Recovery
 from auth_service.services.accounts.registration import Registration
 from auth_service.services.administration.administration import Administration
 from auth_service.services.administration.directory import Directory
+from auth_service.services.factors.enrolment import Enrolment
+from auth_service.services.factors.own_factors import OwnFactors
 from auth_service.services.mail.notices import MailNumbers, Notices
 from auth_service.services.operations.audit import Audit
 from auth_service.services.operations.cleanup import Cleanup
@@ -162,6 +164,8 @@ def _services(parts: Parts) -> Services:
         login=login,
         refresh=refresh,
         own_account=OwnAccount(database, revocations, proof, throttle, rules),
+        enrolment=_enrolment(parts, sign_in),
+        own_factors=OwnFactors(database, throttle, notices, settings.factors.required_roles),
         own_sessions=own_sessions,
         oauth_tokens=OAuthTokens(bearers, refresh, own_sessions),
         revocations=revocations,
@@ -193,6 +197,21 @@ def _login(parts: Parts, sign_in: SignIn) -> Login:
         throttle=parts.throttle,
         audit=parts.audit,
         verified_only=parts.settings.registration.existing == "conceal",
+    )
+
+
+def _enrolment(parts: Parts, sign_in: SignIn) -> Enrolment:
+    tokens = parts.tokens
+    return Enrolment(
+        database=parts.database,
+        secrets=tokens.secrets,
+        sign_in=sign_in,
+        issuer=tokens.issuer,
+        revocations=tokens.revocations,
+        throttle=parts.throttle,
+        audit=parts.audit,
+        notices=parts.upkeep.notices,
+        issuer_name=parts.settings.mail_name,
     )
 
 

@@ -7,11 +7,13 @@ from auth_service.models.compatibility import SCHEMA_COMPATIBILITY
 from auth_service.models.device_names import name_of_device
 from auth_service.models.devices import NUMBERS, UNKNOWN_DEVICE, Device, kind_of_device
 from auth_service.models.factors import (
+    ENROLMENT_LIFE,
     FACTORS,
     RECOVERY_CODES,
     SPENT_CHALLENGES,
     Factor,
     FactorKind,
+    FactorView,
     RecoveryCode,
     SpentChallenge,
 )

@@ -36,6 +36,11 @@ class SecurityEvent(StrEnum):
     EMAIL_CHANGE_PLANNED = "email.change_planned"
     EMAIL_CHANGE_STOPPED = "email.change_stopped"
     EMAIL_CHANGE_FAILED = "email.change_failed"
+    FACTOR_ADDED = "factor.added"
+    FACTOR_REPLACED = "factor.replaced"  # a new app in place of the one before
+    FACTOR_REMOVED = "factor.removed"
+    FACTOR_CODE_REFUSED = "factor.code_refused"
+    RECOVERY_CODES_RENEWED = "recovery_codes.renewed"
     LINK_REQUESTED = "link.requested"
     LINK_USED = "link.used"
     LINK_REFUSED = "link.refused"  # by whoever has the mail, and not the password

@@ -1,6 +1,7 @@
 """Second factors of accounts, the codes for whoever lost one, and the challenges that are used up."""
 
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, ClassVar
 from uuid import UUID
@@ -11,6 +12,8 @@ from uuid_utils.compat import uuid7
 
 from auth_service.models.tables import USERS, Table
 from auth_service.models.types import UtcDateTime
+
+ENROLMENT_LIFE = timedelta(minutes=10)  # of a factor that no code has confirmed yet
 
 
 class FactorKind(StrEnum):
@@ -62,6 +65,17 @@ class SpentChallenge(Table, table=True):
 
     digest: bytes = Field(primary_key=True, sa_type=LargeBinary(32))
     expires_at: datetime = Field(sa_type=UtcDateTime, index=True)
+
+
+@dataclass(frozen=True)
+class FactorView:
+    """A confirmed factor as its owner sees it: columns of `Factor`."""
+
+    id: UUID
+    kind: str
+    name: str | None
+    created_at: datetime
+    last_used_at: datetime | None
 
 
 FACTORS = USERS.metadata.tables["factors"]

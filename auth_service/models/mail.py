@@ -25,6 +25,9 @@ class MailKind(StrEnum):
     EMAIL_CHANGED = "email-changed"
     REUSE_DETECTED = "reuse-detected"
     NEW_DEVICE = "new-device"
+    FACTOR_ADDED = "factor-added"
+    FACTOR_REMOVED = "factor-removed"
+    RECOVERY_CODES_RENEWED = "recovery-codes-renewed"
 
 
 class LinkPurpose(StrEnum):
@@ -54,7 +57,14 @@ STOPS = {LinkPurpose.KEEP_EMAIL: ChangeKind.EMAIL}
 NOTICES_OF = {ChangeKind.EMAIL: MailKind.EMAIL_CHANGE_PLANNED}
 """The mail that tells an owner of a pending change."""
 
-FOR_OWNERS = {MailKind.PASSWORD_CHANGED, MailKind.REUSE_DETECTED, MailKind.NEW_DEVICE}
+FOR_OWNERS = {
+    MailKind.PASSWORD_CHANGED,
+    MailKind.REUSE_DETECTED,
+    MailKind.NEW_DEVICE,
+    MailKind.FACTOR_ADDED,
+    MailKind.FACTOR_REMOVED,
+    MailKind.RECOVERY_CODES_RENEWED,
+}
 """Notices of what somebody does with an account. An address that was never verified may be a stranger's, who asked for
 nothing: whoever registered with it could have these mails sent there.
 """

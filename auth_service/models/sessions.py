@@ -26,6 +26,7 @@ class EndReason(StrEnum):
     USER_DELETED = "user_deleted"
     EVICTED = "evicted"
     ADMIN = "admin"
+    FACTOR_ADDED = "factor_added"  # the first one of the account: a password alone opened them
 
 
 @dataclass(frozen=True)

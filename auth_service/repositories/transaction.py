@@ -20,6 +20,7 @@ from auth_service.database.pool import Pool
 from auth_service.database.replica import Replica
 from auth_service.repositories.audit.events import AuditEvents
 from auth_service.repositories.audit.trail import AuditTrail
+from auth_service.repositories.factors.enrolments import Enrolments
 from auth_service.repositories.mail.link_tokens import LinkTokens
 from auth_service.repositories.mail.link_uses import LinkUses
 from auth_service.repositories.mail.outbox import Outbox
@@ -91,6 +92,7 @@ class Transaction:
     expired_sessions = _Repository(lambda tx: ExpiredSessions(tx.connection))
     session_sweep = _Repository(lambda tx: SessionSweep(tx.connection))
     logins = _Repository(lambda tx: Logins(tx.connection, tx.audit, tx.outbox))
+    factors = _Repository(lambda tx: Enrolments(tx.connection, tx.audit))
     link_tokens = _Repository(lambda tx: LinkTokens(tx.connection))
     link_uses = _Repository(lambda tx: LinkUses(tx.connection, tx.audit))
     pending_changes = _Repository(lambda tx: PendingChanges(tx.connection, tx.audit))

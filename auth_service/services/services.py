@@ -14,6 +14,8 @@ from auth_service.services.accounts.recovery import Recovery
 from auth_service.services.accounts.registration import Registration
 from auth_service.services.administration.administration import Administration
 from auth_service.services.administration.directory import Directory
+from auth_service.services.factors.enrolment import Enrolment
+from auth_service.services.factors.own_factors import OwnFactors
 from auth_service.services.mail.notices import MailNumbers
 from auth_service.services.operations.cleanup import Cleanup
 from auth_service.services.operations.health import HealthCheck
@@ -60,6 +62,8 @@ class Services:
     login: Login
     refresh: Refresh
     own_account: OwnAccount
+    enrolment: Enrolment
+    own_factors: OwnFactors
     own_sessions: OwnSessions
     oauth_tokens: OAuthTokens
     revocations: Revocations

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from auth_service.blocklist import is_table
-from auth_service.settings.values import ZERO, Duration, Group, NetworkList, OriginList, written_as
+from auth_service.settings.values import ZERO, Duration, Group, NameList, NetworkList, OriginList, written_as
 
 MAX_ACCESS_LIFETIME = timedelta(minutes=10)
 DEFAULT_AUDIT_RETENTION = timedelta(days=400)
@@ -82,6 +82,12 @@ class AdministrationSettings(Group):
     """How long an owner has to stop what an administrator asked for."""
 
     email_change_delay: Duration = Field(timedelta(hours=24), ge=timedelta(hours=1), le=MAX_CHANGE_DELAY)
+
+
+class FactorSettings(Group):
+    """Of which roles everybody must have a second factor."""
+
+    required_roles: NameList = ()
 
 
 class HashingSettings(Group):

@@ -81,6 +81,7 @@ def written_as(pattern: str, expected: str) -> AfterValidator:
 Duration = Annotated[timedelta, BeforeValidator(_seconds)]
 SecretList = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_secrets)]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+NameList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_separated)]
 NetworkList = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)]
 OriginList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)]
 

@@ -36,6 +36,7 @@ class Settings(BaseSettings):
     registration: groups.RegistrationSettings = groups.RegistrationSettings()
     mail: MailSettings = MailSettings()
     administration: groups.AdministrationSettings = groups.AdministrationSettings()
+    factors: groups.FactorSettings = groups.FactorSettings()
     hashing: groups.HashingSettings = groups.HashingSettings()
     throttle: groups.ThrottleSettings = groups.ThrottleSettings()
     sessions: groups.SessionSettings = groups.SessionSettings()

@@ -117,6 +117,25 @@ class Client(httpx.AsyncClient):
     async def keep_email(self, token: str) -> httpx.Response:
         return await self.post("/auth/email/keep", json={"token": token})
 
+    async def factors(self, access_token: str) -> dict[str, Any]:
+        """The second factors, and how many recovery codes are left."""
+        answer = await self.get("/auth/me/factors", headers=bearer(access_token))
+        told: dict[str, Any] = answer.raise_for_status().json()
+        return told
+
+    async def begin_totp(self, access_token: str) -> httpx.Response:
+        return await self.post("/auth/me/totp", headers=bearer(access_token))
+
+    async def confirm_totp(self, access_token: str, factor_id: str, code: str, **more: str) -> httpx.Response:
+        path = f"/auth/me/totp/{factor_id}/confirm"
+        return await self.post(path, json={"code": code}, headers=bearer(access_token) | more)
+
+    async def remove_factor(self, access_token: str, factor_id: str) -> httpx.Response:
+        return await self.delete(f"/auth/me/factors/{factor_id}", headers=bearer(access_token))
+
+    async def renew_recovery_codes(self, access_token: str) -> httpx.Response:
+        return await self.post("/auth/me/recovery-codes", headers=bearer(access_token))
+
 
 def bearer(access_token: str) -> dict[str, str]:
     """The header of an access token."""

@@ -1,8 +1,60 @@
-"""The fields of what is proved beside the password."""
+"""Bodies and answers of the routes about second factors, and the problems that ask for one."""
 
-from typing import Literal
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
 
-from auth_service.api.schemas.common import ProblemDetails
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+
+from auth_service.api.schemas.common import Body, BrowserTokens, ProblemDetails, Tokens, clean_secret
+
+MAX_CODE = 64  # characters: a recovery code with its hyphens, and room for blanks
+
+Code = Annotated[SecretStr, Field(min_length=1, max_length=MAX_CODE, examples=["123456"]), AfterValidator(clean_secret)]
+
+
+class CodeBody(Body):
+    code: Code
+
+
+class FactorItem(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    kind: str
+    name: str | None
+    created_at: datetime
+    last_used_at: datetime | None
+
+
+class FactorList(BaseModel):
+    items: list[FactorItem]
+    recovery_codes_left: int
+
+
+class NewTotpFactor(BaseModel):
+    """A TOTP (RFC 6238: SHA-1, six digits, thirty seconds): the secret in base32, and as the URI of a QR code."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    secret: str
+    otpauth_uri: str
+
+
+class RecoveryCodes(BaseModel):
+    """Recovery codes, each good once in place of a second factor. They are told once. None: those from before stay."""
+
+    recovery_codes: list[str]
+
+
+class EnrolledTokens(Tokens, RecoveryCodes):
+    """The tokens of a session that the first factor of an account opened, and the recovery codes."""
+
+
+class EnrolledBrowserTokens(BrowserTokens, RecoveryCodes):
+    """The same for a page whose refresh token is in a cookie."""
 
 
 class _NextStep(ProblemDetails):
@@ -29,3 +81,9 @@ class StepUpProblem(ProblemDetails):
     code: Literal["step-up-required"]
     max_age: int | None
     acr_values: str | None
+
+
+def enrolled(told: Tokens | BrowserTokens, codes: Sequence[str]) -> EnrolledTokens | EnrolledBrowserTokens:
+    """Return an answer with tokens and recovery codes."""
+    whole = EnrolledTokens if isinstance(told, Tokens) else EnrolledBrowserTokens
+    return whole(**told.model_dump(), recovery_codes=list(codes))

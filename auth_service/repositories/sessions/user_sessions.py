@@ -91,6 +91,12 @@ class UserSessions:
         rows = await self._audit.execute(statement, event, user="user_id", session="id", reason=reason)
         return [row["id"] for row in rows]
 
+    async def authenticated_at(self, session_id: UUID) -> datetime | None:
+        """When its user signed in; one that an older service opened does not tell, and was opened by that."""
+        found = select(RefreshToken.authenticated_at, RefreshToken.created_at).where(col(RefreshToken.id) == session_id)
+        row = (await self._connection.session.exec(found)).one_or_none()
+        return (row[0] or row[1]) if row else None
+
     async def belongs_to(self, session_id: UUID, user_id: UUID) -> bool:
         session = await self._connection.session.get(RefreshToken, session_id)
         return session is not None and session.user_id == user_id

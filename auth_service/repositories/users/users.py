@@ -128,6 +128,12 @@ class Users:
         rows = await self._audit.execute(statement, event, user="id")
         return rows[0]["credential_epoch"] if rows else None
 
+    async def raise_epoch(self, user_id: UUID) -> int:
+        """Let no session of a user who is locked, and no login under way, be good any more; return the new epoch."""
+        raised = self._change_credentials().where(USERS.c.id == user_id).returning(USERS.c.credential_epoch)
+        epoch: int = (await self._connection.execute(raised)).scalar_one()
+        return epoch
+
     async def rename(self, user_id: UUID, session_id: UUID, username: str | None, canonical: str | None) -> User | None:
         """Give a user another name, or none; None if that session of theirs is not alive any more.
 

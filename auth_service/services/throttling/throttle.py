@@ -101,6 +101,15 @@ class Throttler:
             Tally(self._keys.of("changes", "password", account), self._proved_changes),
         )
 
+    def enrolment(self, user_id: UUID, session_id: UUID | None = None) -> AbstractAsyncContextManager[Attempt]:
+        """Reserve a code that confirms a new factor, sent by this session or before any; used and refused like
+        `login()`.
+
+        Whoever adds the factor knows its secret: this counts slips, and not guesses. So it is apart from all else.
+        """
+        counted_for = str(session_id or user_id)
+        return self._attempt("enrolment", user_id, Tally(self._keys.of("enrolment", counted_for), self._session))
+
     async def change(self, what: str, user_id: UUID) -> None:
         """Count what an owner does to the account without a password, which leaves a line in the trail.
 

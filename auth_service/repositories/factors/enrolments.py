@@ -1,0 +1,98 @@
+"""The factors and recovery codes of an account: added, confirmed, listed, removed.
+
+Each transaction that writes here locks the user's row first, so that two of them see each other.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, func, insert, update
+from sqlmodel import col, select
+
+from auth_service.database.connection import Connection
+from auth_service.models import (
+    ENROLMENT_LIFE,
+    FACTORS,
+    RECOVERY_CODES,
+    Factor,
+    FactorKind,
+    FactorView,
+    RecoveryCode,
+    SecurityEvent,
+)
+from auth_service.repositories.audit.events import AuditEvents
+
+F, R = FACTORS.c, RECOVERY_CODES.c
+
+
+class Enrolments:
+    def __init__(self, connection: Connection, audit: AuditEvents) -> None:
+        self._connection = connection
+        self._now = connection.dialect.now
+        self._audit = audit
+
+    async def add_unconfirmed(self, user_id: UUID, factor_id: UUID, secret: bytes, secret_id: str) -> None:
+        """Add a TOTP, its secret sealed, that does not count yet, in place of the one before that does not either."""
+        before = delete(FACTORS).where(F.user_id == user_id, F.kind == FactorKind.TOTP, F.confirmed_at.is_(None))
+        await self._connection.execute(before)
+        await self._connection.execute(insert(FACTORS).values(self._totp(user_id, factor_id, secret, secret_id)))
+
+    async def find_unconfirmed(self, user_id: UUID, factor_id: UUID) -> tuple[Factor, datetime] | None:
+        """The TOTP that waits for its first code, and the time now; None if there is no such one, or none any more."""
+        statement = select(Factor, self._now()).where(
+            col(Factor.id) == factor_id, col(Factor.user_id) == user_id, col(Factor.confirmed_at).is_(None)
+        )
+        begun = statement.where(col(Factor.created_at) > self._now(-ENROLMENT_LIFE))
+        row = (await self._connection.session.exec(begun)).one_or_none()
+        return (row[0], row[1]) if row else None
+
+    async def confirm(self, user_id: UUID, factor_id: UUID, step: int, event: SecurityEvent) -> None:
+        """Let a TOTP count that is there and waits; its user has no other one any more. `step` is its first code's."""
+        confirmed = (
+            update(FACTORS)
+            .values(confirmed_at=self._now(), last_used_at=self._now(), last_step=step)
+            .where(F.id == factor_id, F.user_id == user_id, F.confirmed_at.is_(None))
+            .returning(F.id, F.user_id)
+        )
+        replaced = delete(FACTORS).where(F.user_id == user_id, F.kind == FactorKind.TOTP, F.id != factor_id)
+        if self._connection.dialect.writes_in_ctes:
+            confirmed = confirmed.add_cte(replaced.cte("replaced"))
+        else:
+            await self._connection.execute(replaced)
+        await self._audit.execute(confirmed, event, user="user_id", kind=FactorKind.TOTP)
+
+    async def list_of_user(self, user_id: UUID) -> Sequence[FactorView]:
+        """The factors that count, the oldest first."""
+        statement = (
+            select(Factor)
+            .where(col(Factor.user_id) == user_id, col(Factor.confirmed_at).is_not(None))
+            .order_by(col(Factor.created_at), col(Factor.id))
+        )
+        return [
+            FactorView(factor.id, factor.kind, factor.name, factor.created_at, factor.last_used_at)
+            for factor in await self._connection.session.exec(statement)
+        ]
+
+    async def remove(self, user_id: UUID, factor_id: UUID, kind: str) -> None:
+        """Remove a factor that counts."""
+        removed = delete(FACTORS).where(F.id == factor_id, F.user_id == user_id).returning(F.id, F.user_id)
+        await self._audit.execute(removed, SecurityEvent.FACTOR_REMOVED, user="user_id", kind=kind)
+
+    async def count_recovery_codes(self, user_id: UUID) -> int:
+        counted = select(func.count()).select_from(RecoveryCode).where(col(RecoveryCode.user_id) == user_id)
+        return (await self._connection.session.exec(counted)).one()
+
+    async def set_recovery_codes(self, user_id: UUID, hashes: Sequence[bytes]) -> None:
+        """Let these be the user's recovery codes, in place of all from before; none if there are no hashes."""
+        await self._connection.execute(delete(RECOVERY_CODES).where(R.user_id == user_id))
+        if hashes:
+            rows = [{"user_id": user_id, "code_hash": code_hash} for code_hash in hashes]
+            await self._connection.execute(insert(RECOVERY_CODES).values(rows))
+
+    def _totp(self, user_id: UUID, factor_id: UUID, secret: bytes, secret_id: str) -> dict[str, Any]:
+        return {
+            "id": factor_id, "user_id": user_id, "kind": FactorKind.TOTP, "secret": secret, "secret_id": secret_id,
+            "last_step": 0, "created_at": self._now(),
+        }  # fmt: skip

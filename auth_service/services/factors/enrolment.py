@@ -1,0 +1,167 @@
+"""How owners add an authenticator app to their account: it counts once a code confirms it."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from auth_service.errors import InvalidSecondFactor, NoSuchFactor
+from auth_service.models import (
+    BY_CODE,
+    Device,
+    EndReason,
+    FactorKind,
+    MailKind,
+    SecurityEvent,
+    User,
+)
+from auth_service.repositories.transaction import Database, Transaction, retried
+from auth_service.security.keys import SecretKeys
+from auth_service.security.totp import (
+    base32,
+    find_step,
+    new_totp_secret,
+    open_totp_secret,
+    otpauth_uri,
+    read_totp_code,
+    seal_totp_secret,
+)
+from auth_service.services.factors.factor_changes import end_sessions_by_password, lock_owner, renew_recovery_codes
+from auth_service.services.mail.notices import Notices
+from auth_service.services.operations.audit import Audit
+from auth_service.services.sessions.bearers import Bearer
+from auth_service.services.sessions.revocations import Revocations
+from auth_service.services.sessions.sign_in import SignIn
+from auth_service.services.sessions.token_issuer import TokenIssuer, TokenPair
+from auth_service.services.throttling.attempts import Attempt
+from auth_service.services.throttling.throttle import Throttler
+
+
+@dataclass(frozen=True)
+class NewTotp:
+    """What an authenticator app is told: the secret to type in, and the URI of a QR code."""
+
+    id: UUID
+    secret: str = field(repr=False)
+    otpauth_uri: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """What the first code of a factor leads to. For the first factor of an account, `tokens` makes those of the session
+    that is left. There are no `recovery_codes` if those from before are still good.
+    """
+
+    recovery_codes: Sequence[str] = field(repr=False)
+    ended: Sequence[UUID] = ()
+    tokens: Callable[[], Awaitable[TokenPair]] | None = None
+
+
+class Enrolment:
+    """`issuer_name` is what apps call this service."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        secrets: SecretKeys,
+        sign_in: SignIn,
+        issuer: TokenIssuer,
+        revocations: Revocations,
+        throttle: Throttler,
+        audit: Audit,
+        notices: Notices,
+        issuer_name: str,
+    ) -> None:
+        self._database = database
+        self._secrets = secrets
+        self._sign_in = sign_in
+        self._issuer = issuer
+        self._revocations = revocations
+        self._throttle = throttle
+        self._audit = audit
+        self._notices = notices
+        self._issuer_name = issuer_name
+
+    async def begin_totp(self, bearer: Bearer) -> NewTotp:
+        """Make a TOTP that counts once a code confirms it, in place of one that waits for that already.
+
+        Raises:
+            InvalidAccessToken: the bearer's session has ended in the meantime.
+            TooManyAttempts: too much was changed.
+        """
+        await self._throttle.change("factors", bearer.user_id)
+        return await self._begin_totp(bearer)
+
+    @retried
+    async def _begin_totp(self, bearer: Bearer) -> NewTotp:
+        factor_id, secret = uuid7(), new_totp_secret()
+        async with self._database.transaction() as tx:
+            owner = await lock_owner(tx, bearer)
+            await tx.factors.add_unconfirmed(owner.id, factor_id, *seal_totp_secret(secret, factor_id, self._secrets))
+        return NewTotp(factor_id, base32(secret), otpauth_uri(secret, self._issuer_name, owner.email))
+
+    async def confirm_totp(
+        self, bearer: Bearer, factor_id: UUID, code: str, device: Device
+    ) -> tuple[Sequence[str], TokenPair | None]:
+        """Let a TOTP count, in place of the one before; return new recovery codes, and for the first factor of the
+        account the tokens of a new session: every session from before has ended then.
+
+        There are no new codes if the account has some already: those that somebody wrote down stay good.
+
+        Raises:
+            NoSuchFactor: none waits under this id, any more.
+            InvalidSecondFactor: the code is wrong.
+            InvalidAccessToken: the bearer's session has ended in the meantime.
+            TooManyAttempts: codes of this session were wrong too often.
+            Unavailable: no access token could be signed, so nothing is changed.
+        """
+        async with self._throttle.enrolment(bearer.user_id, bearer.session_id) as attempt:
+            await self._issuer.ensure_ready()  # no session is opened that could not be answered
+            confirmed = await self._confirm(bearer, factor_id, code, device, attempt)
+            if confirmed is None:
+                await self._audit.record(SecurityEvent.FACTOR_CODE_REFUSED, bearer.user_id)
+                raise InvalidSecondFactor
+        self._revocations.add(confirmed.ended)
+        return confirmed.recovery_codes, await confirmed.tokens() if confirmed.tokens else None
+
+    @retried
+    async def _confirm(
+        self, bearer: Bearer, factor_id: UUID, code: str, device: Device, attempt: Attempt
+    ) -> Confirmed | None:
+        async with self._database.transaction() as tx:
+            owner = await lock_owner(tx, bearer)
+            step = await self._step_of(tx, owner.id, factor_id, code)
+            if step is None:
+                return None
+            factors = await tx.factors.list_of_user(owner.id)
+            is_replaced = any(factor.kind == FactorKind.TOTP for factor in factors)
+            event = SecurityEvent.FACTOR_REPLACED if is_replaced else SecurityEvent.FACTOR_ADDED
+            await tx.factors.confirm(owner.id, factor_id, step, event)
+            await attempt.succeed(tx)
+            await self._notices.notify(tx, MailKind.FACTOR_ADDED, owner.id)
+            if factors:
+                some_left = await tx.factors.count_recovery_codes(owner.id)
+                return Confirmed(() if some_left else await renew_recovery_codes(tx, owner.id))
+            return await self._first(tx, owner, bearer.session_id, device)
+
+    async def _step_of(self, tx: Transaction, owner_id: UUID, factor_id: UUID, code: str) -> int | None:
+        """The step that a code of a waiting TOTP is of; None for a wrong one. Raises `NoSuchFactor`."""
+        found = await tx.factors.find_unconfirmed(owner_id, factor_id)
+        if found is None:
+            raise NoSuchFactor
+        factor, now = found
+        secret = open_totp_secret(factor.secret or b"", factor.secret_id or "", factor.id, self._secrets)
+        if secret is None:
+            raise NoSuchFactor  # sealed under a secret key that is not listed any more: to begin anew is all that helps
+        digits = read_totp_code(code)
+        return find_step(secret, digits, now) if digits else None
+
+    async def _first(self, tx: Transaction, owner: User, asking: UUID, device: Device) -> Confirmed:
+        codes = await renew_recovery_codes(tx, owner.id)
+        proved_at = await tx.user_sessions.authenticated_at(asking)  # the code proves the app, and nobody more recent
+        account, ended = await end_sessions_by_password(tx, owner)
+        proved = replace(BY_CODE, time=proved_at)
+        tokens = await self._sign_in.open_instead(tx, account, proved, device, EndReason.FACTOR_ADDED)
+        return Confirmed(codes, ended, tokens)

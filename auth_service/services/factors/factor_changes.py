@@ -1,0 +1,41 @@
+"""What changes of factors have in common, each in the transaction of the change."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from auth_service.errors import InvalidAccessToken
+from auth_service.models import EndReason, LoginAccount, User
+from auth_service.repositories.transaction import Transaction
+from auth_service.security.recovery_codes import hash_recovery_code, new_recovery_codes, spell_recovery_code
+from auth_service.services.sessions.bearers import Bearer
+
+
+async def renew_recovery_codes(tx: Transaction, user_id: UUID) -> Sequence[str]:
+    """Give a user whose row is locked ten recovery codes in place of those from before; return them as they are told,
+    which is done once.
+    """
+    codes = new_recovery_codes()
+    await tx.factors.set_recovery_codes(user_id, [hash_recovery_code(code) for code in codes])
+    return [spell_recovery_code(code) for code in codes]
+
+
+async def end_sessions_by_password(tx: Transaction, user: User) -> tuple[LoginAccount, Sequence[UUID]]:
+    """End every session of a user whose row is locked, and let no login that is under way open another; return the
+    account as it is now, and the ids of those sessions.
+    """
+    epoch = await tx.users.raise_epoch(user.id)
+    ended = await tx.user_sessions.revoke_of_user(user.id, EndReason.FACTOR_ADDED)
+    return LoginAccount(user.id, user.hashed_password, user.role, user.is_active, user.is_verified, epoch), ended
+
+
+async def lock_owner(tx: Transaction, bearer: Bearer) -> User:
+    """Lock the bearer's account before anything else is read, so that two changes of factors see each other.
+
+    Raises:
+        InvalidAccessToken: the bearer's session has ended in the meantime.
+    """
+    await tx.users.lock(bearer.user_id)
+    owner = await tx.users.find_by_session(bearer.user_id, bearer.session_id)
+    if owner is None:
+        raise InvalidAccessToken
+    return owner
