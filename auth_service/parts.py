@@ -142,15 +142,7 @@ def _services(parts: Parts) -> Services:
         administration=Administration(database, revocations, notices),
         directory=Directory(database, rules),
         bearers=bearers,
-        password_change=PasswordChange(
-            database=database,
-            revocations=revocations,
-            sign_in=sign_in,
-            issuer=tokens.issuer,
-            new_passwords=new_passwords,
-            proof=proof,
-            notices=notices,
-        ),
+        password_change=_password_change(parts, sign_in, proof),
         email_change=EmailChange(database=database, proof=proof, throttle=throttle, notices=notices, conceals=conceal),
         delayed_email_change=upkeep.email_change,
         recovery=Recovery(
@@ -197,6 +189,18 @@ def _login(parts: Parts, sign_in: SignIn) -> Login:
         throttle=parts.throttle,
         audit=parts.audit,
         verified_only=parts.settings.registration.existing == "conceal",
+    )
+
+
+def _password_change(parts: Parts, sign_in: SignIn, proof: Reauthentication) -> PasswordChange:
+    return PasswordChange(
+        database=parts.database,
+        revocations=parts.tokens.revocations,
+        sign_in=sign_in,
+        issuer=parts.tokens.issuer,
+        new_passwords=parts.hashing.new_passwords,
+        proof=proof,
+        notices=parts.upkeep.notices,
     )
 
 
