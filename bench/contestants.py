@@ -60,12 +60,14 @@ def ours(cluster: Cluster) -> Contestant:
         database="ours",
         folder=ROOT,
         # As it comes, but for what 40 sessions on a busy machine would run into: the limits of refreshes for each
-        # session and of sign-ins for each account, and deadlines that the others do not have.
+        # session (with a grace, 60 of them in it rotate) and of sign-ins for each account, and deadlines that the
+        # others do not have.
         env={
             "DATABASE_URL": cluster.url("ours"),
             "AUTH_SECRET_KEY": _SECRET,
             "AUTH_INTERNAL_TOKEN": _INTERNAL,
             "AUTH_THROTTLE__REFRESHES": "1000000",
+            "AUTH_TOKENS__REFRESH_GRACE": "0",
             "AUTH_THROTTLE__LOGINS": "1000000",
             "AUTH_HASHING__DEADLINE": "30",
             "DB_POOL_TIMEOUT": "2",

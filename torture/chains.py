@@ -7,6 +7,7 @@ from math import inf
 from torture.history import Attempt
 from torture.model import Model, Session, Violation
 
+MOST_ROTATIONS = 60  # within the grace
 CLOCKS = 0.05  # seconds by which the database's clock and ours may differ on one machine
 
 
@@ -42,7 +43,8 @@ def one_chain(model: Model) -> Iterator[Violation]:
 def head_alone(model: Model) -> Iterator[Violation]:
     """(b) Whatever token is answered, the answer is the session's current one: nobody gets one that is spent already.
 
-    A second tab that got one would bring it after the grace, and sign everybody out.
+    A second tab that got one would bring it after the grace, and sign everybody out. The presented one is current only
+    if the session may have been rotated too often.
     """
     for session in model.sessions.values():
         reached: list[tuple[float, int, Attempt]] = [
@@ -51,9 +53,18 @@ def head_alone(model: Model) -> Iterator[Violation]:
         for attempt in session.refreshes:
             given = attempt.next_generation or 0
             further = next((a for end, at, a in reached if end < attempt.start and at > given), None)
-            if attempt.accepted and (further or given <= (attempt.generation or 0)):
+            behind = given - (attempt.generation or 0)
+            unchanged = behind == 0 and not _may_be_unchanged(session, attempt)
+            if attempt.accepted and (further or behind < 0 or unchanged):
                 text = f"{session.id} answered generation {attempt.generation} with {given}, which was spent"
                 yield Violation("spent answer", text, (*((further.id,) if further else ()), attempt.id))
+
+
+def _may_be_unchanged(session: Session, attempt: Attempt) -> bool:
+    """Whether so many rotations may have been within the grace that this attempt did not rotate."""
+    first = (attempt.generation or 0) - MOST_ROTATIONS + 1  # the oldest of them led to this generation
+    reached = min((a.end for a in session.refreshes if a.accepted and (a.next_generation or 0) >= first), default=inf)
+    return first > 0 and reached + session.grace + CLOCKS > attempt.start
 
 
 def theft(model: Model) -> Iterator[Violation]:

@@ -14,6 +14,7 @@ from torture.wire import Access, Reply, Wire
 
 MOST_DEVICES = 4
 PARALLEL = 5  # tabs that wake up at the same moment
+TURNS = (1, 2, 3, 10)  # how often one tab refreshes before another does; the last is a page that is reloaded
 STOLEN_SHARE = 0.2  # of all sessions; the others prove that nobody is signed out without a reason
 COPIED_SHARE = 0.3  # of the tokens of such a session
 
@@ -102,7 +103,7 @@ class Owner:
         An outage in between may make it late; then its token is spent for longer than the grace, as the checker knows.
         """
         held = device.refresh_token
-        for _ in range(self._rng.randint(1, 3)):
+        for _ in range(self._rng.choice(TURNS)):
             if device in self._devices:
                 await self._refresh(device)
         await asyncio.sleep(self._rng.uniform(0, 1))

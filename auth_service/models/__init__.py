@@ -25,6 +25,7 @@ from auth_service.models.pending_changes import PENDING_CHANGES, ChangeKind, Pen
 from auth_service.models.registrations import REGISTRATIONS, UnusedRegistration
 from auth_service.models.sessions import (
     FAST_FORWARD_LIMIT,
+    MOST_ROTATIONS,
     REPLAYS_TOLD,
     ROTATIONS_KEPT,
     EndReason,

@@ -10,7 +10,8 @@ from uuid import UUID
 from auth_service.models.devices import UNKNOWN_DEVICE, Device
 from auth_service.settings import Settings
 
-ROTATIONS_KEPT = 8
+ROTATIONS_KEPT = 8  # times of the last rotations in the row; more as long as they are within the grace
+MOST_ROTATIONS = 60  # within the grace: whoever wants more gets the same token again
 FAST_FORWARD_LIMIT = 3
 IDEMPOTENCY_WINDOW = timedelta(hours=24)
 REPLAYS_TOLD = 10  # of a session in a day: a phone on the move answers some of its requests twice
@@ -87,6 +88,16 @@ class SessionState:
         rotated = self.rotated_from
         return (device.is_near(rotated) and device.is_alike(rotated)) or self.told_generation == self.generation
 
+    def is_rotated_too_often(self, rules: SessionRules) -> bool:
+        """Whether one more rotation might push a time out of the row that is within the grace.
+
+        The token of that time could not be answered any more. A time in the future, which a clock that stepped back
+        has left, holds nothing up. The statement that rotates judges the same.
+        """
+        if len(self.rotations) < MOST_ROTATIONS:
+            return False
+        return timedelta(0) <= self.now - self.rotations[MOST_ROTATIONS - 1] < rules.grace
+
     def usable_until(self, rules: SessionRules) -> datetime:
         """The end of the absolute life, or of the idle life if nothing is refreshed before; whichever is sooner."""
         return min(self.expires_at, self.last_used_at + rules.idle_lifetime)
@@ -116,9 +127,10 @@ class SessionView:
 
 
 class Verdict(StrEnum):
-    """What a refresh token turned out to be. Only the first two are answered with tokens."""
+    """What a refresh token turned out to be. Only the first three are answered with tokens."""
 
     ROTATED = "rotated"  # current, or ahead by what a failover can have lost
+    UNCHANGED = "unchanged"  # the same, of a session that was rotated too often; answered with the current token
     REPLAY = "replay"  # spent a moment ago: a retry, a second tab, a lost answer; answered with the current token
     REUSE = "reuse"  # spent long ago: two parties hold this session
     ENDED = "ended"
@@ -150,8 +162,10 @@ def judge(
     if session.revoked_at or not session.credential_is_current or session.now >= session.usable_until(rules):
         return Verdict.ENDED
     behind = session.generation - generation
+    if behind < -FAST_FORWARD_LIMIT:
+        return Verdict.AHEAD
     if behind <= 0:
-        return Verdict.RACE if -behind <= FAST_FORWARD_LIMIT else Verdict.AHEAD
+        return Verdict.UNCHANGED if session.is_rotated_too_often(rules) else Verdict.RACE
     superseded = session.rotations[behind - 1] if behind <= len(session.rotations) else None
     if superseded is None:
         return Verdict.REUSE

@@ -1,11 +1,13 @@
 """The one statement of a refresh as PostgreSQL gets it, and rows for it, on the service's own schema."""
 
 SESSIONS = 40  # of the bare application, and as many clients at most in pgbench
-# The parameters are a session's secret (hashed here or there), its generation, and how long a session may be idle.
+# The parameters are a session's secret (hashed here or there), its generation, how long a session may be idle, and the
+# grace: without one, every turn of a loop rotates.
 ROTATE = """
 UPDATE refresh_tokens
 SET generation = {generation}::bigint + 1,
-    rotations = (array_fill(clock_timestamp(), ARRAY[({generation}::bigint - generation + 1)::int]) || rotations)[1:8],
+    rotations = (array_fill(clock_timestamp(), ARRAY[({generation}::bigint - generation + 1)::int]) || rotations)[1:
+        CASE WHEN rotations[5] > clock_timestamp() - {grace}::interval THEN 63 ELSE 8 END],
     idempotency_hash = coalesce(NULL, idempotency_hash),
     idempotency_spent = true,
     rotated_to = {generation}::bigint + 1,
@@ -17,6 +19,7 @@ SET generation = {generation}::bigint + 1,
 WHERE secret_hash = {secret_hash}
   AND generation BETWEEN {generation}::bigint - 3 AND {generation}::bigint
   AND revoked_at IS NULL
+  AND (rotations[60] > clock_timestamp() - {grace}::interval AND rotations[60] <= clock_timestamp()) IS NOT TRUE
   AND expires_at > clock_timestamp()
   AND last_used_at > clock_timestamp() - {idle}::interval
   AND EXISTS (SELECT 1 FROM users AS u WHERE u.id = refresh_tokens.user_id AND u.is_active
@@ -24,11 +27,13 @@ WHERE secret_hash = {secret_hash}
 RETURNING id, user_id, generation, rotations, idempotency_hash, last_used_at, expires_at,
           (SELECT u.role FROM users AS u WHERE u.id = refresh_tokens.user_id) AS role
 """
-PREPARED = ROTATE.format(generation="$1", secret_hash="$2", idle="$3")
+PREPARED = ROTATE.format(generation="$1", secret_hash="$2", idle="$3", grace="$4")
 # A client of pgbench keeps its session's generation in a variable of its own.
 PGBENCH = (
     " ".join(
-        ROTATE.format(generation=":generation", secret_hash="sha256(int8send(:client_id))", idle="'14 days'").split()
+        ROTATE.format(
+            generation=":generation", secret_hash="sha256(int8send(:client_id))", idle="'14 days'", grace="'0'"
+        ).split()
     )
     + ";\n\\set generation :generation + 1\n"
 )

@@ -26,6 +26,7 @@ from bench.floors.rotation import PREPARED, token
 
 KEY = CryptographyECKey(ec.generate_private_key(ec.SECP256R1()), "ES256")
 IDLE = timedelta(days=14)
+GRACE = timedelta(0)
 
 
 async def _no_reset(_connection: object) -> None:
@@ -48,7 +49,7 @@ async def refresh(request: Request) -> Response:
     secret, generation = json.loads(await request.body())["refresh_token"].split(".")
     digest = hashlib.sha256(bytes.fromhex(secret)).digest()
     async with request.app.state.pool.acquire() as connection:
-        row = await connection.fetchrow(PREPARED, int(generation), digest, IDLE)
+        row = await connection.fetchrow(PREPARED, int(generation), digest, IDLE, GRACE)
     return JSONResponse(
         {
             "access_token": _access_token(row),

@@ -15,11 +15,12 @@ from tests.support.processes import client_of
 from tests.support.traffic import Traffic
 
 RESUMED = 5.0  # seconds from the promotion until every client is served again
+ROTATING = environment("", AUTH_TOKENS__REFRESH_GRACE="0")  # with each refresh of the traffic
 FORGOTTEN = 3  # rotations, the most that can be made good
 
 
 async def test_clients_survive_a_failover_that_forgets_their_last_rotations(tmp_path: Path) -> None:
-    async with Scene.set_up(environment(""), tmp_path) as scene, Traffic(scene.base_urls) as traffic:
+    async with Scene.set_up(ROTATING, tmp_path) as scene, Traffic(scene.base_urls) as traffic:
         sessions = {tokens["session_id"] for tokens in traffic.tokens}
         await traffic.goes_on()
         traffic.allow(0)
@@ -48,7 +49,7 @@ async def was_answered(traffic: Traffic, status: int) -> bool:
 
 async def test_clients_survive_a_failover_from_a_primary_that_hangs(tmp_path: Path) -> None:
     """It still takes connections and never answers, as behind a network that has lost it."""
-    async with Scene.set_up(environment(""), tmp_path) as scene, Traffic(scene.base_urls) as traffic:
+    async with Scene.set_up(ROTATING, tmp_path) as scene, Traffic(scene.base_urls) as traffic:
         sessions = {tokens["session_id"] for tokens in traffic.tokens}
         await traffic.goes_on()
         await asyncio.to_thread(scene.primary.freeze)

@@ -24,7 +24,7 @@ SLOW_BODY = b"POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/
 @pytest.fixture
 def env(postgres_url: str) -> dict[str, str]:
     patience = {"DB_STATEMENT_TIMEOUT": "20", "DB_POOL_TIMEOUT": "2"}  # a busy machine is not what this is about
-    drain = {"AUTH_SHUTDOWN__DRAIN": str(DRAIN)}
+    drain = {"AUTH_SHUTDOWN__DRAIN": str(DRAIN), "AUTH_TOKENS__REFRESH_GRACE": "0"}  # every refresh rotates
     return environment(postgres_url, AUTH_INTERNAL_TOKEN=INTERNAL_TOKEN, **drain, **patience)
 
 

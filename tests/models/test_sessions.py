@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from auth_service.models import (
     FAST_FORWARD_LIMIT,
+    MOST_ROTATIONS,
     ROTATIONS_KEPT,
     UNKNOWN_DEVICE,
     Device,
@@ -144,6 +145,19 @@ def test_a_token_ahead_is_never_a_reuse(
 ) -> None:
     expected = Verdict.RACE if steps <= FAST_FORWARD_LIMIT else Verdict.AHEAD
     assert judge(session, session.generation + steps, key, rules, UNKNOWN_DEVICE) is expected
+
+
+@unhurried
+@given(SESSIONS, all_rules(), st.integers(0, FAST_FORWARD_LIMIT), st.timedeltas(-DAY, DAY), st.integers(-2, 2))
+def test_a_current_token_is_answered_unchanged_exactly_while_there_are_so_many_rotations_within_the_grace(
+    session: SessionState, rules: SessionRules, steps: int, age: timedelta, more: int
+) -> None:
+    """The first was so long ago, by a clock that may have stepped back, and the others were just now."""
+    session = replace(session, rotations=[NOW] * (MOST_ROTATIONS + more - 1) + [NOW - age])
+    first = {-2: None, -1: None, 0: age}.get(more, timedelta(0))
+    is_held = first is not None and timedelta(0) <= first < rules.grace
+    expected = Verdict.UNCHANGED if is_held else Verdict.RACE
+    assert judge(session, session.generation + steps, None, rules, UNKNOWN_DEVICE) is expected
 
 
 @unhurried

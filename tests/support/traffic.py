@@ -35,6 +35,7 @@ def kid_of(access_token: str) -> str:
 class Traffic:
     """Each client refreshes and asks who it is, by turns. As a context manager it ends them with the block.
 
+    It refreshes so often that it needs a service without a grace if every refresh is to rotate; its keys are enough.
     `also` is what it asks besides, by name, each with the tokens that it holds.
     """
 
@@ -82,10 +83,10 @@ class Traffic:
         self._allowed = None if rotations is None else dict.fromkeys(range(self._count), rotations)
 
     async def goes_on(self, seconds: float = 15) -> None:
-        """Wait until each client has got a new refresh token, counted from now."""
-        before = [tokens["refresh_token"] for tokens in self.tokens]
+        """Wait until each client has got new tokens, counted from now."""
+        before = [tokens["access_token"] for tokens in self.tokens]
         deadline = asyncio.get_running_loop().time() + seconds
-        while any(old == new["refresh_token"] for old, new in zip(before, self.tokens, strict=True)):
+        while any(old == new["access_token"] for old, new in zip(before, self.tokens, strict=True)):
             if asyncio.get_running_loop().time() > deadline or any(task.done() for task in self._tasks):
                 raise AssertionError(f"the traffic has come to a stop: {self.answers}")
             await asyncio.sleep(PAUSE)

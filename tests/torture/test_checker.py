@@ -116,6 +116,14 @@ def test_a_second_tab_that_gets_a_token_which_is_spent_already() -> None:
     assert "spent answer" in rules(record(*both, refresh(4, "r2", "r1"), rows=[row(3)]))
 
 
+def test_a_token_that_is_answered_with_itself_although_the_session_was_not_rotated_too_often() -> None:
+    life = [login(), *(refresh(2 + turn / 20, f"r{turn}", f"r{turn + 1}") for turn in range(60))]
+    for last, start, expected in ((60, 6, set()), (60, 7, {"spent answer"}), (59, 6, {"spent answer"})):
+        head = f"r{last}"
+        same = refresh(start, head, head, id="the same again")
+        assert rules(record(*life[: last + 1], same, rows=[row(last)])) == expected
+
+
 def test_a_second_tab_is_refused_within_the_grace_and_may_be_after_it() -> None:
     ended = row(1, alive=False, reason="reuse")
     in_time = record(login(), refresh(2, "r0", "r1"), refresh(4, "r0", by="tab-1"), rows=[ended])

@@ -75,12 +75,15 @@ class Dialect(Protocol):
         """The condition that an IP address, as text, is in a network."""
 
     def prepended(
-        self, times: ColumnElement[Any], time: ColumnElement[Any], count: ColumnElement[int], kept: int
+        self, times: ColumnElement[Any], time: ColumnElement[Any], count: ColumnElement[int], kept: ColumnElement[int]
     ) -> ColumnElement[Any]:
         """A list of times with one more, `count` times over, before the others, of which so many are kept."""
 
     def first_of(self, times: ColumnElement[Any], count: int) -> ColumnElement[Any]:
         """At least the first so many of a list of times."""
+
+    def nth_of(self, times: ColumnElement[Any], number: int) -> ColumnElement[datetime]:
+        """The time in this place of a list of times, counted from 1; NULL if there are fewer."""
 
     async def lock(self, session: AsyncSession, number: int) -> None:
         """Wait to be the only one with this lock until the transaction ends, which survives a pooler."""

@@ -111,14 +111,19 @@ class PostgreSQL(Dialect):
         return cast(ip, postgresql.INET).op("<<=", return_type=Boolean())(cast(network, postgresql.INET))
 
     def prepended(
-        self, times: ColumnElement[Any], time: ColumnElement[Any], count: ColumnElement[int], kept: int
+        self, times: ColumnElement[Any], time: ColumnElement[Any], count: ColumnElement[int], kept: ColumnElement[int]
     ) -> ColumnElement[Any]:
         added = func.array_fill(time, postgresql.array([cast(count, Integer)]), type_=times.type)
-        return self.first_of(added.concat(times), kept)
+        first: ColumnElement[Any] = added.concat(times)[literal_column("1") : kept]
+        return first
 
     def first_of(self, times: ColumnElement[Any], count: int) -> ColumnElement[Any]:
         first: ColumnElement[Any] = times[literal_column("1") : literal_column(str(count))]
         return first
+
+    def nth_of(self, times: ColumnElement[Any], number: int) -> ColumnElement[datetime]:
+        nth: ColumnElement[datetime] = times[literal_column(str(number))]
+        return nth
 
     async def lock(self, session: AsyncSession, number: int) -> None:
         await session.scalar(select(func.pg_advisory_xact_lock(number)))

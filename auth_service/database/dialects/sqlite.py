@@ -104,12 +104,15 @@ class SQLite(Dialect):
         return func.is_in_network(ip, network, type_=Boolean())
 
     def prepended(
-        self, times: ColumnElement[Any], time: ColumnElement[Any], count: ColumnElement[int], kept: int
+        self, times: ColumnElement[Any], time: ColumnElement[Any], count: ColumnElement[int], kept: ColumnElement[int]
     ) -> ColumnElement[Any]:
-        return func.prepend_times(times, time, count, literal_column(str(kept)), type_=times.type)
+        return func.prepend_times(times, time, count, kept, type_=times.type)
 
     def first_of(self, times: ColumnElement[Any], count: int) -> ColumnElement[Any]:
         return times
+
+    def nth_of(self, times: ColumnElement[Any], number: int) -> ColumnElement[datetime]:
+        return func.nth_time(times, literal_column(str(number)), type_=UtcDateTime())
 
     async def lock(self, session: AsyncSession, number: int) -> None:
         pass
@@ -167,6 +170,7 @@ def _as_it_is(value: Any) -> Any:
 def _prepare(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # the driver must not begin transactions of its own
     connection.create_function("prepend_times", 4, _prepend_times, deterministic=True)
+    connection.create_function("nth_time", 2, _nth_time, deterministic=True)
     connection.create_function("is_in_network", 2, _is_in_network, deterministic=True)
     connection.create_function("regexp_replace", 4, _regexp_replace, deterministic=True)
     cursor = connection.cursor()
@@ -193,3 +197,11 @@ def _regexp_replace(text: str | None, pattern: str, replacement: str, _all: str)
 def _prepend_times(times: str, now: str, count: int, kept: int) -> str:
     """What array_fill() and || do on PostgreSQL."""
     return json.dumps(([now.replace(" ", "T") + "+00:00"] * count + json.loads(times))[:kept])
+
+
+def _nth_time(times: str, number: int) -> str | None:
+    """What [] does on PostgreSQL, as a time is stored here."""
+    found: list[str] = json.loads(times)
+    if number > len(found):
+        return None
+    return datetime.fromisoformat(found[number - 1]).replace(tzinfo=None).isoformat(" ", "microseconds")

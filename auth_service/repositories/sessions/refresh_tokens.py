@@ -18,6 +18,7 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    true,
     update,
 )
 
@@ -28,12 +29,14 @@ from auth_service.models import (
     AUDIT_EVENTS,
     BY_PASSWORD,
     FAST_FORWARD_LIMIT,
+    MOST_ROTATIONS,
     REFRESH_TOKENS,
     ROTATIONS_KEPT,
     USERS,
     Device,
     EndReason,
     SecurityEvent,
+    SessionRules,
     SessionState,
 )
 from auth_service.repositories.audit.events import AuditEvents
@@ -45,7 +48,10 @@ RETURNED = (
     T.id, T.user_id, T.generation, T.rotations, T.idempotency_hash, T.last_used_at, T.expires_at, *_AUTHENTICATION,
 )  # fmt: skip
 # Written into the hot statement: as parameters, they would be sent and read anew for each refresh.
-ONE, AHEAD = (literal_column(str(number), BigInteger()) for number in (1, FAST_FORWARD_LIMIT))
+ONE, AHEAD, KEPT, MOST_KEPT = (
+    literal_column(str(number), BigInteger())
+    for number in (1, FAST_FORWARD_LIMIT, ROTATIONS_KEPT, MOST_ROTATIONS + FAST_FORWARD_LIMIT)
+)
 USED_UP = FAST_FORWARD_LIMIT + 1  # all that is looked at after a rotation
 
 
@@ -54,12 +60,18 @@ def _rotate(clock: Clock) -> Any:
     """The one statement of a refresh. A racer waits for the row, finds the generation moved on, and matches nothing.
 
     A key that came with the token before stays, and is spent; so is one that comes no more, until another comes.
+    No time within the grace is dropped; with too many of them it matches nothing (`SessionState.is_rotated_too_often`).
     """
     given = bindparam("presented_generation", type_=BigInteger())
     u = USERS.alias("u").c  # SQLite names no table in RETURNING
     of_user = select(u.role).where(u.id == T.user_id).correlate(REFRESH_TOKENS)
     is_current = of_user.where(u.is_active, u.credential_epoch == T.credential_epoch).exists()
-    rotations = clock.dialect.prepended(T.rotations, clock.at(), given - T.generation + ONE, ROTATIONS_KEPT)
+    # The newest that may fall out when up to four are added: of the shorter list, and of the longer one.
+    fifth = clock.dialect.nth_of(T.rotations, ROTATIONS_KEPT - FAST_FORWARD_LIMIT)
+    most = clock.dialect.nth_of(T.rotations, MOST_ROTATIONS)
+    kept = case((fifth > clock.after("minus_grace"), MOST_KEPT), else_=KEPT)
+    is_too_often = and_(most > clock.after("minus_grace"), most <= clock.at())
+    rotations = clock.dialect.prepended(T.rotations, clock.at(), given - T.generation + ONE, kept)
     key = bindparam("given_idempotency_hash", type_=LargeBinary())
     told = {T.rotations: clock.dialect.first_of(T.rotations, USED_UP).label("rotations")}
     return (
@@ -76,7 +88,8 @@ def _rotate(clock: Clock) -> Any:
             last_used_at=clock.at(),
         )
         .where(T.secret_hash == bindparam("presented_hash", type_=LargeBinary()))
-        .where(T.generation.between(given - AHEAD, given), T.revoked_at.is_(None))
+        .where(T.generation.between(given - AHEAD, given), is_too_often.is_not(true()))
+        .where(T.revoked_at.is_(None))
         .where(T.expires_at > clock.at(), T.last_used_at > clock.after("minus_idle"), is_current)
         .returning(*(told.get(column, column) for column in RETURNED), of_user.scalar_subquery().label("role"))
     )
@@ -89,7 +102,7 @@ class RefreshTokens:
         self._audit = audit
 
     async def rotate(
-        self, secret_hash: bytes, generation: int, idempotency_hash: bytes | None, idle: timedelta, device: Device
+        self, secret_hash: bytes, generation: int, idempotency_hash: bytes | None, rules: SessionRules, device: Device
     ) -> SessionState | None:
         """Raise a live session from `generation`, or from up to three before it, by one; None if the guard refused."""
         rows = await _rotate.execute(
@@ -99,7 +112,8 @@ class RefreshTokens:
             given_idempotency_hash=idempotency_hash,
             given_user_agent=device.user_agent,
             given_ip=device.ip,
-            minus_idle=-idle,
+            minus_idle=-rules.idle_lifetime,
+            minus_grace=-rules.grace,
         )
         return alive(rows[0], rows[0]["role"]) if rows else None
 

@@ -17,6 +17,8 @@ from auth_service.services.throttling.throttle import Throttler
 
 log = structlog.get_logger()
 
+ANSWERED = {Verdict.ROTATED, Verdict.UNCHANGED, Verdict.REPLAY}
+
 
 class Refresh:
     def __init__(
@@ -42,6 +44,8 @@ class Refresh:
     async def refresh(self, refresh_token: str, idempotency_key: str | None, device: Device) -> TokenPair:
         """Exchange a refresh token for its successor; within the grace a spent one for the session's current token.
 
+        The current one too is given again if its session was rotated as often within the grace as it may be.
+
         Raises:
             InvalidRefreshToken: forged, ended, expired, or spent too long ago; the last ends the session.
             TooManyAttempts: this session is refreshed far too often.
@@ -57,7 +61,7 @@ class Refresh:
         if session is None:
             raise InvalidRefreshToken(verdict)
         self._tell(session, verdict)
-        if verdict not in {Verdict.ROTATED, Verdict.REPLAY}:
+        if verdict not in ANSWERED:
             raise InvalidRefreshToken(verdict, session.user_id)
         return await self._issuer.issue(session, presented.secret, session.generation)
 
@@ -72,7 +76,7 @@ class Refresh:
         if session is None:
             return None
         verdict = judge(session, presented.generation, None, self._rules, UNKNOWN_DEVICE)
-        is_active = verdict in {Verdict.RACE, Verdict.REPLAY}  # RACE: current, and not rotated since
+        is_active = verdict in ANSWERED or verdict is Verdict.RACE  # current, and not rotated since
         return (session, session.usable_until(self._rules)) if is_active else None
 
     @retried
@@ -95,14 +99,14 @@ class Refresh:
         key_hash = hash_secret(presented.secret + idempotency_key.encode()) if idempotency_key else None
         async with self._database.statement() as tx:
             sessions = tx.refresh_tokens
-            idle = self._rules.idle_lifetime
-            session = await sessions.rotate(presented.secret_hash, presented.generation, key_hash, idle, device)
+            rules = self._rules
+            session = await sessions.rotate(presented.secret_hash, presented.generation, key_hash, rules, device)
             if session is not None:
                 return session, Verdict.ROTATED
             session = await sessions.find_by_secret(presented.secret_hash)
             if session is None:
                 return None, Verdict.UNKNOWN
-            verdict = judge(session, presented.generation, key_hash, self._rules, device)
+            verdict = judge(session, presented.generation, key_hash, rules, device)
         if verdict is Verdict.RACE:
             raise TransactionConflict
         if verdict is Verdict.REUSE and not await self._replays.end(session, presented):

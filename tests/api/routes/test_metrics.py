@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from auth_service.main import create_app
+from auth_service.models import MOST_ROTATIONS
 from tests.conftest import MakeClient, make_settings
 from tests.support.client import Client
 from tests.support.outbox import services_of
@@ -28,9 +29,11 @@ async def test_the_metrics_count_refreshes_by_outcome(make_client: MakeClient) -
     await client.rotate(tokens["refresh_token"])
     await client.refresh(tokens["refresh_token"])
     await client.refresh("art_forged")
+    await client.rotate((await client.sign_in())["refresh_token"], times=MOST_ROTATIONS + 1)
     page = await scraped(client)
-    told = {outcome: page.value("auth_refreshes_total", outcome=outcome) for outcome in ("rotated", "replay", "forged")}
-    assert told == {"rotated": 1, "replay": 1, "forged": 1}
+    outcomes = ("rotated", "unchanged", "replay", "forged")
+    told = {outcome: page.value("auth_refreshes_total", outcome=outcome) for outcome in outcomes}
+    assert told == {"rotated": 1 + MOST_ROTATIONS, "unchanged": 1, "replay": 1, "forged": 1}
     assert {labels["outcome"] for name, labels, _ in page.samples if name == "auth_refreshes_total"} > {"reuse"}
     assert page.value("auth_revocations_stale") == 0
     assert page.value("auth_revocations_age_seconds") < 60

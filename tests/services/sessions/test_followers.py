@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from auth_service.models import AuditEvent
+from auth_service.models import MOST_ROTATIONS, AuditEvent
 from auth_service.repositories.audit.trail import AuditFilter
 from tests.conftest import MakeClient
 from tests.support.admins import Admin
@@ -162,6 +162,18 @@ async def test_replays_from_elsewhere_leave_ten_events_a_day_at_most(home: Clien
     await rotate(home, other)
     (await home.refresh(other["refresh_token"], headers=ON_THE_MOVE)).raise_for_status()
     assert len(await told(home, "refresh.replayed")) == 11, "of each session"
+
+
+async def test_a_current_token_that_does_not_rotate_is_no_replay_wherever_it_comes_from(home: Client) -> None:
+    """Any place may bring it; only a session that was rotated too often is not rotated by that."""
+    tokens = await rotate(home, await sign_in(home))
+    session = StoredSession(home, tokens)
+    await session.change(rotations=[datetime.now(UTC)] * MOST_ROTATIONS)
+    before = await session.row()
+    answer = (await home.refresh(tokens["refresh_token"], headers=THIEF)).raise_for_status().json()
+    assert answer["refresh_token"] == tokens["refresh_token"]
+    assert await session.row() == before
+    assert await told(home, "refresh.replayed") == []
 
 
 async def test_the_key_of_the_rotation_excuses_a_retry_from_anywhere_and_no_other_key_does(home: Client) -> None:

@@ -1,7 +1,9 @@
 """A refresh token that was spent already, on every database: a retry is answered, a theft ends the session."""
 
+from datetime import UTC, datetime
 from typing import Any
 
+from auth_service.models import FAST_FORWARD_LIMIT, MOST_ROTATIONS
 from tests.conftest import MakeClient
 from tests.support.client import Client
 from tests.support.endings import assert_dead
@@ -90,10 +92,51 @@ async def test_without_a_grace_a_second_use_is_a_reuse_at_once(make_client: Make
     await assert_reuse(client, parent, head)
 
 
-async def test_an_ancestor_beyond_the_rotations_that_are_kept_is_a_reuse_even_within_the_grace(ada: Client) -> None:
-    answers = await chain(ada, 10)
-    await assert_head(ada, answers[2], answers[-1])
-    await assert_reuse(ada, answers[1], answers[-1])
+async def test_without_a_grace_no_number_of_rotations_is_too_many(make_client: MakeClient) -> None:
+    client = await make_client(tokens={"refresh_grace": 0})
+    await client.register("ada@example.com")
+    tokens = await client.rotate((await client.sign_in())["refresh_token"], times=70)
+    row = await StoredSession(client, tokens).row()
+    assert (row["generation"], len(row["rotations"])) == (70, 8)
+
+
+async def rotated_too_often(client: Client, rotations: int) -> tuple[list[dict[str, Any]], StoredSession]:
+    """A chain whose session looks as if it had been rotated as often within the grace as it may be."""
+    answers = await chain(client, rotations)
+    session = StoredSession(client, answers[-1])
+    await session.change(rotations=[datetime.now(UTC)] * (MOST_ROTATIONS + FAST_FORWARD_LIMIT))
+    return answers, session
+
+
+async def test_a_clock_that_stepped_back_keeps_no_session_from_rotating(ada: Client) -> None:
+    (tokens,), session = await rotated_too_often(ada, 0)
+    await assert_head(ada, tokens, tokens)
+    await session.time_passes(hours=-1)
+    await ada.rotate(tokens["refresh_token"])
+    assert (await session.row())["generation"] == 1
+
+
+async def test_a_token_ahead_of_a_session_that_was_rotated_too_often_gets_the_current_one(ada: Client) -> None:
+    """To make up for what a failover forgot would push out times that are within the grace."""
+    answers, session = await rotated_too_often(ada, 3)
+    await session.forget(FAST_FORWARD_LIMIT)
+    assert len((await session.row())["rotations"]) == MOST_ROTATIONS
+    await assert_head(ada, answers[3], answers[0])
+    await session.time_passes(seconds=30)
+    await ada.rotate(answers[3]["refresh_token"])
+    assert (await session.row())["generation"] == 4
+
+
+async def test_a_key_that_came_with_a_token_which_did_not_rotate_is_not_kept(ada: Client) -> None:
+    (tokens,), session = await rotated_too_often(ada, 0)
+    before = await session.row()
+    for key in ("one", "another", None):
+        await assert_head(ada, tokens, tokens, key=key)
+    assert await session.row() == before
+    await session.time_passes(seconds=30)
+    head = (await ada.refresh(tokens["refresh_token"], "one")).raise_for_status().json()
+    await session.time_passes(hours=23)
+    await assert_head(ada, tokens, head, key="one")
 
 
 async def test_an_ancestor_of_any_age_is_a_reuse(ada: Client) -> None:

@@ -27,7 +27,7 @@ from tests.support.client import Client
 
 GRACE, IDLE, LIFETIME = 30, 2 * 86400, 3 * 86400
 KEY_WINDOW = 86400
-FAST_FORWARD, ROTATIONS_KEPT = 3, 8
+FAST_FORWARD, MOST_ROTATIONS = 3, 60
 MOST_SESSIONS = 4
 PASSING = (7, 13, 31, 90_007)  # seconds; within the grace once or twice, beyond it, beyond the key's window
 
@@ -116,11 +116,16 @@ class Device:
             return self._repeat(behind, key, now)
         if -behind > FAST_FORWARD:
             return False
-        self.rotations = ([now] * (1 - behind) + self.rotations)[:ROTATIONS_KEPT]
+        if self._is_rotated_too_often(now):
+            return True  # with the current token, and nothing is changed
+        self.rotations = [now] * (1 - behind) + self.rotations
         self.generation, self.last_used = generation + 1, now
         # A key is good for one token: it stays known, so that it is not taken for a new one, until another comes.
         self.key, self.key_is_spent = key or self.key, key in {None, self.key}
         return True
+
+    def _is_rotated_too_often(self, now: int) -> bool:
+        return sum(now - time < GRACE for time in self.rotations) >= MOST_ROTATIONS
 
     def _repeat(self, behind: int, key: str | None, now: int) -> bool:
         """Within the grace, or the immediate parent with its own key; anything else is a theft and ends it."""
@@ -144,6 +149,7 @@ class Life(RuleBasedStateMachine):
     def register(self) -> None:
         self.email, self.now, self.password, self.active = self.house.new_email(), 0, 0, True
         self.devices: list[Device] = []
+        self.reloaded = False
         assert self._ask(lambda c: c.register(self.email, self._secret())) == 201
 
     @rule(right=st.sampled_from([True, True, True, False]))
@@ -177,6 +183,21 @@ class Life(RuleBasedStateMachine):
             self.let_time_pass(late)
             assert self._present(device, held, None)
             assert self._present(device, device.generation, None), "nobody was signed out"
+
+    @precondition(lambda self: self.devices and not self.reloaded)
+    @rule(which=st.integers(0, 99), times=st.sampled_from([9, 9, 66]), late=st.sampled_from([0, *PASSING[:3]]))
+    def reload(self, which: int, times: int, late: int) -> None:
+        """A tab refreshes very often; then another brings the token from before, or a thief after the grace.
+
+        Once in a life, since it takes its time.
+        """
+        device = self._device(which)
+        held = device.generation
+        if device.is_usable(self.now) and held < len(device.tokens):
+            self.reloaded = True
+            assert all(self._present(device, device.generation, None) for _ in range(times))
+            self.let_time_pass(late)
+            assert self._present(device, held, None) or late >= GRACE
 
     def _present(self, device: Device, generation: int, key: str | None) -> bool:
         """Refresh with a token; whether it is answered, which is as the model says."""

@@ -46,7 +46,7 @@ class Replicas:
         return done.stdout.strip()
 
     def _environment(self, secrets: str) -> dict[str, str]:
-        return {**environment(self._url), "AUTH_SECRET_KEY": secrets}
+        return {**environment(self._url, AUTH_TOKENS__REFRESH_GRACE="0"), "AUTH_SECRET_KEY": secrets}
 
 
 async def test_a_secret_is_replaced_under_traffic_without_a_failed_request_or_a_sign_out(
