@@ -26,6 +26,7 @@ from auth_service.api.routes import (
     own_account,
     own_sessions,
     pages,
+    second_factor,
     sessions,
     verify,
     well_known,
@@ -73,7 +74,7 @@ def create_app(settings: Settings | None = None, slot: Slot | None = None) -> Fa
     )
     app.state.services = service.services
     app.state.metrics = numbers
-    public = (accounts, links, pages, own_account, factors, sessions, own_sessions, well_known)
+    public = (accounts, links, pages, own_account, factors, sessions, second_factor, own_sessions, well_known)
     routes = [route for module in (*public, health, internal, admin, metrics) for route in module.router.routes]
     # Not `include_router`: it would make each route, which is complete, once more at the first request.
     app.router.routes.extend(routes)

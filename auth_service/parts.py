@@ -9,6 +9,7 @@ from auth_service.repositories.probe import Probe
 from auth_service.repositories.transaction import Database
 from auth_service.schedule import Schedule
 from auth_service.security.access_tokens import AccessTokens
+from auth_service.security.challenges import ChallengeCodec
 from auth_service.security.keys import SecretKeys
 from auth_service.security.passwords import Passwords
 from auth_service.security.refresh_tokens import RefreshTokenCodec
@@ -23,6 +24,7 @@ from auth_service.services.administration.administration import Administration
 from auth_service.services.administration.directory import Directory
 from auth_service.services.factors.enrolment import Enrolment
 from auth_service.services.factors.own_factors import OwnFactors
+from auth_service.services.factors.second_factor import SecondFactor
 from auth_service.services.mail.notices import MailNumbers, Notices
 from auth_service.services.operations.audit import Audit
 from auth_service.services.operations.cleanup import Cleanup
@@ -34,6 +36,7 @@ from auth_service.services.passwords.new_password import NewPasswords
 from auth_service.services.passwords.policy import PasswordPolicy
 from auth_service.services.services import Gauges, Services
 from auth_service.services.sessions.bearers import Bearers
+from auth_service.services.sessions.challenges import Challenges
 from auth_service.services.sessions.login import Login
 from auth_service.services.sessions.oauth_tokens import OAuthTokens
 from auth_service.services.sessions.own_sessions import OwnSessions
@@ -78,6 +81,7 @@ class TokenParts:
         self.secrets = SecretKeys.from_settings(settings)
         self.rules = SessionRules.from_settings(settings)
         self.refresh_tokens = RefreshTokenCodec(self.secrets)
+        self.challenges = ChallengeCodec(self.secrets)
         access_tokens = AccessTokens(
             settings.issuer, settings.audience, tokens.client_id, tokens.access_lifetime, tokens.leeway
         )
@@ -128,7 +132,7 @@ def _services(parts: Parts) -> Services:
     bearers = Bearers(database, keys, revocations)
     own_sessions = OwnSessions(database, revocations, rules)
     sign_in = _sign_in(parts)
-    login, refresh = _login(parts, sign_in), _refresh(parts)
+    login, refresh, second_factor = _login(parts, sign_in), _refresh(parts), _second_factor(parts, sign_in)
     return Services(
         settings=settings,
         registration=Registration(
@@ -156,6 +160,7 @@ def _services(parts: Parts) -> Services:
         login=login,
         refresh=refresh,
         own_account=OwnAccount(database, revocations, proof, throttle, rules),
+        second_factor=second_factor,
         enrolment=_enrolment(parts, sign_in),
         own_factors=OwnFactors(database, throttle, notices, settings.factors.required_roles),
         own_sessions=own_sessions,
@@ -165,7 +170,7 @@ def _services(parts: Parts) -> Services:
         clock=tokens.clock,
         health=upkeep.health,
         lane=hashing.lane,
-        gauges=_gauges(parts, login, refresh),
+        gauges=_gauges(parts, login, refresh, second_factor),
     )
 
 
@@ -185,6 +190,7 @@ def _login(parts: Parts, sign_in: SignIn) -> Login:
     return Login(
         database=parts.database,
         sign_in=sign_in,
+        challenges=Challenges(parts.tokens.challenges, parts.throttle),
         login_check=parts.hashing.login_check,
         throttle=parts.throttle,
         audit=parts.audit,
@@ -200,6 +206,20 @@ def _password_change(parts: Parts, sign_in: SignIn, proof: Reauthentication) -> 
         issuer=parts.tokens.issuer,
         new_passwords=parts.hashing.new_passwords,
         proof=proof,
+        notices=parts.upkeep.notices,
+    )
+
+
+def _second_factor(parts: Parts, sign_in: SignIn) -> SecondFactor:
+    tokens = parts.tokens
+    return SecondFactor(
+        database=parts.database,
+        secrets=tokens.secrets,
+        challenges=tokens.challenges,
+        clock=tokens.clock,
+        sign_in=sign_in,
+        throttle=parts.throttle,
+        audit=parts.audit,
         notices=parts.upkeep.notices,
     )
 
@@ -232,12 +252,13 @@ def _refresh(parts: Parts) -> Refresh:
     )
 
 
-def _gauges(parts: Parts, login: Login, refresh: Refresh) -> Gauges:
+def _gauges(parts: Parts, login: Login, refresh: Refresh, second_factor: SecondFactor) -> Gauges:
     return Gauges(
         database=parts.database,
         lane=parts.hashing.lane,
         refreshes=refresh.outcomes,
         logins=login.outcomes,
+        second_factors=second_factor.outcomes,
         throttled=parts.throttle.refused,
         mail=parts.upkeep.mail,
         revocations=parts.tokens.revocations,

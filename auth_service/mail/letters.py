@@ -64,6 +64,7 @@ class Letters:
             "effective_at": _in_utc(str(details.get("effective_at", ""))),
             "device": name_of_device(str(details.get("device", ""))),
             "address": details.get("address", "") or "unknown",
+            "codes_left": details.get("codes_left", ""),
             "rotated_device": name_of_device(str(details.get("rotated_device", ""))),
             "rotated_address": details.get("rotated_address", "") or "unknown",
         }

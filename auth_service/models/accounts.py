@@ -22,7 +22,10 @@ class AccountView:
 
 @dataclass(frozen=True, slots=True)
 class LoginAccount:
-    """What a login asks of an account: columns of `User`."""
+    """What a login asks of an account: columns of `User`, and whether it has a second factor that counts.
+
+    Whoever opens a session in place of others has asked for that before.
+    """
 
     id: UUID
     hashed_password: str = field(repr=False)
@@ -30,3 +33,4 @@ class LoginAccount:
     is_active: bool
     is_verified: bool
     credential_epoch: int
+    has_factor: bool = False

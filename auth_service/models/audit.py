@@ -41,6 +41,7 @@ class SecurityEvent(StrEnum):
     FACTOR_REMOVED = "factor.removed"
     FACTOR_CODE_REFUSED = "factor.code_refused"
     RECOVERY_CODES_RENEWED = "recovery_codes.renewed"
+    RECOVERY_CODE_USED = "recovery_code.used"
     LINK_REQUESTED = "link.requested"
     LINK_USED = "link.used"
     LINK_REFUSED = "link.refused"  # by whoever has the mail, and not the password

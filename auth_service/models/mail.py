@@ -28,6 +28,8 @@ class MailKind(StrEnum):
     FACTOR_ADDED = "factor-added"
     FACTOR_REMOVED = "factor-removed"
     RECOVERY_CODES_RENEWED = "recovery-codes-renewed"
+    RECOVERY_CODE_USED = "recovery-code-used"
+    SECOND_FACTOR_GUESSED = "second-factor-guessed"
 
 
 class LinkPurpose(StrEnum):
@@ -64,6 +66,8 @@ FOR_OWNERS = {
     MailKind.FACTOR_ADDED,
     MailKind.FACTOR_REMOVED,
     MailKind.RECOVERY_CODES_RENEWED,
+    MailKind.RECOVERY_CODE_USED,
+    MailKind.SECOND_FACTOR_GUESSED,
 }
 """Notices of what somebody does with an account. An address that was never verified may be a stranger's, who asked for
 nothing: whoever registered with it could have these mails sent there.

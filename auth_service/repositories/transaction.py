@@ -21,6 +21,7 @@ from auth_service.database.replica import Replica
 from auth_service.repositories.audit.events import AuditEvents
 from auth_service.repositories.audit.trail import AuditTrail
 from auth_service.repositories.factors.enrolments import Enrolments
+from auth_service.repositories.factors.proofs import FactorProofs
 from auth_service.repositories.mail.link_tokens import LinkTokens
 from auth_service.repositories.mail.link_uses import LinkUses
 from auth_service.repositories.mail.outbox import Outbox
@@ -93,6 +94,7 @@ class Transaction:
     session_sweep = _Repository(lambda tx: SessionSweep(tx.connection))
     logins = _Repository(lambda tx: Logins(tx.connection, tx.audit, tx.outbox))
     factors = _Repository(lambda tx: Enrolments(tx.connection, tx.audit))
+    factor_proofs = _Repository(lambda tx: FactorProofs(tx.connection))
     link_tokens = _Repository(lambda tx: LinkTokens(tx.connection))
     link_uses = _Repository(lambda tx: LinkUses(tx.connection, tx.audit))
     pending_changes = _Repository(lambda tx: PendingChanges(tx.connection, tx.audit))

@@ -12,7 +12,7 @@ import re
 import secrets
 import struct
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import IntEnum, IntFlag
 from uuid import UUID
 
@@ -51,6 +51,10 @@ class Challenge:
     issued_at: int
     key_id: bytes
     digest: bytes = field(repr=False)
+
+    @property
+    def good_until(self) -> datetime:
+        return datetime.fromtimestamp(self.issued_at, UTC) + LIFE
 
     def is_over(self, now: float) -> bool:
         """Whether it has expired, or is of a later time than `now`, the database's in seconds since 1970."""

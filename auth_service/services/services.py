@@ -16,6 +16,7 @@ from auth_service.services.administration.administration import Administration
 from auth_service.services.administration.directory import Directory
 from auth_service.services.factors.enrolment import Enrolment
 from auth_service.services.factors.own_factors import OwnFactors
+from auth_service.services.factors.second_factor import SecondFactor
 from auth_service.services.mail.notices import MailNumbers
 from auth_service.services.operations.cleanup import Cleanup
 from auth_service.services.operations.health import HealthCheck
@@ -40,6 +41,7 @@ class Gauges:
     lane: HashingLane
     refreshes: Mapping[Verdict, int]
     logins: Mapping[LoginOutcome, int]
+    second_factors: Mapping[LoginOutcome, int]
     throttled: Mapping[str, int]
     mail: MailNumbers
     revocations: Revocations
@@ -62,6 +64,7 @@ class Services:
     login: Login
     refresh: Refresh
     own_account: OwnAccount
+    second_factor: SecondFactor
     enrolment: Enrolment
     own_factors: OwnFactors
     own_sessions: OwnSessions

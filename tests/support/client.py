@@ -117,6 +117,16 @@ class Client(httpx.AsyncClient):
     async def keep_email(self, token: str) -> httpx.Response:
         return await self.post("/auth/email/keep", json={"token": token})
 
+    async def challenge(self, email: str = "ada@example.com", password: str = PASSWORD) -> str:
+        """The challenge that the right password of an account with a second factor is answered with."""
+        answer = await self.login(email, password)
+        assert answer.status_code == httpx.codes.FORBIDDEN, answer.text
+        challenge: str = answer.json()["challenge"]
+        return challenge
+
+    async def second_factor(self, challenge: str, code: str, **more: Any) -> httpx.Response:
+        return await self.post("/auth/login/second-factor", json={"challenge": challenge, "code": code}, **more)
+
     async def factors(self, access_token: str) -> dict[str, Any]:
         """The second factors, and how many recovery codes are left."""
         answer = await self.get("/auth/me/factors", headers=bearer(access_token))

@@ -27,7 +27,8 @@ PROCESS = ProcessCollector(registry=None)
 VERSIONS = (__version__, platform.python_version())
 # So that a rate is known from the first one on.
 OUTCOMES = [outcome for outcome in Verdict if outcome is not Verdict.RACE]
-THROTTLED = ("login", "password", "registration", "refresh")
+SECOND_STEPS = [outcome for outcome in LoginOutcome if outcome is not LoginOutcome.SECOND_FACTOR_REQUIRED]
+THROTTLED = ("login", "second-factor", "password", "registration", "refresh")
 
 
 def read(gauges: Gauges, requests: RequestCounts) -> Numbers:
@@ -45,6 +46,7 @@ def _samples(gauges: Gauges, requests: RequestCounts) -> Iterator[Sample]:
     for route, durations in requests.durations():
         yield "auth_http_request_duration_seconds", route, durations.numbers
     yield from _counted("auth_logins_total", gauges.logins, LoginOutcome)
+    yield from _counted("auth_second_factors_total", gauges.second_factors, SECOND_STEPS)
     yield from _counted("auth_refreshes_total", gauges.refreshes, OUTCOMES)
     yield from _counted("auth_throttled_total", gauges.throttled, THROTTLED)
     yield from _hashing(gauges.lane)
@@ -114,6 +116,8 @@ def _cleanup(numbers: CleanupNumbers) -> Iterator[Sample]:
     yield "auth_cleanup_deleted_total", ("attempts",), numbers.throttles
     yield "auth_cleanup_deleted_total", ("links",), numbers.links
     yield "auth_cleanup_deleted_total", ("registrations",), numbers.registrations
+    yield "auth_cleanup_deleted_total", ("challenges",), numbers.challenges
+    yield "auth_cleanup_deleted_total", ("factors",), numbers.factors
     yield "auth_cleanup_failures_total", (), numbers.failures
     if numbers.finished_at:
         yield "auth_cleanup_last_success_timestamp_seconds", (), numbers.finished_at

@@ -13,9 +13,15 @@ MAX_CODE = 64  # characters: a recovery code with its hyphens, and room for blan
 
 Code = Annotated[SecretStr, Field(min_length=1, max_length=MAX_CODE, examples=["123456"]), AfterValidator(clean_secret)]
 
+ChallengeText = Annotated[SecretStr, Field(min_length=1, examples=["chl_..."]), AfterValidator(clean_secret)]
+
 
 class CodeBody(Body):
     code: Code
+
+
+class SecondFactorBody(CodeBody):
+    challenge: ChallengeText
 
 
 class FactorItem(BaseModel):

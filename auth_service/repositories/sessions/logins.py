@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from functools import cache
+from functools import cache, partial
 from typing import Any
 from uuid import UUID
 
@@ -24,7 +24,7 @@ from uuid_utils.compat import uuid7
 
 from auth_service.database.connection import Connection
 from auth_service.database.dialects import Clock
-from auth_service.database.prepared import Prepared
+from auth_service.database.prepared import Prepared, Rows
 from auth_service.models import (
     NUMBERS,
     OUTGOING_MAILS,
@@ -40,6 +40,16 @@ from auth_service.models import (
     neighbourhood_of,
 )
 from auth_service.repositories.audit.events import AuditedChange, AuditEvents
+from auth_service.repositories.factors.proofs import (
+    Proof,
+    RecoveryProof,
+    Spending,
+    TotpProof,
+    one_by_one,
+    spend_recovery_code,
+    spend_step,
+    used_up,
+)
 from auth_service.repositories.mail.outbox import Outbox
 from auth_service.repositories.sessions.refresh_tokens import RETURNED, alive
 from auth_service.repositories.throttles.throttles import Success
@@ -51,7 +61,7 @@ FORGOTTEN_AFTER = timedelta(minutes=15)  # as the triggers of migration 0001 hav
 _GIVEN = ("id", "user_id", "credential_epoch", "secret_hash", "user_agent", "ip", "acr", "amr")
 
 
-def _open(clock: Clock) -> Any:
+def _open(clock: Clock, spend: Spending | None = None) -> Any:
     times = {"created_at": clock.at(), "last_used_at": clock.at(), "expires_at": clock.after("lifetime")}
     proved_at = bindparam("session_authenticated_at", type_=T.authenticated_at.type)
     times |= {"authenticated_at": func.coalesce(proved_at, clock.at())}
@@ -64,10 +74,21 @@ def _open(clock: Clock) -> Any:
         .where(USERS.c.id == given["user_id"], USERS.c.credential_epoch == given["credential_epoch"], USERS.c.is_active)
         .with_for_update(read=True)
     )
+    if spend and clock.dialect.writes_in_ctes:
+        still_so = still_so.where(used_up(clock, spend))
     return insert(REFRESH_TOKENS).from_select(list(values), still_so).returning(*RETURNED)
 
 
 _OPENED_BY_LOGIN = AuditedChange(_open, SecurityEvent.LOGIN_SUCCEEDED, user="user_id", session="id")
+_OPENED_BY_PROOF = {
+    TotpProof: AuditedChange(
+        partial(_open, spend=spend_step), SecurityEvent.LOGIN_SUCCEEDED, user="user_id", session="id"
+    ),
+    RecoveryProof: AuditedChange(
+        partial(_open, spend=spend_recovery_code), SecurityEvent.LOGIN_SUCCEEDED, user="user_id", session="id"
+    ),
+}
+_ONE_BY_ONE = {TotpProof: one_by_one(spend_step), RecoveryProof: one_by_one(spend_recovery_code)}
 _OPENED_INSTEAD = AuditedChange(_open, SecurityEvent.SESSION_OPENED, user="user_id", session="id")
 
 # Not `user_id`, which is a column: SQLAlchemy would set it in each UPDATE of a table that has it.
@@ -160,11 +181,13 @@ class Logins:
         *,
         authentication: Authentication,
         instead: EndReason | None = None,
+        proof: Proof | None = None,
     ) -> SessionState | None:
         """Insert a session for an account whose credentials are still those that were verified; None if they are not.
 
         The `device` is a user agent and an address. Without a login, the session comes `instead` of those that ended
-        for this reason.
+        for this reason. The second step of a login uses a `proof` up; None if it was used up before, and then the
+        transaction must not be committed.
 
         The row of the user is locked FOR SHARE: a password change either comes first, and nothing is inserted, or waits
         and then ends this session with the others.
@@ -173,11 +196,19 @@ class Logins:
         given = (uuid7(), account.id, account.credential_epoch, secret_hash, *device, proved.acr, proved.amr)
         values: dict[str, Any] = {"session_authenticated_at": proved.time, "lifetime": lifetime}
         values |= {f"session_{name}": value for name, value in zip(_GIVEN, given, strict=True)}
-        if instead is None:
+        if proof is not None:
+            rows = await self._open_by_proof(proof, values | proof.values)
+        elif instead is None:
             rows = await self._audit.execute_prepared(_OPENED_BY_LOGIN, values)
         else:
             rows = await self._audit.execute_prepared(_OPENED_INSTEAD, values, reason=instead)
         return alive(rows[0], account.role) if rows else None
+
+    async def _open_by_proof(self, proof: Proof, values: dict[str, Any]) -> Rows:
+        kind, dialect = type(proof), self._connection.dialect
+        if not dialect.writes_in_ctes and not await _ONE_BY_ONE[kind].execute(self._connection, values):
+            return ()
+        return await self._audit.execute_prepared(_OPENED_BY_PROOF[kind], values)
 
     async def settle(
         self,

@@ -13,7 +13,10 @@ from sqlmodel.sql.expression import SelectOfScalar
 from auth_service.database.connection import Connection
 from auth_service.database.dialects import Dialect
 from auth_service.models import (
+    BY_PASSWORD,
     REFRESH_TOKENS,
+    Acr,
+    Authentication,
     EndReason,
     Page,
     RefreshToken,
@@ -91,11 +94,15 @@ class UserSessions:
         rows = await self._audit.execute(statement, event, user="user_id", session="id", reason=reason)
         return [row["id"] for row in rows]
 
-    async def authenticated_at(self, session_id: UUID) -> datetime | None:
-        """When its user signed in; one that an older service opened does not tell, and was opened by that."""
-        found = select(RefreshToken.authenticated_at, RefreshToken.created_at).where(col(RefreshToken.id) == session_id)
-        row = (await self._connection.session.exec(found)).one_or_none()
-        return (row[0] or row[1]) if row else None
+    async def authentication_of(self, session_id: UUID) -> Authentication | None:
+        """What was proved at the sign-in of a session; an older service tells nothing, and has asked for a password."""
+        found = select(T.authenticated_at, T.created_at, T.acr, T.amr).where(T.id == session_id)
+        row = (await self._connection.execute(found)).one_or_none()
+        if row is None:
+            return None
+        return Authentication(
+            Acr(row.acr or BY_PASSWORD.acr), row.amr or BY_PASSWORD.amr, row.authenticated_at or row.created_at
+        )
 
     async def belongs_to(self, session_id: UUID, user_id: UUID) -> bool:
         session = await self._connection.session.get(RefreshToken, session_id)

@@ -24,6 +24,11 @@ class Block:
     failures: int
     length: timedelta
 
+    @property
+    def is_first(self) -> bool:
+        """Whether it is the first one of the failures in a row."""
+        return bool(self.tally.allowance.delays) and self.failures == self.tally.allowance.failures
+
 
 @dataclass(frozen=True)
 class Success:
@@ -33,9 +38,11 @@ class Success:
     values: dict[str, Any]
 
     @classmethod
-    def of(cls, tallies: Sequence[Tally], known: Tally | None) -> Self:
-        """It gives the attempt back, wipes out the failures in a row that it ended, and remembers the network."""
-        several = (*tallies, known) if known and known not in tallies else tuple(tallies)
+    def of(cls, tallies: Sequence[Tally], known: Sequence[Tally] = ()) -> Self:
+        """It gives the attempt back, wipes out the failures in a row that it ended, and remembers the network by the
+        tallies of `known`.
+        """
+        several = (*tallies, *(tally for tally in known if tally not in tallies))
         return cls(statements_for(several).succeed, _keys(several))
 
 

@@ -4,12 +4,21 @@ from dataclasses import fields
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Update, bindparam, delete, func, insert, or_, true, update
+from sqlalchemy import ColumnElement, Update, bindparam, delete, exists, func, insert, or_, true, update
 from sqlmodel import select
 
 from auth_service.database.connection import Connection
 from auth_service.database.prepared import Prepared
-from auth_service.models import REFRESH_TOKENS, USERS, AccountView, LoginAccount, Role, SecurityEvent, User
+from auth_service.models import (
+    FACTORS,
+    REFRESH_TOKENS,
+    USERS,
+    AccountView,
+    LoginAccount,
+    Role,
+    SecurityEvent,
+    User,
+)
 from auth_service.repositories.audit.events import AuditEvents
 
 _A = USERS.alias("admins")
@@ -33,10 +42,12 @@ def _alive(session_id: Any, now: ColumnElement[Any]) -> ColumnElement[bool]:
 
 
 def _columns(type_: Any) -> list[Any]:
-    return [USERS.c[field.name] for field in fields(type_)]
+    return [USERS.c[field.name] for field in fields(type_) if field.name in USERS.c]
 
 
-_LOGIN = select(*_columns(LoginAccount))
+_HAS_FACTOR = exists().where(FACTORS.c.user_id == USERS.c.id, FACTORS.c.confirmed_at.is_not(None))
+_ASKED: list[Any] = [*_columns(LoginAccount), _HAS_FACTOR.label("has_factor")]
+_LOGIN = select(*_ASKED)
 _BY_EMAIL = Prepared(lambda _clock: _LOGIN.where(USERS.c.email_canonical == bindparam("email")))
 _BY_USERNAME = Prepared(lambda _clock: _LOGIN.where(USERS.c.username_canonical == bindparam("username")))
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from uuid import UUID
 
 from auth_service.errors import InvalidAccessToken, InvalidCredentials
-from auth_service.models import BY_PASSWORD, Device, EndReason, LoginAccount, MailKind, SecurityEvent, User
+from auth_service.models import Device, EndReason, LoginAccount, MailKind, SecurityEvent, User
 from auth_service.repositories.transaction import Database, retried
 from auth_service.services.accounts.reauthentication import Reauthentication
 from auth_service.services.mail.notices import Notices
@@ -39,7 +39,8 @@ class PasswordChange:
     async def change_password(self, bearer: Bearer, current: str, new: str, device: Device) -> TokenPair:
         """Set a new password, end every session of the user, and return the tokens of a new one.
 
-        The bearer's own session ends too: whoever holds a copy of its tokens is out (ASVS 7.2.4).
+        The bearer's own session ends too: whoever holds a copy of its tokens is out (ASVS 7.2.4). The new one tells of
+        the same sign-in: the password alone makes nobody more recent, nor surer.
 
         Raises:
             InvalidPassword: the policy refuses the new one.
@@ -66,11 +67,12 @@ class PasswordChange:
             epoch = await tx.users.change_password(user, hashed)
             if epoch is None:
                 raise InvalidCredentials
+            proved = await tx.user_sessions.authentication_of(asking)
             ended = await tx.user_sessions.revoke_of_user(user.id, EndReason.PASSWORD_CHANGED)
-            if asking not in ended:
+            if proved is None or asking not in ended:
                 raise InvalidAccessToken  # rolled back on purpose: who was signed out meanwhile changes nothing
             account = LoginAccount(user.id, hashed, user.role, user.is_active, user.is_verified, epoch)
-            tokens = await self._sign_in.open_instead(tx, account, BY_PASSWORD, device, EndReason.PASSWORD_CHANGED)
+            tokens = await self._sign_in.open_instead(tx, account, proved, device, EndReason.PASSWORD_CHANGED)
             await attempt.succeed(tx)
             await self._notices.notify(tx, MailKind.PASSWORD_CHANGED, user.id)
             return ended, tokens

@@ -160,8 +160,8 @@ class Enrolment:
 
     async def _first(self, tx: Transaction, owner: User, asking: UUID, device: Device) -> Confirmed:
         codes = await renew_recovery_codes(tx, owner.id)
-        proved_at = await tx.user_sessions.authenticated_at(asking)  # the code proves the app, and nobody more recent
+        proved = await tx.user_sessions.authentication_of(asking)  # the code proves the app, and nobody more recent
         account, ended = await end_sessions_by_password(tx, owner)
-        proved = replace(BY_CODE, time=proved_at)
-        tokens = await self._sign_in.open_instead(tx, account, proved, device, EndReason.FACTOR_ADDED)
+        by_code = replace(BY_CODE, time=proved.time if proved else None)
+        tokens = await self._sign_in.open_instead(tx, account, by_code, device, EndReason.FACTOR_ADDED)
         return Confirmed(codes, ended, tokens)

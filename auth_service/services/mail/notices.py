@@ -39,16 +39,17 @@ class Notices:
             raise MailNotConfigured
 
     async def notify(
-        self, tx: Transaction, kind: MailKind, user_id: UUID, rotated_from: Device = UNKNOWN_DEVICE
+        self, tx: Transaction, kind: MailKind, user_id: UUID, rotated_from: Device = UNKNOWN_DEVICE, **details: int
     ) -> None:
         """Tell the owner of an account what was done to it and from where, if the transaction is committed.
 
-        `rotated_from` is where the session was rotated last whose spent token came now, for `REUSE_DETECTED`.
+        `rotated_from` is where the session was rotated last whose spent token came now, for `REUSE_DETECTED`. Further
+        `details` are numbers that the mail tells.
         """
         if self.is_configured:
             rotated = {"rotated_device": rotated_from.user_agent, "rotated_address": rotated_from.ip}
             known = {name: value for name, value in rotated.items() if value is not None}
-            await tx.outbox.add(kind, user_id, **requester_details(), **known)
+            await tx.outbox.add(kind, user_id, None, **requester_details(), **known, **details)
 
 
 def requester_details() -> dict[str, str]:

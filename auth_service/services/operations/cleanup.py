@@ -1,5 +1,5 @@
-"""The clean-up job: deletes sessions whose absolute life is over, counts of attempts and links that have expired, and
-accounts that were registered and never used.
+"""The clean-up job: deletes sessions whose absolute life is over, counts of attempts, links and used challenges that
+have expired, factors that were never confirmed, and accounts that were registered and never used.
 
 Revoked sessions stay until then, as tripwires.
 """
@@ -40,6 +40,10 @@ class CleanupReport:
     """Links of mails whose time is over."""
     registrations_deleted: int = 0
     """Accounts that were registered, and never verified nor used."""
+    challenges_deleted: int = 0
+    """Challenges that led to a session, a day after that."""
+    factors_deleted: int = 0
+    """Second factors that no code has confirmed in time."""
     audit_made: int = 0
     """Months of the audit trail that were made ahead; on SQLite none."""
     audit_dropped: int = 0
@@ -54,6 +58,8 @@ class CleanupNumbers:
     throttles: int = 0
     links: int = 0
     registrations: int = 0
+    challenges: int = 0
+    factors: int = 0
     failures: int = 0
     finished_at: float = 0.0
     """The time of the last run that was not cut off, in seconds since 1970; 0 if there was none."""
@@ -95,8 +101,7 @@ class Cleanup:
         sessions = SessionCleanup(self._database, batch_size, deadline, self._telling(on_progress))
         await sessions.delete_expired()
         # A run that gives way to another does so in everything: each step takes the lock that the other one needs.
-        nothing = 0, 0, 0, Upkeep(0, 0)
-        throttles, links, unused, trail = nothing if sessions.skipped else await self._tidy(batch_size, deadline)
+        tidied = {} if sessions.skipped else await self._tidy(batch_size, deadline)
         seconds = round(time.monotonic() - started, 3)
         left, oldest = await self._find_left(has_swept=sessions.has_swept)
         report = CleanupReport(
@@ -106,11 +111,7 @@ class Cleanup:
             left,
             oldest,
             sessions.skipped,
-            throttles_deleted=throttles,
-            links_deleted=links,
-            registrations_deleted=unused,
-            audit_made=trail.made,
-            audit_dropped=trail.dropped,
+            **tidied,
         )
         self._note(report)
         log.info("cleanup.finished", **vars(report))
@@ -122,15 +123,20 @@ class Cleanup:
             oldest = await tx.expired_sessions.oldest_expired_age()
         self.numbers.oldest_expired = oldest.total_seconds() if oldest else 0.0
 
-    async def _tidy(self, batch_size: int, deadline: float) -> tuple[int, int, int, Upkeep]:
-        """Do what comes after the sessions; return how many counts, links and accounts went, and what became of the
-        trail.
-        """
+    async def _tidy(self, batch_size: int, deadline: float) -> dict[str, int]:
+        """Do what comes after the sessions; return what went, by its name in the report."""
         await self._forget_deleted_sessions()
-        throttles = await self._delete_all(lambda tx: tx.throttles.delete_expired(batch_size), batch_size, deadline)
-        links = await self._delete_all(lambda tx: tx.link_uses.delete_expired(batch_size), batch_size, deadline)
-        unused = await self._expire_registrations(batch_size, deadline) if self._unverified_lifetime else 0
-        return throttles, links, unused, await self._keep_trail()
+        expired: dict[str, Callable[[Transaction], Coroutine[Any, Any, int]]] = {
+            "throttles_deleted": lambda tx: tx.throttles.delete_expired(batch_size),
+            "links_deleted": lambda tx: tx.link_uses.delete_expired(batch_size),
+            "challenges_deleted": lambda tx: tx.factor_proofs.delete_spent(batch_size),
+            "factors_deleted": lambda tx: tx.factor_proofs.delete_unconfirmed(batch_size),
+        }
+        gone = {name: await self._delete_all(delete, batch_size, deadline) for name, delete in expired.items()}
+        if self._unverified_lifetime:
+            gone["registrations_deleted"] = await self._expire_registrations(batch_size, deadline)
+        trail = await self._keep_trail()
+        return {**gone, "audit_made": trail.made, "audit_dropped": trail.dropped}
 
     async def survey(self) -> CleanupReport:
         """Report what a run would find, and delete nothing."""
@@ -149,6 +155,8 @@ class Cleanup:
         numbers.throttles += report.throttles_deleted
         numbers.links += report.links_deleted
         numbers.registrations += report.registrations_deleted
+        numbers.challenges += report.challenges_deleted
+        numbers.factors += report.factors_deleted
         numbers.oldest_expired = report.oldest_expired_seconds or 0.0
         if not report.skipped:
             numbers.finished_at = time.time()

@@ -8,6 +8,7 @@ from auth_service.models import BY_PASSWORD, Device, LoginAccount, SecurityEvent
 from auth_service.repositories.transaction import Database
 from auth_service.services.operations.audit import Audit
 from auth_service.services.passwords.login_check import LoginCheck
+from auth_service.services.sessions.challenges import Challenges
 from auth_service.services.sessions.login_outcomes import LoginOutcome, counted
 from auth_service.services.sessions.sign_in import SignIn
 from auth_service.services.sessions.token_issuer import TokenPair
@@ -20,6 +21,7 @@ class Login:
         *,
         database: Database,
         sign_in: SignIn,
+        challenges: Challenges,
         login_check: LoginCheck,
         throttle: Throttler,
         audit: Audit,
@@ -27,6 +29,7 @@ class Login:
     ) -> None:
         self._database = database
         self._sign_in = sign_in
+        self._challenges = challenges
         self._login_check = login_check
         self._throttle = throttle
         self._audit = audit
@@ -37,6 +40,7 @@ class Login:
         """Open a session for a client that knows the password; exactly one of `email` and `username` is given.
 
         Raises:
+            SecondFactorRequired: the password is right, and the account has a second factor.
             InvalidCredentials: unknown account, wrong password and disabled account alike, after the same time.
             HashingOverloaded: there is no room in the lane; nothing was looked up.
             TooManyAttempts: before that work, for known and unknown accounts alike.
@@ -54,7 +58,9 @@ class Login:
             if account is None or not right:
                 await self._audit.record(SecurityEvent.LOGIN_FAILED, account.id if account else None)
                 raise InvalidCredentials
-            return await self._sign_in.sign_in(account, BY_PASSWORD, device, attempt, replacement)
+            if account.has_factor:
+                raise await self._challenges.ask_for_factor(account, attempt, replacement)
+            return await self._sign_in.sign_in(account, BY_PASSWORD, device, attempt, replacement=replacement)
 
     async def _find_account(self, email: str | None, username: str | None) -> tuple[LoginAccount | None, str]:
         """Return the account, and the name that was given in canonical form."""

@@ -1,17 +1,24 @@
-"""What became of each login, counted for the operator."""
+"""What became of each login, and of each second step of one, counted for the operator."""
 
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 
-from auth_service.errors import HashingOverloaded, InvalidCredentials, TooManyAttempts, Unavailable
+from auth_service.errors import (
+    HashingOverloaded,
+    InvalidCredentials,
+    SecondFactorRequired,
+    TooManyAttempts,
+    Unavailable,
+)
 
 
 class LoginOutcome(StrEnum):
     SUCCEEDED = "succeeded"
-    FAILED = "failed"  # unknown account, wrong password, disabled account
-    THROTTLED = "throttled"  # too many attempts; no password was looked at
+    SECOND_FACTOR_REQUIRED = "second_factor_required"  # the password was right, and not enough
+    FAILED = "failed"  # unknown account, wrong password, disabled account; a code or challenge that is good no more
+    THROTTLED = "throttled"  # too many attempts; no password or code was looked at
     OVERLOADED = "overloaded"  # no room in the hashing lane
     UNAVAILABLE = "unavailable"  # no database, or no signing key
     OTHER = "other"  # the client went away, or a fault of ours
@@ -24,6 +31,9 @@ def counted(outcomes: Counter[LoginOutcome]) -> Iterator[None]:
     try:
         yield
         outcome = LoginOutcome.SUCCEEDED
+    except SecondFactorRequired:
+        outcome = LoginOutcome.SECOND_FACTOR_REQUIRED
+        raise
     except InvalidCredentials:
         outcome = LoginOutcome.FAILED
         raise

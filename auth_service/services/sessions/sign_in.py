@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
 from uuid import UUID
 
@@ -9,6 +10,7 @@ import structlog
 
 from auth_service.errors import DatabaseUnavailable, InvalidCredentials
 from auth_service.models import Authentication, Device, EndReason, LoginAccount, SessionRules, SessionState
+from auth_service.repositories.factors.proofs import Proof
 from auth_service.repositories.transaction import Database, Transaction, retried
 from auth_service.security.refresh_tokens import hash_secret, new_secret
 from auth_service.services.mail.notices import Notices, requester_details
@@ -18,6 +20,14 @@ from auth_service.services.throttling.attempts import Attempt
 from auth_service.services.throttling.throttle import Throttler
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class OpenedSession:
+    """A session as it was inserted, and the secret of its refresh tokens."""
+
+    state: SessionState
+    secret: bytes = field(repr=False)
 
 
 class SignIn:
@@ -38,56 +48,48 @@ class SignIn:
         self._throttle = throttle
         self._notices = notices
 
+    async def ensure_ready(self) -> None:
+        """Raise `Unavailable` if no access token could be signed: no session is opened that could not be answered."""
+        await self._issuer.ensure_ready()
+
     async def sign_in(
         self,
         account: LoginAccount,
         authentication: Authentication,
         device: Device,
         attempt: Attempt,
+        *,
         replacement: str | None = None,
+        proof: Proof | None = None,
     ) -> TokenPair:
         """Open a session, note that the attempt was right, and return the tokens.
 
-        A `replacement` of the password's hash, if that is outdated, is stored too.
+        A `replacement` of the password's hash, if that is outdated, is stored too. A `proof` is used up.
 
         Raises:
-            InvalidCredentials: the account is not as it was read any more.
+            InvalidCredentials: the account is not as it was read any more, or the proof was used up before.
             Unavailable: no access token could be signed, so nothing is opened.
         """
-        await self._issuer.ensure_ready()  # no session is opened that could not be answered
-        session, secret = await self._open(account, authentication, device)
-        signed_in = await self._issuer.issue(session, secret, generation=0)
-        await self._settle(account, session.id, device, replacement, attempt)
-        return signed_in
+        await self.ensure_ready()
+        opened = await self._open_alone(account, authentication, device, proof)
+        return await self.finish(opened, account, device, attempt, replacement=replacement)
 
-    async def open_instead(
-        self, tx: Transaction, account: LoginAccount, authentication: Authentication, device: Device, reason: EndReason
-    ) -> Callable[[], Awaitable[TokenPair]]:
-        """Open a session in the transaction that ends the others, for this reason; return what makes its tokens, to be
-        called once that is committed. Before the transaction, `TokenIssuer.ensure_ready` is asked.
-
-        Raises:
-            InvalidCredentials: the account is not as it was read any more.
-        """
-        session, secret = await self._insert(tx, account, authentication, device, reason)
-        return partial(self._issuer.issue, session, secret, generation=0)
-
-    @retried
-    async def _open(
-        self, account: LoginAccount, authentication: Authentication, device: Device
-    ) -> tuple[SessionState, bytes]:
-        async with self._database.statement() as tx:
-            return await self._insert(tx, account, authentication, device)
-
-    async def _insert(
+    async def open(
         self,
         tx: Transaction,
         account: LoginAccount,
         authentication: Authentication,
         device: Device,
+        *,
         instead: EndReason | None = None,
-    ) -> tuple[SessionState, bytes]:
-        """Insert the session, and return it with the secret of its refresh tokens."""
+        proof: Proof | None = None,
+    ) -> OpenedSession:
+        """Open a session in a transaction, before which `ensure_ready()` is asked, by a login or `instead` of those
+        that it ends for this reason.
+
+        Raises:
+            InvalidCredentials: as `sign_in()`; the transaction must not be committed.
+        """
         secret, known_by = new_secret(), (device.user_agent, device.ip)
         session = await tx.logins.open(
             account,
@@ -96,10 +98,41 @@ class SignIn:
             known_by,
             authentication=authentication,
             instead=instead,
+            proof=proof,
         )
         if session is None:  # disabled, or the password changed while it was being verified
             raise InvalidCredentials
-        return session, secret
+        return OpenedSession(session, secret)
+
+    async def finish(
+        self,
+        opened: OpenedSession,
+        account: LoginAccount,
+        device: Device,
+        attempt: Attempt,
+        *,
+        replacement: str | None = None,
+    ) -> TokenPair:
+        """Once a session that a login has opened is committed, do all that goes with it, and return its tokens."""
+        signed_in = await self._issuer.issue(opened.state, opened.secret, generation=0)
+        await self._settle(account, opened.state.id, device, replacement, attempt)
+        return signed_in
+
+    async def open_instead(
+        self, tx: Transaction, account: LoginAccount, authentication: Authentication, device: Device, reason: EndReason
+    ) -> Callable[[], Awaitable[TokenPair]]:
+        """As `open()`, in place of sessions that the transaction ends; return what makes the tokens, to be called once
+        that is committed.
+        """
+        opened = await self.open(tx, account, authentication, device, instead=reason)
+        return partial(self._issuer.issue, opened.state, opened.secret, generation=0)
+
+    @retried
+    async def _open_alone(
+        self, account: LoginAccount, authentication: Authentication, device: Device, proof: Proof | None
+    ) -> OpenedSession:
+        async with self._database.statement() as tx:
+            return await self.open(tx, account, authentication, device, proof=proof)
 
     async def _settle(
         self, account: LoginAccount, session_id: UUID, device: Device, replacement: str | None, attempt: Attempt

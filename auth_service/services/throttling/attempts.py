@@ -8,6 +8,7 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, nullcontext, suppress
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 from weakref import WeakValueDictionary
@@ -31,17 +32,24 @@ PAUSE_FIRST, PAUSE_MOST = 0.01, 0.2  # seconds
 
 
 class Attempt:
-    """An attempt that was let in, and the counts that it is on."""
+    """An attempt that was let in, and the counts that it is on. `closed` are those that its failure closed."""
 
-    def __init__(self, tallies: Sequence[Tally] = (), known: Tally | None = None) -> None:
+    def __init__(self, tallies: Sequence[Tally] = (), known: Sequence[Tally] = ()) -> None:
         self.tallies = tallies
         self.decided = False
+        self.closed: Sequence[Block] = ()
         self._known = known
 
     @property
     def success(self) -> Success | None:
         """What notes that it was right; None if nothing is counted."""
         return Success.of(self.tallies, self._known) if self.tallies else None
+
+    @property
+    def success_in_part(self) -> Success | None:
+        """The same for a step that others must follow: only the last one makes the network known."""
+        tallies = [replace(tally, whom=Whom.ANYBODY) for tally in self.tallies]
+        return Success.of(tallies) if tallies else None
 
     async def succeed(self, tx: Transaction) -> None:
         """Note that it was right, with a statement of a transaction that is open anyway."""
@@ -64,8 +72,12 @@ class Attempts:
         self.refused: Counter[str] = Counter()
 
     @asynccontextmanager
-    async def reserve(self, what: str, user_id: UUID | None, tallies: Sequence[Tally]) -> AsyncIterator[Attempt]:
+    async def reserve(
+        self, what: str, user_id: UUID | None, tallies: Sequence[Tally], known: Sequence[Tally] = ()
+    ) -> AsyncIterator[Attempt]:
         """Reserve for the length of the block: `InvalidCredentials` makes it a failure, whatever else takes it back.
+
+        By success the network becomes known to the tally of known ones, and to those of `known`.
 
         Raises:
             TooManyAttempts: one of the tallies is closed.
@@ -73,12 +85,13 @@ class Attempts:
         """
         deadline = asyncio.get_running_loop().time() + self._patience
         async with self._place(tallies[0], deadline):
-            attempt = await self._enter(what, tallies, deadline)
+            attempt = await self._enter(what, tallies, known, deadline)
             try:
                 yield attempt
             except InvalidCredentials:
                 attempt.decided = True  # if it cannot be written now, it counts when its reservation ends
-                await self._record_blocks(what, user_id, await self._fail(attempt.tallies))
+                attempt.closed = await self._fail(attempt.tallies)
+                await self._record_blocks(what, user_id, attempt.closed)
                 raise
             finally:
                 if not attempt.decided:
@@ -108,7 +121,7 @@ class Attempts:
         async with _in_turn(place, deadline, HashingOverloaded):
             yield
 
-    async def _enter(self, what: str, tallies: Sequence[Tally], deadline: float) -> Attempt:
+    async def _enter(self, what: str, tallies: Sequence[Tally], known: Sequence[Tally], deadline: float) -> Attempt:
         """Reserve, or wait while nothing but undecided attempts stands in the way: they may all be right."""
         loop, pause = asyncio.get_running_loop(), PAUSE_FIRST
         while not (taken := await self._reserve(what, tallies)):
@@ -116,8 +129,8 @@ class Attempts:
                 raise HashingOverloaded
             await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311  # no secret: it spreads the crowd
             pause = min(pause * 2, PAUSE_MOST)
-        known = next((tally for tally in tallies if tally.whom is Whom.KNOWN), None)
-        return Attempt([tally for tally in tallies if tally.key in taken], known)
+        remembered = [*(tally for tally in tallies if tally.whom is Whom.KNOWN), *known]
+        return Attempt([tally for tally in tallies if tally.key in taken], remembered)
 
     @retried
     async def _reserve(self, what: str, tallies: Sequence[Tally]) -> frozenset[bytes]:

@@ -1,7 +1,7 @@
 """Guessing is slow: what may be tried how often, and on which counts an attempt goes."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
 from datetime import timedelta
@@ -75,15 +75,43 @@ class Throttler:
             TooManyAttempts: of this account, from this IP address, or in all.
             HashingOverloaded: others were being checked for too long.
         """
-        account, network = str(user_id or name), network_of(client_ip)
+        account = str(user_id or name)
         return self._attempt(
             "login",
             user_id,
-            Tally(self._keys.of("login", account, network), self._network, Whom.KNOWN),
+            self._known("login", account, client_ip),
             Tally(self._keys.of("login", account), self._account, Whom.STRANGER),
             *self._from("logins", client_ip, self._address),
             Tally(self._keys.of("logins"), self._everybody, Whom.STRANGER),
             Tally(self._keys.of("right logins", account), self._logins),
+        )
+
+    def second_factor(self, user_id: UUID, client_ip: str | None) -> AbstractAsyncContextManager[Attempt]:
+        """Reserve the code of an app at a sign-in; used and refused like `login()`, and counted apart from it.
+
+        Whoever knows the password gets no more guesses by it: nothing but such a code that is right wipes this out.
+        """
+        account = str(user_id)
+        return self._attempt(
+            "second-factor",
+            user_id,
+            self._known("second factor", account, client_ip),
+            Tally(self._keys.of("second factor", account), self._account, Whom.STRANGER),
+            *self._from("second factors", client_ip, self._address),
+            Tally(self._keys.of("second factors"), self._everybody, Whom.STRANGER),
+            known=[self._known("login", account, client_ip)],
+        )
+
+    def recovery_code(self, user_id: UUID, client_ip: str | None) -> AbstractAsyncContextManager[Attempt]:
+        """Reserve a recovery code at a sign-in. Nobody guesses one: no tally of the account locks its owner out.
+
+        Raises:
+            TooManyAttempts: from this IP address.
+            HashingOverloaded: as in `login()`.
+        """
+        known = [self._known(what, str(user_id), client_ip) for what in ("login", "second factor")]
+        return self._attempt(
+            "recovery-code", user_id, *self._from("recovery codes", client_ip, self._address), known=known
         )
 
     def password(self, user_id: UUID, session_id: UUID) -> AbstractAsyncContextManager[Attempt]:
@@ -194,10 +222,18 @@ class Throttler:
         if self._attempts:
             await self._attempts.close()
 
+    def _known(self, what: str, account: str, client_ip: str | None) -> Tally:
+        """The tally of an account's network, if the account was signed in to from there."""
+        return Tally(self._keys.of(what, account, network_of(client_ip)), self._network, Whom.KNOWN)
+
     def _from(self, what: str, client_ip: str | None, allowance: Allowance) -> Iterator[Tally]:
         """The tallies of an address: one for each network that it is in."""
         for network, allowed in networks_of(client_ip, allowance):
             yield Tally(self._keys.of(f"{what} from", network), allowed)
 
-    def _attempt(self, what: str, user_id: UUID | None, *tallies: Tally) -> AbstractAsyncContextManager[Attempt]:
-        return self._attempts.reserve(what, user_id, tallies) if self._attempts else nullcontext(Attempt())
+    def _attempt(
+        self, what: str, user_id: UUID | None, *tallies: Tally, known: Sequence[Tally] = ()
+    ) -> AbstractAsyncContextManager[Attempt]:
+        if self._attempts is None:
+            return nullcontext(Attempt())
+        return self._attempts.reserve(what, user_id, tallies, known)

@@ -1,0 +1,203 @@
+"""What proves a second factor at a sign-in: found, and used up by the statement that opens the session.
+
+On PostgreSQL that is one statement, on SQLite one transaction. The account is locked first, as everywhere; then the
+code is used up; then the challenge. Each of these only happens if the one before it did.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import datetime, timedelta
+from typing import Any, TypeAlias
+from uuid import UUID
+
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    ColumnElement,
+    LargeBinary,
+    Uuid,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    select,
+    update,
+)
+
+from auth_service.database.connection import Connection
+from auth_service.database.dialects import Clock
+from auth_service.database.expiry import delete_expired
+from auth_service.database.prepared import Prepared
+from auth_service.models import (
+    ENROLMENT_LIFE,
+    FACTORS,
+    RECOVERY_CODES,
+    SPENT_CHALLENGES,
+    USERS,
+    FactorKind,
+    LoginAccount,
+    UtcDateTime,
+)
+
+F, R, S, U = FACTORS.c, RECOVERY_CODES.c, SPENT_CHALLENGES.c, USERS.c
+METHODS = ("totp", "recovery_code")
+SPENT_KEPT = timedelta(days=1)  # a challenge is good for five minutes: no step of a clock makes it good again
+
+# Not `user_id`, which is a column: SQLAlchemy would set it in each UPDATE of a table that has it.
+_WHO = bindparam("session_user_id", type_=Uuid())
+_EPOCH = bindparam("session_credential_epoch", type_=U.credential_epoch.type)
+_DIGEST = bindparam("challenge_digest", type_=LargeBinary())
+_IS_TOTP = and_(F.kind == FactorKind.TOTP, F.confirmed_at.is_not(None))
+_ACCOUNT = [U[column.name] for column in fields(LoginAccount) if column.name in U]
+
+
+@dataclass(frozen=True)
+class SealedTotp:
+    """The TOTP of an account, its secret sealed."""
+
+    factor_id: UUID
+    secret: bytes = field(repr=False)
+    secret_id: str
+
+
+@dataclass(frozen=True)
+class Challenged:
+    """Whose challenge it is: the account, its TOTP if it has one, and the database's time."""
+
+    account: LoginAccount
+    totp: SealedTotp | None
+    now: datetime
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What a sign-in uses up: a challenge, of which this is the digest and which is good until then, and a code."""
+
+    challenge: bytes = field(repr=False)
+    good_until: datetime
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The parameters of the statements that use it up, beside those of the session."""
+        return {"challenge_digest": self.challenge, "challenge_until": self.good_until}
+
+
+@dataclass(frozen=True)
+class TotpProof(Proof):
+    """The code of a time step, which must be later than that of every code that was used."""
+
+    factor_id: UUID
+    step: int
+
+    @property
+    def values(self) -> dict[str, Any]:
+        return {**super().values, "totp_factor": self.factor_id, "totp_step": self.step}
+
+
+@dataclass(frozen=True)
+class RecoveryProof(Proof):
+    """A recovery code, by its hash."""
+
+    code_hash: bytes = field(repr=False)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        return {**super().values, "recovery_hash": self.code_hash}
+
+
+Spending: TypeAlias = Callable[[Clock, ColumnElement[Any]], Any]
+"""Builds what uses a code of the user of this id up."""
+
+
+def spend_step(clock: Clock, user_id: ColumnElement[Any]) -> Any:
+    step, factor = bindparam("totp_step", type_=BigInteger()), bindparam("totp_factor", type_=Uuid())
+    spent = update(FACTORS).values(last_step=step, last_used_at=clock.at()).returning(F.user_id)
+    return spent.where(F.id == factor, F.user_id == user_id, _IS_TOTP, F.last_step < step)
+
+
+def spend_recovery_code(_clock: Clock, user_id: ColumnElement[Any]) -> Any:
+    given = bindparam("recovery_hash", type_=LargeBinary())
+    return delete(RECOVERY_CODES).where(R.user_id == user_id, R.code_hash == given).returning(R.user_id)
+
+
+def spend_challenge(clock: Clock, of: CTE | None = None) -> Any:
+    """Use the challenge up, if there is a row `of` what comes before it; returns nothing if it was used before."""
+    values: dict[str, Any] = {"digest": _DIGEST, "expires_at": clock.at(SPENT_KEPT)}
+    chosen = select(*values.values()).where(_is_good(clock))
+    chosen = chosen.select_from(of) if of is not None else chosen
+    added = clock.dialect.insert(SPENT_CHALLENGES).from_select(list(values), chosen)
+    return added.on_conflict_do_nothing().returning(S.digest)
+
+
+def _is_good(clock: Clock) -> ColumnElement[bool]:
+    return clock.at() <= bindparam("challenge_until", type_=UtcDateTime())
+
+
+def used_up(clock: Clock, spend: Spending) -> ColumnElement[bool]:
+    """The condition that all of a proof was used up, by the statement that it is a condition of."""
+    is_fresh = and_(_is_good(clock), ~exists().where(S.digest == _DIGEST))  # else the code would be used up in vain
+    unchanged = select(U.id).where(U.id == _WHO, U.credential_epoch == _EPOCH, U.is_active, is_fresh)
+    account = unchanged.with_for_update(read=True).cte("account")
+    code = spend(clock, account.c.id).cte("code")
+    return exists(select(spend_challenge(clock, code).cte("challenge").c.digest))
+
+
+@dataclass(frozen=True)
+class SpentOneByOne:
+    """The same for SQLite."""
+
+    code: Prepared
+    challenge: Prepared
+
+    async def execute(self, connection: Connection, values: dict[str, Any]) -> bool:
+        """Use a proof up; False if it was before, and then the transaction must not be committed."""
+        is_good = await self.code.execute(connection, **values)
+        return bool(is_good and await self.challenge.execute(connection, **values))
+
+
+def one_by_one(spend: Spending) -> SpentOneByOne:
+    return SpentOneByOne(Prepared(lambda clock: spend(clock, _WHO)), Prepared(spend_challenge))
+
+
+@Prepared
+def _find(clock: Clock) -> Any:
+    totp = and_(F.user_id == U.id, _IS_TOTP)
+    columns = (*_ACCOUNT, F.id.label("factor_id"), F.secret, F.secret_id, clock.at().label("now"))
+    return select(*columns).select_from(USERS.outerjoin(FACTORS, totp)).where(U.id == _WHO)
+
+
+@Prepared
+def _methods(clock: Clock) -> Any:
+    totp = exists().where(F.user_id == _WHO, _IS_TOTP)
+    recovery_code = exists().where(R.user_id == _WHO)
+    return select(totp.label("totp"), recovery_code.label("recovery_code"), clock.at().label("now"))
+
+
+class FactorProofs:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def methods_of(self, user_id: UUID) -> tuple[Sequence[str], datetime]:
+        """By what the second step of a sign-in can be made, and the time now."""
+        (row,) = await _methods.execute(self._connection, session_user_id=user_id)
+        return [method for method in METHODS if row[method]], row["now"]
+
+    async def find(self, user_id: UUID) -> Challenged | None:
+        """The account that a second step is for."""
+        rows = await _find.execute(self._connection, session_user_id=user_id)
+        if not rows:
+            return None
+        row = rows[0]
+        totp = SealedTotp(row["factor_id"], row["secret"], row["secret_id"]) if row["factor_id"] else None
+        return Challenged(LoginAccount(**{column.name: row[column.name] for column in _ACCOUNT}), totp, row["now"])
+
+    async def delete_spent(self, limit: int) -> int:
+        """Delete up to `limit` challenges whose day is over, skipping those that are locked; return how many."""
+        return await delete_expired(self._connection, SPENT_CHALLENGES, limit)
+
+    async def delete_unconfirmed(self, limit: int) -> int:
+        """The same for factors that no code has confirmed in time."""
+        over = self._connection.dialect.statement_time(-ENROLMENT_LIFE)
+        found = select(F.id).where(F.confirmed_at.is_(None), F.created_at <= over).limit(limit)
+        gone = delete(FACTORS).where(F.id.in_(found.with_for_update(skip_locked=True)))
+        return int((await self._connection.execute(gone)).rowcount)

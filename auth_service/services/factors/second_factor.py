@@ -1,0 +1,130 @@
+"""The second step of a login: a code of the app, or a recovery code, for the challenge that the password has led to."""
+
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from datetime import datetime
+from uuid import UUID
+
+from auth_service.errors import DatabaseUnavailable, InvalidCredentials, InvalidSecondFactor
+from auth_service.models import BY_CODE, Device, MailKind, SecurityEvent
+from auth_service.repositories.factors.proofs import Challenged, RecoveryProof, SealedTotp, TotpProof
+from auth_service.repositories.transaction import Database, retried
+from auth_service.security.challenges import Challenge, ChallengeCodec, ChallengePurpose
+from auth_service.security.keys import SecretKeys
+from auth_service.security.recovery_codes import hash_recovery_code, read_recovery_code
+from auth_service.security.totp import find_step, open_totp_secret, read_totp_code
+from auth_service.services.mail.notices import Notices
+from auth_service.services.operations.audit import Audit
+from auth_service.services.sessions.login_outcomes import LoginOutcome, counted
+from auth_service.services.sessions.sign_in import OpenedSession, SignIn
+from auth_service.services.sessions.token_issuer import TokenPair
+from auth_service.services.signing_keys.database_clock import DatabaseClock
+from auth_service.services.throttling.attempts import Attempt
+from auth_service.services.throttling.throttle import Throttler
+
+
+class SecondFactor:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        secrets: SecretKeys,
+        challenges: ChallengeCodec,
+        clock: DatabaseClock,
+        sign_in: SignIn,
+        throttle: Throttler,
+        audit: Audit,
+        notices: Notices,
+    ) -> None:
+        self._database = database
+        self._secrets = secrets
+        self._challenges = challenges
+        self._clock = clock
+        self._sign_in = sign_in
+        self._throttle = throttle
+        self._audit = audit
+        self._notices = notices
+        self.outcomes: Counter[LoginOutcome] = Counter()
+
+    async def sign_in(self, challenge: str, code: str, device: Device) -> TokenPair:
+        """Open a session for a client that knows the password, as the challenge says, and a code.
+
+        Raises:
+            InvalidSecondFactor: for whatever is wrong with either of them alike.
+            TooManyAttempts: too many wrong codes of apps. Recovery codes, which nobody guesses, are still looked at.
+            HashingOverloaded: other attempts of this account were not decided for too long.
+        """
+        with counted(self.outcomes):
+            found = self._challenges.read(challenge, ChallengePurpose.SECOND_FACTOR)
+            if found is None or found.is_over(self._clock.now()):
+                raise InvalidSecondFactor
+            if recovery_code := read_recovery_code(code):
+                return await self._by_recovery_code(found, hash_recovery_code(recovery_code), device)
+            if digits := read_totp_code(code):
+                return await self._by_totp(found, digits, device)
+            raise InvalidSecondFactor
+
+    async def _by_totp(self, challenge: Challenge, digits: str, device: Device) -> TokenPair:
+        reserved = self._throttle.second_factor(challenge.user_id, device.ip)
+        async with self._attempt(challenge, reserved) as attempt:
+            found = await self._find(challenge)
+            step = self._step_of(found.totp, digits, found.now) if found.totp else None
+            if found.totp is None or step is None:
+                raise InvalidSecondFactor
+            proof = TotpProof(challenge.digest, challenge.good_until, found.totp.factor_id, step)
+            return await self._sign_in.sign_in(found.account, BY_CODE, device, attempt, proof=proof)
+
+    async def _by_recovery_code(self, challenge: Challenge, code_hash: bytes, device: Device) -> TokenPair:
+        reserved = self._throttle.recovery_code(challenge.user_id, device.ip)
+        async with self._attempt(challenge, reserved) as attempt:
+            found = await self._find(challenge)
+            await self._sign_in.ensure_ready()
+            proof = RecoveryProof(challenge.digest, challenge.good_until, code_hash)
+            opened = await self._open(found, proof, device)
+            return await self._sign_in.finish(opened, found.account, device, attempt)
+
+    @asynccontextmanager
+    async def _attempt(
+        self, challenge: Challenge, reserved: AbstractAsyncContextManager[Attempt]
+    ) -> AsyncIterator[Attempt]:
+        """Enter the block with the attempt that is reserved. A refusal in it is written down, and is like any other."""
+        attempt = Attempt()
+        try:
+            async with reserved as attempt:
+                yield attempt
+        except InvalidCredentials:
+            await self._audit.record(SecurityEvent.FACTOR_CODE_REFUSED, challenge.user_id)
+            if any(block.is_first for block in attempt.closed):
+                await self._warn(challenge.user_id)
+            raise InvalidSecondFactor from None
+
+    async def _find(self, challenge: Challenge) -> Challenged:
+        """The account of a challenge, if that is still good for it; the statement that uses it up asks again."""
+        async with self._database.statement() as tx:
+            found = await tx.factor_proofs.find(challenge.user_id)
+        if found is None or found.account.credential_epoch != challenge.credential_epoch:
+            raise InvalidSecondFactor
+        return found
+
+    def _step_of(self, totp: SealedTotp, digits: str, now: datetime) -> int | None:
+        secret = open_totp_secret(totp.secret, totp.secret_id, totp.factor_id, self._secrets)
+        return find_step(secret, digits, now) if secret else None
+
+    @retried
+    async def _open(self, found: Challenged, proof: RecoveryProof, device: Device) -> OpenedSession:
+        """Open the session, and tell the owner how many codes are left: somebody else may have found them."""
+        user_id = found.account.id
+        async with self._database.transaction() as tx:
+            opened = await self._sign_in.open(tx, found.account, BY_CODE, device, proof=proof)
+            left = await tx.factors.count_recovery_codes(user_id)
+            await tx.audit.add(SecurityEvent.RECOVERY_CODE_USED, user_id, left=left)
+            await self._notices.notify(tx, MailKind.RECOVERY_CODE_USED, user_id, codes_left=left)
+        return opened
+
+    async def _warn(self, user_id: UUID) -> None:
+        """Tell the owner of wrong codes in a row: whoever sends them knows the password (OWASP ASVS 6.3.5)."""
+        with suppress(DatabaseUnavailable):
+            async with self._database.transaction() as tx:
+                if await tx.users.hold(user_id):
+                    await self._notices.notify(tx, MailKind.SECOND_FACTOR_GUESSED, user_id)
