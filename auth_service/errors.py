@@ -12,7 +12,6 @@
     │   └── InvalidSecondFactor
     ├── SecondFactorRequired
     ├── SecondFactorEnrolmentRequired
-    ├── StepUpRequired
     ├── PasswordRequired
     ├── InvalidLink
     ├── AccessDenied
@@ -20,6 +19,7 @@
     │   ├── MissingAccessToken
     │   ├── InvalidAccessToken
     │   ├── InsufficientRole
+    │   ├── StepUpRequired
     │   ├── InvalidInternalToken
     │   └── CrossSiteRequest
     ├── TooManyAttempts
@@ -167,18 +167,6 @@ class SecondFactorEnrolmentRequired(Refused):
         self.members = {"challenge": challenge, "methods": list(methods), "expires_in": expires_in}
 
 
-class StepUpRequired(Refused):
-    """The sign-in is too long ago (`max_age`, in seconds), or not sure enough (`acr_values`, one of which will do)."""
-
-    code = "step-up-required"
-    detail = "Prove again who you are at /auth/step-up, or sign in again."
-
-    def __init__(self, max_age: int | None = None, acr_values: Sequence[str] = ()) -> None:
-        super().__init__()
-        self.max_age, self.acr_values = max_age, " ".join(acr_values)
-        self.members = {"max_age": max_age, "acr_values": self.acr_values or None}
-
-
 class PasswordRequired(Refused):
     code = "password-required"
     detail = "Send the password of the account as well, or an access token of it. The link was not used up."
@@ -201,6 +189,7 @@ class Denial(StrEnum):
     ENDED = "ended"
     WRONG = "wrong"
     ROLE = "role"
+    STEP_UP = "step-up"
     ORIGIN = "origin"
 
 
@@ -240,6 +229,21 @@ class InsufficientRole(AccessDenied):
     code = "insufficient-role"
     detail = "The access token is valid, but its bearer does not have the required role."
     reason = Denial.ROLE
+
+
+class StepUpRequired(AccessDenied):
+    """The token is good, but it was signed in too long ago (`max_age`, in seconds), or not surely enough for one of the
+    `acr_values`, the weakest first (RFC 9470). What does not matter is left out.
+    """
+
+    code = "step-up-required"
+    detail = "Prove at /auth/step-up that it is you, or sign in again, and send the new access token."
+    reason = Denial.STEP_UP
+
+    def __init__(self, max_age: int | None = None, acr_values: Sequence[str] = (), user_id: UUID | None = None) -> None:
+        super().__init__(user_id=user_id)
+        wanted = {"max_age": max_age, "acr_values": " ".join(acr_values) or None}
+        self.members = {name: value for name, value in wanted.items() if value is not None}
 
 
 class InvalidInternalToken(AccessDenied):

@@ -129,7 +129,7 @@ def _services(parts: Parts) -> Services:
     proof = Reauthentication(
         database=database, passwords=hashing.passwords, lane=hashing.lane, throttle=throttle, audit=audit
     )
-    bearers = Bearers(database, keys, revocations)
+    bearers = Bearers(database, keys, revocations, tokens.clock, settings.factors.recent)
     own_sessions = OwnSessions(database, revocations, rules)
     sign_in = _sign_in(parts)
     login, refresh, second_factor = _login(parts, sign_in), _refresh(parts), _second_factor(parts, sign_in)

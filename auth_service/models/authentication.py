@@ -12,10 +12,11 @@ class Acr(StrEnum):
     AAL2 = "aal2"  # and a second factor
     PHR = "phr"  # phishing-resistant: a passkey
 
-    def satisfies(self, wanted: "Acr") -> bool:
-        """Whether this is as sure as what is wanted, or surer."""
-        order = list(Acr)
-        return order.index(self) >= order.index(wanted)
+    @property
+    def satisfied_by(self) -> tuple["Acr", ...]:
+        """The classes that are as sure as this one or surer, the weakest first."""
+        order = tuple(Acr)
+        return order[order.index(self) :]
 
 
 @dataclass(frozen=True)

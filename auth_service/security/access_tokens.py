@@ -81,6 +81,15 @@ class Claims:
     acr: str | None = None
     amr: tuple[str, ...] = ()
 
+    def was_authenticated_within(self, seconds: float, now: float) -> bool:
+        """Whether it is no longer than that since the sign-in at `now`, the database's time in seconds since 1970.
+
+        Not if that is unknown, or comes after the token: then a clock was set back, and nobody knows how long it is.
+        """
+        if self.auth_time is None or self.auth_time > self.issued_at:
+            return False
+        return now - self.auth_time <= seconds
+
 
 class IssuedToken(NamedTuple):
     """A new token, and for how many seconds it is good."""

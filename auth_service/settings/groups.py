@@ -85,9 +85,12 @@ class AdministrationSettings(Group):
 
 
 class FactorSettings(Group):
-    """Of which roles everybody must have a second factor."""
+    """Second factors, of which roles everybody must have one, and how long ago a sign-in may be (`recent`) for what
+    changes who gets in.
+    """
 
     required_roles: NameList = ()
+    recent: Duration = Field(timedelta(minutes=10), ge=timedelta(seconds=10), le=timedelta(hours=24))
 
 
 class HashingSettings(Group):

@@ -14,14 +14,14 @@ from auth_service.models import REFRESH_TOKENS, USERS
 
 from .client import Client
 
-TIMES = ("created_at", "last_used_at", "earlier_used_at", "expires_at")
+TIMES = ("created_at", "authenticated_at", "last_used_at", "earlier_used_at", "expires_at")
 
 
 class StoredSession:
     """The row of the session that these tokens belong to, and its user's."""
 
     def __init__(self, client: Client, tokens: dict[str, Any]) -> None:
-        transport = client._transport
+        self._client, transport = client, client._transport
         assert isinstance(transport, httpx.ASGITransport)
         app: Any = transport.app
         self._database = app.state.services.refresh._database
@@ -49,6 +49,12 @@ class StoredSession:
         past, row = timedelta(**duration), await self.row()
         times = {name: row[name] and row[name] - past for name in TIMES}
         await self.change(rotations=[time - past for time in row["rotations"]], **times)
+
+    async def grows_old(self, tokens: dict[str, Any], **duration: float) -> str:
+        """Let so much time pass, and return the access token that the next refresh gives."""
+        await self.time_passes(**duration)
+        token: str = (await self._client.rotate(tokens["refresh_token"]))["access_token"]
+        return token
 
     async def forget(self, rotations: int) -> None:
         """Take the last rotations back, as a failover to a standby that had not yet received them."""

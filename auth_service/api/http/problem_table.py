@@ -41,12 +41,6 @@ PROBLEMS: dict[str, Problem] = {
         "get this answer. Let the user try another code; if the challenge may be too old, sign in again with the "
         "password.",
     ),
-    "step-up-required": Problem(
-        401,
-        "Step-up required",
-        "The sign-in was too long ago ('max_age', in seconds) or is not sure enough for this ('acr_values'; RFC 9470). "
-        "POST /auth/step-up proves again who is there, and answers with an access token for it. Nothing was done.",
-    ),
     "password-required": Problem(
         401,
         "Password required",
@@ -70,6 +64,13 @@ PROBLEMS: dict[str, Problem] = {
         "Invalid access token",
         "The access token is forged, expired or for another audience, or its session has ended. Refresh it; "
         "if that is refused, sign in again.",
+    ),
+    "step-up-required": Problem(
+        401,
+        "Step-up required",
+        "The access token is good, but its user was signed in longer ago than 'max_age' seconds, or not as surely as "
+        "one of 'acr_values' (RFC 9470). Ask the user for the password or a code, send it to POST /auth/step-up, and "
+        "repeat the request with the access token of that answer. Refreshing does not help, and no session has ended.",
     ),
     "invalid-internal-token": Problem(
         401,

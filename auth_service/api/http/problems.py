@@ -122,9 +122,8 @@ def _headers_of(refused: Refused, problem: Problem) -> dict[str, str]:
 
 def _step_up_challenge(refused: StepUpRequired) -> str:
     """What is asked for, as a client of OAuth reads it (RFC 9470, section 3)."""
-    wanted = {"acr_values": refused.acr_values or None, "max_age": refused.max_age}
-    told = [f', {name}="{value}"' for name, value in wanted.items() if value is not None]
-    return 'Bearer error="insufficient_user_authentication"' + "".join(told)
+    told = {"error": "insufficient_user_authentication", "error_description": refused.detail, **refused.members}
+    return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in told.items())
 
 
 def answer_to(request: Request, refused: Refused, base_url: str) -> Response:

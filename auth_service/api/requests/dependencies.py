@@ -52,6 +52,12 @@ async def get_bearer(token: Annotated[str, Depends(get_access_token)], services:
     return await services.bearers.identify(token)
 
 
+async def get_recent_bearer(bearer: "BearerDep", services: "ServicesDep") -> Bearer:
+    """As `get_bearer`, for what changes who gets in: the sign-in must be recent, or there was a step-up."""
+    services.bearers.ensure_recent(bearer)
+    return bearer
+
+
 async def get_bearer_if_any(request: Request, services: "ServicesDep") -> Bearer | None:
     """As `get_bearer`, but None without an Authorization header; one that is wrong is refused all the same."""
     authorization = request.headers.getlist("authorization")
@@ -89,6 +95,7 @@ async def set_requester(device: "DeviceDep") -> None:
 
 ServicesDep = Annotated[Services, Depends(get_services)]
 BearerDep = Annotated[Bearer, Depends(get_bearer)]
+RecentBearer = Annotated[Bearer, Depends(get_recent_bearer)]
 BearerIfAny = Annotated[Bearer | None, Depends(get_bearer_if_any)]
 IdempotencyKey = Annotated[str | None, Depends(get_idempotency_key)]
 DeviceDep = Annotated[Device, Depends(get_device)]

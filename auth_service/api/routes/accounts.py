@@ -6,7 +6,14 @@ from starlette.responses import JSONResponse, Response
 from auth_service.api.http.openapi import problems
 from auth_service.api.http.plain_route import PlainRequest, PlainRoute, plain
 from auth_service.api.requests.cookies import SETS_COOKIE, CookieMode, token_response
-from auth_service.api.requests.dependencies import BearerDep, DeviceDep, ServicesDep, bearer_token, set_requester
+from auth_service.api.requests.dependencies import (
+    BearerDep,
+    DeviceDep,
+    RecentBearer,
+    ServicesDep,
+    bearer_token,
+    set_requester,
+)
 from auth_service.api.schemas.common import Accepted, Account, BrowserTokens, ChangePasswordBody, RegisterBody, Tokens
 from auth_service.models import AccountView, User
 
@@ -32,6 +39,7 @@ async def register(body: RegisterBody, device: DeviceDep, services: ServicesDep)
 
 
 BEARER = ("missing-access-token", "invalid-access-token", "database-unavailable")
+RECENT = (*BEARER, "step-up-required")
 
 
 @router.get("/me", response_model=Account, responses=problems(*BEARER))
@@ -52,14 +60,14 @@ async def plain_me(request: PlainRequest) -> AccountView:
     responses={
         200: SETS_COOKIE,
         **problems(
-            *BEARER, *PASSWORD, "invalid-credentials", "too-many-attempts", "cross-site-request", "unavailable",
+            *RECENT, *PASSWORD, "invalid-credentials", "too-many-attempts", "cross-site-request", "unavailable",
             "overloaded", body=True,
         ),
     },
 )  # fmt: skip
 async def change_password(
     body: ChangePasswordBody,
-    bearer: BearerDep,
+    bearer: RecentBearer,
     *,
     device: DeviceDep,
     cookie_mode: CookieMode,

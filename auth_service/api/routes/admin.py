@@ -5,6 +5,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, status
+from starlette.requests import Request
 
 from auth_service.api.http import cursors
 from auth_service.api.http.json_body import StrictJsonRoute
@@ -32,13 +33,20 @@ from auth_service.services.administration.directory import UserPage
 
 ADMIN = (*BEARER, "insufficient-role", "validation-error")
 ONE = (*ADMIN, "not-found")
+WRITING = (*ONE, "step-up-required")
+READS = {"GET", "HEAD"}
 
 
 async def require_admin(
-    token: Annotated[str, Depends(get_access_token)], services: ServicesDep, _: Annotated[None, Depends(set_requester)]
+    request: Request,
+    token: Annotated[str, Depends(get_access_token)],
+    services: ServicesDep,
+    _: Annotated[None, Depends(set_requester)],
 ) -> UUID:
-    """Admit administrators only, and record in the security trail who it was."""
+    """Admit administrators only, to changes those who signed in recently; record in the security trail who it was."""
     bearer = await services.bearers.identify_admin(token)
+    if request.method not in READS:
+        services.bearers.ensure_recent(bearer)
     REQUESTER.set(REQUESTER.get()._replace(actor=f"admin:{bearer.user_id}"))
     return bearer.user_id
 
@@ -68,7 +76,7 @@ async def list_users(query: Annotated[UserQuery, Query()], services: ServicesDep
     "",
     status_code=status.HTTP_201_CREATED,
     response_model=Account,
-    responses=problems(*ADMIN, "account-exists", "mail-not-configured", body=True),
+    responses=problems(*ADMIN, "step-up-required", "account-exists", "mail-not-configured", body=True),
 )
 async def create_user(body: CreateUserBody, services: ServicesDep) -> User:
     """Create an account without a password, and invite its owner by e-mail to choose one."""
@@ -97,31 +105,31 @@ async def show_user(
     )
 
 
-@router.patch("/{user_id:uuid}", response_model=Account, responses=problems(*ONE, "last-admin", body=True))
+@router.patch("/{user_id:uuid}", response_model=Account, responses=problems(*WRITING, "last-admin", body=True))
 async def change_role(user_id: UUID, body: ChangeRoleBody, services: ServicesDep) -> User:
     """Change the role of a user. Their sessions end, because access tokens carry the role."""
     return await services.administration.set_role(user_id, body.role)
 
 
-@router.delete("/{user_id:uuid}", status_code=status.HTTP_204_NO_CONTENT, responses=problems(*ONE, "last-admin"))
+@router.delete("/{user_id:uuid}", status_code=status.HTTP_204_NO_CONTENT, responses=problems(*WRITING, "last-admin"))
 async def delete_user(user_id: UUID, services: ServicesDep) -> None:
     """Delete a user with all data of the account; the security trail is kept."""
     await services.administration.delete(user_id)
 
 
-@router.post("/{user_id:uuid}/disable", response_model=Account, responses=problems(*ONE, "last-admin"))
+@router.post("/{user_id:uuid}/disable", response_model=Account, responses=problems(*WRITING, "last-admin"))
 async def disable_user(user_id: UUID, services: ServicesDep) -> User:
     """Stop a user from signing in. Their sessions end for good."""
     return await services.administration.set_active(user_id, active=False)
 
 
-@router.post("/{user_id:uuid}/enable", response_model=Account, responses=problems(*ONE))
+@router.post("/{user_id:uuid}/enable", response_model=Account, responses=problems(*WRITING))
 async def enable_user(user_id: UUID, services: ServicesDep) -> User:
     """Allow a disabled user to sign in again."""
     return await services.administration.set_active(user_id, active=True)
 
 
-@router.post("/{user_id:uuid}/end-sessions", responses=problems(*ONE))
+@router.post("/{user_id:uuid}/end-sessions", responses=problems(*WRITING))
 async def end_sessions(user_id: UUID, services: ServicesDep) -> EndedSessions:
     """End all sessions of a user. The user may sign in again."""
     return EndedSessions(ended=await services.administration.end_sessions(user_id))
@@ -130,7 +138,7 @@ async def end_sessions(user_id: UUID, services: ServicesDep) -> EndedSessions:
 @router.post(
     "/{user_id:uuid}/reset-password",
     status_code=status.HTTP_202_ACCEPTED,
-    responses=problems(*ONE, "mail-not-configured"),
+    responses=problems(*WRITING, "mail-not-configured"),
 )
 async def reset_password(user_id: UUID, services: ServicesDep) -> None:
     """Send a user a link to choose a new password. Only the user sees it, and nothing changes until it is used."""
@@ -141,7 +149,13 @@ async def reset_password(user_id: UUID, services: ServicesDep) -> None:
     "/{user_id:uuid}/email",
     status_code=status.HTTP_202_ACCEPTED,
     responses=problems(
-        *ONE, "own-account", "account-exists", "account-disabled", "too-many-attempts", "mail-not-configured", body=True
+        *WRITING,
+        "own-account",
+        "account-exists",
+        "account-disabled",
+        "too-many-attempts",
+        "mail-not-configured",
+        body=True,
     ),
 )
 async def change_email(
@@ -156,7 +170,7 @@ async def change_email(
     return DelayedChange(effective_at=effective_at)
 
 
-@router.delete("/{user_id:uuid}/email", status_code=status.HTTP_204_NO_CONTENT, responses=problems(*ONE))
+@router.delete("/{user_id:uuid}/email", status_code=status.HTTP_204_NO_CONTENT, responses=problems(*WRITING))
 async def stop_email_change(user_id: UUID, services: ServicesDep) -> None:
     """Stop the pending change of a user's e-mail address."""
     await services.delayed_email_change.stop(user_id, StopReason.ADMINISTRATOR)

@@ -11,8 +11,15 @@ from pydantic import SecretStr
 
 from auth_service.api.http.json_body import StrictJsonRoute
 from auth_service.api.http.openapi import problems
-from auth_service.api.requests.dependencies import BearerDep, BearerIfAny, DeviceDep, ServicesDep, set_requester
-from auth_service.api.routes.accounts import BEARER, PASSWORD
+from auth_service.api.requests.dependencies import (
+    BearerDep,
+    BearerIfAny,
+    DeviceDep,
+    RecentBearer,
+    ServicesDep,
+    set_requester,
+)
+from auth_service.api.routes.accounts import BEARER, PASSWORD, RECENT
 from auth_service.api.schemas.links import (
     ChangeEmailBody,
     ConfirmEmailBody,
@@ -78,9 +85,9 @@ async def reset_password(body: ResetPasswordBody, device: DeviceDep, services: S
 @router.post(
     "/me/email",
     status_code=status.HTTP_202_ACCEPTED,
-    responses=problems(*BEARER, *ASKING, "invalid-credentials", "account-exists", "overloaded", body=True),
+    responses=problems(*RECENT, *ASKING, "invalid-credentials", "account-exists", "overloaded", body=True),
 )
-async def change_email(body: ChangeEmailBody, bearer: BearerDep, device: DeviceDep, services: ServicesDep) -> None:
+async def change_email(body: ChangeEmailBody, bearer: RecentBearer, device: DeviceDep, services: ServicesDep) -> None:
     """Request a change of the e-mail address. It takes effect when the links sent to both addresses have been used.
 
     An account whose address was never verified needs only the link sent to the new one.

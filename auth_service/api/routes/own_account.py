@@ -9,8 +9,8 @@ from starlette.responses import StreamingResponse
 
 from auth_service.api.http.json_body import StrictJsonRoute
 from auth_service.api.http.openapi import problems
-from auth_service.api.requests.dependencies import BearerDep, DeviceDep, ServicesDep, set_requester
-from auth_service.api.routes.accounts import BEARER
+from auth_service.api.requests.dependencies import DeviceDep, RecentBearer, ServicesDep, set_requester
+from auth_service.api.routes.accounts import RECENT
 from auth_service.api.schemas.common import Account, DeviceSession
 from auth_service.api.schemas.links import PendingEmail
 from auth_service.api.schemas.own_account import AccountExport, DeleteAccountBody, ExportedEvent, RenameBody
@@ -25,8 +25,8 @@ Item = TypeVar("Item")
 ATTACHMENT = {"Content-Disposition": 'attachment; filename="account.json"'}
 
 
-@router.patch("", response_model=Account, responses=problems(*BEARER, "account-exists", "too-many-attempts", body=True))
-async def rename(body: RenameBody, bearer: BearerDep, device: DeviceDep, services: ServicesDep) -> User:
+@router.patch("", response_model=Account, responses=problems(*RECENT, "account-exists", "too-many-attempts", body=True))
+async def rename(body: RenameBody, bearer: RecentBearer, device: DeviceDep, services: ServicesDep) -> User:
     """Change the username, or remove it with `null`."""
     return await services.own_account.rename(bearer, body.username, device.ip)
 
@@ -34,9 +34,9 @@ async def rename(body: RenameBody, bearer: BearerDep, device: DeviceDep, service
 @router.delete(
     "",
     status_code=status.HTTP_204_NO_CONTENT,
-    responses=problems(*BEARER, "invalid-credentials", "last-admin", "too-many-attempts", "overloaded", body=True),
+    responses=problems(*RECENT, "invalid-credentials", "last-admin", "too-many-attempts", "overloaded", body=True),
 )
-async def delete(body: DeleteAccountBody, bearer: BearerDep, services: ServicesDep) -> None:
+async def delete(body: DeleteAccountBody, bearer: RecentBearer, services: ServicesDep) -> None:
     """Delete the account with all its data. All sessions end, and the e-mail address becomes available again."""
     await services.own_account.delete(bearer, body.current_password.get_secret_value())
 
@@ -46,10 +46,10 @@ async def delete(body: DeleteAccountBody, bearer: BearerDep, services: ServicesD
     response_model=AccountExport,
     responses={
         200: {"headers": {"Content-Disposition": {"description": "attachment", "schema": {"type": "string"}}}},
-        **problems(*BEARER, "too-many-attempts"),
+        **problems(*RECENT, "too-many-attempts"),
     },
 )
-async def export(bearer: BearerDep, services: ServicesDep) -> StreamingResponse:
+async def export(bearer: RecentBearer, services: ServicesDep) -> StreamingResponse:
     """Export all data kept about the account: the account, its sessions and its security events."""
     found = await services.own_account.export(bearer)
     return StreamingResponse(_document(found), media_type="application/json", headers=ATTACHMENT)

@@ -7,10 +7,11 @@ from fastapi import APIRouter, Depends, Query, status
 
 from auth_service.api.http import cursors
 from auth_service.api.http.openapi import problems
-from auth_service.api.requests.dependencies import BearerDep, ServicesDep, set_requester
-from auth_service.api.routes.accounts import BEARER
+from auth_service.api.requests.dependencies import BearerDep, RecentBearer, ServicesDep, set_requester
+from auth_service.api.routes.accounts import BEARER, RECENT
 from auth_service.api.schemas.common import CURSOR, MAX_PER_PAGE, SessionItem, SessionList
 from auth_service.models import Slice
+from auth_service.services.sessions.bearers import Bearer
 
 router = APIRouter(prefix="/auth/sessions", tags=["sessions"], dependencies=[Depends(set_requester)])
 
@@ -24,7 +25,15 @@ async def wanted_slice(limit: Limit = 50, cursor: Cursor | None = None) -> Slice
     return Slice(limit, cursors.read(cursor) if cursor is not None else None)
 
 
+async def get_bearer_to_end(session_id: UUID, bearer: BearerDep, services: ServicesDep) -> Bearer:
+    """Whoever ends another session signed in recently; to end one's own is a logout, for which any token is good."""
+    if session_id != bearer.session_id:
+        services.bearers.ensure_recent(bearer)
+    return bearer
+
+
 SliceDep = Annotated[Slice, Depends(wanted_slice)]
+BearerToEnd = Annotated[Bearer, Depends(get_bearer_to_end)]
 
 
 @router.get("", responses=problems(*BEARER, "validation-error"))
@@ -37,8 +46,8 @@ async def list_sessions(
     return SessionList(items=items, next_cursor=cursors.of_next(page))
 
 
-@router.delete("", status_code=status.HTTP_204_NO_CONTENT, responses=problems(*BEARER, "validation-error"))
-async def end_sessions(bearer: BearerDep, services: ServicesDep, current_too: CurrentToo = False) -> None:
+@router.delete("", status_code=status.HTTP_204_NO_CONTENT, responses=problems(*RECENT, "validation-error"))
+async def end_sessions(bearer: RecentBearer, services: ServicesDep, current_too: CurrentToo = False) -> None:
     """End all other sessions of the bearer, and with `?current=true` this one too."""
     await services.own_sessions.end_all(bearer, current_too=current_too)
 
@@ -46,8 +55,11 @@ async def end_sessions(bearer: BearerDep, services: ServicesDep, current_too: Cu
 @router.delete(
     "/{session_id}",
     status_code=status.HTTP_204_NO_CONTENT,
-    responses=problems(*BEARER, "not-found", "validation-error"),
+    responses=problems(*RECENT, "not-found", "validation-error"),
 )
-async def end_session(session_id: UUID, bearer: BearerDep, services: ServicesDep) -> None:
-    """End one session of the bearer. Another user's session is answered like one that never existed."""
+async def end_session(session_id: UUID, bearer: BearerToEnd, services: ServicesDep) -> None:
+    """End one session of the bearer. Another user's session is answered like one that never existed.
+
+    For the session of the access token itself, the sign-in need not be recent.
+    """
     await services.own_sessions.end_one(bearer, session_id)

@@ -82,11 +82,14 @@ class EnrolmentRequiredProblem(_NextStep):
 
 
 class StepUpProblem(ProblemDetails):
-    """RFC 9457. The bearer may sign in again, or step up: within `max_age` seconds, or to one of the `acr_values`."""
+    """RFC 9457 and 9470. The bearer may step up, or sign in again: within `max_age` seconds, by one of `acr_values`.
+
+    The latter are parted by blanks, the weakest first.
+    """
 
     code: Literal["step-up-required"]
-    max_age: int | None
-    acr_values: str | None
+    max_age: int | None = None
+    acr_values: str | None = None
 
 
 def enrolled(told: Tokens | BrowserTokens, codes: Sequence[str]) -> EnrolledTokens | EnrolledBrowserTokens:

@@ -15,6 +15,7 @@ from auth_service.database.dialects import Dialect
 from auth_service.models import (
     BY_PASSWORD,
     REFRESH_TOKENS,
+    USERS,
     Acr,
     Authentication,
     EndReason,
@@ -27,6 +28,7 @@ from auth_service.models import (
     told_use,
 )
 from auth_service.repositories.audit.events import AuditEvents
+from auth_service.repositories.users.users import is_alive
 
 T = REFRESH_TOKENS.c
 
@@ -60,14 +62,26 @@ class UserSessions:
         self._audit = audit
 
     async def revoke_of_user(
-        self, user_id: UUID, reason: EndReason, *, only: UUID | None = None, keep: UUID | None = None
+        self,
+        user_id: UUID,
+        reason: EndReason,
+        *,
+        only: UUID | None = None,
+        keep: UUID | None = None,
+        asking: UUID | None = None,
     ) -> Sequence[UUID]:
-        """End the sessions of a user that are alive: all, one (`only`) or all but one (`keep`); return their ids."""
+        """End the sessions of a user that are alive: all, one (`only`) or all but one (`keep`); return their ids.
+
+        None if the session that is `asking` for it is not alive any more.
+        """
         chosen = select(T.id).where(T.user_id == user_id, T.revoked_at.is_(None))
         if only is not None:
             chosen = chosen.where(T.id == only)
         if keep is not None:
             chosen = chosen.where(T.id != keep)
+        if asking is not None:
+            own = select(USERS.c.id).where(USERS.c.id == user_id, USERS.c.is_active, is_alive(asking, self._now()))
+            chosen = chosen.where(own.exists())
         return await self._revoke(chosen, reason)
 
     async def revoke_oldest(self, user_id: UUID, allowed: int, idle: timedelta) -> Sequence[UUID]:

@@ -31,7 +31,8 @@ _OTHERS = select(func.count().filter(_ADMINS.c.id != USERS.c.id)).select_from(_A
 NOT_THE_LAST_ADMIN = or_(USERS.c.role != Role.ADMIN, USERS.c.is_active.is_(False), _OTHERS.scalar_subquery() > 0)
 
 
-def _alive(session_id: Any, now: ColumnElement[Any]) -> ColumnElement[bool]:
+def is_alive(session_id: Any, now: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Whether this session of the user is alive, as far as the session goes."""
     session = REFRESH_TOKENS.c
     return (
         select(session.id)
@@ -55,7 +56,7 @@ _BY_USERNAME = Prepared(lambda _clock: _LOGIN.where(USERS.c.username_canonical =
 def _by_session(*columns: Any) -> Prepared:
     return Prepared(
         lambda clock: select(*columns).where(
-            USERS.c.id == bindparam("user_id"), USERS.c.is_active, _alive(bindparam("session_id"), clock.at())
+            USERS.c.id == bindparam("user_id"), USERS.c.is_active, is_alive(bindparam("session_id"), clock.at())
         )
     )
 
@@ -153,7 +154,7 @@ class Users:
         statement = (
             update(USERS)
             .values(username=username, username_canonical=canonical, updated_at=self._now())
-            .where(USERS.c.id == user_id, USERS.c.is_active, _alive(session_id, self._now()))
+            .where(USERS.c.id == user_id, USERS.c.is_active, is_alive(session_id, self._now()))
             .returning(USERS)
         )
         rows = await self._audit.execute(statement, SecurityEvent.ACCOUNT_RENAMED, user="id")

@@ -1,14 +1,16 @@
 """Who holds an access token, and whether its session is alive."""
 
 from collections.abc import Collection
+from datetime import timedelta
 from uuid import UUID
 
-from auth_service.errors import Denial, InsufficientRole, InvalidAccessToken
+from auth_service.errors import Denial, InsufficientRole, InvalidAccessToken, StepUpRequired
 from auth_service.logs import USER_ID
-from auth_service.models import Role
+from auth_service.models import Acr, Role
 from auth_service.repositories.transaction import Database
 from auth_service.security.access_tokens import Claims
 from auth_service.services.sessions.revocations import NewsTooOld, Revocations
+from auth_service.services.signing_keys.database_clock import DatabaseClock
 from auth_service.services.signing_keys.key_ring import KeyRing
 
 Bearer = Claims
@@ -16,10 +18,16 @@ Bearer = Claims
 
 
 class Bearers:
-    def __init__(self, database: Database, keys: KeyRing, revocations: Revocations) -> None:
+    """`recent` is how long ago a sign-in may be for what changes who gets in."""
+
+    def __init__(
+        self, database: Database, keys: KeyRing, revocations: Revocations, clock: DatabaseClock, recent: timedelta
+    ) -> None:
         self._database = database
         self._keys = keys
         self._revocations = revocations
+        self._clock = clock
+        self._recent = int(recent.total_seconds())
 
     async def identify(self, access_token: str) -> Bearer:
         """Return the bearer, without asking the database unless the news about ended sessions is too old.
@@ -52,6 +60,17 @@ class Bearers:
         if account.role != Role.ADMIN:
             raise InsufficientRole(user_id=claims.user_id)
         return claims
+
+    def ensure_recent(self, bearer: Bearer) -> None:
+        """Raise `StepUpRequired` unless the sign-in of the token, or the step-up that it comes from, is recent.
+
+        Of an account with a second factor, no session that a password alone opened is alive: the first factor ends
+        them, and the database takes no more of them. So its tokens are of the class that it needs, or of sessions that
+        have ended, which the statements of the changes refuse by themselves.
+        """
+        if not bearer.was_authenticated_within(self._recent, self._clock.now()):
+            enough = Acr.AAL2 if bearer.acr in Acr.AAL2.satisfied_by else Acr.AAL1
+            raise StepUpRequired(self._recent, enough.satisfied_by, bearer.user_id)
 
     async def verify(self, access_token: str, roles: Collection[str]) -> Claims:
         """Return what the token says, for a gateway: from memory alone, whatever the database does.
