@@ -28,6 +28,7 @@ from auth_service.api.routes import (
     pages,
     second_factor,
     sessions,
+    step_up,
     verify,
     well_known,
 )
@@ -74,7 +75,7 @@ def create_app(settings: Settings | None = None, slot: Slot | None = None) -> Fa
     )
     app.state.services = service.services
     app.state.metrics = numbers
-    public = (accounts, links, pages, own_account, factors, sessions, second_factor, own_sessions, well_known)
+    public = (accounts, links, pages, own_account, factors, sessions, second_factor, own_sessions, step_up, well_known)
     routes = [route for module in (*public, health, internal, admin, metrics) for route in module.router.routes]
     # Not `include_router`: it would make each route, which is complete, once more at the first request.
     app.router.routes.extend(routes)

@@ -44,6 +44,7 @@ from auth_service.services.sessions.refresh import Refresh
 from auth_service.services.sessions.replays import Replays
 from auth_service.services.sessions.revocations import Revocations
 from auth_service.services.sessions.sign_in import SignIn
+from auth_service.services.sessions.step_up import StepUp
 from auth_service.services.sessions.token_issuer import TokenIssuer
 from auth_service.services.signing_keys.database_clock import DatabaseClock
 from auth_service.services.signing_keys.key_ring import KeyRing
@@ -164,6 +165,7 @@ def _services(parts: Parts) -> Services:
         enrolment=_enrolment(parts, sign_in),
         own_factors=OwnFactors(database, throttle, notices, settings.factors.required_roles),
         own_sessions=own_sessions,
+        step_up=_step_up(parts),
         oauth_tokens=OAuthTokens(bearers, refresh, own_sessions),
         revocations=revocations,
         keys=keys,
@@ -236,6 +238,18 @@ def _enrolment(parts: Parts, sign_in: SignIn) -> Enrolment:
         audit=parts.audit,
         notices=parts.upkeep.notices,
         issuer_name=parts.settings.mail_name,
+    )
+
+
+def _step_up(parts: Parts) -> StepUp:
+    return StepUp(
+        database=parts.database,
+        issuer=parts.tokens.issuer,
+        rules=parts.tokens.rules,
+        passwords=parts.hashing.passwords,
+        lane=parts.hashing.lane,
+        throttle=parts.throttle,
+        audit=parts.audit,
     )
 
 

@@ -24,6 +24,8 @@ class SecurityEvent(StrEnum):
     ACCOUNTS_EXPORTED = "accounts.exported"
     LOGIN_SUCCEEDED = "login.succeeded"
     LOGIN_FAILED = "login.failed"
+    STEP_UP_SUCCEEDED = "step_up.succeeded"
+    STEP_UP_REFUSED = "step_up.refused"  # the password was wrong
     THROTTLE_BLOCKED = "throttle.blocked"
     PASSWORD_CHANGED = "password.changed"  # noqa: S105  # an event, not a password
     PASSWORD_RESET_STARTED = "password.reset_started"  # noqa: S105

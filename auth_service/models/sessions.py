@@ -98,6 +98,11 @@ class SessionState:
             return False
         return timedelta(0) <= self.now - self.rotations[MOST_ROTATIONS - 1] < rules.grace
 
+    def has_ended(self, rules: SessionRules) -> bool:
+        """Whether it was ended, has expired, or was opened with credentials that have changed since."""
+        is_over = self.now >= self.usable_until(rules)
+        return self.revoked_at is not None or not self.credential_is_current or is_over
+
     def usable_until(self, rules: SessionRules) -> datetime:
         """The end of the absolute life, or of the idle life if nothing is refreshed before; whichever is sooner."""
         return min(self.expires_at, self.last_used_at + rules.idle_lifetime)
@@ -159,7 +164,7 @@ def judge(
     one step behind is caught. So is one who follows within the grace from another network and another user agent than
     those of the rotation, without the key that came with it.
     """
-    if session.revoked_at or not session.credential_is_current or session.now >= session.usable_until(rules):
+    if session.has_ended(rules):
         return Verdict.ENDED
     behind = session.generation - generation
     if behind < -FAST_FORWARD_LIMIT:

@@ -28,6 +28,7 @@ from auth_service.services.sessions.oauth_tokens import OAuthTokens
 from auth_service.services.sessions.own_sessions import OwnSessions
 from auth_service.services.sessions.refresh import Refresh
 from auth_service.services.sessions.revocations import Revocations
+from auth_service.services.sessions.step_up import StepUp
 from auth_service.services.signing_keys.database_clock import DatabaseClock
 from auth_service.services.signing_keys.key_ring import KeyRing
 from auth_service.settings import Settings
@@ -68,6 +69,7 @@ class Services:
     enrolment: Enrolment
     own_factors: OwnFactors
     own_sessions: OwnSessions
+    step_up: StepUp
     oauth_tokens: OAuthTokens
     revocations: Revocations
     keys: KeyRing

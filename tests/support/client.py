@@ -117,6 +117,10 @@ class Client(httpx.AsyncClient):
     async def keep_email(self, token: str) -> httpx.Response:
         return await self.post("/auth/email/keep", json={"token": token})
 
+    async def step_up(self, access_token: str, **proof: str) -> httpx.Response:
+        """By the suite's password unless another proof is given: `password` or `code`."""
+        return await self.post("/auth/step-up", json=proof or {"password": PASSWORD}, headers=bearer(access_token))
+
     async def challenge(self, email: str = "ada@example.com", password: str = PASSWORD) -> str:
         """The challenge that the right password of an account with a second factor is answered with."""
         answer = await self.login(email, password)

@@ -38,10 +38,12 @@ class AuditEvents:
         self._dialect = connection.dialect
         self._untold: list[tuple[SecurityEvent, dict[str, Any]]] = []
 
-    async def add(self, event: SecurityEvent, user_id: UUID | None = None, **details: str | int) -> None:
+    async def add(
+        self, event: SecurityEvent, user_id: UUID | None = None, session_id: UUID | None = None, **details: str | int
+    ) -> None:
         """Write an event that comes with no change of its own, or with one in this transaction."""
-        await self._connection.execute(insert(AUDIT_EVENTS).values(self._row(event, user_id, None, details)))
-        self._remember(event, user_id, None, details)
+        await self._connection.execute(insert(AUDIT_EVENTS).values(self._row(event, user_id, session_id, details)))
+        self._remember(event, user_id, session_id, details)
 
     async def execute(
         self,

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     LargeBinary,
     Select,
     String,
@@ -118,9 +119,10 @@ class RefreshTokens:
         return alive(rows[0], rows[0]["role"]) if rows else None
 
     async def find_by_secret(self, secret_hash: bytes) -> SessionState | None:
-        found = await self._connection.execute(self._session().where(T.secret_hash == secret_hash))
-        row = found.mappings().one_or_none()
-        return _state(**row) if row else None
+        return await self._find(T.secret_hash == secret_hash)
+
+    async def find_by_id(self, session_id: UUID, user_id: UUID) -> SessionState | None:
+        return await self._find(and_(T.id == session_id, T.user_id == user_id))
 
     async def note_replay(self, session: SessionState, at_most: int) -> None:
         """Record that a spent token came from elsewhere: once for each rotation, and so often in a day at most."""
@@ -151,6 +153,10 @@ class RefreshTokens:
         event = SecurityEvent.SESSION_ENDED
         rows = await self._audit.execute(statement, event, user="user_id", session="id", reason=reason, **details)
         return rows[0]["id"] if rows else None
+
+    async def _find(self, which: ColumnElement[bool]) -> SessionState | None:
+        row = (await self._connection.execute(self._session().where(which))).mappings().one_or_none()
+        return _state(**row) if row else None
 
     def _session(self) -> Select[Any]:
         current = and_(USERS.c.is_active, USERS.c.credential_epoch == T.credential_epoch)

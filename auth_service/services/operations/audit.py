@@ -23,14 +23,16 @@ class Audit:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def record(self, event: SecurityEvent, user_id: UUID | None = None, **details: str | int) -> None:
+    async def record(
+        self, event: SecurityEvent, user_id: UUID | None = None, session_id: UUID | None = None, **details: str | int
+    ) -> None:
         """Write a refusal down. It never fails: what was decided stays decided, and the log tells what was not written.
 
         Details are small, and never an address, a password or a token.
         """
         try:
             async with self._database.statement() as tx:
-                await tx.audit.add(event, user_id, **details)
+                await tx.audit.add(event, user_id, session_id, **details)
         except DatabaseUnavailable:
             log.warning("audit.not_written", what=event, user_id=str(user_id), **details)
         except Exception:  # whatever it was, the refusal must be answered as one

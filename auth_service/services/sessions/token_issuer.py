@@ -5,7 +5,7 @@ from uuid import UUID
 
 from auth_service.logs import USER_ID
 from auth_service.models import SessionRules, SessionState
-from auth_service.security.access_tokens import Subject
+from auth_service.security.access_tokens import IssuedToken, Subject
 from auth_service.security.refresh_tokens import RefreshTokenCodec
 from auth_service.services.signing_keys.key_ring import KeyRing
 
@@ -33,8 +33,15 @@ class TokenIssuer:
 
     async def issue(self, session: SessionState, secret: bytes, generation: int) -> TokenPair:
         """Return the tokens of a session at this generation, whose refresh tokens have this secret."""
+        access_token, expires_in = await self.access_token(session)
+        refresh_token = self._tokens.issue(secret, generation)
+        return TokenPair(access_token, expires_in, refresh_token, self._seconds_left(session), session.id)
+
+    async def access_token(self, session: SessionState) -> IssuedToken:
+        """Return an access token of a session, which never outlives it."""
         USER_ID.set(session.user_id)
-        left = int((session.usable_until(self._rules) - session.now).total_seconds())
         subject = Subject(session.user_id, session.id, session.role, session.authenticated_at, session.acr, session.amr)
-        access_token, expires_in = await self._keys.sign(subject, session.now, left)
-        return TokenPair(access_token, expires_in, self._tokens.issue(secret, generation), left, session.id)
+        return await self._keys.sign(subject, session.now, self._seconds_left(session))
+
+    def _seconds_left(self, session: SessionState) -> int:
+        return int((session.usable_until(self._rules) - session.now).total_seconds())

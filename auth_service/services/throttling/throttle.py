@@ -120,14 +120,17 @@ class Throttler:
         Whoever guesses with a stolen access token uses up what the session has, and the owner's other sessions go on.
         All of them together have one hundred (NIST SP 800-63B-4, 3.2.2). Changes that were made are counted too.
         """
-        account = str(user_id)
-        return self._attempt(
-            "password",
-            user_id,
-            Tally(self._keys.of("password", account, str(session_id)), self._session),
-            Tally(self._keys.of("password", account), self._sessions),
-            Tally(self._keys.of("changes", "password", account), self._proved_changes),
-        )
+        changes = Tally(self._keys.of("changes", "password", str(user_id)), self._proved_changes)
+        return self._attempt("password", user_id, *self._of_session("password", user_id, session_id), changes)
+
+    def step_up(self, user_id: UUID, session_id: UUID) -> AbstractAsyncContextManager[Attempt]:
+        """Reserve a look at the current password for a step-up of this session; used and refused like `login()`.
+
+        It is one count of wrong passwords with `password()`, so that neither door adds guesses to the other's. Right
+        ones are counted as sign-ins are.
+        """
+        right = Tally(self._keys.of("right step-ups", str(user_id)), self._logins)
+        return self._attempt("step-up", user_id, *self._of_session("password", user_id, session_id), right)
 
     def enrolment(self, user_id: UUID, session_id: UUID | None = None) -> AbstractAsyncContextManager[Attempt]:
         """Reserve a code that confirms a new factor, sent by this session or before any; used and refused like
@@ -225,6 +228,12 @@ class Throttler:
     def _known(self, what: str, account: str, client_ip: str | None) -> Tally:
         """The tally of an account's network, if the account was signed in to from there."""
         return Tally(self._keys.of(what, account, network_of(client_ip)), self._network, Whom.KNOWN)
+
+    def _of_session(self, what: str, user_id: UUID, session_id: UUID) -> tuple[Tally, Tally]:
+        """The tallies of one session, and of all of the account together."""
+        account = str(user_id)
+        of_all = Tally(self._keys.of(what, account), self._sessions)
+        return Tally(self._keys.of(what, account, str(session_id)), self._session), of_all
 
     def _from(self, what: str, client_ip: str | None, allowance: Allowance) -> Iterator[Tally]:
         """The tallies of an address: one for each network that it is in."""

@@ -62,8 +62,19 @@ async def test_a_recent_one_is_let_through_everywhere(make_client: MakeClient) -
     client = await make_client(throttle={"enabled": False})
     admin = await Admin.of(client)
     young = await StoredSession(client, admin.tokens).grows_old(admin.tokens, seconds=590)
+    await _open_everywhere(client, young)
+
+
+async def test_a_step_up_opens_all_of_it(make_client: MakeClient) -> None:
+    client = await make_client(throttle={"enabled": False})
+    admin = await Admin.of(client)
+    old = await StoredSession(client, admin.tokens).grows_old(admin.tokens, days=1)
+    await _open_everywhere(client, (await client.step_up(old)).json()["access_token"])
+
+
+async def _open_everywhere(client: Client, token: str) -> None:
     for call in CALLS:
-        answer = await ask(client, call, young)
+        answer = await ask(client, call, token)
         assert answer.status_code != 401, (call, answer.text)
 
 

@@ -1,0 +1,34 @@
+"""`/auth/step-up`: whoever holds a session proves again who it is."""
+
+from fastapi import APIRouter, Depends
+
+from auth_service.api.http.json_body import StrictJsonRoute
+from auth_service.api.http.openapi import problems
+from auth_service.api.requests.dependencies import BearerDep, ServicesDep, set_requester
+from auth_service.api.routes.accounts import BEARER
+from auth_service.api.schemas.step_up import SteppedUpToken, StepUpBody
+from auth_service.errors import InvalidSecondFactor
+
+router = APIRouter(
+    prefix="/auth", tags=["sessions"], route_class=StrictJsonRoute, dependencies=[Depends(set_requester)]
+)
+
+
+@router.post(
+    "/step-up",
+    responses=problems(
+        *BEARER, "invalid-credentials", "invalid-second-factor", "too-many-attempts", "overloaded", "unavailable",
+        body=True,
+    ),
+)  # fmt: skip
+async def step_up(body: StepUpBody, bearer: BearerDep, services: ServicesDep) -> SteppedUpToken:
+    """Prove again who you are, and get an access token that says so (`auth_time`, `acr`, `amr`; RFC 9470).
+
+    Exactly one of `password` and `code`; an account with a second factor needs a code. The session and its refresh
+    token stay as they are, so what a refresh returns tells of the sign-in as before.
+    """
+    if body.password is not None:
+        issued = await services.step_up.by_password(bearer, body.password.get_secret_value())
+    else:
+        raise InvalidSecondFactor
+    return SteppedUpToken(access_token=issued.token, expires_in=issued.expires_in)

@@ -1,0 +1,148 @@
+"""A step-up: who holds a session proves again who it is, and one access token says so, and nothing else."""
+
+import time
+from typing import Any
+
+import pytest
+
+from tests.conftest import MakeClient
+from tests.support.client import PASSWORD, Client
+from tests.support.forge import part
+from tests.support.problems import assert_problem
+from tests.support.stored_session import StoredSession
+
+WRONG = "hunter2 hunter2 hunter2"
+AUTHENTICATION = ("auth_time", "acr", "amr")
+
+
+async def aged(client: Client, tokens: dict[str, Any]) -> str:
+    """An access token of a session that was signed in to a day ago."""
+    return await StoredSession(client, tokens).grows_old(tokens, days=1)
+
+
+def said(token: str) -> dict[str, Any]:
+    claims = part(token, 1)
+    return {name: claims[name] for name in AUTHENTICATION}
+
+
+async def test_the_token_is_of_the_same_session_and_tells_of_the_proof(ada: Client) -> None:
+    tokens = await ada.sign_in()
+    old, before = await aged(ada, tokens), await StoredSession(ada, tokens).row()
+    answer = await ada.step_up(old)
+    assert answer.status_code == 200
+    assert set(answer.json()) == {"access_token", "token_type", "expires_in"}
+    assert (answer.json()["token_type"], answer.json()["expires_in"]) == ("Bearer", 300)
+    assert answer.headers["cache-control"] == "no-store"
+    claims = part(answer.json()["access_token"], 1)
+    assert (claims["sid"], claims["sub"]) == (tokens["session_id"], part(old, 1)["sub"])
+    assert (claims["acr"], claims["amr"]) == ("aal1", ["pwd"])
+    assert claims["auth_time"] == claims["iat"] == pytest.approx(time.time(), abs=5)
+    assert claims["exp"] == claims["iat"] + 300
+    assert await StoredSession(ada, tokens).row() == before
+
+
+async def test_no_refresh_is_raised_or_renewed_by_it_neither_the_owners_nor_a_thiefs(ada: Client) -> None:
+    tokens = await ada.sign_in()
+    stored = StoredSession(ada, tokens)
+    await stored.time_passes(days=1)
+    before = await ada.rotate(tokens["refresh_token"])
+    (await ada.step_up(before["access_token"])).raise_for_status()
+    copied = await ada.refresh(before["refresh_token"])
+    owners = await ada.refresh(before["refresh_token"])
+    for answer in (copied, owners):
+        assert said(answer.json()["access_token"]) == said(before["access_token"])
+        assert_problem(await ada.export(answer.json()["access_token"]), 401, "step-up-required")
+
+
+async def test_it_ends_with_its_session(ada: Client) -> None:
+    tokens = await ada.sign_in()
+    stepped_up = (await ada.step_up(tokens["access_token"])).json()["access_token"]
+    assert (await ada.me(stepped_up)).status_code == 200
+    await ada.logout(tokens["refresh_token"])
+    for refused in (await ada.me(stepped_up), await ada.export(stepped_up), await ada.step_up(stepped_up)):
+        assert_problem(refused, 401, "invalid-access-token")
+
+
+async def test_it_never_outlives_its_session(make_client: MakeClient) -> None:
+    client = await make_client(tokens={"refresh_absolute_lifetime": 86400, "refresh_idle_lifetime": 86400})
+    await client.register("ada@example.com")
+    tokens = await client.sign_in()
+    await StoredSession(client, tokens).time_passes(seconds=86400 - 60)
+    stepped_up = (await client.step_up(tokens["access_token"])).json()
+    assert 50 < stepped_up["expires_in"] <= 60
+    claims = part(stepped_up["access_token"], 1)
+    assert claims["exp"] - claims["iat"] == stepped_up["expires_in"]
+    await StoredSession(client, tokens).time_passes(seconds=60)
+    assert_problem(await client.step_up(tokens["access_token"]), 401, "invalid-access-token")
+
+
+@pytest.mark.parametrize("what", ["session", "epoch", "account"])
+async def test_the_database_is_asked_whether_the_session_is_alive(ada: Client, what: str) -> None:
+    """It has ended behind the back of this process, as when another one was told and the news is not here yet."""
+    tokens = await ada.sign_in()
+    stored = StoredSession(ada, tokens)
+    row = await stored.row()
+    if what == "session":
+        await stored.change(revoked_at=row["created_at"], revoked_reason="logout")
+    else:
+        await stored.change_user(**({"credential_epoch": 7} if what == "epoch" else {"is_active": False}))
+    assert_problem(await ada.step_up(tokens["access_token"]), 401, "invalid-access-token")
+
+
+async def test_wrong_passwords_are_counted_for_the_session_and_other_devices_go_on(ada: Client) -> None:
+    stolen, other = await ada.sign_in(), await ada.sign_in()
+    for _ in range(5):
+        assert_problem(await ada.step_up(stolen["access_token"], password=WRONG), 401, "invalid-credentials")
+    assert_problem(await ada.step_up(stolen["access_token"], password=WRONG), 429, "too-many-attempts")
+    assert_problem(await ada.step_up(stolen["access_token"]), 429, "too-many-attempts")
+    assert (await ada.step_up(other["access_token"])).status_code == 200
+    assert (await ada.login()).status_code == 200
+    assert (await ada.refresh(stolen["refresh_token"])).status_code == 200
+
+
+async def test_the_other_door_to_the_password_gives_no_more_guesses(ada: Client) -> None:
+    stolen = (await ada.sign_in())["access_token"]
+    for _ in range(3):
+        assert_problem(await ada.step_up(stolen, password=WRONG), 401, "invalid-credentials")
+    for _ in range(2):
+        assert_problem(await ada.change_password(stolen, WRONG, "quite another passphrase"), 401, "invalid-credentials")
+    assert_problem(await ada.change_password(stolen, WRONG, "quite another passphrase"), 429, "too-many-attempts")
+    assert_problem(await ada.step_up(stolen, password=WRONG), 429, "too-many-attempts")
+
+
+async def test_all_sessions_together_have_a_limit(ada: Client) -> None:
+    for _ in range(20):
+        stolen = (await ada.sign_in())["access_token"]
+        for _ in range(5):
+            assert (await ada.step_up(stolen, password=WRONG)).status_code == 401
+    assert_problem(await ada.step_up((await ada.sign_in())["access_token"]), 429, "too-many-attempts")
+
+
+async def test_who_steps_up_all_day_is_not_taken_for_a_guesser(ada: Client) -> None:
+    token = (await ada.sign_in())["access_token"]
+    for _ in range(40):
+        assert (await ada.step_up(token)).status_code == 200
+
+
+async def test_the_trail_tells_of_it(ada: Client) -> None:
+    tokens = await ada.sign_in()
+    await ada.step_up(tokens["access_token"], password=WRONG)
+    await ada.step_up(tokens["access_token"])
+    events = {event["event"]: event for event in (await ada.export(tokens["access_token"])).json()["events"]}
+    assert events["step_up.refused"]["session_id"] == tokens["session_id"]
+    told = events["step_up.succeeded"]
+    assert (told["session_id"], told["details"]) == (tokens["session_id"], {"acr": "aal1"})
+
+
+@pytest.mark.parametrize("body", [{}, {"password": PASSWORD, "code": "123456"}, {"password": None}, {"code": ""}])
+async def test_exactly_one_proof_is_taken(ada: Client, body: dict[str, Any]) -> None:
+    token = (await ada.sign_in())["access_token"]
+    answer = await ada.post("/auth/step-up", json=body, headers={"Authorization": f"Bearer {token}"})
+    assert_problem(answer, 422, "validation-error")
+
+
+async def test_the_password_from_before_is_no_proof(ada: Client) -> None:
+    tokens = await ada.sign_in()
+    changed = (await ada.change_password(tokens["access_token"], PASSWORD, "quite another passphrase")).json()
+    assert_problem(await ada.step_up(tokens["access_token"]), 401, "invalid-access-token")
+    assert_problem(await ada.step_up(changed["access_token"]), 401, "invalid-credentials")
