@@ -8,8 +8,8 @@ from starlette.responses import Response
 from auth_service.api.http.json_body import StrictJsonRoute
 from auth_service.api.http.openapi import problems
 from auth_service.api.requests.cookies import SETS_COOKIE, CookieMode, token_response
-from auth_service.api.requests.dependencies import BearerDep, DeviceDep, ServicesDep, set_requester
-from auth_service.api.routes.accounts import BEARER
+from auth_service.api.requests.dependencies import BearerDep, DeviceDep, RecentBearer, ServicesDep, set_requester
+from auth_service.api.routes.accounts import BEARER, RECENT
 from auth_service.api.schemas.factors import (
     CodeBody,
     EnrolledBrowserTokens,
@@ -37,9 +37,9 @@ async def list_factors(bearer: BearerDep, services: ServicesDep) -> FactorList:
 @router.delete(
     "/factors/{factor_id}",
     status_code=status.HTTP_204_NO_CONTENT,
-    responses=problems(*BEARER, "not-found", "last-credential", "too-many-attempts", "validation-error"),
+    responses=problems(*RECENT, "not-found", "last-credential", "too-many-attempts", "validation-error"),
 )
-async def remove_factor(factor_id: UUID, bearer: BearerDep, services: ServicesDep) -> None:
+async def remove_factor(factor_id: UUID, bearer: RecentBearer, services: ServicesDep) -> None:
     """Remove a second factor. With the last one go the recovery codes, and the password alone signs in again."""
     await services.own_factors.remove(bearer, factor_id)
 
@@ -48,9 +48,9 @@ async def remove_factor(factor_id: UUID, bearer: BearerDep, services: ServicesDe
     "/totp",
     status_code=status.HTTP_201_CREATED,
     response_model=NewTotpFactor,
-    responses=problems(*BEARER, "too-many-attempts"),
+    responses=problems(*RECENT, "too-many-attempts"),
 )
-async def begin_totp(bearer: BearerDep, services: ServicesDep) -> NewTotp:
+async def begin_totp(bearer: RecentBearer, services: ServicesDep) -> NewTotp:
     """Begin to add an authenticator app. It counts once a code of it is confirmed, within ten minutes."""
     return await services.enrolment.begin_totp(bearer)
 
@@ -87,7 +87,7 @@ async def confirm_totp(
     return enrolled(token_response(pair, response, cookie_mode=cookie_mode), codes)
 
 
-@router.post("/recovery-codes", responses=problems(*BEARER, "not-found", "too-many-attempts"))
-async def renew_recovery_codes(bearer: BearerDep, services: ServicesDep) -> RecoveryCodes:
+@router.post("/recovery-codes", responses=problems(*RECENT, "not-found", "too-many-attempts"))
+async def renew_recovery_codes(bearer: RecentBearer, services: ServicesDep) -> RecoveryCodes:
     """Make ten new recovery codes, which are never told again. Those from before are good no more."""
     return RecoveryCodes(recovery_codes=list(await services.own_factors.renew_recovery_codes(bearer)))

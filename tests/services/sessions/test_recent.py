@@ -17,6 +17,7 @@ NOBODY = "00000000-0000-4000-8000-000000000000"
 ALWAYS = {  # beside every write of administrators
     "POST /auth/me/email", "POST /auth/me/password", "PATCH /auth/me", "DELETE /auth/me", "GET /auth/me/export",
     "DELETE /auth/sessions", "DELETE /auth/sessions/{session_id}",
+    "POST /auth/me/totp", "DELETE /auth/me/factors/{factor_id}", "POST /auth/me/recovery-codes",
 }  # fmt: skip
 
 
