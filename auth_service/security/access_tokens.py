@@ -25,6 +25,7 @@ MAX_CHARACTERS = 4096
 _FOURS = r"(?:[A-Za-z0-9_-]{4})*"
 _PART = rf"{_FOURS}(?:[A-Za-z0-9_-][AQgw]|[A-Za-z0-9_-]{{2}}[AEIMQUYcgkosw048])?"
 _SHAPE = re.compile(rf"{_PART}\.{_PART}\.[A-Za-z0-9_-]{{85}}[AQgw]")
+LATEST = 2**37  # seconds since 1970: in the year 6325, within what a datetime takes
 _ROLE = re.compile(r"[!-~]+")
 _CLIENT_ID = re.compile(r"[ -~]*")  # RFC 6749, appendix A.1
 _HEADER_PARAMETERS = {"alg", "typ", "kid"}
@@ -206,9 +207,10 @@ def _authentication(claims: Mapping[str, Any]) -> tuple[int | None, str | None, 
     auth_time, acr, amr = (claims.get(name) for name in ("auth_time", "acr", "amr"))
     if auth_time is None and acr is None and amr is None:
         return None, None, ()
-    if type(auth_time) is not int or not isinstance(acr, str) or not _ROLE.fullmatch(acr):
-        raise TypeError("auth_time is an integer, and acr a name")
-    return auth_time, acr, tuple(_roles(amr))
+    if type(auth_time) is not int or not 0 <= auth_time < LATEST:
+        raise TypeError("auth_time is a time in seconds")
+    (acr,), (first, *more) = _roles([acr]), _roles(amr)
+    return auth_time, acr, (first, *more)
 
 
 def _key_id(token: str) -> str:

@@ -14,10 +14,12 @@ from jwt.algorithms import ECAlgorithm
 from auth_service.verifier import Verifier
 from auth_service.verifier.keys import Keys
 from auth_service.verifier.revocations import FollowedRevocations
+from auth_service.verifier.sign_ins import Level
 from auth_service.verifier.tokens import ALGORITHM, TYPE
 
 ISSUER = "https://auth.test"
 LIFETIME = 300  # seconds
+METHODS: dict[Level, list[str]] = {"aal1": ["pwd"], "aal2": ["pwd", "otp", "mfa"], "phr": ["hwk", "user"]}  # RFC 8176
 LONG_AGO = 3600  # seconds; beyond every leeway
 
 
@@ -45,16 +47,27 @@ class AuthKit:
         *,
         roles: Sequence[str] = ("user",),
         session_id: UUID | None = None,
+        acr: Level | None = "aal1",
         **claims: Any,
     ) -> str:
-        """Return a good token of any user. More claims, such as `exp` or `aud`, take the place of the good ones.
+        """Return a good token of any user, who has just signed in with a password.
+
+        `acr` is for whoever signed in otherwise, and brings its own `amr`; None is for a token of an older service,
+        which does not say. More claims, such as `exp`, `auth_time` (both in seconds since 1970) or `amr`, take the
+        place of the good ones.
 
         Raises:
             ValueError: no role is named; the service signs no such token, and verifiers refuse it.
         """
         if not roles:
             raise ValueError("a token has a role: name one that your service does not ask for")
-        return self._signed(self._key, user_id, session_id, list(roles), claims)
+        now = int(time.time())
+        said = {
+            "iss": self.issuer, "aud": self.audience, "sub": str(user_id or uuid4()), "sid": str(session_id or uuid4()),
+            "client_id": "first-party", "jti": str(uuid4()), "iat": now, "exp": now + LIFETIME, "roles": list(roles),
+        }  # fmt: skip
+        sign_in = {"auth_time": claims.get("iat", now), "acr": acr, "amr": METHODS[acr]} if acr else {}
+        return self._signed(self._key, said | sign_in | claims)
 
     def headers(self, user_id: UUID | None = None, **like_token: Any) -> dict[str, str]:
         """Return the Authorization header of a good token; takes what `token` takes."""
@@ -75,9 +88,10 @@ class AuthKit:
         self.end(session_id)
         return self.token(user_id, session_id=session_id, **like_token)
 
-    def forged(self, user_id: UUID | None = None, *, roles: Sequence[str] = ("user",), **claims: Any) -> str:
+    def forged(self, user_id: UUID | None = None, **like_token: Any) -> str:
         """Return a token that names the right key and was signed by another."""
-        return self._signed(ec.generate_private_key(ec.SECP256R1()), user_id, None, list(roles), claims)
+        said = jwt.decode(self.token(user_id, **like_token), options={"verify_signature": False})
+        return self._signed(ec.generate_private_key(ec.SECP256R1()), said)
 
     def end(self, session_id: UUID) -> None:
         """Log a session out."""
@@ -115,20 +129,8 @@ class AuthKit:
             verifier.keys, verifier.revocations = keys, revocations
             verifier.remembered.clear()
 
-    def _signed(
-        self,
-        key: ec.EllipticCurvePrivateKey,
-        user_id: UUID | None,
-        session_id: UUID | None,
-        roles: list[str],
-        claims: dict[str, Any],
-    ) -> str:
-        now = int(time.time())
-        said = {
-            "iss": self.issuer, "aud": self.audience, "sub": str(user_id or uuid4()), "sid": str(session_id or uuid4()),
-            "client_id": "first-party", "jti": str(uuid4()), "iat": now, "exp": now + LIFETIME, "roles": roles,
-        }  # fmt: skip
-        return jwt.encode(said | claims, key, ALGORITHM, {"typ": TYPE, "kid": self._kid})
+    def _signed(self, key: ec.EllipticCurvePrivateKey, said: dict[str, Any]) -> str:
+        return jwt.encode(said, key, ALGORITHM, {"typ": TYPE, "kid": self._kid})
 
 
 class _KitKeys(Keys):

@@ -5,7 +5,23 @@ ASGI application.
 """
 
 from auth_service.verifier.claims import Claims
-from auth_service.verifier.errors import InsufficientRole, InvalidToken, MissingToken, Refused, Unavailable
+from auth_service.verifier.errors import (
+    InsufficientAuthentication,
+    InsufficientRole,
+    InvalidToken,
+    MissingToken,
+    Refused,
+    Unavailable,
+)
 from auth_service.verifier.verifier import Verifier
 
-__all__ = ["Claims", "InsufficientRole", "InvalidToken", "MissingToken", "Refused", "Unavailable", "Verifier"]
+__all__ = [
+    "Claims",
+    "InsufficientAuthentication",
+    "InsufficientRole",
+    "InvalidToken",
+    "MissingToken",
+    "Refused",
+    "Unavailable",
+    "Verifier",
+]

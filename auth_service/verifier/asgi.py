@@ -3,10 +3,12 @@
 import json
 import logging
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from functools import partial
 from typing import Any
 
 from auth_service.verifier.bearer import token_of
 from auth_service.verifier.errors import Refused
+from auth_service.verifier.sign_ins import Level, check_requirement
 from auth_service.verifier.verifier import Verifier
 
 Scope = MutableMapping[str, Any]
@@ -22,16 +24,26 @@ POLICY_VIOLATION = 1008  # RFC 6455, section 7.4.1
 class VerifierMiddleware:
     """Asks every request for a token, but for the paths in `public`, and every bearer for one of the roles, if any.
 
+    `acr` is how sure the sign-in must be at least, `max_age` how many seconds ago it may have been at most.
     The claims are in `scope["claims"]`. The verifier lives as long as the application, which must take
     lifespan events: without them all requests are refused.
     """
 
     def __init__(
-        self, app: App, verifier: Verifier, *, roles: Collection[str] = (), public: Collection[str] = ()
+        self,
+        app: App,
+        verifier: Verifier,
+        *,
+        roles: Collection[str] = (),
+        acr: Level | None = None,
+        max_age: int | None = None,
+        public: Collection[str] = (),
     ) -> None:
+        check_requirement(acr, max_age)
         self._app = app
         self._verifier = verifier
         self._roles = tuple(roles)
+        self._verify = partial(verifier.verify, acr=acr, max_age=max_age)
         self._public = frozenset(public)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -46,7 +58,7 @@ class VerifierMiddleware:
     async def _guard(self, scope: Scope, receive: Receive, send: Send) -> None:
         sent = [value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"]
         try:
-            scope["claims"] = await self._verifier.verify(token_of(sent), *self._roles)
+            scope["claims"] = await self._verify(token_of(sent), *self._roles)
         except Refused as refused:
             logger.debug("not let in: %s %s", refused.code, refused)
             await self._refuse(refused, scope, send)

@@ -7,7 +7,11 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """The claims of a token that has been verified. Times are in UTC; `token_id` is the `jti` claim."""
+    """The claims of a token that has been verified. Times are in UTC; `token_id` is the `jti` claim.
+
+    When (`auth_time`), how sure (`acr`) and by which methods (`amr`, RFC 8176) its bearer signed in: an older service
+    says none of the three.
+    """
 
     user_id: UUID
     session_id: UUID
@@ -16,3 +20,6 @@ class Claims:
     token_id: str
     issued_at: datetime
     expires_at: datetime
+    auth_time: datetime | None = None
+    acr: str | None = None
+    amr: tuple[str, ...] = ()

@@ -1,5 +1,6 @@
 """Why a request is refused, as HTTP would say it, and what went wrong on the way to the auth service."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 
@@ -50,6 +51,31 @@ class InsufficientRole(Refused):
     status, code, title = 403, "insufficient-role", "Insufficient role"
     detail = "The bearer of the access token has none of the roles that this asks for."
     challenge = 'Bearer error="insufficient_scope"'
+
+
+class InsufficientAuthentication(Refused):
+    """The token is good, and its bearer did not sign in as surely or recently as is asked for (RFC 9470, section 3).
+
+    `max_age` is in seconds; `acr_values` are the classes that will do, the weakest first.
+    """
+
+    status, code, title = 401, "step-up-required", "Step-up required"
+    detail = "Prove at the auth service that it is you, or sign in again, and send the new access token."
+
+    def __init__(self, max_age: int | None = None, acr_values: Sequence[str] = ()) -> None:
+        super().__init__(f"asked for: max_age {max_age}, acr {' '.join(acr_values)}")
+        self._max_age = {} if max_age is None else {"max_age": max_age}
+        self._acr_values = {"acr_values": list(acr_values)} if acr_values else {}
+
+    @property
+    def headers(self) -> dict[str, str]:
+        acr_values = {name: " ".join(values) for name, values in self._acr_values.items()}
+        said = {"error": "insufficient_user_authentication", "error_description": self.detail}
+        parameters = (f'{name}="{value}"' for name, value in {**said, **self._max_age, **acr_values}.items())
+        return {"WWW-Authenticate": f"Bearer {', '.join(parameters)}"}
+
+    def problem(self, issuer: str) -> dict[str, Any]:
+        return super().problem(issuer) | self._max_age | self._acr_values
 
 
 class Unavailable(Refused):

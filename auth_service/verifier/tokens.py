@@ -18,10 +18,11 @@ ALGORITHM = "ES256"
 TYPE = "at+jwt"
 MAX_CHARACTERS = 4096
 LONGEST_LIFE = 600  # seconds; the service issues none that lives longer
+LATEST = 2**37  # seconds since 1970: in the year 6325, within what a datetime takes
 # Three parts (RFC 7515, section 3.1), the last one 64 bytes in their only spelling: a token has few valid variants.
 _FORM = re.compile(r"([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{85}[AQgw]")
 _REQUIRED = ["exp", "iat", "sub", "sid", "iss", "aud", "jti", "client_id", "roles"]
-_ROLE = re.compile(r"[!-~]+")
+_NAME = re.compile(r"[!-~]+")
 _CLIENT_ID = re.compile(r"[ -~]*")  # RFC 6749, appendix A.1
 _DEFECTS = (jwt.InvalidTokenError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError)
 
@@ -90,18 +91,33 @@ def _claims(said: Mapping[str, Any]) -> Claims:
         raise ValueError("lives longer than any token of the service, or ends before it begins")
     if not _CLIENT_ID.fullmatch(said["client_id"]) or not said["jti"].isprintable():
         raise ValueError("client_id or jti could not stand in a header or a log, and add no line to it")
+    auth_time, acr, amr = _authentication(said)
     return Claims(
         user_id=UUID(said["sub"]),
         session_id=UUID(said["sid"]),
-        roles=_roles(said["roles"]),
+        roles=_names(said["roles"]),
         client_id=said["client_id"],
         token_id=said["jti"],
         issued_at=datetime.fromtimestamp(issued_at, UTC),
         expires_at=datetime.fromtimestamp(expires_at, UTC),
+        auth_time=auth_time,
+        acr=acr,
+        amr=amr,
     )
 
 
-def _roles(listed: Any) -> tuple[str, ...]:
-    if not isinstance(listed, list) or not listed or not all(_ROLE.fullmatch(role) for role in listed):
-        raise TypeError("roles is a list of names, at least one")
+def _authentication(said: Mapping[str, Any]) -> tuple[datetime | None, str | None, tuple[str, ...]]:
+    """What is said of the sign-in (RFC 9068, section 2.2.1): all three claims, or none by an older service."""
+    auth_time, acr, amr = (said.get(name) for name in ("auth_time", "acr", "amr"))
+    if auth_time is None and acr is None and amr is None:
+        return None, None, ()
+    if type(auth_time) is not int or not 0 <= auth_time < LATEST:
+        raise TypeError("auth_time is a time in seconds")
+    (acr,) = _names([acr])
+    return datetime.fromtimestamp(auth_time, UTC), acr, _names(amr)
+
+
+def _names(listed: Any) -> tuple[str, ...]:
+    if not isinstance(listed, list) or not listed or not all(_NAME.fullmatch(name) for name in listed):
+        raise TypeError("roles and amr are lists of names, at least one, and acr is a name")
     return tuple(listed)

@@ -12,6 +12,7 @@ from auth_service.verifier.keys import Keys
 from auth_service.verifier.remembered import Remembered
 from auth_service.verifier.revocations import FollowedRevocations
 from auth_service.verifier.service import Service
+from auth_service.verifier.sign_ins import Level, check_sign_in
 from auth_service.verifier.tokens import TokenCheck
 
 logger = logging.getLogger("auth_service.verifier")
@@ -28,7 +29,7 @@ class Verifier:
         follow_logouts: False to take each token until it expires, also after a logout.
         leeway: seconds that clocks may differ, 60 at most.
         fail_closed_after: seconds without news about logouts after which all requests are refused; None for never.
-        fail_closed_after_for_roles: the same for whatever asks for a role.
+        fail_closed_after_for_roles: the same for whatever asks for a role, or how or when the bearer signed in.
         remember: how many verified tokens are remembered; about 1 kB each.
     """
 
@@ -69,12 +70,19 @@ class Verifier:
         """True when the news is so old that logouts are not seen here; tokens are verified all the same."""
         return self.revocations is not None and self.revocations.is_stale
 
-    async def verify(self, token: str, *roles: str) -> Claims:
+    async def verify(self, token: str, *roles: str, acr: Level | None = None, max_age: int | None = None) -> Claims:
         """Return the claims of an access token whose bearer has one of these roles, if any are named.
+
+        Args:
+            token: as it was sent.
+            roles: of which the bearer must have one.
+            acr: how sure the sign-in must be, at least.
+            max_age: how many seconds ago it may have been, at most.
 
         Raises:
             InvalidToken: for every defect of the token, and when its session has ended.
             InsufficientRole: the token is good, and the bearer has none of the roles.
+            InsufficientAuthentication: the token is good, and the bearer signed in less surely, or longer ago.
             Unavailable: the service could not be asked what must be known.
         """
         claims = self.remembered.find_claims(token)
@@ -82,9 +90,11 @@ class Verifier:
             claims = self.tokens.check(token, await self.keys.get(self.tokens.key_id(token)))
             self.remembered.add(token, claims)
         if self.revocations is not None:
-            self._refuse_ended(claims, self.revocations, self._limits[bool(roles)])
+            asks_more = bool(roles) or acr is not None or max_age is not None
+            self._refuse_ended(claims, self.revocations, self._limits[asks_more])
         if roles and not set(roles) & set(claims.roles):
             raise InsufficientRole
+        check_sign_in(claims, acr, max_age, self.tokens.leeway)
         return claims
 
     def _refuse_ended(self, claims: Claims, revocations: FollowedRevocations, limit: float | None) -> None:

@@ -34,12 +34,18 @@ REFUSED: dict[str, list[Any]] = {
     "iat": NO_TIMES,
     "exp": NO_TIMES,
     "nbf": NO_START,
+    "auth_time": [MISSING, None, "1", 1.5, True, [], {}, -1, 2**37, 10**400, float("inf"), float("nan")],
+    "acr": [MISSING, None, "", 1, True, ["aal2"], {}, "a b", "aal2\n", "aal2\r\nX-Auth-Acr: phr", "\x00", "\u00e9"],
+    "amr": NO_ROLES,
 }
 TAKEN: dict[str, list[Any]] = {
     "jti": ["", "x", "with a space", "f\u00fcr uns"],
     "client_id": ["", "x", "with a space", '"quoted"'],
     "roles": [["user", "admin"], ["admin"], ["shop:manager"]],
     "nbf": [MISSING, 0, -1, NOW],
+    "auth_time": [0, 1, NOW, NOW + 10_000, 2**37 - 1],
+    "acr": ["aal1", "phr", "0", "urn:x:y"],
+    "amr": [["pwd"], ["pwd", "otp", "mfa"], ["x"]],
     "at_hash": ["x", None],
     "scope": ["a b", None, 1],
 }
@@ -58,6 +64,9 @@ def odd(forge: Forge) -> Iterator[tuple[str, str, bool]]:
     yield "expires when it is issued", forge.signed(claims={"iat": now + 4, "exp": now + 4}), False
     yield "ten minutes", forge.signed(claims={"iat": now, "exp": now + 600}), True
     yield "longer", forge.signed(claims={"iat": now, "exp": now + 601}), False
+    for nothing in (MISSING, None):
+        claims = dict.fromkeys(("auth_time", "acr", "amr"), nothing)
+        yield f"auth_time, acr and amr: {nothing!r}", forge.signed(claims=claims), True
     yield "begins within the leeway", forge.signed(claims={"nbf": now + 4}), True
     yield from spelled(forge)
 

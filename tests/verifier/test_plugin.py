@@ -14,7 +14,7 @@ from auth_service.testing.kit import AuthKit
 from auth_service.verifier import Unavailable, Verifier
 from tests.support.markdown import ROOT, block
 
-EXAMPLES = 8
+EXAMPLES = 9
 UNUSED = """
 import sys
 
@@ -48,8 +48,10 @@ def run_pytest(folder: Path, **files: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_example_of_the_page_passes(tmp_path: Path) -> None:
-    page = {name: block("docs/verifying.md", f"run: {name}") for name in ("orders", "test_orders")}
-    done = run_pytest(tmp_path, **page)
+    orders, refunds, tests = (
+        block("docs/verifying.md", f"run: {name}") for name in ("orders", "refunds", "test_orders")
+    )
+    done = run_pytest(tmp_path, orders=orders + refunds, test_orders=tests)
     assert f"{EXAMPLES} passed" in done.stdout, done.stdout + done.stderr
 
 
