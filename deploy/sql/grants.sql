@@ -23,7 +23,8 @@ BEGIN
 END $$;
 ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
 
--- The service. What makes an account somebody's, its id, never changes.
+-- The service. What makes an account somebody's, its id, never changes. Of other tables the triggers of 0012 keep such
+-- columns: services of before are ready only with the right to update the whole of them.
 GRANT SELECT ON alembic_version, schema_compatibility TO auth_app;
 GRANT SELECT, INSERT, DELETE ON users TO auth_app;
 GRANT UPDATE (email, email_canonical, username, username_canonical, hashed_password, role, is_active, is_verified,

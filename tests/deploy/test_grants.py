@@ -209,6 +209,17 @@ def test_the_file_says_nothing_of_what_belongs_to_others_and_leaves_it_open(clus
     assert cluster.execute("SELECT " + open_.format("'ours'"), name) == "t|f"
 
 
+def test_granting_again_takes_back_what_was_granted_beside_the_file(
+    cluster: Cluster, name: str, tmp_path: Path
+) -> None:
+    """Also a right on a whole table of which the file grants some columns."""
+    before = {role: held(cluster, name, role) for role in ("auth_app", "auth_cleanup")}
+    wide = "GRANT UPDATE ON users, audit_events TO auth_app; GRANT ALL ON refresh_tokens, users TO auth_cleanup"
+    cluster.execute(f"{wide}; GRANT UPDATE (id) ON users TO auth_app", name)
+    assert run_command("grants", "--apply", env=bare(cluster, name, "owner"), cwd=tmp_path).returncode == 0
+    assert {role: held(cluster, name, role) for role in before} == before
+
+
 def test_those_who_grant_at_once_take_turns(cluster: Cluster, name: str, tmp_path: Path) -> None:
     env = bare(cluster, name, "owner")
     with ThreadPoolExecutor(4) as pool:

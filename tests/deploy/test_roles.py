@@ -32,6 +32,17 @@ DENIED_TO_EVERY_ROLE = [
 DENIED_TO_THE_SERVICE = [
     "UPDATE users SET id = gen_random_uuid()", "UPDATE users SET created_at = now()", "DELETE FROM audit_events",
     "UPDATE deleted_sessions SET deleted_at = now()", "SELECT public.unnamed()",
+    "UPDATE refresh_tokens SET user_id = gen_random_uuid()", "UPDATE refresh_tokens SET secret_hash = '\\x00'",
+    "UPDATE refresh_tokens SET id = gen_random_uuid()", "UPDATE refresh_tokens SET credential_epoch = 9",
+    "UPDATE refresh_tokens SET generation = 9, user_id = user_id", "UPDATE refresh_tokens SET acr = 'phr'",
+    "UPDATE refresh_tokens SET amr = 'pwd otp mfa'", "UPDATE refresh_tokens SET authenticated_at = now()",
+    "UPDATE signing_keys SET public_jwk = '{}'", "UPDATE factors SET user_id = gen_random_uuid()",
+    "UPDATE recovery_codes SET user_id = gen_random_uuid()", "UPDATE spent_challenges SET digest = '\\x00'",
+    "UPDATE link_tokens SET user_id = gen_random_uuid()",
+    "UPDATE link_tokens SET purpose = 'reset-password'", "UPDATE outgoing_mails SET recipient = 'me@evil.test'",
+    "UPDATE outgoing_mails SET user_id = gen_random_uuid()", "UPDATE outgoing_mails SET kind = 'notice'",
+    "UPDATE pending_changes SET user_id = gen_random_uuid()", "UPDATE registrations SET registered_at = now()",
+    "UPDATE audit_events SET at = now()",
 ]  # fmt: skip
 DENIED_TO_THE_CLEAN_UP = [
     "SELECT id FROM users", "SELECT hashed_password FROM users", "UPDATE users SET is_active = true",
