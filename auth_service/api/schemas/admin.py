@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from auth_service.api.schemas.common import (
     CURSOR,
@@ -14,7 +14,6 @@ from auth_service.api.schemas.common import (
     Body,
     DeviceSession,
     Email,
-    Schema,
     Username,
     clean,
 )
@@ -44,7 +43,7 @@ Fragment = Annotated[str, Field(min_length=3, max_length=MAX_EMAIL, examples=["a
 Name = Annotated[str, Field(min_length=1, max_length=MAX_EMAIL, examples=["ada@example.com"]), AfterValidator(clean)]
 
 
-class UserQuery(Schema):
+class UserQuery(BaseModel):
     """Filters of a list of users. A user must match all that are given."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
@@ -72,7 +71,7 @@ class UserQuery(Schema):
         return self
 
 
-class UserList(Schema):
+class UserList(BaseModel):
     """Newest first. `total`, `page` and `pages` are null with a cursor; `next_cursor` is null at the end."""
 
     items: list[Account]
@@ -84,7 +83,7 @@ class UserList(Schema):
     next_cursor: str | None
 
 
-class UserCounts(Schema):
+class UserCounts(BaseModel):
     """`estimated` names the counts that are estimates, because counting would take too long."""
 
     active: int
@@ -127,11 +126,11 @@ class DelayedEmailBody(Body):
     email: Email
 
 
-class DelayedChange(Schema):
+class DelayedChange(BaseModel):
     """The earliest time when the change takes effect, unless it is stopped."""
 
     effective_at: datetime
 
 
-class EndedSessions(Schema):
+class EndedSessions(BaseModel):
     ended: int

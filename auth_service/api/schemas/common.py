@@ -40,13 +40,7 @@ Password = Annotated[
 Token = Annotated[SecretStr, Field(min_length=1, examples=["art_..."]), AfterValidator(clean_secret)]
 
 
-class Schema(BaseModel):
-    """What a request or an answer holds. Its validator is built at its first use, so that a start is shorter."""
-
-    model_config = ConfigDict(defer_build=True)
-
-
-class Body(Schema):
+class Body(BaseModel):
     """A body from outside: exact types, no unknown fields, and no value in any error."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
@@ -85,7 +79,7 @@ class ChangePasswordBody(Body):
     new_password: Password
 
 
-class Account(Schema):
+class Account(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     id: UUID
@@ -99,13 +93,13 @@ class Account(Schema):
     last_login_at: datetime | None
 
 
-class Accepted(Schema):
+class Accepted(BaseModel):
     """The request was accepted; the rest follows by e-mail."""
 
     status: Literal["accepted"] = "accepted"
 
 
-class Tokens(Schema):
+class Tokens(BaseModel):
     """The answer of RFC 6749, section 5.1, with the session. Lifetimes are in seconds."""
 
     access_token: str
@@ -116,7 +110,7 @@ class Tokens(Schema):
     session_id: UUID
 
 
-class BrowserTokens(Schema):
+class BrowserTokens(BaseModel):
     """The tokens of a page whose refresh token is in a cookie."""
 
     access_token: str
@@ -126,7 +120,7 @@ class BrowserTokens(Schema):
     session_id: UUID
 
 
-class DeviceSession(Schema):
+class DeviceSession(BaseModel):
     """The session of a device. `ended_at` and `ended_reason` are null while it is active.
 
     `user_agent` and `ip` are those of the sign-in. To its owner, `last_used_at` is in whole hours and changes only on
@@ -151,20 +145,20 @@ class SessionItem(DeviceSession):
     current: bool
 
 
-class SessionList(Schema):
+class SessionList(BaseModel):
     """`next_cursor` is null on the last page."""
 
     items: list[SessionItem]
     next_cursor: str | None
 
 
-class JsonWebKeySet(Schema):
+class JsonWebKeySet(BaseModel):
     """RFC 7517, section 5; public keys only."""
 
     keys: list[dict[str, str]]
 
 
-class ServerMetadata(Schema):
+class ServerMetadata(BaseModel):
     """RFC 8414. There is no authorization or token endpoint: users sign in through this service's own API."""
 
     issuer: str
@@ -176,11 +170,11 @@ class ServerMetadata(Schema):
     token_endpoint_auth_methods_supported: list[str] = ["none"]
 
 
-class EndedSessionSet(Schema):
+class EndedSessionSet(BaseModel):
     sids: list[UUID]
 
 
-class Introspection(Schema):
+class Introspection(BaseModel):
     """RFC 7662, section 2.2. For a token that would not be accepted, `active` is the only field."""
 
     active: bool
@@ -196,7 +190,7 @@ class Introspection(Schema):
     token_type: Literal["Bearer"] | None = None
 
 
-class Health(Schema):
+class Health(BaseModel):
     status: Literal["ok"] = "ok"
 
 
@@ -211,12 +205,12 @@ class Readiness(Health):
     detail: str | None = None
 
 
-class FieldError(Schema):
+class FieldError(BaseModel):
     field: str
     reason: str
 
 
-class ProblemDetails(Schema):
+class ProblemDetails(BaseModel):
     """RFC 9457. `code` is the stable code for programs; `error` is that of RFC 6749, for OAuth clients."""
 
     type: str

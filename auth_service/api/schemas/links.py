@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from auth_service.api.schemas.common import Body, Email, Password, Schema, clean_secret
+from auth_service.api.schemas.common import Body, Email, Password, clean_secret
 
 LinkToken = Annotated[
     SecretStr, Field(min_length=1, max_length=256, examples=["lnk_..."]), AfterValidator(clean_secret)
@@ -55,13 +55,13 @@ class ChangeEmailBody(Body):
     current_password: Password
 
 
-class EmailChangeState(Schema):
+class EmailChangeState(BaseModel):
     """`waiting` for the link sent to the other address, or `changed`."""
 
     status: Literal["waiting", "changed"]
 
 
-class PendingEmail(Schema):
+class PendingEmail(BaseModel):
     """The address that an account is to have. `effective_at` is the earliest time; it can be stopped until then."""
 
     model_config = ConfigDict(from_attributes=True)

@@ -3,7 +3,9 @@
 from datetime import datetime
 from uuid import UUID
 
-from auth_service.api.schemas.common import Account, Body, DeviceSession, Password, Schema, Username
+from pydantic import BaseModel
+
+from auth_service.api.schemas.common import Account, Body, DeviceSession, Password, Username
 from auth_service.api.schemas.links import PendingEmail
 
 
@@ -15,7 +17,7 @@ class DeleteAccountBody(Body):
     current_password: Password
 
 
-class ExportedEvent(Schema):
+class ExportedEvent(BaseModel):
     """An event of the security trail. `by` is `owner`, `admin`, `cli` or `service`; addresses are the owner's only."""
 
     at: datetime
@@ -27,7 +29,7 @@ class ExportedEvent(Schema):
     details: dict[str, str | int]
 
 
-class AccountExport(Schema):
+class AccountExport(BaseModel):
     """All data kept about an account; sessions and events are newest first.
 
     Except the password hash, and what would tell the holder of a copied token when and from where a device refreshes
