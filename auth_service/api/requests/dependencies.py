@@ -1,6 +1,7 @@
 """What routes ask for: the services, the bearer's token, where a request comes from.
 
-All of them are coroutines: a plain function would be sent to a thread for each request.
+All of them are coroutines: a plain function would be sent to a thread for each request. What they need of each other
+they call, where they can: a start looks through the parameters of each, once for every route that asks for it.
 """
 
 import re
@@ -22,6 +23,10 @@ IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
 
 
 async def get_services(request: Request) -> Services:
+    return _services_of(request)
+
+
+def _services_of(request: Request) -> Services:
     services: Services = request.app.state.services
     return services
 
@@ -47,9 +52,9 @@ class AccessToken(HTTPBearer):
 get_access_token = AccessToken(scheme_name="access_token", bearerFormat="JWT")
 
 
-async def get_bearer(token: Annotated[str, Depends(get_access_token)], services: "ServicesDep") -> Bearer:
+async def get_bearer(request: Request, token: Annotated[str, Depends(get_access_token)]) -> Bearer:
     """The user and the live session that the access token speaks for."""
-    return await services.bearers.identify(token)
+    return await _services_of(request).bearers.identify(token)
 
 
 async def get_recent_bearer(bearer: "BearerDep", services: "ServicesDep") -> Bearer:
@@ -58,10 +63,10 @@ async def get_recent_bearer(bearer: "BearerDep", services: "ServicesDep") -> Bea
     return bearer
 
 
-async def get_bearer_if_any(request: Request, services: "ServicesDep") -> Bearer | None:
+async def get_bearer_if_any(request: Request) -> Bearer | None:
     """As `get_bearer`, but None without an Authorization header; one that is wrong is refused all the same."""
     authorization = request.headers.getlist("authorization")
-    return await services.bearers.identify(bearer_token(authorization)) if authorization else None
+    return await _services_of(request).bearers.identify(bearer_token(authorization)) if authorization else None
 
 
 async def get_idempotency_key(
@@ -81,16 +86,22 @@ async def get_idempotency_key(
     return idempotency_key
 
 
-async def get_device(request: Request, services: "ServicesDep") -> Device:
+async def get_device(request: Request) -> Device:
     """Where the request comes from, as far as it can be believed."""
+    return _device_of(request)
+
+
+def _device_of(request: Request) -> Device:
     forwarded = ",".join(request.headers.getlist("x-forwarded-for"))
     peer = request.client.host if request.client else ""
-    return client.device_of(request.headers.get("user-agent", ""), peer, forwarded, services.settings.proxy)
+    return client.device_of(
+        request.headers.get("user-agent", ""), peer, forwarded, _services_of(request).settings.proxy
+    )
 
 
-async def set_requester(device: "DeviceDep") -> None:
+async def set_requester(request: Request) -> None:
     """Let whatever this request writes to the security trail say where it came from."""
-    client.set_requester(device)
+    client.set_requester(_device_of(request))
 
 
 ServicesDep = Annotated[Services, Depends(get_services)]
