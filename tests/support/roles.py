@@ -33,6 +33,14 @@ def as_role(url: str, role: Role) -> str:
     return parts._replace(netloc=f"{user}@{parts.netloc.rpartition('@')[2]}").geturl() if user else url
 
 
+def as_owner(url: str) -> str:
+    """The URL of the owner for one of `as_role()`; the URL itself if it is of no role."""
+    place = urlsplit(url)._replace(netloc=urlsplit(url).netloc.rpartition("@")[2])
+    known = (one for one in _users if urlsplit(one)._replace(netloc=urlsplit(one).netloc.rpartition("@")[2]) == place)
+    found = next(known, None)
+    return as_role(found, "owner") if found else url
+
+
 def grant_words(url: str) -> list[str]:
     """What `migrate` is told of the role that serves, if the database knows one."""
     return ["--grant-to", str(urlsplit(as_role(url, "app")).username)] if url in _users else []

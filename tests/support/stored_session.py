@@ -3,15 +3,20 @@
 A database in memory can be reached no other way, and the same lines then do for all three.
 """
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import httpx
+from pydantic import SecretStr
 from sqlalchemy import select, update
 
 from auth_service.models import REFRESH_TOKENS, USERS
+from auth_service.repositories.transaction import Database
 
+from . import roles
 from .client import Client
 
 TIMES = ("created_at", "authenticated_at", "last_used_at", "earlier_used_at", "expires_at")
@@ -25,6 +30,7 @@ class StoredSession:
         assert isinstance(transport, httpx.ASGITransport)
         app: Any = transport.app
         self._database = app.state.services.refresh._database
+        self._settings = app.state.services.settings.database
         self._id = UUID(tokens["session_id"])
 
     async def row(self) -> dict[str, Any]:
@@ -34,9 +40,22 @@ class StoredSession:
             return dict(found.one()._mapping)
 
     async def change(self, **values: Any) -> None:
-        """Set columns of the session."""
-        async with self._database.transaction() as tx:
+        """Set columns of the session, those too that the service may not."""
+        async with self._of_owner() as database, database.transaction() as tx:
             await tx.connection.execute(update(REFRESH_TOKENS).where(REFRESH_TOKENS.c.id == self._id).values(**values))
+
+    @asynccontextmanager
+    async def _of_owner(self) -> AsyncIterator[Database]:
+        url = self._settings.url.get_secret_value()
+        owner = roles.as_owner(url)
+        if owner == url:
+            yield self._database
+            return
+        database = Database(self._settings.model_copy(update={"url": SecretStr(owner)}))
+        try:
+            yield database
+        finally:
+            await database.dispose()
 
     async def change_user(self, **values: Any) -> None:
         """Set columns of the session's user."""
