@@ -20,8 +20,9 @@ class CodeBody(Body):
     code: Code
 
 
-class SecondFactorBody(CodeBody):
+class SecondFactorBody(Body):
     challenge: ChallengeText
+    code: Code
 
 
 class FactorItem(BaseModel):

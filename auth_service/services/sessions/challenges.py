@@ -23,11 +23,11 @@ class Challenges:
         A `replacement` of the password's hash, if that is outdated, is stored: no later step sees the password.
         """
         async with self._throttle.statement() as tx:
-            methods, now = await tx.factor_proofs.methods_of(account.id)
             if success := attempt.success_in_part:
                 await tx.throttles.succeed(success)
             if replacement:
                 await tx.users.renew_hash(account, replacement)
+            methods, now = await tx.factor_proofs.methods_of(account.id)  # last: SQLite lets no reader become a writer
         attempt.decided = True
         challenge = self._codec.issue(
             ChallengePurpose.SECOND_FACTOR, account.id, account.credential_epoch, Passed.PASSWORD, now
