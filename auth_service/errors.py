@@ -190,6 +190,7 @@ class Denial(StrEnum):
     WRONG = "wrong"
     ROLE = "role"
     STEP_UP = "step-up"
+    FACTOR = "factor"
     ORIGIN = "origin"
 
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from auth_service.database.notifications import Notifications
-from auth_service.models import SessionRules
+from auth_service.models import FactorPolicy, SessionRules
 from auth_service.repositories.probe import Probe
 from auth_service.repositories.transaction import Database
 from auth_service.schedule import Schedule
@@ -23,6 +23,7 @@ from auth_service.services.accounts.registration import Registration
 from auth_service.services.administration.administration import Administration
 from auth_service.services.administration.directory import Directory
 from auth_service.services.factors.enrolment import Enrolment
+from auth_service.services.factors.login_enrolment import LoginEnrolment
 from auth_service.services.factors.own_factors import OwnFactors
 from auth_service.services.factors.second_factor import SecondFactor
 from auth_service.services.mail.notices import MailNumbers, Notices
@@ -82,6 +83,7 @@ class TokenParts:
         self.secrets = SecretKeys.from_settings(settings)
         self.rules = SessionRules.from_settings(settings)
         self.refresh_tokens = RefreshTokenCodec(self.secrets)
+        self.factor_policy = FactorPolicy.from_settings(settings)
         self.challenges = ChallengeCodec(self.secrets)
         access_tokens = AccessTokens(
             settings.issuer, settings.audience, tokens.client_id, tokens.access_lifetime, tokens.leeway
@@ -130,7 +132,8 @@ def _services(parts: Parts) -> Services:
     proof = Reauthentication(
         database=database, passwords=hashing.passwords, lane=hashing.lane, throttle=throttle, audit=audit
     )
-    bearers = Bearers(database, keys, revocations, tokens.clock, settings.factors.recent)
+    recent, factor_policy = settings.factors.recent, tokens.factor_policy
+    bearers = Bearers(database, keys, revocations, tokens.clock, recent=recent, factor_policy=factor_policy)
     own_sessions = OwnSessions(database, revocations, rules)
     sign_in = _sign_in(parts)
     login, refresh, second_factor = _login(parts, sign_in), _refresh(parts), _second_factor(parts, sign_in)
@@ -163,7 +166,8 @@ def _services(parts: Parts) -> Services:
         own_account=OwnAccount(database, revocations, proof, throttle, rules),
         second_factor=second_factor,
         enrolment=_enrolment(parts, sign_in),
-        own_factors=OwnFactors(database, throttle, notices, settings.factors.required_roles),
+        login_enrolment=_login_enrolment(parts, sign_in),
+        own_factors=OwnFactors(database, throttle, notices, factor_policy),
         own_sessions=own_sessions,
         step_up=_step_up(parts),
         oauth_tokens=OAuthTokens(bearers, refresh, own_sessions),
@@ -196,6 +200,7 @@ def _login(parts: Parts, sign_in: SignIn) -> Login:
         login_check=parts.hashing.login_check,
         throttle=parts.throttle,
         audit=parts.audit,
+        factor_policy=parts.tokens.factor_policy,
         verified_only=parts.settings.registration.existing == "conceal",
     )
 
@@ -241,6 +246,22 @@ def _enrolment(parts: Parts, sign_in: SignIn) -> Enrolment:
     )
 
 
+def _login_enrolment(parts: Parts, sign_in: SignIn) -> LoginEnrolment:
+    tokens = parts.tokens
+    return LoginEnrolment(
+        database=parts.database,
+        secrets=tokens.secrets,
+        challenges=tokens.challenges,
+        clock=tokens.clock,
+        sign_in=sign_in,
+        revocations=tokens.revocations,
+        throttle=parts.throttle,
+        audit=parts.audit,
+        notices=parts.upkeep.notices,
+        issuer_name=parts.settings.mail_name,
+    )
+
+
 def _step_up(parts: Parts) -> StepUp:
     return StepUp(
         database=parts.database,
@@ -263,6 +284,7 @@ def _refresh(parts: Parts) -> Refresh:
         rules=tokens.rules,
         throttle=parts.throttle,
         replays=Replays(parts.database, parts.upkeep.notices),
+        factor_policy=tokens.factor_policy,
     )
 
 

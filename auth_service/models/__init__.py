@@ -2,7 +2,7 @@
 
 from auth_service.models.accounts import AccountView, LoginAccount
 from auth_service.models.audit import AUDIT_FLOOR, REQUESTER, THE_SERVICE, Requester, SecurityEvent
-from auth_service.models.authentication import BY_CODE, BY_PASSWORD, Acr, Authentication
+from auth_service.models.authentication import BY_CODE, BY_PASSWORD, Acr, Authentication, FactorPolicy
 from auth_service.models.compatibility import SCHEMA_COMPATIBILITY
 from auth_service.models.device_names import name_of_device
 from auth_service.models.devices import NUMBERS, UNKNOWN_DEVICE, Device, kind_of_device
@@ -47,7 +47,6 @@ from auth_service.models.tables import (
     AuditEvent,
     KeyState,
     RefreshToken,
-    Role,
     SigningKey,
     User,
 )
@@ -66,3 +65,4 @@ from auth_service.models.throttles import (
     networks_of,
 )
 from auth_service.models.types import UtcDateTime
+from auth_service.roles import Role

@@ -3,6 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Self
+
+from auth_service.roles import Role
+from auth_service.settings import Settings
 
 
 class Acr(StrEnum):
@@ -29,6 +33,27 @@ class Authentication:
     acr: Acr
     amr: str
     time: datetime | None = None
+
+
+@dataclass(frozen=True)
+class FactorPolicy:
+    """Of which roles everybody must have a second factor. Roles that were imported go with `user`: here they have no
+    rights beyond it.
+    """
+
+    required_roles: frozenset[Role]
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        return cls(frozenset(settings.factors.required_roles))
+
+    def asks(self, role: str) -> bool:
+        """Whether whoever has this role must have a factor."""
+        return (Role.ADMIN if role == Role.ADMIN else Role.USER) in self.required_roles
+
+    def refuses(self, role: str, acr: str | None) -> bool:
+        """Whether a session of this role is not sure enough: it was opened before its user had to have a factor."""
+        return self.asks(role) and acr not in Acr.AAL2.satisfied_by
 
 
 BY_PASSWORD = Authentication(Acr.AAL1, "pwd")

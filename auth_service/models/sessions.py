@@ -27,6 +27,7 @@ class EndReason(StrEnum):
     USER_DELETED = "user_deleted"
     EVICTED = "evicted"
     ADMIN = "admin"
+    FACTOR_REQUIRED = "factor_required"  # opened by a password alone, before its user had to have a factor
     FACTOR_ADDED = "factor_added"  # the first one of the account: a password alone opened them
 
 

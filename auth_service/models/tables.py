@@ -11,6 +11,7 @@ from sqlmodel import Field, Relationship, SQLModel
 from uuid_utils.compat import uuid7
 
 from auth_service.models.types import DoubtfulTexts, DoubtfulTime, IsoTimes, UtcDateTime
+from auth_service.roles import Role
 
 SQLModel.metadata = MetaData(
     naming_convention={
@@ -27,11 +28,6 @@ class Table(SQLModel):
     """What every table is. No row is validated, so that no validator need be built when a process starts."""
 
     model_config = {"defer_build": True}
-
-
-class Role(StrEnum):
-    USER = "user"
-    ADMIN = "admin"  # looks after other people's accounts
 
 
 # Where an index is partial, the migrations say so for SQLite too; to say it here would import that dialect everywhere.

@@ -15,6 +15,7 @@ from auth_service.services.accounts.registration import Registration
 from auth_service.services.administration.administration import Administration
 from auth_service.services.administration.directory import Directory
 from auth_service.services.factors.enrolment import Enrolment
+from auth_service.services.factors.login_enrolment import LoginEnrolment
 from auth_service.services.factors.own_factors import OwnFactors
 from auth_service.services.factors.second_factor import SecondFactor
 from auth_service.services.mail.notices import MailNumbers
@@ -67,6 +68,7 @@ class Services:
     own_account: OwnAccount
     second_factor: SecondFactor
     enrolment: Enrolment
+    login_enrolment: LoginEnrolment
     own_factors: OwnFactors
     own_sessions: OwnSessions
     step_up: StepUp

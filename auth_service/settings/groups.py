@@ -8,7 +8,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from auth_service.blocklist import is_table
-from auth_service.settings.values import ZERO, Duration, Group, NameList, NetworkList, OriginList, written_as
+from auth_service.roles import Role
+from auth_service.settings.values import ZERO, Duration, Group, NetworkList, OriginList, RoleList, written_as
 
 MAX_ACCESS_LIFETIME = timedelta(minutes=10)
 DEFAULT_AUDIT_RETENTION = timedelta(days=400)
@@ -89,8 +90,13 @@ class FactorSettings(Group):
     changes who gets in.
     """
 
-    required_roles: NameList = ()
+    required_roles: RoleList = ()
     recent: Duration = Field(timedelta(minutes=10), ge=timedelta(seconds=10), le=timedelta(hours=24))
+
+    @property
+    def everybody(self) -> bool:
+        """Whether nobody may be without a factor."""
+        return set(self.required_roles) == set(Role)
 
 
 class HashingSettings(Group):

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, SecretStr
 from pydantic_settings import NoDecode, SettingsConfigDict
 
+from auth_service.roles import Role
+
 SOURCES = SettingsConfigDict(
     env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
 )
@@ -40,6 +42,13 @@ def _secrets(value: Any) -> Any:
     if value and not found:
         raise ValueError("must be a secret, or several separated by commas")
     return found
+
+
+def _roles(value: Any) -> Any:
+    roles = _comma_separated(value)
+    if not set(roles) <= set(Role):
+        raise ValueError(f"must be roles, separated by commas: {', '.join(Role)}")
+    return tuple(dict.fromkeys(Role(role) for role in roles))
 
 
 def _networks(value: Any) -> Any:
@@ -81,7 +90,7 @@ def written_as(pattern: str, expected: str) -> AfterValidator:
 Duration = Annotated[timedelta, BeforeValidator(_seconds)]
 SecretList = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_secrets)]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-NameList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_separated)]
+RoleList = Annotated[tuple[Role, ...], NoDecode, BeforeValidator(_roles)]
 NetworkList = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)]
 OriginList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)]
 

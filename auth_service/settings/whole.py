@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from auth_service.roles import Role
 from auth_service.settings import groups
 from auth_service.settings.database import DatabaseSettings
 from auth_service.settings.mail import MailSettings, address_of
@@ -20,6 +21,8 @@ PublicUrl = Annotated[
         "must be a URL such as https://auth.example.com, with a path at most: no spaces, '?' or '#'",
     ),
 ]
+
+SHORTEST_ALONE = 15  # characters of a password that nothing else stands beside (NIST SP 800-63B-4, section 3.1.1.2)
 
 
 class Settings(BaseSettings):
@@ -72,6 +75,11 @@ class Settings(BaseSettings):
             yield "AUTH_TOKENS__REFRESH_IDLE_LIFETIME: must not exceed AUTH_TOKENS__REFRESH_ABSOLUTE_LIFETIME"
         if self.registration.existing == "conceal" and not self.sends_mail:
             yield "AUTH_REGISTRATION__EXISTING: 'conceal' needs mail, so set AUTH_MAIL__HOST"
+        if self.password.min_length < SHORTEST_ALONE and not self.factors.everybody:
+            yield (
+                f"AUTH_PASSWORD__MIN_LENGTH: below {SHORTEST_ALONE} only where everybody must have a second factor "
+                f"(NIST SP 800-63B-4): AUTH_FACTORS__REQUIRED_ROLES={','.join(Role)}"
+            )
         if self.cookies.enabled and not _keeps_secure_cookies(self.public_url):
             yield "AUTH_COOKIES__ENABLED: needs an AUTH_PUBLIC_URL with https: browsers refuse others"
 

@@ -144,6 +144,12 @@ class Client(httpx.AsyncClient):
         path = f"/auth/me/totp/{factor_id}/confirm"
         return await self.post(path, json={"code": code}, headers=bearer(access_token) | more)
 
+    async def begin_login_enrolment(self, challenge: str) -> httpx.Response:
+        return await self.post("/auth/login/enrol", json={"challenge": challenge})
+
+    async def confirm_login_enrolment(self, challenge: str, code: str, **more: str) -> httpx.Response:
+        return await self.post("/auth/login/enrol/confirm", json={"challenge": challenge, "code": code}, headers=more)
+
     async def remove_factor(self, access_token: str, factor_id: str) -> httpx.Response:
         return await self.delete(f"/auth/me/factors/{factor_id}", headers=bearer(access_token))
 

@@ -21,7 +21,13 @@ log = structlog.get_logger()
 
 MINUTE = 60.0  # seconds
 MOST_NAMED = 10  # addresses, users and paths that a line names, each with its number: those that come most often
-_USUAL = {Denial.MISSING, Denial.EXPIRED, Denial.ENDED, Denial.STEP_UP}  # what befalls clients that do nothing wrong
+_USUAL = {
+    Denial.MISSING,
+    Denial.EXPIRED,
+    Denial.ENDED,
+    Denial.STEP_UP,
+    Denial.FACTOR,
+}  # what befalls clients that do nothing wrong
 
 Kind: TypeAlias = tuple[str, str]
 

@@ -1,4 +1,4 @@
-"""`/auth/login/second-factor`: the second step of a login."""
+"""`/auth/login/second-factor` and `/auth/login/enrol`: the second step of a login."""
 
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
@@ -9,7 +9,15 @@ from auth_service.api.requests.cookies import SETS_COOKIE, CookieMode, token_res
 from auth_service.api.requests.dependencies import DeviceDep, ServicesDep, set_requester
 from auth_service.api.routes.sessions import GIVING
 from auth_service.api.schemas.common import BrowserTokens, Tokens
-from auth_service.api.schemas.factors import SecondFactorBody
+from auth_service.api.schemas.factors import (
+    ChallengeBody,
+    EnrolledBrowserTokens,
+    EnrolledTokens,
+    SecondFactorBody,
+    TotpSecret,
+    enrolled,
+)
+from auth_service.services.factors.factor_changes import EnrolmentSecret
 
 router = APIRouter(
     prefix="/auth/login", tags=["second factors"], route_class=PlainRoute, dependencies=[Depends(set_requester)]
@@ -40,3 +48,27 @@ async def plain_second_factor(request: PlainRequest) -> Tokens | None:
         return None
     challenge, code = body.challenge.get_secret_value(), body.code.get_secret_value()
     return tokens_of(await request.services.second_factor.sign_in(challenge, code, request.device()))
+
+
+@router.post(
+    "/enrol", response_model=TotpSecret, responses=problems("invalid-second-factor", "database-unavailable", body=True)
+)
+async def begin_enrolment(body: ChallengeBody, services: ServicesDep) -> EnrolmentSecret:
+    """Begin to add the factor that the account must have, with the challenge of `second-factor-enrolment-required`.
+
+    To ask twice gives the same; nothing is stored.
+    """
+    return await services.login_enrolment.begin(body.challenge.get_secret_value())
+
+
+@router.post(
+    "/enrol/confirm",
+    responses={200: SETS_COOKIE, **problems(*GIVING, "invalid-second-factor", "overloaded", body=True)},
+)
+async def confirm_enrolment(
+    body: SecondFactorBody, device: DeviceDep, cookie_mode: CookieMode, services: ServicesDep, response: Response
+) -> EnrolledTokens | EnrolledBrowserTokens:
+    """Add the factor with a code of it, and open a session. The recovery codes are never told again."""
+    challenge, code = body.challenge.get_secret_value(), body.code.get_secret_value()
+    codes, pair = await services.login_enrolment.confirm(challenge, code, device)
+    return enrolled(token_response(pair, response, cookie_mode=cookie_mode), codes)

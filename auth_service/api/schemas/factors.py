@@ -20,6 +20,10 @@ class CodeBody(Body):
     code: Code
 
 
+class ChallengeBody(Body):
+    challenge: ChallengeText
+
+
 class SecondFactorBody(Body):
     challenge: ChallengeText
     code: Code
@@ -40,14 +44,17 @@ class FactorList(BaseModel):
     recovery_codes_left: int
 
 
-class NewTotpFactor(BaseModel):
+class TotpSecret(BaseModel):
     """A TOTP (RFC 6238: SHA-1, six digits, thirty seconds): the secret in base32, and as the URI of a QR code."""
 
     model_config = ConfigDict(from_attributes=True)
 
-    id: UUID
     secret: str
     otpauth_uri: str
+
+
+class NewTotpFactor(TotpSecret):
+    id: UUID
 
 
 class RecoveryCodes(BaseModel):

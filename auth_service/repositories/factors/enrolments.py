@@ -39,6 +39,16 @@ class Enrolments:
         await self._connection.execute(before)
         await self._connection.execute(insert(FACTORS).values(self._totp(user_id, factor_id, secret, secret_id)))
 
+    async def add_confirmed(self, user_id: UUID, factor_id: UUID, secret: bytes, secret_id: str, step: int) -> None:
+        """Add a TOTP that counts at once, as the first one of its user, in place of one that waits for a code. `step`
+        is that of the code that was given.
+        """
+        await self._connection.execute(delete(FACTORS).where(F.user_id == user_id))
+        used = {"confirmed_at": self._now(), "last_used_at": self._now(), "last_step": step}
+        added = insert(FACTORS).values(self._totp(user_id, factor_id, secret, secret_id) | used)
+        event, returned = SecurityEvent.FACTOR_ADDED, added.returning(F.id, F.user_id)
+        await self._audit.execute(returned, event, user="user_id", kind=FactorKind.TOTP)
+
     async def find_unconfirmed(self, user_id: UUID, factor_id: UUID) -> tuple[Factor, datetime] | None:
         """The TOTP that waits for its first code, and the time now; None if there is no such one, or none any more."""
         statement = select(Factor, self._now()).where(

@@ -173,6 +173,9 @@ def _methods(clock: Clock) -> Any:
     return select(totp.label("totp"), recovery_code.label("recovery_code"), clock.at().label("now"))
 
 
+_spend_challenge = Prepared(spend_challenge)
+
+
 class FactorProofs:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -190,6 +193,11 @@ class FactorProofs:
         row = rows[0]
         totp = SealedTotp(row["factor_id"], row["secret"], row["secret_id"]) if row["factor_id"] else None
         return Challenged(LoginAccount(**{column.name: row[column.name] for column in _ACCOUNT}), totp, row["now"])
+
+    async def spend_challenge(self, challenge: bytes, good_until: datetime) -> bool:
+        """Use up a challenge, by its digest, that goes with no code; False if it was before, or is good no more."""
+        values = {"challenge_digest": challenge, "challenge_until": good_until}
+        return bool(await _spend_challenge.execute(self._connection, **values))
 
     async def delete_spent(self, limit: int) -> int:
         """Delete up to `limit` challenges whose day is over, skipping those that are locked; return how many."""

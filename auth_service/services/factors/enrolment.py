@@ -27,7 +27,12 @@ from auth_service.security.totp import (
     read_totp_code,
     seal_totp_secret,
 )
-from auth_service.services.factors.factor_changes import end_sessions_by_password, lock_owner, renew_recovery_codes
+from auth_service.services.factors.factor_changes import (
+    EnrolmentSecret,
+    end_sessions_by_password,
+    lock_owner,
+    renew_recovery_codes,
+)
 from auth_service.services.mail.notices import Notices
 from auth_service.services.operations.audit import Audit
 from auth_service.services.sessions.bearers import Bearer
@@ -39,12 +44,8 @@ from auth_service.services.throttling.throttle import Throttler
 
 
 @dataclass(frozen=True)
-class NewTotp:
-    """What an authenticator app is told: the secret to type in, and the URI of a QR code."""
-
+class NewTotp(EnrolmentSecret):
     id: UUID
-    secret: str = field(repr=False)
-    otpauth_uri: str = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class Enrolment:
         async with self._database.transaction() as tx:
             owner = await lock_owner(tx, bearer)
             await tx.factors.add_unconfirmed(owner.id, factor_id, *seal_totp_secret(secret, factor_id, self._secrets))
-        return NewTotp(factor_id, base32(secret), otpauth_uri(secret, self._issuer_name, owner.email))
+        return NewTotp(base32(secret), otpauth_uri(secret, self._issuer_name, owner.email), factor_id)
 
     async def confirm_totp(
         self, bearer: Bearer, factor_id: UUID, code: str, device: Device

@@ -1,6 +1,7 @@
 """What changes of factors have in common, each in the transaction of the change."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from auth_service.errors import InvalidAccessToken
@@ -8,6 +9,14 @@ from auth_service.models import EndReason, LoginAccount, User
 from auth_service.repositories.transaction import Transaction
 from auth_service.security.recovery_codes import hash_recovery_code, new_recovery_codes, spell_recovery_code
 from auth_service.services.sessions.bearers import Bearer
+
+
+@dataclass(frozen=True)
+class EnrolmentSecret:
+    """What an authenticator app is told: the secret to type in, and the URI of a QR code."""
+
+    secret: str = field(repr=False)
+    otpauth_uri: str = field(repr=False)
 
 
 async def renew_recovery_codes(tx: Transaction, user_id: UUID) -> Sequence[str]:

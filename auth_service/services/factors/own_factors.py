@@ -1,10 +1,10 @@
 """How owners see and remove their second factors, and get recovery codes."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from uuid import UUID
 
 from auth_service.errors import LastCredential, NoSuchFactor
-from auth_service.models import FactorView, MailKind, SecurityEvent
+from auth_service.models import FactorPolicy, FactorView, MailKind, SecurityEvent
 from auth_service.repositories.transaction import Database, retried
 from auth_service.services.factors.factor_changes import lock_owner, renew_recovery_codes
 from auth_service.services.mail.notices import Notices
@@ -13,15 +13,11 @@ from auth_service.services.throttling.throttle import Throttler
 
 
 class OwnFactors:
-    """`required_roles` are those of which nobody may be without a factor."""
-
-    def __init__(
-        self, database: Database, throttle: Throttler, notices: Notices, required_roles: Collection[str]
-    ) -> None:
+    def __init__(self, database: Database, throttle: Throttler, notices: Notices, factor_policy: FactorPolicy) -> None:
         self._database = database
         self._throttle = throttle
         self._notices = notices
-        self._required_roles = required_roles
+        self._factor_policy = factor_policy
 
     async def list_factors(self, bearer: Bearer) -> tuple[Sequence[FactorView], int]:
         """Return the bearer's factors, and how many recovery codes are left."""
@@ -71,7 +67,7 @@ class OwnFactors:
             if removed is None:
                 raise NoSuchFactor
             is_last = len(factors) == 1
-            if is_last and owner.role in self._required_roles:
+            if is_last and self._factor_policy.asks(owner.role):
                 raise LastCredential
             await tx.factors.remove(owner.id, removed.id, removed.kind)
             if is_last:

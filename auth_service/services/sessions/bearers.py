@@ -6,7 +6,7 @@ from uuid import UUID
 
 from auth_service.errors import Denial, InsufficientRole, InvalidAccessToken, StepUpRequired
 from auth_service.logs import USER_ID
-from auth_service.models import Acr, Role
+from auth_service.models import Acr, FactorPolicy, Role
 from auth_service.repositories.transaction import Database
 from auth_service.security.access_tokens import Claims
 from auth_service.services.sessions.revocations import NewsTooOld, Revocations
@@ -21,21 +21,31 @@ class Bearers:
     """`recent` is how long ago a sign-in may be for what changes who gets in."""
 
     def __init__(
-        self, database: Database, keys: KeyRing, revocations: Revocations, clock: DatabaseClock, recent: timedelta
+        self,
+        database: Database,
+        keys: KeyRing,
+        revocations: Revocations,
+        clock: DatabaseClock,
+        *,
+        recent: timedelta,
+        factor_policy: FactorPolicy,
     ) -> None:
         self._database = database
         self._keys = keys
         self._revocations = revocations
         self._clock = clock
         self._recent = int(recent.total_seconds())
+        self._factor_policy = factor_policy
 
     async def identify(self, access_token: str) -> Bearer:
         """Return the bearer, without asking the database unless the news about ended sessions is too old.
 
         Raises:
-            InvalidAccessToken: for every defect of the token alike, and when its session has ended.
+            InvalidAccessToken: for every defect of the token alike, when its session has ended, and when its user must
+                have a second factor that the sign-in was without.
         """
         claims = await self._keys.verify(access_token)
+        self._ensure_sure(claims)
         if self._revocations.is_ended(claims.session_id):
             raise InvalidAccessToken(Denial.ENDED, claims.user_id)
         if self._revocations.is_stale and not await self._is_alive(claims.user_id, claims.session_id):
@@ -78,11 +88,12 @@ class Bearers:
         `roles` are those of which the bearer must have one; empty if any will do.
 
         Raises:
-            InvalidAccessToken: for every defect of the token alike, and when its session has ended.
+            InvalidAccessToken: as in `identify`.
             InsufficientRole: the bearer has none of the roles.
             Unavailable: it cannot be known, because the keys or the news about ended sessions are missing.
         """
         claims = await self._keys.verify_from_memory(access_token)
+        self._ensure_sure(claims)
         if self._revocations.is_ended(claims.session_id):
             raise InvalidAccessToken(Denial.ENDED, claims.user_id)
         if self._revocations.is_stale:
@@ -90,6 +101,11 @@ class Bearers:
         if roles and claims.role not in roles:
             raise InsufficientRole(user_id=claims.user_id)
         return claims
+
+    def _ensure_sure(self, claims: Claims) -> None:
+        """The session was opened before its user had to have a second factor, and the next refresh will end it."""
+        if self._factor_policy.refuses(claims.role, claims.acr):
+            raise InvalidAccessToken(Denial.FACTOR, claims.user_id)
 
     async def _is_alive(self, user_id: UUID, session_id: UUID) -> bool:
         async with self._database.statement() as tx:

@@ -4,7 +4,7 @@ from collections import Counter
 
 from auth_service.errors import InvalidCredentials
 from auth_service.identifiers import canonical_email, canonical_username
-from auth_service.models import BY_PASSWORD, Device, LoginAccount, SecurityEvent
+from auth_service.models import BY_PASSWORD, Device, FactorPolicy, LoginAccount, SecurityEvent
 from auth_service.repositories.transaction import Database
 from auth_service.services.operations.audit import Audit
 from auth_service.services.passwords.login_check import LoginCheck
@@ -25,6 +25,7 @@ class Login:
         login_check: LoginCheck,
         throttle: Throttler,
         audit: Audit,
+        factor_policy: FactorPolicy,
         verified_only: bool,
     ) -> None:
         self._database = database
@@ -33,6 +34,7 @@ class Login:
         self._login_check = login_check
         self._throttle = throttle
         self._audit = audit
+        self._factor_policy = factor_policy
         self._verified_only = verified_only
         self.outcomes: Counter[LoginOutcome] = Counter()
 
@@ -41,6 +43,7 @@ class Login:
 
         Raises:
             SecondFactorRequired: the password is right, and the account has a second factor.
+            SecondFactorEnrolmentRequired: the password is right, and the account must have one and has none.
             InvalidCredentials: unknown account, wrong password and disabled account alike, after the same time.
             HashingOverloaded: there is no room in the lane; nothing was looked up.
             TooManyAttempts: before that work, for known and unknown accounts alike.
@@ -60,6 +63,8 @@ class Login:
                 raise InvalidCredentials
             if account.has_factor:
                 raise await self._challenges.ask_for_factor(account, attempt, replacement)
+            if self._factor_policy.asks(account.role):
+                raise await self._challenges.ask_for_enrolment(account, attempt, replacement)
             return await self._sign_in.sign_in(account, BY_PASSWORD, device, attempt, replacement=replacement)
 
     async def _find_account(self, email: str | None, username: str | None) -> tuple[LoginAccount | None, str]:

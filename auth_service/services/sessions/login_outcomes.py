@@ -8,6 +8,7 @@ from enum import StrEnum
 from auth_service.errors import (
     HashingOverloaded,
     InvalidCredentials,
+    SecondFactorEnrolmentRequired,
     SecondFactorRequired,
     TooManyAttempts,
     Unavailable,
@@ -31,7 +32,7 @@ def counted(outcomes: Counter[LoginOutcome]) -> Iterator[None]:
     try:
         yield
         outcome = LoginOutcome.SUCCEEDED
-    except SecondFactorRequired:
+    except (SecondFactorRequired, SecondFactorEnrolmentRequired):
         outcome = LoginOutcome.SECOND_FACTOR_REQUIRED
         raise
     except InvalidCredentials:

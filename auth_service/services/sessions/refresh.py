@@ -7,7 +7,16 @@ import structlog
 
 from auth_service.database.errors import TransactionConflict
 from auth_service.errors import InvalidRefreshToken
-from auth_service.models import UNKNOWN_DEVICE, Device, EndReason, SessionRules, SessionState, Verdict, judge
+from auth_service.models import (
+    UNKNOWN_DEVICE,
+    Device,
+    EndReason,
+    FactorPolicy,
+    SessionRules,
+    SessionState,
+    Verdict,
+    judge,
+)
 from auth_service.repositories.transaction import Database, retried
 from auth_service.security.refresh_tokens import PresentedToken, RefreshTokenCodec, hash_secret
 from auth_service.services.sessions.replays import Replays
@@ -31,6 +40,7 @@ class Refresh:
         rules: SessionRules,
         throttle: Throttler,
         replays: Replays,
+        factor_policy: FactorPolicy,
     ) -> None:
         self._database = database
         self._tokens = tokens
@@ -39,6 +49,7 @@ class Refresh:
         self._rules = rules
         self._throttle = throttle
         self._replays = replays
+        self._factor_policy = factor_policy
         self.outcomes: Counter[Verdict] = Counter()
 
     async def refresh(self, refresh_token: str, idempotency_key: str | None, device: Device) -> TokenPair:
@@ -47,7 +58,8 @@ class Refresh:
         The current one too is given again if its session was rotated as often within the grace as it may be.
 
         Raises:
-            InvalidRefreshToken: forged, ended, expired, or spent too long ago; the last ends the session.
+            InvalidRefreshToken: forged, ended, expired, or spent too long ago; the last ends the session. So does a
+                sign-in without the second factor that its user must have by now.
             TooManyAttempts: this session is refreshed far too often.
         """
         await self._issuer.ensure_ready()  # without it every token would look foreign: that is our fault, and not a 401
@@ -57,6 +69,8 @@ class Refresh:
             raise InvalidRefreshToken(Verdict.FORGED)
         self._throttle.refresh(presented.secret_hash)
         session, verdict = await self._advance(presented, idempotency_key, device)
+        if session is not None and verdict in ANSWERED and self._factor_policy.refuses(session.role, session.acr):
+            verdict = await self._end(session, presented)
         self.outcomes[verdict] += 1
         if session is None:
             raise InvalidRefreshToken(verdict)
@@ -76,6 +90,8 @@ class Refresh:
         if session is None:
             return None
         verdict = judge(session, presented.generation, None, self._rules, UNKNOWN_DEVICE)
+        if self._factor_policy.refuses(session.role, session.acr):
+            return None
         is_active = verdict in ANSWERED or verdict is Verdict.RACE  # current, and not rotated since
         return (session, session.usable_until(self._rules)) if is_active else None
 
@@ -114,6 +130,17 @@ class Refresh:
         if verdict is Verdict.REPLAY:
             await self._replays.note(session, device)
         return session, verdict
+
+    @retried
+    async def _end(self, session: SessionState, presented: PresentedToken) -> Verdict:
+        """End a session that a password alone opened, before its user had to have a second factor.
+
+        The hot statement does not ask for that: the row that it returns tells, and no answer has left.
+        """
+        async with self._database.statement() as tx:
+            await tx.refresh_tokens.revoke(presented.secret_hash, EndReason.FACTOR_REQUIRED)
+        self._revocations.add([session.id])
+        return Verdict.ENDED
 
     def _tell(self, session: SessionState, verdict: Verdict) -> None:
         if verdict is Verdict.REUSE:

@@ -138,8 +138,8 @@ class Throttler:
 
         Whoever adds the factor knows its secret: this counts slips, and not guesses. So it is apart from all else.
         """
-        counted_for = str(session_id or user_id)
-        return self._attempt("enrolment", user_id, Tally(self._keys.of("enrolment", counted_for), self._session))
+        by = self._session if session_id else self._account
+        return self._attempt("enrolment", user_id, Tally(self._keys.of("enrolment", str(session_id or user_id)), by))
 
     async def change(self, what: str, user_id: UUID) -> None:
         """Count what an owner does to the account without a password, which leaves a line in the trail.
