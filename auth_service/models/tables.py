@@ -108,6 +108,8 @@ class RefreshToken(Table, table=True):
     rotated_user_agent: str | None = Field(default=None, sa_type=String(256))
     rotated_ip: str | None = Field(default=None, sa_type=String(45))
     idempotency_spent: bool | None = None
+    # The beginnings, of eight bytes, of the hashes of the keys that came last, this one's too; the newest is first.
+    idempotency_seen: bytes | None = Field(default=None, sa_type=LargeBinary)
     earlier_used_at: datetime | None = Field(default=None, sa_type=UtcDateTime)  # before the hour of last_used_at
     told_generation: int | None = Field(default=None, sa_type=BigInteger)  # the last that the trail has a replay of
     # What was proved at the sign-in, and when. None: an older service wrote it, so a password, at created_at.

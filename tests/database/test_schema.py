@@ -50,8 +50,8 @@ INDEXES = {
 }
 WITH_TRIGRAMS = {"ix_users_email_trigrams", "ix_users_username_trigrams"}  # where PostgreSQL has pg_trgm
 CHANGED_BY_A_REFRESH = {
-    "generation", "rotations", "last_used_at", "idempotency_hash", "idempotency_spent", "rotated_to",
-    "rotated_user_agent", "rotated_ip", "earlier_used_at", "told_generation",
+    "generation", "rotations", "last_used_at", "idempotency_hash", "idempotency_spent", "idempotency_seen",
+    "rotated_to", "rotated_user_agent", "rotated_ip", "earlier_used_at", "told_generation",
 }  # fmt: skip
 
 

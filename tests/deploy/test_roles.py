@@ -55,7 +55,8 @@ DENIED_TO_THE_CLEAN_UP = [
     "SELECT user_id FROM pending_changes", "DELETE FROM pending_changes",
     "SELECT rotated_ip FROM refresh_tokens", "SELECT rotated_user_agent FROM refresh_tokens",
     "SELECT rotated_to FROM refresh_tokens", "SELECT earlier_used_at FROM refresh_tokens",
-    "SELECT idempotency_spent FROM refresh_tokens", "SELECT told_generation FROM refresh_tokens",
+    "SELECT idempotency_spent FROM refresh_tokens", "SELECT idempotency_seen FROM refresh_tokens",
+    "SELECT told_generation FROM refresh_tokens",
 ]  # fmt: skip
 NOT_OURS = """
 CREATE SCHEMA elsewhere; CREATE TABLE elsewhere.secrets (); SET ROLE auth_owner; CREATE TABLE public.unnamed ();

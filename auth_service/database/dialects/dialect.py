@@ -85,6 +85,9 @@ class Dialect(Protocol):
     def nth_of(self, times: ColumnElement[Any], number: int) -> ColumnElement[datetime]:
         """The time in this place of a list of times, counted from 1; NULL if there are fewer."""
 
+    def position(self, part: ColumnElement[Any], whole: ColumnElement[Any]) -> ColumnElement[int]:
+        """Where some bytes begin in others, counted from 1; 0 if they are not there."""
+
     async def lock(self, session: AsyncSession, number: int) -> None:
         """Wait to be the only one with this lock until the transaction ends, which survives a pooler."""
 

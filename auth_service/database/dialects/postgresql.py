@@ -125,6 +125,10 @@ class PostgreSQL(Dialect):
         nth: ColumnElement[datetime] = times[literal_column(str(number))]
         return nth
 
+    def position(self, part: ColumnElement[Any], whole: ColumnElement[Any]) -> ColumnElement[int]:
+        found: ColumnElement[int] = func.pg_catalog.position(whole, part, type_=Integer())
+        return found
+
     async def lock(self, session: AsyncSession, number: int) -> None:
         await session.scalar(select(func.pg_advisory_xact_lock(number)))
 

@@ -14,6 +14,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     FromClause,
+    Integer,
     NullPool,
     Select,
     SelectBase,
@@ -113,6 +114,9 @@ class SQLite(Dialect):
 
     def nth_of(self, times: ColumnElement[Any], number: int) -> ColumnElement[datetime]:
         return func.nth_time(times, literal_column(str(number)), type_=UtcDateTime())
+
+    def position(self, part: ColumnElement[Any], whole: ColumnElement[Any]) -> ColumnElement[int]:
+        return func.instr(whole, part, type_=Integer())
 
     async def lock(self, session: AsyncSession, number: int) -> None:
         pass

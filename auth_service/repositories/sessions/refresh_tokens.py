@@ -8,12 +8,14 @@ from uuid import UUID
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    Integer,
     LargeBinary,
     Select,
     String,
     and_,
     bindparam,
     case,
+    cast,
     false,
     func,
     literal_column,
@@ -53,6 +55,7 @@ ONE, AHEAD, KEPT, MOST_KEPT = (
     literal_column(str(number), BigInteger())
     for number in (1, FAST_FORWARD_LIMIT, ROTATIONS_KEPT, MOST_ROTATIONS + FAST_FORWARD_LIMIT)
 )
+KEY_BYTES, SEEN_BYTES = (literal_column(str(number), Integer()) for number in (8, 8 * 8))
 USED_UP = FAST_FORWARD_LIMIT + 1  # all that is looked at after a rotation
 
 
@@ -60,7 +63,7 @@ USED_UP = FAST_FORWARD_LIMIT + 1  # all that is looked at after a rotation
 def _rotate(clock: Clock) -> Any:
     """The one statement of a refresh. A racer waits for the row, finds the generation moved on, and matches nothing.
 
-    A key that came with the token before stays, and is spent; so is one that comes no more, until another comes.
+    A key that came with a token before stays, and is spent; so is one that comes no more, until another comes.
     No time within the grace is dropped; with too many of them it matches nothing (`SessionState.is_rotated_too_often`).
     """
     given = bindparam("presented_generation", type_=BigInteger())
@@ -74,6 +77,10 @@ def _rotate(clock: Clock) -> Any:
     is_too_often = and_(most > clock.after("minus_grace"), most <= clock.at())
     rotations = clock.dialect.prepended(T.rotations, clock.at(), given - T.generation + ONE, kept)
     key = bindparam("given_idempotency_hash", type_=LargeBinary())
+    start = func.substr(key, ONE, KEY_BYTES, type_=LargeBinary())
+    came_before = func.coalesce(clock.dialect.position(start, T.idempotency_seen) > 0, false())
+    is_spent = or_(key.is_(None), key.is_not_distinct_from(T.idempotency_hash), came_before)
+    seen = cast(start.concat(func.coalesce(T.idempotency_seen, literal_column("''"))), LargeBinary())
     told = {T.rotations: clock.dialect.first_of(T.rotations, USED_UP).label("rotations")}
     return (
         update(REFRESH_TOKENS)
@@ -81,7 +88,8 @@ def _rotate(clock: Clock) -> Any:
             generation=given + ONE,
             rotations=rotations,
             idempotency_hash=func.coalesce(key, T.idempotency_hash),
-            idempotency_spent=or_(key.is_(None), key.is_not_distinct_from(T.idempotency_hash)),
+            idempotency_spent=is_spent,
+            idempotency_seen=case((is_spent, T.idempotency_seen), else_=func.substr(seen, ONE, SEEN_BYTES)),
             rotated_to=given + ONE,
             rotated_user_agent=bindparam("given_user_agent", type_=String()),
             rotated_ip=bindparam("given_ip", type_=String()),

@@ -207,7 +207,13 @@ async def test_an_idempotency_key_serves_the_immediate_parent_alone(ada: Client)
 
 async def test_a_constant_idempotency_key_gives_a_thief_no_day_one_step_behind(ada: Client) -> None:
     """With the next token the same key rotates, so that no page is refused for ever; then only the grace counts."""
-    for keys in (("constant", "constant"), ("constant", "constant", "constant"), ("constant", None, "constant")):
+    for keys in (
+        ("constant", "constant"),
+        ("constant", "constant", "constant"),
+        ("constant", None, "constant"),
+        ("constant", "another", "constant"),
+        ("constant", *"abcdefg", "constant"),
+    ):
         parent = tokens = await ada.sign_in()
         for key in keys:
             parent, tokens = tokens, (await ada.refresh(tokens["refresh_token"], key)).raise_for_status().json()
