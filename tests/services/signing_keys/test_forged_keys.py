@@ -192,7 +192,8 @@ async def test_the_genuine_public_half_that_is_replaced_verifies_nothing_any_mor
     async with intruder.database.transaction() as tx:
         own = make_signing_key(OTHER_SECRET)
         replaced = {**own.public_jwk, "kid": row["kid"]}
-        await tx.connection.execute(SIGNING_KEYS.update().values(public_jwk=replaced))
+        await tx.connection.execute(SIGNING_KEYS.delete())  # PostgreSQL lets nobody but the owner update it in place
+        await tx.connection.execute(SIGNING_KEYS.insert().values({**row, "public_jwk": replaced}))
     await ada.get("/auth/sessions", headers=bearer(intruder.token("look again", own)))
     forged = bearer(intruder.token(row["kid"], own))
     assert (await ada.get("/internal/verify", headers=INTERNAL | forged)).status_code == 503
