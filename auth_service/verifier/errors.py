@@ -63,19 +63,17 @@ class InsufficientAuthentication(Refused):
     detail = "Prove at the auth service that it is you, or sign in again, and send the new access token."
 
     def __init__(self, max_age: int | None = None, acr_values: Sequence[str] = ()) -> None:
-        super().__init__(f"asked for: max_age {max_age}, acr {' '.join(acr_values)}")
-        self._max_age = {} if max_age is None else {"max_age": max_age}
-        self._acr_values = {"acr_values": list(acr_values)} if acr_values else {}
+        wanted = {"max_age": max_age, "acr_values": " ".join(acr_values) or None}
+        self._wanted = {name: value for name, value in wanted.items() if value is not None}
+        super().__init__(f"wanted: {self._wanted}")
 
     @property
     def headers(self) -> dict[str, str]:
-        acr_values = {name: " ".join(values) for name, values in self._acr_values.items()}
-        said = {"error": "insufficient_user_authentication", "error_description": self.detail}
-        parameters = (f'{name}="{value}"' for name, value in {**said, **self._max_age, **acr_values}.items())
-        return {"WWW-Authenticate": f"Bearer {', '.join(parameters)}"}
+        told = {"error": "insufficient_user_authentication", "error_description": self.detail, **self._wanted}
+        return {"WWW-Authenticate": "Bearer " + ", ".join(f'{name}="{value}"' for name, value in told.items())}
 
     def problem(self, issuer: str) -> dict[str, Any]:
-        return super().problem(issuer) | self._max_age | self._acr_values
+        return super().problem(issuer) | self._wanted
 
 
 class Unavailable(Refused):

@@ -14,6 +14,7 @@ from auth_service.api.http.problem_table import PROBLEMS
 from auth_service.testing.kit import AuthKit
 from auth_service.verifier import Claims, Verifier
 from auth_service.verifier.errors import (
+    InsufficientAuthentication,
     InsufficientRole,
     InvalidToken,
     MissingToken,
@@ -177,7 +178,9 @@ async def test_the_openapi_document_says_which_routes_need_a_token(http: httpx.A
     assert needs == {"/mine": True, "/all": True, "/open": False}
 
 
-@pytest.mark.parametrize("refused", [MissingToken, InvalidToken, InsufficientRole, Unavailable])
+@pytest.mark.parametrize(
+    "refused", [MissingToken, InvalidToken, InsufficientAuthentication, InsufficientRole, Unavailable]
+)
 def test_refusals_use_the_services_own_words(refused: type[Refused]) -> None:
     problem = PROBLEMS[refused.code]
     assert (problem.status, problem.title) == (refused.status, refused.title)
