@@ -269,8 +269,10 @@ def _step_up(parts: Parts) -> StepUp:
         rules=parts.tokens.rules,
         passwords=parts.hashing.passwords,
         lane=parts.hashing.lane,
+        secrets=parts.tokens.secrets,
         throttle=parts.throttle,
         audit=parts.audit,
+        notices=parts.upkeep.notices,
     )
 
 

@@ -7,7 +7,6 @@ from auth_service.api.http.openapi import problems
 from auth_service.api.requests.dependencies import BearerDep, ServicesDep, set_requester
 from auth_service.api.routes.accounts import BEARER
 from auth_service.api.schemas.step_up import SteppedUpToken, StepUpBody
-from auth_service.errors import InvalidSecondFactor
 
 router = APIRouter(
     prefix="/auth", tags=["sessions"], route_class=StrictJsonRoute, dependencies=[Depends(set_requester)]
@@ -27,8 +26,6 @@ async def step_up(body: StepUpBody, bearer: BearerDep, services: ServicesDep) ->
     Exactly one of `password` and `code`; an account with a second factor needs a code. The session and its refresh
     token stay as they are, so what a refresh returns tells of the sign-in as before.
     """
-    if body.password is not None:
-        issued = await services.step_up.by_password(bearer, body.password.get_secret_value())
-    else:
-        raise InvalidSecondFactor
+    password, code = (given.get_secret_value() if given else None for given in (body.password, body.code))
+    issued = await services.step_up.prove(bearer, password, code)
     return SteppedUpToken(access_token=issued.token, expires_in=issued.expires_in)

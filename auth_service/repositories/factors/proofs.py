@@ -174,6 +174,8 @@ def _methods(clock: Clock) -> Any:
 
 
 _spend_challenge = Prepared(spend_challenge)
+_spend_step = Prepared(lambda clock: spend_step(clock, _WHO))
+_spend_recovery_code = Prepared(lambda clock: spend_recovery_code(clock, _WHO))
 
 
 class FactorProofs:
@@ -198,6 +200,16 @@ class FactorProofs:
         """Use up a challenge, by its digest, that goes with no code; False if it was before, or is good no more."""
         values = {"challenge_digest": challenge, "challenge_until": good_until}
         return bool(await _spend_challenge.execute(self._connection, **values))
+
+    async def spend_step(self, user_id: UUID, factor_id: UUID, step: int) -> bool:
+        """Use the code of an app up for something else than a sign-in; False if it or a later one was used before."""
+        given = {"session_user_id": user_id, "totp_factor": factor_id, "totp_step": step}
+        return bool(await _spend_step.execute(self._connection, **given))
+
+    async def spend_recovery_code(self, user_id: UUID, code_hash: bytes) -> bool:
+        """The same with a recovery code; False if there is no such one, or none any more."""
+        given = {"session_user_id": user_id, "recovery_hash": code_hash}
+        return bool(await _spend_recovery_code.execute(self._connection, **given))
 
     async def delete_spent(self, limit: int) -> int:
         """Delete up to `limit` challenges whose day is over, skipping those that are locked; return how many."""

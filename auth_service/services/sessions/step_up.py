@@ -4,19 +4,39 @@ The row of the session stays as it is. So no refresh carries the proof on, neith
 copied the refresh token: it lasts as long as this one access token.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
+from typing import TypeAlias
+from uuid import UUID
 
 from auth_service.errors import InvalidAccessToken, InvalidCredentials, InvalidSecondFactor
-from auth_service.models import BY_PASSWORD, Authentication, SecurityEvent, SessionRules, SessionState, User
-from auth_service.repositories.transaction import Database, retried
+from auth_service.models import (
+    BY_CODE,
+    BY_PASSWORD,
+    Authentication,
+    MailKind,
+    SecurityEvent,
+    SessionRules,
+    SessionState,
+    User,
+)
+from auth_service.repositories.transaction import Database, Transaction, retried
 from auth_service.security.access_tokens import IssuedToken
+from auth_service.security.keys import SecretKeys
 from auth_service.security.passwords import Passwords
+from auth_service.security.recovery_codes import hash_recovery_code, read_recovery_code
+from auth_service.security.totp import find_step, open_totp_secret, read_totp_code
+from auth_service.services.mail.notices import Notices
 from auth_service.services.operations.audit import Audit
 from auth_service.services.passwords.hashing_lane import HashingLane
 from auth_service.services.sessions.bearers import Bearer
 from auth_service.services.sessions.token_issuer import TokenIssuer
 from auth_service.services.throttling.attempts import Attempt
 from auth_service.services.throttling.throttle import Throttler
+
+UseCode: TypeAlias = Callable[[Transaction, UUID], Awaitable[bool]]
+"""Uses a code of a user up; False if it is wrong, or was used before."""
 
 
 class StepUp:
@@ -28,27 +48,39 @@ class StepUp:
         rules: SessionRules,
         passwords: Passwords,
         lane: HashingLane,
+        secrets: SecretKeys,
         throttle: Throttler,
         audit: Audit,
+        notices: Notices,
     ) -> None:
         self._database = database
         self._issuer = issuer
         self._rules = rules
         self._passwords = passwords
         self._lane = lane
+        self._secrets = secrets
         self._throttle = throttle
         self._audit = audit
+        self._notices = notices
 
-    async def by_password(self, bearer: Bearer, password: str) -> IssuedToken:
-        """Return an access token of the bearer's session for whoever knows the password of an account without a factor.
+    async def prove(self, bearer: Bearer, password: str | None, code: str | None) -> IssuedToken:
+        """Return an access token of the bearer's session for the password of an account without a factor, or for a code
+        of its app or a recovery code, which is used up; exactly one of the two is given.
 
         Raises:
-            InvalidSecondFactor: the account has a factor, so that its password is no proof.
             InvalidCredentials: the password is wrong.
+            InvalidSecondFactor: the code is wrong, or was used before; or the account has a factor, so that its
+                password is no proof.
             InvalidAccessToken: the bearer's session has ended in the meantime.
-            TooManyAttempts: it was wrong too often in this session, or in all of the account together.
-            HashingOverloaded: the lane is full.
+            TooManyAttempts: of this kind, too many were wrong in this session, or in all of the account together.
+                Recovery codes, which nobody guesses, are counted for this session alone.
+            HashingOverloaded: the lane is full, or others of this session were not decided for too long.
+            Unavailable: no access token could be signed, so no code is used up.
         """
+        await self._issuer.ensure_ready()
+        return await (self._by_password(bearer, password) if password else self._by_code(bearer, code or ""))
+
+    async def _by_password(self, bearer: Bearer, password: str) -> IssuedToken:
         self._lane.ensure_room()
         user = await self._owner_without_factor(bearer)
         async with self._throttle.step_up(user.id, bearer.session_id) as attempt:
@@ -57,6 +89,21 @@ class StepUp:
                 await self._audit.record(SecurityEvent.STEP_UP_REFUSED, user.id, bearer.session_id)
                 raise InvalidCredentials
             session = await self._prove(bearer, BY_PASSWORD, attempt)
+        return await self._issuer.access_token(session)
+
+    async def _by_code(self, bearer: Bearer, code: str) -> IssuedToken:
+        if recovery_code := read_recovery_code(code):
+            tallies, use = self._throttle.step_up_recovery, partial(self._use_recovery_code, recovery_code)
+        elif digits := read_totp_code(code):
+            tallies, use = self._throttle.step_up_code, partial(self._use_totp_code, digits)
+        else:
+            raise InvalidSecondFactor
+        try:
+            async with tallies(bearer.user_id, bearer.session_id) as attempt:
+                session = await self._prove(bearer, BY_CODE, attempt, use)
+        except InvalidSecondFactor:
+            await self._audit.record(SecurityEvent.FACTOR_CODE_REFUSED, bearer.user_id, bearer.session_id)
+            raise
         return await self._issuer.access_token(session)
 
     async def _owner_without_factor(self, bearer: Bearer) -> User:
@@ -70,14 +117,37 @@ class StepUp:
         return user
 
     @retried
-    async def _prove(self, bearer: Bearer, proved: Authentication, attempt: Attempt) -> SessionState:
+    async def _prove(
+        self, bearer: Bearer, proved: Authentication, attempt: Attempt, use: UseCode | None = None
+    ) -> SessionState:
         """Return the session as a token of it shall tell, as long as it is alive: a new password or a first factor ends
         it, so this also says that what was verified is still what is asked for.
         """
         async with self._database.transaction() as tx:
+            await tx.users.lock(bearer.user_id)  # before anything else, as in every change of factors
             session = await tx.refresh_tokens.find_by_id(bearer.session_id, bearer.user_id)
             if session is None or session.has_ended(self._rules):
                 raise InvalidAccessToken
+            if use is not None and not await use(tx, session.user_id):
+                raise InvalidSecondFactor
             await attempt.succeed(tx)
             await tx.audit.add(SecurityEvent.STEP_UP_SUCCEEDED, session.user_id, session.id, acr=proved.acr)
         return replace(session, authenticated_at=session.now, acr=proved.acr, amr=proved.amr)
+
+    async def _use_totp_code(self, digits: str, tx: Transaction, user_id: UUID) -> bool:
+        found = await tx.factor_proofs.find(user_id)
+        totp = found.totp if found else None
+        if found is None or totp is None:
+            return False
+        secret = open_totp_secret(totp.secret, totp.secret_id, totp.factor_id, self._secrets)
+        step = find_step(secret, digits, found.now) if secret else None
+        return step is not None and await tx.factor_proofs.spend_step(user_id, totp.factor_id, step)
+
+    async def _use_recovery_code(self, code: bytes, tx: Transaction, user_id: UUID) -> bool:
+        """Use it up, and tell the owner how many are left: somebody else may have found them."""
+        if not await tx.factor_proofs.spend_recovery_code(user_id, hash_recovery_code(code)):
+            return False
+        left = await tx.factors.count_recovery_codes(user_id)
+        await tx.audit.add(SecurityEvent.RECOVERY_CODE_USED, user_id, left=left)
+        await self._notices.notify(tx, MailKind.RECOVERY_CODE_USED, user_id, codes_left=left)
+        return True

@@ -132,6 +132,19 @@ class Throttler:
         right = Tally(self._keys.of("right step-ups", str(user_id)), self._logins)
         return self._attempt("step-up", user_id, *self._of_session("password", user_id, session_id), right)
 
+    def step_up_code(self, user_id: UUID, session_id: UUID) -> AbstractAsyncContextManager[Attempt]:
+        """Reserve the code of an app for a step-up of this session; used and refused like `login()`.
+
+        As with passwords, whoever guesses uses up what the session has, and then what all have together; and neither is
+        a count of sign-ins.
+        """
+        return self._attempt("step-up", user_id, *self._of_session("codes of sessions", user_id, session_id))
+
+    def step_up_recovery(self, user_id: UUID, session_id: UUID) -> AbstractAsyncContextManager[Attempt]:
+        """Reserve a recovery code for the same. Nobody guesses one: it is counted for this session alone, and apart."""
+        counted = Tally(self._keys.of("recovery codes of sessions", str(session_id)), self._session)
+        return self._attempt("step-up", user_id, counted)
+
     def enrolment(self, user_id: UUID, session_id: UUID | None = None) -> AbstractAsyncContextManager[Attempt]:
         """Reserve a code that confirms a new factor, sent by this session or before any; used and refused like
         `login()`.

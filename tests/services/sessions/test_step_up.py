@@ -1,14 +1,19 @@
 """A step-up: who holds a session proves again who it is, and one access token says so, and nothing else."""
 
+import asyncio
 import time
+from dataclasses import dataclass
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.conftest import MakeClient
+from tests.support.authenticator import Authenticator
 from tests.support.client import PASSWORD, Client
 from tests.support.forge import part
 from tests.support.problems import assert_problem
+from tests.support.stored_attempts import StoredAttempts
 from tests.support.stored_session import StoredSession
 
 WRONG = "hunter2 hunter2 hunter2"
@@ -146,3 +151,106 @@ async def test_the_password_from_before_is_no_proof(ada: Client) -> None:
     changed = (await ada.change_password(tokens["access_token"], PASSWORD, "quite another passphrase")).json()
     assert_problem(await ada.step_up(tokens["access_token"]), 401, "invalid-access-token")
     assert_problem(await ada.step_up(changed["access_token"]), 401, "invalid-credentials")
+
+
+@dataclass
+class Owner:
+    """Ada with an authenticator app, and the access token of a session of a day ago."""
+
+    client: Client
+    app: Authenticator
+    old: str
+
+    async def step_up(self, **proof: str) -> httpx.Response:
+        return await self.client.step_up(self.old, **proof)
+
+
+@pytest.fixture
+async def owner(ada: Client) -> Owner:
+    app = await Authenticator.add(ada, await ada.sign_in())
+    return Owner(ada, app, await aged(ada, app.tokens))
+
+
+async def test_a_code_of_the_app_steps_up_and_is_good_for_nothing_else_then(owner: Owner) -> None:
+    code = owner.app.code()
+    answer = await owner.step_up(code=code)
+    claims = part(answer.raise_for_status().json()["access_token"], 1)
+    assert (claims["acr"], claims["amr"]) == ("aal2", ["pwd", "otp", "mfa"])
+    assert claims["auth_time"] == claims["iat"]
+    assert_problem(await owner.step_up(code=code), 401, "invalid-second-factor")
+    refused = await owner.client.second_factor(await owner.client.challenge(), code)
+    assert_problem(refused, 401, "invalid-second-factor")
+    assert (await owner.client.export(answer.json()["access_token"])).status_code == 200
+
+
+async def test_the_code_of_a_sign_in_steps_nothing_up(owner: Owner) -> None:
+    code = owner.app.code()
+    (await owner.client.second_factor(await owner.client.challenge(), code)).raise_for_status()
+    assert_problem(await owner.step_up(code=code), 401, "invalid-second-factor")
+    assert (await owner.step_up(code=owner.app.code(1))).status_code == 200
+
+
+async def test_a_recovery_code_steps_up_once_and_the_owner_is_told(owner: Owner) -> None:
+    code = owner.app.recovery_codes[0]
+    claims = part((await owner.step_up(code=code.lower())).raise_for_status().json()["access_token"], 1)
+    assert (claims["acr"], claims["amr"]) == ("aal2", ["pwd", "otp", "mfa"])
+    assert_problem(await owner.step_up(code=code), 401, "invalid-second-factor")
+    told = await owner.client.factors(owner.old)
+    assert told["recovery_codes_left"] == len(owner.app.recovery_codes) - 1
+
+
+async def test_with_a_factor_the_password_is_no_proof_and_not_even_looked_at(owner: Owner) -> None:
+    for password in (PASSWORD, WRONG) * 4:
+        assert_problem(await owner.step_up(password=password), 401, "invalid-second-factor")
+    assert (await owner.step_up(code=owner.app.code())).status_code == 200
+
+
+async def test_without_a_factor_a_code_is_no_proof(ada: Client) -> None:
+    token = (await ada.sign_in())["access_token"]
+    for code in ("123456", "ABCDE-FGHJK-MNPQR-STVWX-YZ012", "no code"):
+        assert_problem(await ada.step_up(token, code=code), 401, "invalid-second-factor")
+
+
+async def test_wrong_codes_are_counted_for_the_session_and_recovery_codes_and_other_devices_go_on(owner: Owner) -> None:
+    other = await owner.client.second_factor(await owner.client.challenge(), owner.app.code())
+    for _ in range(5):
+        assert_problem(await owner.step_up(code=owner.app.wrong_code()), 401, "invalid-second-factor")
+    assert_problem(await owner.step_up(code=owner.app.code(1)), 429, "too-many-attempts")
+    assert (await owner.step_up(code=owner.app.recovery_codes[0])).status_code == 200
+    assert_problem(await owner.step_up(code=owner.app.code(1)), 429, "too-many-attempts")
+    goes_on = await owner.client.step_up(other.json()["access_token"], code=owner.app.code(1))
+    assert goes_on.status_code == 200
+
+
+async def test_all_sessions_together_have_a_limit_of_wrong_codes(owner: Owner) -> None:
+    account = part(owner.old, 1)["sub"]
+    await owner.step_up(code=owner.app.wrong_code())
+    await StoredAttempts(owner.client).set("codes of sessions", account, failures=99)
+    assert_problem(await owner.step_up(code=owner.app.wrong_code()), 401, "invalid-second-factor")
+    other = await owner.client.second_factor(await owner.client.challenge(), owner.app.code())
+    refused = await owner.client.step_up(other.json()["access_token"], code=owner.app.code(1))
+    assert_problem(refused, 429, "too-many-attempts")
+
+
+async def test_of_many_uses_of_one_code_at_once_one_steps_up(owner: Owner) -> None:
+    code = owner.app.code()
+    answers = await asyncio.gather(*(owner.step_up(code=code) for _ in range(5)))
+    assert sorted(answer.status_code for answer in answers) == [200, 401, 401, 401, 401]
+
+
+async def test_a_session_that_has_ended_uses_no_code_up(owner: Owner) -> None:
+    stored = StoredSession(owner.client, owner.app.tokens)
+    row = await stored.row()
+    await stored.change(revoked_at=row["created_at"], revoked_reason="logout")
+    code = owner.app.code()
+    assert_problem(await owner.step_up(code=code), 401, "invalid-access-token")
+    assert (await owner.client.second_factor(await owner.client.challenge(), code)).status_code == 200
+
+
+async def test_the_trail_tells_of_codes(owner: Owner) -> None:
+    await owner.step_up(code=owner.app.wrong_code())
+    token = (await owner.step_up(code=owner.app.recovery_codes[0])).json()["access_token"]
+    events = {event["event"]: event for event in (await owner.client.export(token)).json()["events"]}
+    assert events["factor.code_refused"]["session_id"] == owner.app.tokens["session_id"]
+    assert events["recovery_code.used"]["details"] == {"left": 9}
+    assert events["step_up.succeeded"]["details"] == {"acr": "aal2"}
