@@ -77,5 +77,8 @@ def _described(token: ActiveToken, settings: Settings) -> Introspection:
         exp=token.expires_at,
         iat=token.issued_at,
         jti=token.jti,
+        auth_time=token.auth_time,
+        acr=token.acr,
+        amr=list(token.amr) or None,
         token_type="Bearer" if is_access_token else None,  # the type, not a token
     )

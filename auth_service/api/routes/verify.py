@@ -4,6 +4,7 @@ It stands before the framework, as it is asked for every request of every applic
 long way.
 """
 
+import re
 import time
 from collections.abc import Awaitable
 from types import SimpleNamespace
@@ -22,6 +23,7 @@ from auth_service.api.http.request_counts import RequestCounts
 from auth_service.api.requests.dependencies import bearer_token
 from auth_service.api.requests.internal_token import require_token
 from auth_service.errors import InvalidInput, Refused
+from auth_service.models import Acr
 from auth_service.security.access_tokens import Claims
 from auth_service.services.services import Services
 
@@ -29,6 +31,9 @@ log = structlog.get_logger()
 
 PATH = "/internal/verify"
 ROUTE = SimpleNamespace(path=PATH)  # what the framework would have found
+
+_SECONDS = re.compile(r"[0-9]{1,9}")
+_QUERY = "Must be role=ROLE, one or more times, acr=aal1, aal2 or phr, max_age=SECONDS, and nothing else."
 
 
 class Verify:
@@ -71,8 +76,8 @@ class Verify:
             elif name == b"x-internal-token":
                 internal = value.decode("latin-1")
         require_token(internal, self._services.settings)
-        roles = _roles(scope["query_string"]) if scope["query_string"] else ()
-        return await self._services.bearers.verify(bearer_token(authorization), roles)
+        wanted = _requirements(scope["query_string"]) if scope["query_string"] else {}
+        return await self._services.bearers.verify(bearer_token(authorization), **wanted)
 
     async def _refuse(self, refused: Refused, started: float, scope: Scope, receive: Receive, send: Send) -> None:
         settings = self._services.settings
@@ -86,34 +91,54 @@ class Verify:
 
 
 def _headers(claims: Claims) -> list[tuple[bytes, bytes]]:
-    return [
+    """Of the sign-in, the token of an older service says nothing; then no header does."""
+    found = [
         (b"x-auth-user", str(claims.user_id).encode()),
         (b"x-auth-session", str(claims.session_id).encode()),
         (b"x-auth-role", claims.role.encode()),
         *DEFAULTS,
         (b"content-length", b"0"),
     ]
+    if claims.acr is not None:
+        found.append((b"x-auth-acr", claims.acr.encode()))
+        found.append((b"x-auth-amr", " ".join(claims.amr).encode()))
+        found.append((b"x-auth-time", str(claims.auth_time).encode()))
+    return found
 
 
-def _roles(query: bytes) -> list[str]:
-    """The roles of `?role=admin`, of which one is enough. A requirement that is not understood must not be ignored."""
-    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
-    if not pairs or any(name != "role" or not value for name, value in pairs):
-        raise InvalidInput("query", "Must be role=ROLE, one or more times, and nothing else.")
-    return [value for _, value in pairs]
+def _requirements(query: bytes) -> dict[str, Any]:
+    """What the query asks for, as `Bearers.verify` takes it. A requirement that is not understood must not be ignored.
+
+    Of several roles one is enough. The others are those of RFC 9470, each given once at most.
+    """
+    given: dict[str, list[str]] = {}
+    for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+        given.setdefault(name, []).append(value)
+    roles, acrs, ages = (given.pop(name, []) for name in ("role", "acr", "max_age"))
+    is_clear = (roles or acrs or ages) and not given and all(roles) and len(acrs) <= 1 and len(ages) <= 1
+    if not is_clear or not set(acrs) <= set(Acr) or not all(_SECONDS.fullmatch(age) for age in ages):
+        raise InvalidInput("query", _QUERY)
+    return {"roles": roles, "acr": Acr(acrs[0]) if acrs else None, "max_age": int(ages[0]) if ages else None}
 
 
 def describe() -> dict[str, Any]:
     """This path for the OpenAPI document, which is otherwise made from the framework's routes."""
-    headers = {"X-Auth-User": "The user's id", "X-Auth-Session": "The session's id", "X-Auth-Role": "The user's role"}
+    headers = {
+        "X-Auth-User": "The user's id",
+        "X-Auth-Session": "The session's id",
+        "X-Auth-Role": "The user's role",
+        "X-Auth-Acr": "The class of the sign-in (`acr`); like the next two, absent for the token of an older service",
+        "X-Auth-Amr": "Its methods (`amr`), parted by blanks",
+        "X-Auth-Time": "When it was (`auth_time`), in seconds since 1970",
+    }
     schema = {"type": "string"}
     granted = {
         "description": "The access token is valid and its session is active",
         "headers": {name: {"description": text, "schema": schema} for name, text in headers.items()},
     }
     refusals = problems(
-        "missing-access-token", "invalid-access-token", "insufficient-role", "invalid-internal-token",
-        "validation-error", "headers-too-large", "unavailable", "database-unavailable",
+        "missing-access-token", "invalid-access-token", "insufficient-role", "step-up-required",
+        "invalid-internal-token", "validation-error", "headers-too-large", "unavailable", "database-unavailable",
     )  # fmt: skip
     return {
         PATH: {
@@ -130,7 +155,19 @@ def describe() -> dict[str, Any]:
                         "in": "query",
                         "description": "The role that the bearer must have; one is enough if several are given",
                         "schema": {"type": "array", "items": {**schema, "minLength": 1}},
-                    }
+                    },
+                    {
+                        "name": "acr",
+                        "in": "query",
+                        "description": "The least class of the sign-in that will do (RFC 9470)",
+                        "schema": {**schema, "enum": list(Acr)},
+                    },
+                    {
+                        "name": "max_age",
+                        "in": "query",
+                        "description": "The most seconds since the sign-in (RFC 9470)",
+                        "schema": {"type": "integer", "minimum": 0, "maximum": 999_999_999},
+                    },
                 ],
                 "responses": {"200": granted, **{str(status): value for status, value in refusals.items()}},
             }

@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from auth_service.database.schema import SchemaState
+from auth_service.models import Acr
 
 # Long enough for every policy, short enough to hash.
 MAX_PASSWORD = 1024
@@ -159,7 +160,10 @@ class JsonWebKeySet(BaseModel):
 
 
 class ServerMetadata(BaseModel):
-    """RFC 8414. There is no authorization or token endpoint: users sign in through this service's own API."""
+    """RFC 8414, with `acr_values_supported` (RFC 9470, section 7), the weakest first.
+
+    There is no authorization or token endpoint: users sign in through this service's own API.
+    """
 
     issuer: str
     jwks_uri: str
@@ -168,6 +172,7 @@ class ServerMetadata(BaseModel):
     response_types_supported: list[str] = []
     grant_types_supported: list[str] = []
     token_endpoint_auth_methods_supported: list[str] = ["none"]
+    acr_values_supported: list[str] = list(Acr)
 
 
 class EndedSessionSet(BaseModel):
@@ -175,7 +180,10 @@ class EndedSessionSet(BaseModel):
 
 
 class Introspection(BaseModel):
-    """RFC 7662, section 2.2. For a token that would not be accepted, `active` is the only field."""
+    """RFC 7662, section 2.2, and RFC 9470, section 6.2.
+
+    For a token that would not be accepted, `active` is the only field.
+    """
 
     active: bool
     iss: str | None = None
@@ -187,6 +195,9 @@ class Introspection(BaseModel):
     exp: int | None = None
     iat: int | None = None
     jti: str | None = None
+    auth_time: int | None = None
+    acr: str | None = None
+    amr: list[str] | None = None
     token_type: Literal["Bearer"] | None = None
 
 

@@ -82,14 +82,18 @@ class Bearers:
             enough = Acr.AAL2 if bearer.acr in Acr.AAL2.satisfied_by else Acr.AAL1
             raise StepUpRequired(self._recent, enough.satisfied_by, bearer.user_id)
 
-    async def verify(self, access_token: str, roles: Collection[str]) -> Claims:
+    async def verify(
+        self, access_token: str, roles: Collection[str] = (), acr: Acr | None = None, max_age: int | None = None
+    ) -> Claims:
         """Return what the token says, for a gateway: from memory alone, whatever the database does.
 
-        `roles` are those of which the bearer must have one; empty if any will do.
+        `roles` are those of which the bearer must have one; empty if any will do. `acr` is the least class that will
+        do, and `max_age` the most seconds since the sign-in; None for any.
 
         Raises:
             InvalidAccessToken: as in `identify`.
             InsufficientRole: the bearer has none of the roles.
+            StepUpRequired: the sign-in was not as sure, or not as recent.
             Unavailable: it cannot be known, because the keys or the news about ended sessions are missing.
         """
         claims = await self._keys.verify_from_memory(access_token)
@@ -100,6 +104,10 @@ class Bearers:
             raise NewsTooOld
         if roles and claims.role not in roles:
             raise InsufficientRole(user_id=claims.user_id)
+        is_sure = acr is None or claims.acr in acr.satisfied_by
+        is_recent = max_age is None or claims.was_authenticated_within(max_age, self._clock.now())
+        if not (is_sure and is_recent):
+            raise StepUpRequired(max_age, acr.satisfied_by if acr else (), claims.user_id)
         return claims
 
     def _ensure_sure(self, claims: Claims) -> None:

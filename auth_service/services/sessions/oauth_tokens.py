@@ -1,5 +1,6 @@
 """Tokens as OAuth sees them: introspected (RFC 7662) and revoked (RFC 7009), whichever of the two kinds they are."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
@@ -21,6 +22,9 @@ class ActiveToken:
     expires_at: int
     issued_at: int | None = None
     jti: str | None = None
+    auth_time: int | None = None
+    acr: str | None = None
+    amr: Sequence[str] = ()
 
 
 class OAuthTokens:
@@ -40,13 +44,29 @@ class OAuthTokens:
             if found is None:
                 return None
             session, usable_until = found
-            return ActiveToken(session.user_id, session.id, session.role, int(usable_until.timestamp()))
+            return ActiveToken(
+                session.user_id,
+                session.id,
+                session.role,
+                int(usable_until.timestamp()),
+                auth_time=int(session.authenticated_at.timestamp()),
+                acr=session.acr,
+                amr=session.amr.split(),
+            )
         try:
             bearer = await self._bearers.identify(token)
         except InvalidAccessToken:
             return None
         return ActiveToken(
-            bearer.user_id, bearer.session_id, bearer.role, bearer.expires_at, bearer.issued_at, bearer.jti
+            bearer.user_id,
+            bearer.session_id,
+            bearer.role,
+            bearer.expires_at,
+            bearer.issued_at,
+            bearer.jti,
+            bearer.auth_time,
+            bearer.acr,
+            bearer.amr,
         )
 
     async def revoke(self, token: str) -> None:

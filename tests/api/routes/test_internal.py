@@ -105,6 +105,11 @@ async def test_an_access_token_is_active_until_its_session_ends(ada: Client) -> 
     assert (found["iss"], found["aud"], found["client_id"]) == (*["http://127.0.0.1:8000"] * 2, "first-party")
     assert found["exp"] - found["iat"] == tokens["expires_in"]
     assert found["token_type"] == "Bearer"
+    assert (found["auth_time"], found["acr"], found["amr"]) == (found["iat"], "aal1", ["pwd"])
+    about_refresh = await introspect(ada, tokens["refresh_token"])
+    assert {name: about_refresh[name] for name in ("auth_time", "acr", "amr")} == {
+        name: found[name] for name in ("auth_time", "acr", "amr")
+    }
     await ada.logout(tokens["refresh_token"])
     assert await introspect(ada, tokens["access_token"]) == {"active": False}
 

@@ -5,6 +5,7 @@ import base64
 import json
 import re
 import time
+from pathlib import Path
 from uuid import uuid4
 
 import httpx
@@ -16,9 +17,11 @@ from auth_service.services.signing_keys.verified_tokens import VerifiedTokens
 from auth_service.settings import LogSettings
 from tests.conftest import MakeClient
 from tests.support.client import Client
+from tests.support.forge import MISSING, open_forge, part
 from tests.support.polling import eventually
 from tests.support.postgres import Cluster
 from tests.support.problems import assert_problem
+from tests.support.stored_session import StoredSession
 
 TOKEN = "internal-token-of-the-tests"
 NO_TOKEN = "missing-access-token"
@@ -38,6 +41,8 @@ async def test_a_good_token_is_let_through_with_every_verb_and_a_body(ada: Clien
     assert answer.headers["x-auth-user"] == account["id"]
     assert answer.headers["x-auth-session"] == tokens["session_id"]
     assert answer.headers["x-auth-role"] == "user"
+    assert (answer.headers["x-auth-acr"], answer.headers["x-auth-amr"]) == ("aal1", "pwd")
+    assert int(answer.headers["x-auth-time"]) == part(tokens["access_token"], 1)["auth_time"]
     assert answer.headers["cache-control"] == "no-store"
 
 
@@ -72,10 +77,69 @@ async def test_a_role_is_required_where_it_is_asked_for(ada: Client) -> None:
     assert refused.headers["www-authenticate"] == 'Bearer error="insufficient_scope"'
 
 
-@pytest.mark.parametrize("query", ["roles=admin", "role=", "role=user&x=1", "admin", "ROLE=user"])
+UNCLEAR = [
+    "roles=admin", "role=", "role=user&x=1", "admin", "ROLE=user", "acr=", "acr=aal3", "acr=AAL2", "acr=aal1&acr=aal1",
+    "max_age=", "max_age=-1", "max_age=1.5", "max_age=%D9%A3", "max_age=1&max_age=2", "max_age=1000000000",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("query", UNCLEAR)
 async def test_a_requirement_that_is_not_understood_lets_nobody_through(ada: Client, query: str) -> None:
     headers = bearer((await ada.sign_in())["access_token"])
     assert_problem(await ada.get(f"/internal/verify?{query}", headers=headers), 422, "validation-error")
+
+
+async def test_a_sign_in_that_is_not_sure_enough_is_told_what_would_do(ada: Client) -> None:
+    tokens = await ada.sign_in()
+    headers = bearer(tokens["access_token"])
+    assert (await ada.get("/internal/verify?acr=aal1&max_age=300&role=user", headers=headers)).status_code == 200
+    for wanted, enough in (("aal2", "aal2 phr"), ("phr", "phr")):
+        refused = await ada.get(f"/internal/verify?acr={wanted}", headers=headers)
+        assert_problem(refused, 401, "step-up-required")
+        assert refused.json()["acr_values"] == enough
+        assert "max_age" not in refused.json()
+        challenge = refused.headers["www-authenticate"]
+        assert challenge.startswith('Bearer error="insufficient_user_authentication"')
+        assert challenge.endswith(f'acr_values="{enough}"')
+        assert not [name for name in refused.headers if name.startswith("x-auth-")]
+
+
+@pytest.mark.parametrize("acr", ["aal2", "phr"])
+async def test_a_surer_sign_in_satisfies_the_less_sure(ada: Client, acr: str) -> None:
+    tokens = await ada.sign_in()
+    await StoredSession(ada, tokens).change(acr=acr, amr="pwd otp mfa")
+    headers = bearer((await ada.rotate(tokens["refresh_token"]))["access_token"])
+    answer = await ada.get("/internal/verify?acr=aal2", headers=headers)
+    assert (answer.status_code, answer.headers["x-auth-acr"]) == (200, acr)
+    assert answer.headers["x-auth-amr"] == "pwd otp mfa"
+
+
+async def test_an_old_sign_in_is_refused_and_a_step_up_opens_it(ada: Client) -> None:
+    tokens = await ada.sign_in()
+    old = await StoredSession(ada, tokens).grows_old(tokens, seconds=301)
+    refused = await ada.get("/internal/verify?max_age=300", headers=bearer(old))
+    assert_problem(refused, 401, "step-up-required")
+    assert refused.json()["max_age"] == 300
+    assert refused.headers["www-authenticate"].endswith('max_age="300"')
+    assert (await ada.get("/internal/verify", headers=bearer(old))).status_code == 200
+    proved = (await ada.step_up(old)).json()["access_token"]
+    assert (await ada.get("/internal/verify?max_age=300", headers=bearer(proved))).status_code == 200
+
+
+async def test_the_token_of_an_older_service_is_never_sure_and_has_no_headers_of_it(
+    make_client: MakeClient, tmp_path: Path
+) -> None:
+    file_url = f"sqlite+aiosqlite:///{tmp_path}/auth.db"
+    client = await make_client(file_url)
+    await client.register("ada@example.com")
+    forge = await open_forge(file_url, (await client.sign_in())["access_token"])
+    older = bearer(forge.signed(claims=dict.fromkeys(("auth_time", "acr", "amr"), MISSING)))
+    let_in = await client.get("/internal/verify", headers=older)
+    told = {name for name in let_in.headers if name.startswith("x-auth-")}
+    assert told == {"x-auth-user", "x-auth-session", "x-auth-role"}
+    for wanted in ("acr=aal1", "max_age=999999999"):
+        assert_problem(await client.get(f"/internal/verify?{wanted}", headers=older), 401, "step-up-required")
+    assert_problem(await client.get("/auth/me/export", headers=older), 401, "step-up-required")
 
 
 async def test_an_ended_session_is_refused_at_once(ada: Client) -> None:

@@ -42,6 +42,7 @@ async def test_the_metadata_names_the_issuer_of_the_tokens_and_where_the_keys_ar
     metadata = answer.json()
     assert answer.headers["cache-control"] == "public, max-age=3600"
     assert metadata["issuer"] == "http://127.0.0.1:8000"
+    assert metadata["acr_values_supported"] == ["aal1", "aal2", "phr"]
     assert metadata["jwks_uri"] == "http://127.0.0.1:8000/.well-known/jwks.json"
     assert metadata["revocation_endpoint"] == "http://127.0.0.1:8000/auth/revoke"
 
