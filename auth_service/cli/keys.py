@@ -1,6 +1,7 @@
 """`auth-service keys`: show and change the signing keys by hand."""
 
 import json
+import sys
 from collections.abc import Callable, Coroutine
 from datetime import datetime
 from typing import Any, BinaryIO, TypeVar
@@ -11,6 +12,7 @@ from auth_service.cli.common import run_with_database
 from auth_service.logs import escaped
 from auth_service.repositories.transaction import Database
 from auth_service.security.keys import SecretKeys
+from auth_service.services.factors.rewrapping import FactorRewrapping, Rewrapped
 from auth_service.services.signing_keys.lifecycle import KeyLifecycle
 from auth_service.settings import Settings
 
@@ -74,8 +76,20 @@ def import_key(file: BinaryIO) -> None:
 
 @keys.command()
 def rewrap() -> None:
-    """Encrypt the stored keys under the first secret of AUTH_SECRET_KEY, so that the others can be removed."""
-    click.echo(f"encrypted again: {_with_lifecycle(lambda lifecycle: lifecycle.rewrap())}")
+    """Encrypt the stored signing keys and the secrets of second factors under the first secret of AUTH_SECRET_KEY, so
+    that the others can be removed.
+    """
+    click.echo(f"signing keys encrypted again: {_with_lifecycle(lambda lifecycle: lifecycle.rewrap())}")
+    factors = run_with_database(_rewrap_factors, with_key=True)
+    click.echo(f"second factors encrypted again: {factors.done}")
+    if factors.unreadable:
+        told = "that cannot be opened: AUTH_SECRET_KEY does not include their secret, so no code of them is right"
+        click.echo(f"second factors {told}: {factors.unreadable}", err=True)
+        sys.exit(1)
+
+
+async def _rewrap_factors(database: Database, settings: Settings) -> Rewrapped:
+    return await FactorRewrapping(database, SecretKeys.from_settings(settings)).rewrap()
 
 
 def _with_lifecycle(work: Callable[[KeyLifecycle], Coroutine[Any, Any, Result]]) -> Result:

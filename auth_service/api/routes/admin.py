@@ -26,6 +26,7 @@ from auth_service.api.schemas.admin import (
     UserQuery,
 )
 from auth_service.api.schemas.common import Account
+from auth_service.api.schemas.factors import FactorItem
 from auth_service.api.schemas.links import PendingEmail
 from auth_service.models import REQUESTER, StopReason, User
 from auth_service.repositories.users.search import UserFilter
@@ -95,11 +96,13 @@ async def count_users(services: ServicesDep) -> UserCounts:
 async def show_user(
     user_id: UUID, services: ServicesDep, wanted: SliceDep, ended_too: EndedToo = False
 ) -> AccountWithSessions:
-    """Return a user with their sessions, newest first, page by page."""
-    user, page, pending = await services.directory.show(user_id, wanted, ended_too=ended_too)
+    """Return a user with their second factors, and their sessions, newest first, page by page."""
+    found = await services.directory.show(user_id, wanted, ended_too=ended_too)
+    page, pending = found.sessions, found.pending_email
     return AccountWithSessions(
-        **Account.model_validate(user).model_dump(),
+        **Account.model_validate(found.user).model_dump(),
         pending_email=pending and PendingEmail.model_validate(pending),
+        factors=[FactorItem.model_validate(factor) for factor in found.factors],
         sessions=[ManagedSession.model_validate(session) for session in page.items],
         next_cursor=cursors.of_next(page),
     )

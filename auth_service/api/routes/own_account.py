@@ -12,6 +12,7 @@ from auth_service.api.http.openapi import problems
 from auth_service.api.requests.dependencies import DeviceDep, RecentBearer, ServicesDep, set_requester
 from auth_service.api.routes.accounts import RECENT
 from auth_service.api.schemas.common import Account, DeviceSession
+from auth_service.api.schemas.factors import FactorItem
 from auth_service.api.schemas.links import PendingEmail
 from auth_service.api.schemas.own_account import AccountExport, DeleteAccountBody, ExportedEvent, RenameBody
 from auth_service.models import AuditEvent, User
@@ -50,7 +51,7 @@ async def delete(body: DeleteAccountBody, bearer: RecentBearer, services: Servic
     },
 )
 async def export(bearer: RecentBearer, services: ServicesDep) -> StreamingResponse:
-    """Export all data kept about the account: the account, its sessions and its security events."""
+    """Export all data kept about the account: the account, its second factors, sessions and security events."""
     found = await services.own_account.export(bearer)
     return StreamingResponse(_document(found), media_type="application/json", headers=ATTACHMENT)
 
@@ -61,6 +62,8 @@ async def _document(found: Export) -> AsyncIterator[str]:
         exported_at=found.at,
         account=Account.model_validate(found.account),
         pending_email=found.pending_email and PendingEmail.model_validate(found.pending_email),
+        factors=[FactorItem.model_validate(factor) for factor in found.factors],
+        recovery_codes_left=found.recovery_codes_left,
         sessions=[],
         events=[],
     )

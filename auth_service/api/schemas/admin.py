@@ -17,6 +17,7 @@ from auth_service.api.schemas.common import (
     Username,
     clean,
 )
+from auth_service.api.schemas.factors import FactorItem
 from auth_service.api.schemas.links import PendingEmail
 from auth_service.models import Role
 
@@ -108,6 +109,7 @@ class AccountWithSessions(Account):
     """
 
     pending_email: PendingEmail | None = None
+    factors: list[FactorItem]
     sessions: list[ManagedSession]
     next_cursor: str | None
 

@@ -6,6 +6,7 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from auth_service.api.schemas.common import Account, Body, DeviceSession, Password, Username
+from auth_service.api.schemas.factors import FactorItem
 from auth_service.api.schemas.links import PendingEmail
 
 
@@ -32,12 +33,14 @@ class ExportedEvent(BaseModel):
 class AccountExport(BaseModel):
     """All data kept about an account; sessions and events are newest first.
 
-    Except the password hash, and what would tell the holder of a copied token when and from where a device refreshes
-    (events `refresh.replayed`).
+    Except the password hash, the secrets of second factors, and what would tell the holder of a copied token when and
+    from where a device refreshes (events `refresh.replayed`).
     """
 
     exported_at: datetime
     account: Account
     pending_email: PendingEmail | None
+    factors: list[FactorItem]
+    recovery_codes_left: int
     sessions: list[DeviceSession]
     events: list[ExportedEvent]

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any
 
@@ -11,10 +11,10 @@ import click
 from auth_service.cli.common import run_with_database
 from auth_service.cli.users.accounts import whose
 from auth_service.logs import escaped
-from auth_service.models import AccountView, PendingChange, RefreshToken, SessionRules, Slice, User
+from auth_service.models import AccountView, FactorPolicy, FactorView, RefreshToken, SessionRules, Slice, User
 from auth_service.repositories.transaction import Database
 from auth_service.repositories.users.search import UserFilter
-from auth_service.services.administration.directory import Directory
+from auth_service.services.administration.directory import Directory, ShownUser
 from auth_service.services.administration.operators import Operators
 from auth_service.settings import Settings
 
@@ -24,6 +24,7 @@ STATES: dict[str, dict[str, bool]] = {
     "verified": {"is_verified": True}, "unverified": {"is_verified": False},
 }  # fmt: skip
 ACCOUNT = tuple(column.name for column in fields(AccountView))
+FACTOR = ("id", "kind", "name", "created_at", "last_used_at")
 SESSION = ("id", "created_at", "last_used_at", "expires_at", "user_agent", "ip", "last_user_agent", "last_ip")
 
 
@@ -31,14 +32,23 @@ SESSION = ("id", "created_at", "last_used_at", "expires_at", "user_agent", "ip",
 @click.option("--role", help="Only accounts with this role.")
 @click.option("--state", type=click.Choice(list(STATES)), help="Only accounts in this state.")
 @click.option("--search", "fragment", metavar="TEXT", help="Only accounts with this in address or username.")
+@click.option(
+    "--without-factor",
+    is_flag=True,
+    help="Only accounts that have no second factor: of the roles that must have one, or of all if none must.",
+)
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 10_000_000), help="Number of accounts.")
 @click.option("--json", "as_json", is_flag=True, help="Print each account as a line of JSON.")
-def list_users(role: str | None, state: str | None, fragment: str | None, limit: int, *, as_json: bool) -> None:
+def list_users(
+    role: str | None, state: str | None, fragment: str | None, limit: int, *, without_factor: bool, as_json: bool
+) -> None:
     """Show accounts, newest first."""
     wanted = UserFilter(role=role, fragment=fragment, **STATES.get(state or "", {}))  # type: ignore[arg-type]
 
     async def print_page(database: Database, settings: Settings) -> None:
-        async for user in _read(_directory(database, settings), wanted, limit):
+        policy = FactorPolicy.from_settings(settings) if without_factor else None
+        chosen = replace(wanted, without_factor=policy)
+        async for user in _read(_directory(database, settings), chosen, limit):
             told = _told(user, ACCOUNT)
             click.echo(json.dumps(told) if as_json else escaped("  ".join(_cell(value) for value in told.values())))
 
@@ -49,31 +59,33 @@ def list_users(role: str | None, state: str | None, fragment: str | None, limit:
 @whose
 @click.option("--json", "as_json", is_flag=True, help="Print the account as JSON.")
 def show(account: str, *, as_json: bool) -> None:
-    """Show an account, the e-mail address that it is to have, if any, and its active sessions."""
+    """Show an account, the e-mail address that it is to have, if any, its second factors and its active sessions."""
 
-    async def find_user(
-        database: Database, settings: Settings
-    ) -> tuple[User, list[RefreshToken], PendingChange | None]:
+    async def find_user(database: Database, settings: Settings) -> tuple[ShownUser, list[RefreshToken]]:
         user_id, directory = await Operators(database).find_id(account), _directory(database, settings)
-        user, page, change = await directory.show(user_id, Slice(PAGE), ended_too=False)
-        found = [*page.items]
+        shown = await directory.show(user_id, Slice(PAGE), ended_too=False)
+        page, sessions = shown.sessions, [*shown.sessions.items]
         while page.next:
-            _, page, _ = await directory.show(user_id, Slice(PAGE, page.next), ended_too=False)
-            found += page.items
-        return user, found, change
+            page = (await directory.show(user_id, Slice(PAGE, page.next), ended_too=False)).sessions
+            sessions += page.items
+        return shown, sessions
 
-    user, found, change = run_with_database(find_user)
+    found, read = run_with_database(find_user)
+    user, change = found.user, found.pending_email
     pending = {"email": change.new_email, "effective_at": _text(change.effective_at)} if change else None
-    sessions = [_told(session, SESSION) for session in found]
+    factors = [_told(factor, FACTOR) for factor in found.factors]
+    sessions = [_told(session, SESSION) for session in read]
     if as_json:
-        click.echo(json.dumps({**_told(user, ACCOUNT), "pending_email": pending, "sessions": sessions}, indent=2))
+        told = {**_told(user, ACCOUNT), "pending_email": pending, "factors": factors, "sessions": sessions}
+        click.echo(json.dumps(told, indent=2))
         return
     for name, value in _told(user, ACCOUNT).items():
         click.echo(escaped(f"{name}: {_cell(value)}"))
     if pending:
         click.echo(escaped(f"pending_email: {'  '.join(str(value) for value in pending.values())}"))
-    for session in sessions:
-        click.echo(escaped("session: " + "  ".join(_cell(value) for value in session.values())))
+    for name, rows in (("factor", factors), ("session", sessions)):
+        for row in rows:
+            click.echo(escaped(f"{name}: " + "  ".join(_cell(value) for value in row.values())))
 
 
 def _directory(database: Database, settings: Settings) -> Directory:
@@ -93,7 +105,7 @@ async def _read(directory: Directory, wanted: UserFilter, limit: int) -> AsyncIt
         page = await directory.go_on(wanted, (last.created_at, last.id), min(limit, PAGE))
 
 
-def _told(row: User | RefreshToken, names: tuple[str, ...]) -> dict[str, Any]:
+def _told(row: User | RefreshToken | FactorView, names: tuple[str, ...]) -> dict[str, Any]:
     found = {name: getattr(row, name) for name in names}
     return {name: value if isinstance(value, bool | None) else _text(value) for name, value in found.items()}
 

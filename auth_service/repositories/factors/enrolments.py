@@ -90,6 +90,19 @@ class Enrolments:
         removed = delete(FACTORS).where(F.id == factor_id, F.user_id == user_id).returning(F.id, F.user_id)
         await self._audit.execute(removed, SecurityEvent.FACTOR_REMOVED, user="user_id", kind=kind)
 
+    async def find_sealed_otherwise(self, secret_id: str, behind: UUID | None, limit: int) -> Sequence[Factor]:
+        """Up to so many factors whose secret is not sealed under this key, in the order of their ids, `behind` one."""
+        others = select(Factor).where(col(Factor.secret_id) != secret_id)
+        if behind is not None:
+            others = others.where(col(Factor.id) > behind)
+        return (await self._connection.session.exec(others.order_by(col(Factor.id)).limit(limit))).all()
+
+    async def reseal(self, factor: Factor, secret: bytes, secret_id: str) -> bool:
+        """Store the secret of a factor as it is sealed now; False if another process has done so, or it is gone."""
+        statement = update(FACTORS).values(secret=secret, secret_id=secret_id)
+        unchanged = statement.where(F.id == factor.id, F.secret_id == factor.secret_id)
+        return bool((await self._connection.execute(unchanged)).rowcount)
+
     async def count_recovery_codes(self, user_id: UUID) -> int:
         counted = select(func.count()).select_from(RecoveryCode).where(col(RecoveryCode.user_id) == user_id)
         return (await self._connection.session.exec(counted)).one()

@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, or_, tuple_
+from sqlalchemy import ColumnElement, exists, func, or_, tuple_
 from sqlalchemy.orm import joinedload
 from sqlmodel import col, select
 from sqlmodel.sql.expression import Select
 
 from auth_service.database.connection import Connection
-from auth_service.models import RefreshToken, Slice, User
+from auth_service.models import FACTORS, FactorPolicy, RefreshToken, Role, Slice, User
 from auth_service.repositories.sessions.user_sessions import page_of_user
 
 COUNTED = 10_000  # in the planner's units: as much as a scan of 80 MiB; what would cost more is estimated
@@ -23,7 +23,8 @@ class UserFilter:
     """Which users are asked for, names in canonical form; None asks for all.
 
     `fragment` is part of an address or a username, `name` the whole of one. `created_from` is included, `created_to` is
-    not. `seen_within` is the time since the last sign-in.
+    not. `seen_within` is the time since the last sign-in. `without_factor` is the policy by which they must have a
+    second factor, and have none; if it asks nobody for one, all who have none.
     """
 
     fragment: str | None = None
@@ -34,6 +35,7 @@ class UserFilter:
     created_from: datetime | None = None
     created_to: datetime | None = None
     seen_within: timedelta | None = None
+    without_factor: FactorPolicy | None = None
 
 
 @dataclass(frozen=True)
@@ -100,4 +102,15 @@ class UserSearch:
             found.append(col(User.created_at) < wanted.created_to)
         if wanted.seen_within is not None:
             found.append(col(User.last_login_at) > self._connection.dialect.statement_time(-wanted.seen_within))
+        if wanted.without_factor is not None:
+            found += _lacks_factor(wanted.without_factor)
         return found
+
+
+def _lacks_factor(policy: FactorPolicy) -> list[ColumnElement[bool]]:
+    has_none = ~exists().where(FACTORS.c.user_id == col(User.id), FACTORS.c.confirmed_at.is_not(None))
+    admins, others = policy.asks(Role.ADMIN), policy.asks(Role.USER)
+    if admins == others:
+        return [has_none]
+    is_admin = col(User.role) == Role.ADMIN
+    return [has_none, is_admin if admins else ~is_admin]

@@ -11,6 +11,7 @@ from auth_service.models import (
     AccountView,
     AuditEvent,
     ChangeKind,
+    FactorView,
     PendingChange,
     SecurityEvent,
     SessionRules,
@@ -36,6 +37,8 @@ class Export:
 
     account: AccountView
     pending_email: PendingChange | None
+    factors: Sequence[FactorView]
+    recovery_codes_left: int
     sessions: AsyncIterator[Sequence[SessionView]]
     events: AsyncIterator[Sequence[AuditEvent]]
     at: datetime
@@ -109,11 +112,13 @@ class OwnAccount:
             if account is None:
                 raise InvalidAccessToken
             pending_email = await tx.pending_changes.find(account.id, ChangeKind.EMAIL)
+            factors = await tx.factors.list_of_user(account.id)
+            left = await tx.factors.count_recovery_codes(account.id)
             await tx.audit.add(SecurityEvent.ACCOUNT_EXPORTED, account.id)
         async with self._database.statement() as tx:
             newest = await tx.audit_trail.find_events(wanted, AT_ONCE)
         sessions, events = self._pages_of_sessions(bearer), self._pages_of_events(wanted, newest)
-        return Export(account, pending_email, sessions, events, newest[0].at)
+        return Export(account, pending_email, factors, left, sessions, events, newest[0].at)
 
     async def _pages_of_sessions(self, bearer: Bearer) -> AsyncIterator[Sequence[SessionView]]:
         wanted = Slice(AT_ONCE)

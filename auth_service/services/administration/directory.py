@@ -7,7 +7,17 @@ from uuid import UUID
 
 from auth_service.errors import DatabaseUnavailable, InvalidInput, NoSuchUser
 from auth_service.identifiers import canonical_email, canonical_fragment, canonical_username
-from auth_service.models import ChangeKind, Page, PendingChange, Position, RefreshToken, SessionRules, Slice, User
+from auth_service.models import (
+    ChangeKind,
+    FactorView,
+    Page,
+    PendingChange,
+    Position,
+    RefreshToken,
+    SessionRules,
+    Slice,
+    User,
+)
 from auth_service.repositories.transaction import Database, retried
 from auth_service.repositories.users.search import Count, UserFilter
 
@@ -22,6 +32,16 @@ class UserPage:
     users: Sequence[User]
     is_last: bool
     total: Count | None
+
+
+@dataclass(frozen=True)
+class ShownUser:
+    """A user with a page of their sessions, the address that they are to have, if any, and their second factors."""
+
+    user: User
+    sessions: Page[RefreshToken]
+    pending_email: PendingChange | None
+    factors: Sequence[FactorView]
 
 
 class Directory:
@@ -67,11 +87,9 @@ class Directory:
         found = await asyncio.gather(*(self._count(wanted) for wanted in kinds.values()))
         return dict(zip(kinds, found, strict=True))
 
-    async def show(
-        self, user_id: UUID, wanted: Slice, *, ended_too: bool
-    ) -> tuple[User, Page[RefreshToken], PendingChange | None]:
-        """One user, a page of their live sessions, on request also of the ended ones that are still kept, the newest
-        first; and the address that they are to have. Raises `NoSuchUser`.
+    async def show(self, user_id: UUID, wanted: Slice, *, ended_too: bool) -> ShownUser:
+        """One user with a page of their live sessions, on request also of the ended ones that are still kept, the
+        newest first. Raises `NoSuchUser`.
 
         From the primary: an administrator who has just changed something looks at the result.
         """
@@ -80,9 +98,10 @@ class Directory:
                 user_id, self._rules.idle_lifetime, wanted, ended_too=ended_too
             )
             pending = await tx.pending_changes.find(user_id, ChangeKind.EMAIL)
+            factors = await tx.factors.list_of_user(user_id)
         if user is None:
             raise NoSuchUser
-        return user, Page.of(user.sessions, wanted), pending
+        return ShownUser(user, Page.of(user.sessions, wanted), pending, factors)
 
     @retried
     async def _count(self, wanted: UserFilter) -> Count:

@@ -3,10 +3,12 @@
 from datetime import UTC, datetime, timedelta
 
 from auth_service.errors import DatabaseUnavailable, MissingPrivileges
-from auth_service.models import KeyState
+from auth_service.logs import escaped
+from auth_service.models import FactorPolicy, KeyState, Role
 from auth_service.repositories.privileges import SERVICE, find_missing, is_for_clean_up_alone, needed_by
 from auth_service.repositories.probe import ROOM, Probe, try_disk
 from auth_service.repositories.transaction import Database
+from auth_service.repositories.users.search import UserFilter
 from auth_service.security import argon2_build
 from auth_service.security.access_tokens import signer_of
 from auth_service.security.keys import ForgedKeyError, SecretKeys, UnknownSecretError
@@ -16,6 +18,7 @@ from auth_service.services.passwords.lane_size import PROCESS_MIB, LaneSize, lan
 from auth_service.services.signing_keys.database_clock import LEAST_TOLERATED
 from auth_service.settings import X86_64_V3, Settings, runs_x86_64_v3
 
+MOST_NAMED = 5  # administrators
 CLOCKS_APART = timedelta(seconds=5)
 
 
@@ -43,6 +46,7 @@ class Doctor:
             "schema": self._schema,
             "grants": self._grants,
             "signing key": self._signing_key,
+            "second factors": self._second_factors,
         }
         for name, look in database.items():
             try:
@@ -133,6 +137,21 @@ class Doctor:
         active = next((key for key in stored if key.state == KeyState.ACTIVE), None)
         told = f"{active.kid} can be used" if active else "none yet: created at the first start"
         return Check("signing key", True, told)
+
+    async def _second_factors(self) -> Check:
+        """Which administrators have none: a failure where they must have one, and a hint where they need not."""
+        name = "second factors"
+        if self._only_cleans_up:
+            return Check(name, True, "not for this role to read")
+        must = FactorPolicy.from_settings(self._settings).asks(Role.ADMIN)
+        wanted = UserFilter(role=Role.ADMIN, is_active=True, without_factor=FactorPolicy(frozenset()))
+        async with self._database.statement() as tx:
+            found = await tx.user_search.find_page(wanted, MOST_NAMED + 1)
+        if not found:
+            return Check(name, True, "every administrator has one")
+        named = ", ".join([escaped(user.email) for user in found[:MOST_NAMED]] + ["others"] * (len(found) > MOST_NAMED))
+        rule = "must have one" if must else "AUTH_FACTORS__REQUIRED_ROLES=admin asks for one"
+        return Check(name, not must, f"administrators without one, and {rule}: {named}")
 
 
 def _build() -> Check:

@@ -57,8 +57,8 @@ async def test_a_secret_is_replaced_under_traffic_without_a_failed_request_or_a_
             sessions = {tokens["session_id"] for tokens in traffic.tokens}
             await asyncio.to_thread(replicas.restart_with, f"{SECRET},{NEW}")  # everybody reads both
             await asyncio.to_thread(replicas.restart_with, f"{NEW},{SECRET}")  # everybody issues with the new one
-            assert await asyncio.to_thread(replicas.rewrap, f"{NEW},{SECRET}") == "encrypted again: 1"
-            assert await asyncio.to_thread(replicas.rewrap, f"{NEW},{SECRET}") == "encrypted again: 0"
+            assert await asyncio.to_thread(replicas.rewrap, f"{NEW},{SECRET}") == rewrapped(1)
+            assert await asyncio.to_thread(replicas.rewrap, f"{NEW},{SECRET}") == rewrapped(0)
             await traffic.goes_on()  # every refresh token is issued again
             await asyncio.to_thread(replicas.restart_with, NEW)
             await traffic.goes_on()
