@@ -13,9 +13,11 @@ from tests.support import roles
 from tests.support.mail_server import mail_server, make_certificate, tarpit
 from tests.support.postgres import Postgres
 from tests.support.server import Server, free_port, run_command
+from tests.support.sql import run_sql
 
 REAL_HASHES = {"AUTH_PASSWORD__ARGON2_MEMORY_KIB": "19456", "AUTH_PASSWORD__ARGON2_TIME_COST": "2"}
 IN_ORDER = {**REAL_HASHES, "AUTH_PUBLIC_URL": "http://127.0.0.1:8000"}
+NOW = "'2026-01-01 00:00:00.000000'"
 AN_HOUR_AHEAD = """
 CREATE FUNCTION public.clock_timestamp() RETURNS timestamptz
     AS 'SELECT pg_catalog.clock_timestamp() + interval ''1 hour''' LANGUAGE sql;
@@ -60,6 +62,7 @@ def test_a_deployment_in_order_passes_and_is_told_what_a_hash_costs(postgres_url
         "schema",
         "grants",
         "signing key",
+        "second factors",
     ]
     assert list(report["checks"]) == expected
     assert report["checks"]["signing key"]["detail"].endswith("can be used")
@@ -168,6 +171,25 @@ def test_a_primary_in_the_place_of_the_read_replica_fails(postgres_url: str, tmp
     report = examined(tmp_path, {**env, "DATABASE_READ_REPLICA_URL": env["DATABASE_URL"]}, 1)
     assert report["failed"] == ["read replica"]
     assert "not-a-standby" in report["checks"]["read replica"]["detail"]
+
+
+async def test_administrators_without_a_second_factor_are_named_and_fail_where_they_must_have_one(
+    tmp_path: Path,
+) -> None:
+    env = environment(f"sqlite+aiosqlite:///{tmp_path}/auth.db", **REAL_HASHES)
+    for words in ("migrate", "users create root@example.com --role admin --no-password"):
+        assert run_command(*words.split(), env=env, cwd=tmp_path).returncode == 0
+    check = examined(tmp_path, env, 0)["checks"]["second factors"]
+    assert check["detail"].endswith("AUTH_FACTORS__REQUIRED_ROLES=admin asks for one: root@example.com")
+    strict = examined(tmp_path, env | {"AUTH_FACTORS__REQUIRED_ROLES": "admin"}, 1)
+    assert strict["failed"] == ["second factors"]
+    assert strict["checks"]["second factors"]["detail"].endswith("must have one: root@example.com")
+    with_one = (
+        f"INSERT INTO factors SELECT '{'0' * 32}', id, 'totp', NULL, NULL, NULL, 0, {NOW}, {NOW}, NULL FROM users"
+    )
+    await run_sql(env["DATABASE_URL"], with_one)
+    checks = examined(tmp_path, env | {"AUTH_FACTORS__REQUIRED_ROLES": "admin"}, 0)["checks"]
+    assert checks["second factors"]["detail"] == "every administrator has one"
 
 
 async def test_a_mail_server_that_greets_passes_and_gets_no_mail(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 from pydantic import ValidationError
 
 from auth_service.cli import main
-from auth_service.settings import Settings, environment_names, read_settings
+from auth_service.settings import Settings, WrongSettingError, environment_names, read_settings
 from tests.conftest import SECRET, make_settings
 from tests.support.markdown import PAGES
 from tests.support.server import run_command
@@ -77,6 +77,9 @@ WRONG: list[tuple[str, dict[str, str]]] = [
     ("AUTH_TOKENS__TYPO", {"AUTH_TOKENS__TYPO": "hunter2hunter2"}),
     ("AUTH_TOKENS", {"AUTH_TOKENS": "hunter2hunter2"}),
     ("AUTH_PASSWORD__MIN_LENGTH", {"AUTH_PASSWORD__MIN_LENGTH": "7"}),
+    ("AUTH_PASSWORD__MIN_LENGTH", {"AUTH_PASSWORD__MIN_LENGTH": "14"}),
+    ("AUTH_PASSWORD__MIN_LENGTH", {"AUTH_PASSWORD__MIN_LENGTH": "8", "AUTH_FACTORS__REQUIRED_ROLES": "admin"}),
+    ("AUTH_FACTORS__REQUIRED_ROLES", {"AUTH_FACTORS__REQUIRED_ROLES": "admin,hunter2"}),
     ("AUTH_PASSWORD__FIREBASE_SIGNER_KEY", {"AUTH_PASSWORD__FIREBASE_SIGNER_KEY": "hunter2 is no base64"}),
     ("AUTH_PASSWORD__FIREBASE_SIGNER_KEY", {"AUTH_PASSWORD__FIREBASE_SIGNER_KEY": "aHVudGVyMg=="}),
     ("AUTH_PASSWORD__BLOCKLIST", {"AUTH_PASSWORD__BLOCKLIST": "/nowhere/hunter2hunter2"}),
@@ -188,6 +191,23 @@ def test_every_wrong_value_is_named_at_once() -> None:
     (line,) = ended.stderr.splitlines()
     assert "AUTH_LOG__LEVEL" in line
     assert "AUTH_PASSWORD__MIN_LENGTH" in line
+
+
+def test_a_shorter_password_is_let_through_only_where_everybody_has_a_second_factor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """NIST SP 800-63B-4, section 3.1.1.2."""
+    monkeypatch.setenv("AUTH_PASSWORD__MIN_LENGTH", "8")
+    for roles in ("", "admin", "user"):
+        monkeypatch.setenv("AUTH_FACTORS__REQUIRED_ROLES", roles)
+        with pytest.raises(WrongSettingError) as refused:
+            read_settings()
+        assert str(refused.value) == (
+            "AUTH_PASSWORD__MIN_LENGTH: below 15 only where everybody must have a second factor (NIST SP 800-63B-4): "
+            "AUTH_FACTORS__REQUIRED_ROLES=user,admin"
+        )
+    monkeypatch.setenv("AUTH_FACTORS__REQUIRED_ROLES", "admin, user")
+    assert read_settings().password.min_length == 8
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,12 @@ from tests.support import canaries
 
 
 class Operator:
-    """Runs `auth-service WORDS` on one database, from a folder of its own."""
+    """Runs `auth-service WORDS` on one database, from a folder of its own, with further settings."""
 
-    def __init__(self, url: str, folder: Path) -> None:
+    def __init__(self, url: str, folder: Path, **settings: str) -> None:
         self.url = url
         self.folder = folder
+        self.settings = settings
 
     def run(self, *words: str, code: int = 0, given: str | bytes | None = None) -> Result:
         """Return what a command printed, with `given` on its standard input; fails if its exit code is another.
@@ -28,7 +29,7 @@ class Operator:
         before, level = root.handlers[:], root.level
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(self.folder)
-            done = CliRunner().invoke(main, words, input=given, env=environment(self.url))
+            done = CliRunner().invoke(main, words, input=given, env=environment(self.url, **self.settings))
         root.handlers[:] = before
         root.setLevel(level)
         assert done.exit_code == code, done.output + repr(done.exception)

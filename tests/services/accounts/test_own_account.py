@@ -127,7 +127,10 @@ async def test_the_export_holds_the_account_its_sessions_and_its_trail_and_no_se
     assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
     assert answer.headers["content-disposition"] == 'attachment; filename="account.json"'
     document = answer.json()
-    assert list(document) == ["exported_at", "account", "pending_email", "sessions", "events"]
+    assert list(document) == [
+        "exported_at", "account", "pending_email", "factors", "recovery_codes_left", "sessions", "events"
+    ]  # fmt: skip
+    assert (document["factors"], document["recovery_codes_left"]) == ([], 0)
     assert document["account"] == (await ada.me(mine["access_token"])).json()
     kept = [
         {key: value for key, value in item.items() if key != "current"}

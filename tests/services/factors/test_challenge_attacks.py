@@ -34,6 +34,7 @@ SELECT {id}, id, credential_epoch, {hash}, 0, {none}, {now}, {now}, {now}, {acr}
 GIVING_TOKENS = {
     "POST /auth/login": "gives them only to an account without one",
     "POST /auth/login/second-factor": "asks for it",
+    "POST /auth/login/enrol/confirm": "it is the factor that it adds, to an account that has none",
     "POST /auth/me/totp/{factor_id}/confirm": "it is the factor that it adds",
     "POST /auth/me/password": "opens a session with the proof of the one that asks",
     "POST /auth/refresh": "goes on with a session",

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from tests.conftest import SECRET, MakeClient, environment
+from tests.support.authenticator import Authenticator
 from tests.support.client import PASSWORD, Client
 from tests.support.postgres import Postgres
 from tests.support.server import Server
@@ -111,6 +112,32 @@ async def test_nothing_in_the_database_or_in_the_log_can_be_presented(
         for tokens in alive:
             assert (await client.me(tokens["access_token"])).status_code == 200
             await client.rotate(tokens["refresh_token"])
+
+
+async def test_nothing_in_the_database_or_in_the_log_makes_or_passes_a_code(
+    postgres: Postgres, postgres_url: str, tmp_path: Path
+) -> None:
+    env = environment(postgres_url, AUTH_LOG__LEVEL="debug", DB_ECHO="true", AUTH_FACTORS__REQUIRED_ROLES="admin")
+    async with AsyncExitStack() as stack:
+        server = stack.enter_context(Server(env, tmp_path))
+        server.wait_ready()
+        client = await stack.enter_async_context(Client(base_url=server.base_url, trust_env=False, timeout=30))
+        (await client.register("ada@example.com")).raise_for_status()
+        app = await Authenticator.add(client, await client.sign_in())
+        waiting = await Authenticator.begin(client, app.tokens["access_token"])
+        challenge = await client.challenge()
+        told = f"{postgres.dump(postgres_url.rpartition('/')[2])} {server.log()}"
+        assert '"path": "/auth/me/totp/{factor_id}/confirm"' in told
+        keys = [base64.b32decode(each.secret) for each in (app, waiting)]
+        for secret in (*keys, app.secret, waiting.secret, *app.recovery_codes, challenge):
+            assert not any(spelling.rstrip("=") in told for spelling in spellings(secret)), secret
+        for value in await stored_values(postgres_url):
+            made = Authenticator(base64.b32encode(as_bytes(value)).decode())
+            assert {made.code(steps) for steps in (-1, 0, 1)}.isdisjoint({app.code()}), value
+            for text in spellings(value):
+                refused = await client.second_factor(challenge, text)
+                assert refused.status_code in {httpx.codes.UNAUTHORIZED, httpx.codes.UNPROCESSABLE_ENTITY}, text
+        assert (await client.second_factor(challenge, app.code())).status_code == httpx.codes.OK
 
 
 async def lead_a_life(client: Client) -> tuple[list[str], list[dict[str, Any]]]:

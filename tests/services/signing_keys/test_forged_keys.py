@@ -245,6 +245,8 @@ async def test_a_forged_key_does_not_keep_a_genuine_one_from_being_rotated_revok
     operator = Operator(database_url, tmp_path)
     successor = await operator.rotate()
     newer = {"AUTH_SECRET_KEY": f"bmV3ZXIgdGhhbiB0aGUgb3RoZXIgc2VjcmV0LCBhbmQganVzdCBhcyBsb25n,{SECRET}"}
-    assert await operator.keys("rewrap", **newer) == "signing keys encrypted again: 2\nsecond factors encrypted again: 0"
+    assert (
+        await operator.keys("rewrap", **newer) == "signing keys encrypted again: 2\nsecond factors encrypted again: 0"
+    )
     await operator.keys("revoke", genuine["kid"], **newer)
     assert await operator.states() == {successor: "active", kid: "pending"}

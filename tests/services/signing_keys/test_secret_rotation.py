@@ -49,6 +49,10 @@ class Replicas:
         return {**environment(self._url, AUTH_TOKENS__REFRESH_GRACE="0"), "AUTH_SECRET_KEY": secrets}
 
 
+def rewrapped(signing_keys: int) -> str:
+    return f"signing keys encrypted again: {signing_keys}\nsecond factors encrypted again: 0"
+
+
 async def test_a_secret_is_replaced_under_traffic_without_a_failed_request_or_a_sign_out(
     postgres_url: str, tmp_path: Path
 ) -> None:
