@@ -3,18 +3,17 @@
 import os
 import re
 import shutil
-import subprocess
 import tomllib
 from pathlib import Path
 
 import grimp
 import pytest
 
-from tests.support.markdown import ROOT, block, code, fenced, section, tables
+from tests.support.markdown import ROOT, code, fenced, section, tables
 from tests.support.server import Server
+from tests.support.transcript import run_transcript, transcript
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-BETWEEN_STEPS = "<<<next>>>"
 FOR_OTHER_SERVICES = {"testing", "verifier"}  # no request to this service goes through these
 
 needs_curl = pytest.mark.skipif(
@@ -25,35 +24,12 @@ needs_curl = pytest.mark.skipif(
 
 @needs_curl
 def test_the_transcript_gets_the_answers_that_it_shows(tmp_path: Path) -> None:
-    steps = transcript()
+    steps = transcript("README.md", "transcript")
+    assert len(steps) == 6
     # No setting at all: what `make run` serves.
     with Server({}, tmp_path) as server:
         server.wait_ready()
-        answers = run([command.replace("http://127.0.0.1:8000", server.base_url) for command, _ in steps], tmp_path)
-    assert len(answers) == len(steps) == 6
-    for (command, shown), answer in zip(steps, answers, strict=True):
-        assert re.fullmatch(pattern(shown), answer), f"{command}\nshown:  {shown}\nanswer: {answer}"
-
-
-def transcript() -> list[tuple[str, str]]:
-    """Each command of the block (with the preparations before it), and the answer that is shown below it."""
-    parts = re.findall(r"(.*?)^# ([^\n]*)\n", block("README.md", "transcript"), re.DOTALL | re.MULTILINE)
-    return [(commands, shown) for commands, shown in parts]
-
-
-def run(commands: list[str], folder: Path) -> list[str]:
-    """Run the commands in one shell, as somebody does who pastes the block, and return what each one printed."""
-    script = f"\necho '{BETWEEN_STEPS}'\n".join(["set -eu", *commands])
-    environment = {"PATH": os.environ["PATH"], "no_proxy": "127.0.0.1", "HOME": str(folder)}
-    done = subprocess.run(
-        ["bash", "-c", script], env=environment, cwd=folder, capture_output=True, text=True, timeout=30, check=True
-    )
-    return [answer.strip() for answer in done.stdout.split(BETWEEN_STEPS)[1:]]
-
-
-def pattern(shown: str) -> str:
-    """A shown answer as a pattern: `...` stands for anything within one string."""
-    return '[^"]+'.join(map(re.escape, shown.split("...")))
+        run_transcript(steps, tmp_path, server.base_url)
 
 
 def test_the_picture_shows_the_rooms_and_imports_that_there_are() -> None:
