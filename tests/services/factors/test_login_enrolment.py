@@ -14,6 +14,7 @@ from tests.support.problems import assert_problem
 from tests.support.sql import run_sql
 
 EVERYBODY: dict[str, Any] = {"factors": {"required_roles": ("user", "admin")}}
+INTERNAL = {"X-Internal-Token": "internal-token-of-the-tests"}
 TABLES = ("factors", "recovery_codes", "spent_challenges", "refresh_tokens", "audit_events")
 on_a_lasting_database = pytest.mark.parametrize("database_url", ["sqlite-file", "postgresql"], indirect=True)
 
@@ -199,10 +200,11 @@ class TestSessionsFromBeforeThePolicy:
         self, before: Client, make_client: MakeClient
     ) -> None:
         tokens = await before.sign_in()
-        strict = await make_client(**EVERYBODY)
+        strict = await make_client(internal_token=INTERNAL["X-Internal-Token"], **EVERYBODY)
         for token in (tokens["refresh_token"], tokens["access_token"]):
-            assert (await strict.post("/internal/introspect", data={"token": token})).json() == {"active": False}
-        asked_by_gateway = await strict.get("/internal/verify", headers=bearer(tokens["access_token"]))
+            told = await strict.post("/internal/introspect", data={"token": token}, headers=INTERNAL)
+            assert told.json() == {"active": False}
+        asked_by_gateway = await strict.get("/internal/verify", headers=bearer(tokens["access_token"]) | INTERNAL)
         assert_problem(asked_by_gateway, 401, "invalid-access-token")
 
     async def test_no_route_gives_them_another_token(self, before: Client, make_client: MakeClient) -> None:
