@@ -67,6 +67,8 @@ async def test_cleanup_json_is_one_document_with_the_whole_report(database_url: 
         "throttles_deleted": 0,
         "links_deleted": 0,
         "registrations_deleted": 0,
+        "challenges_deleted": 0,
+        "factors_deleted": 0,
         "audit_made": 0,
         "audit_dropped": 0,
     }

@@ -1,5 +1,6 @@
 """What the roles of `deploy/sql/` may not do: who speaks SQL through the service gets no further than the service."""
 
+import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from tests.support.server import Server, run_command
 from tests.support.sessions import add_expired_sessions
 from tests.support.sql import run_sql
 
+LONG_AGO = "now() - interval '2 days'"
 DENIED_TO_EVERY_ROLE = [
     "CREATE TABLE mine ()", "CREATE SCHEMA mine", "CREATE TEMP TABLE users ()", "CREATE LANGUAGE mine HANDLER mine",
     "CREATE FUNCTION mine() RETURNS int LANGUAGE sql AS 'SELECT 1'", "CREATE ROLE mine", "CREATE DATABASE mine",
@@ -133,3 +135,19 @@ async def test_the_service_and_the_clean_up_connect_as_their_roles(owned_url: st
         assert cleaned.returncode == 0, cleaned.stderr
         assert '"left": 0' in cleaned.stdout
     assert await run_sql(owned_url, "SELECT count(*) FROM refresh_tokens") == [(0,)]
+
+
+async def test_the_clean_up_as_its_role_deletes_used_challenges_and_factors_that_were_never_confirmed(
+    owned_url: str, tmp_path: Path
+) -> None:
+    await add_expired_sessions(owned_url, 1)
+    await run_sql(owned_url, f"INSERT INTO spent_challenges SELECT sha256('x'), {LONG_AGO}")
+    columns = "id, user_id, kind, last_step, created_at"
+    await run_sql(
+        owned_url,
+        f"INSERT INTO factors ({columns}) SELECT gen_random_uuid(), id, 'totp', 0, {LONG_AGO} FROM users LIMIT 1",
+    )
+    env = environment(roles.as_role(owned_url, "cleanup"))
+    cleaned = run_command("cleanup", "--json", env=env, cwd=tmp_path)
+    report = json.loads(cleaned.stdout)
+    assert (report["challenges_deleted"], report["factors_deleted"]) == (1, 1), cleaned.stderr

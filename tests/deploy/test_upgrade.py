@@ -11,15 +11,17 @@ import pytest
 
 from tests.conftest import environment
 from tests.support import roles
+from tests.support.authenticator import Authenticator
 from tests.support.client import Client
 from tests.support.echo_upstream import EchoUpstream
 from tests.support.gateway_places import INTERNAL_TOKEN
 from tests.support.gateways import Gateway, Kind
 from tests.support.polling import eventually
 from tests.support.replicas import Replicas, behind_haproxy, sends_requests_to
-from tests.support.server import run_command
+from tests.support.server import Server, run_command
+from tests.support.sql import run_sql
 from tests.support.traffic import Traffic
-from tests.support.versions import Version, around_the_newest_migration
+from tests.support.versions import Version, around_the_newest_migration, before_migration
 
 VISITOR = "visitor@example.com"
 
@@ -104,3 +106,27 @@ async def test_an_upgrade_under_traffic_loses_no_request_and_neither_does_the_wa
             assert newer.head in await job(newer, "--to", older.head, "--yes")
     assert {name for name, _ in traffic.answers} == {"login", "refresh", "me", "verify"}
     assert (traffic.statuses, traffic.lost) == ({200}, 0), f"{traffic.answers}\n{gateway.troubles()}"
+
+
+async def test_a_replica_from_before_second_factors_serves_on_and_signs_nobody_in_without_one(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    older = before_migration("0011", tmp_path)
+    if older is None:
+        pytest.skip("there is no history here to take the version before from")
+    sessions = "SELECT count(*) FROM refresh_tokens"
+    with Server(environment(postgres_url), tmp_path) as server:
+        server.wait_ready(60)
+        async with Client(base_url=server.base_url, trust_env=False) as client:
+            for email in (VISITOR, "other@example.com"):
+                (await client.register(email)).raise_for_status()
+            app = await Authenticator.add(client, await client.sign_in(VISITOR))
+    with Server(environment(postgres_url, **older.environment), tmp_path) as server:
+        server.wait_ready(60)
+        async with Client(base_url=server.base_url, trust_env=False) as client:
+            before = await run_sql(postgres_url, sessions)
+            assert (await client.second_factor("chl_", "000000")).status_code == 404, "it is the version before"
+            assert (await client.login(VISITOR)).status_code == 503
+            assert await run_sql(postgres_url, sessions) == before
+            assert (await client.refresh(app.tokens["refresh_token"])).status_code == 200
+            assert (await client.login("other@example.com")).status_code == 200

@@ -62,6 +62,13 @@ def around_the_newest_migration(folder: Path) -> tuple[Version, Version]:
     return Version.of(ROOT, newest.revision), _one_later(folder / "later", newest.revision)
 
 
+def before_migration(revision: str, folder: Path) -> Version | None:
+    """The version of the last commit before a migration; None where there is no history."""
+    found = ScriptDirectory.from_config(config()).get_revision(revision)
+    older = folder / "older"
+    return Version.of(older, str(found.down_revision)) if _check_out_before(Path(found.path), older) else None
+
+
 def _check_out_before(migration: Path, folder: Path) -> bool:
     """Put the files of the last commit without a migration there; False if there is none that trusts newer schemas."""
     try:

@@ -105,7 +105,7 @@ async def test_logins_are_counted_by_outcome_and_what_is_refused_as_too_many(mak
     assert statuses == [401, 429, 429]
     page = await scraped(client)
     outcomes = {labels["outcome"]: value for name, labels, value in page.samples if name == "auth_logins_total"}
-    nothing = {"overloaded": 0, "unavailable": 0, "other": 0}
+    nothing = {"second_factor_required": 0, "overloaded": 0, "unavailable": 0, "other": 0}
     assert outcomes == {"succeeded": 1, "failed": 1, "throttled": 2, **nothing}
     assert page.value("auth_throttled_total", what="login") == 2
     assert page.value("auth_throttled_total", what="registration") == 1

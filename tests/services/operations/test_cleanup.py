@@ -1,12 +1,13 @@
 """The clean-up's rules, on every database: which rows go, in what steps, and what the report says."""
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
-from auth_service.models import LINK_TOKENS
+from auth_service.models import FACTORS, LINK_TOKENS, SPENT_CHALLENGES
 from auth_service.repositories.transaction import Database
 from auth_service.services.operations.cleanup import Cleanup
 from tests.support.sessions import HOUR, add_links, add_sessions, opened, session_ids
@@ -109,3 +110,27 @@ async def test_links_whose_time_is_over_are_deleted_in_batches_and_no_others(dat
     async with database.statement() as tx:
         assert set((await tx.connection.execute(select(LINK_TOKENS.c.user_id))).scalars()) == set(kept)
     assert (await Cleanup(database).delete_expired(2)).links_deleted == 0
+
+
+async def test_challenges_go_after_their_day_and_factors_that_nobody_confirmed_after_ten_minutes(
+    database: Database,
+) -> None:
+    owners = [(await add_links(database, HOUR))[0] for _ in range(3)]
+    now, minute = datetime.now(UTC), timedelta(minutes=1)
+    of_factors = [  # whose, since when, and confirmed when
+        (owners[0], now - 11 * minute, None), (owners[1], now - 9 * minute, None), (owners[2], now - 24 * HOUR, now),
+    ]  # fmt: skip
+    columns = ("user_id", "created_at", "confirmed_at")
+    factors = [dict(zip(columns, row, strict=True), id=uuid4(), kind="totp", last_step=0) for row in of_factors]
+    lives = [-MOMENT, -HOUR, -HOUR, HOUR]
+    challenges = [{"digest": bytes([number] * 32), "expires_at": now + life} for number, life in enumerate(lives)]
+    async with database.transaction() as tx:
+        await tx.connection.execute(insert(FACTORS).values(factors))
+        await tx.connection.execute(insert(SPENT_CHALLENGES).values(challenges))
+    cleanup = Cleanup(database)
+    report = await cleanup.delete_expired(2)
+    assert (report.challenges_deleted, report.factors_deleted) == (3, 1)
+    assert (cleanup.numbers.challenges, cleanup.numbers.factors) == (3, 1)
+    async with database.statement() as tx:
+        assert set((await tx.connection.execute(select(FACTORS.c.user_id))).scalars()) == set(owners[1:])
+        assert list((await tx.connection.execute(select(SPENT_CHALLENGES.c.digest))).scalars()) == [bytes([3] * 32)]
