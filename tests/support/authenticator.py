@@ -1,5 +1,6 @@
 """An authenticator app, and how an account gets it through the user's door."""
 
+import asyncio
 import time
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -9,6 +10,7 @@ import pyotp
 from .client import Client
 
 STEP = 30  # seconds
+ROOM = 2  # seconds that a request may take
 
 
 @dataclass
@@ -28,6 +30,13 @@ class Authenticator:
         """The code of a phone whose clock is so many seconds ahead."""
         return pyotp.TOTP(self.secret).at(time.time() + seconds)
 
+    @staticmethod
+    async def early_in_step() -> None:
+        """Wait while the step is about to end: a code of the one before it would be too old a moment later."""
+        left = STEP - time.time() % STEP
+        if left < ROOM:
+            await asyncio.sleep(left)
+
     def wrong_code(self) -> str:
         """Six digits that are the code of no step near now."""
         near = {self.code(steps) for steps in range(-2, 3)}
@@ -46,6 +55,7 @@ class Authenticator:
         Its `tokens` are those with which the owner goes on: new ones, if it is the first factor.
         """
         app = await cls.begin(client, tokens["access_token"])
+        await cls.early_in_step()
         answer = await client.confirm_totp(tokens["access_token"], app.id, app.code(-1))
         told = answer.raise_for_status().json()
         app.recovery_codes = told.pop("recovery_codes")

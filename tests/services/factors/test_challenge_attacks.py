@@ -6,7 +6,6 @@ import json
 import re
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -17,6 +16,7 @@ from auth_service.security.challenges import ChallengePurpose
 from tests.conftest import MakeClient
 from tests.support.authenticator import Authenticator
 from tests.support.client import PASSWORD, Client
+from tests.support.databases import on_postgresql
 from tests.support.document import document
 from tests.support.link_mails import LinkMails
 from tests.support.problems import assert_problem
@@ -97,10 +97,11 @@ async def test_a_challenge_that_we_did_not_make_costs_no_statement_that_counts(c
     assert await counts.rows() == before
 
 
+@on_postgresql
 async def test_a_thousand_wrong_codes_get_no_more_looks_than_the_tally_allows_and_end_nobodys_session(
-    make_client: MakeClient, postgres_url: str
+    make_client: MakeClient, database_url: str
 ) -> None:
-    client = await make_client(postgres_url, proxy=GATEWAY, throttle={"address_failures": 10_000})
+    client = await make_client(database_url, proxy=GATEWAY, throttle={"address_failures": 10_000})
     ada, _ = await two_accounts(client)
     challenges = [await client.challenge() for _ in range(20)]
     assert_problem(await client.second_factor(challenges[0], ada.wrong_code()), 401, "invalid-second-factor")
@@ -175,22 +176,28 @@ async def test_a_password_alone_makes_no_network_the_owners(make_client: MakeCli
     challenge = asked.json()["challenge"]
     (await client.second_factor(challenge, app.code(), headers=coming_from(OWNER))).raise_for_status()
     assert set(known) <= set(await counts.rows())
+    await counts.time_passes(days=1)
+    before = await counts.rows()
+    assert (await enter(client)).status_code == 403
+    after = await counts.rows()
+    assert {key: after[key]["expires_at"] for key in known} == {key: before[key]["expires_at"] for key in known}
 
 
-async def test_the_trail_tells_of_wrong_codes_and_of_recovery_codes(make_client: MakeClient, postgres_url: str) -> None:
-    client = await make_client(postgres_url)
+@on_postgresql
+async def test_the_trail_tells_of_wrong_codes_and_of_recovery_codes(make_client: MakeClient, database_url: str) -> None:
+    client = await make_client(database_url)
     await client.register("ada@example.com")
     app = await Authenticator.add(client, await client.sign_in())
     challenge = await client.challenge()
     for code in (app.wrong_code(), app.recovery_codes[0], app.recovery_codes[1]):
         await client.second_factor(challenge, code)
     told = "SELECT event, details FROM audit_events WHERE user_id IS NOT NULL ORDER BY at, id"
-    events = [(event, details) for event, details in await run_sql(postgres_url, told)][-4:]
+    events = [(event, details) for event, details in await run_sql(database_url, told)][-4:]
     assert sorted(event for event, _ in events) == [
         "factor.code_refused", "factor.code_refused", "login.succeeded", "recovery_code.used",
     ]  # fmt: skip
     (left,) = [details for event, details in events if event == "recovery_code.used"]
-    assert json.loads(left) if isinstance(left, str) else left == {"left": 9}
+    assert json.loads(left) == {"left": 9}
 
 
 def test_every_way_to_a_token_asks_for_the_second_factor() -> None:
@@ -210,24 +217,25 @@ def test_every_way_to_a_token_asks_for_the_second_factor() -> None:
     assert found == set(GIVING_TOKENS)
 
 
+@on_postgresql
 async def test_the_database_takes_no_session_that_a_password_alone_would_open(
-    make_client: MakeClient, postgres_url: str
+    make_client: MakeClient, database_url: str
 ) -> None:
-    client = await make_client(postgres_url)
+    client = await make_client(database_url)
     await client.register("ada@example.com")
     await Authenticator.add(client, await client.sign_in())
     parts = {"none": "'{}'", "now": "now()"}
     for acr in ("NULL", "'aal1'"):
         row = SESSION.format(id="gen_random_uuid()", hash="sha256('x')", acr=acr, **parts)
         with pytest.raises(asyncpg.PostgresError) as refused:
-            await run_sql(postgres_url, row)
+            await run_sql(database_url, row)
         assert refused.value.sqlstate == "57P03"
-    await run_sql(postgres_url, SESSION.format(id="gen_random_uuid()", hash="sha256('x')", acr="'aal2'", **parts))
+    await run_sql(database_url, SESSION.format(id="gen_random_uuid()", hash="sha256('x')", acr="'aal2'", **parts))
 
 
-async def test_sqlite_takes_none_either(make_client: MakeClient, tmp_path: Path) -> None:
-    url = f"sqlite+aiosqlite:///{tmp_path}/own.db"
-    client = await make_client(url)
+@pytest.mark.parametrize("database_url", ["sqlite-file"], indirect=True)
+async def test_sqlite_takes_none_either(make_client: MakeClient, database_url: str) -> None:
+    client, url = await make_client(), database_url
     await client.register("ada@example.com")
     await Authenticator.add(client, await client.sign_in())
     parts = {"none": "'[]'", "now": "datetime('now')"}
@@ -237,16 +245,17 @@ async def test_sqlite_takes_none_either(make_client: MakeClient, tmp_path: Path)
     assert await run_sql(url, "SELECT count(*) FROM refresh_tokens") == [(before[0] + 1,)]
 
 
+@on_postgresql
 async def test_through_a_pooler_and_with_an_outdated_hash_the_second_step_is_the_same(
-    make_client: MakeClient, postgres_url: str
+    make_client: MakeClient, database_url: str
 ) -> None:
-    client = await make_client(postgres_url, database={"pgbouncer": True})
+    client = await make_client(database_url, database={"pgbouncer": True})
     await client.register("ada@example.com")
     app = await Authenticator.add(client, await client.sign_in())
-    costlier = await make_client(postgres_url, database={"pgbouncer": True}, password={"argon2_time_cost": 2})
+    costlier = await make_client(database_url, database={"pgbouncer": True}, password={"argon2_time_cost": 2})
     challenge = await costlier.challenge()
     hashes = "SELECT hashed_password FROM users"
-    ((renewed,),) = await run_sql(postgres_url, hashes)
+    ((renewed,),) = await run_sql(database_url, hashes)
     assert "t=2" in renewed, "no later step sees the password"
     assert_problem(await costlier.second_factor(challenge, app.wrong_code()), 401, "invalid-second-factor")
     assert (await costlier.second_factor(challenge, app.code())).status_code == 200
