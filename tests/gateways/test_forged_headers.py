@@ -12,7 +12,8 @@ from tests.support.raw_http import exchange
 EVIL = "6.6.6.6"
 IDENTITY = [
     "X-Auth-User", "x-auth-user", "X_Auth_User", "X-Auth_User", "X_AUTH-USER", "X-Auth-Session", "X_Auth_Session",
-    "X-Auth-Role", "X_Auth_Role", "X-Auth-Email", "X-Auth-Request-User", "X-Forwarded-User", "X_Forwarded_User",
+    "X-Auth-Role", "X_Auth_Role", "X-Auth-Acr", "X_Auth_Acr", "X-Auth-Amr", "X-Auth_Amr", "X-Auth-Time", "x_auth-time",
+    "X-Auth.Time", "X-Auth-Email", "X-Auth-Request-User", "X-Forwarded-User", "X_Forwarded_User",
     "X-Remote-User", "X_Remote_User", "Remote-User", "Remote_User", "X-Internal-Token", "X_Internal_Token",
     "X-Original-URL", "X-Rewrite-URL", *(f"X{sign}Auth{sign}User" for sign in ".~!#$%&'*+^`|"),
     "X.Auth-Role", "X-Auth.User", "X.Forwarded.User", "Remote.User",
@@ -32,6 +33,10 @@ def assert_no_forged_identity_arrives(place: Place, ada: User, mark: str) -> Non
             assert EVIL not in {value for _, value in got.headers}, name
             assert got.values("X-Auth-User") == [ada.id], name
             assert got.values("X-Auth-Role") == ["user"], name
+            assert got.values("X-Auth-Acr") == ["aal1"], name
+            assert got.values("X-Auth-Amr") == ["pwd"], name
+            (time,) = got.values("X-Auth-Time")
+            assert int(time) > 0, name
 
 
 def test_no_forged_identity_header_arrives_in_any_spelling(place: Place, ada: User, mark: str) -> None:
@@ -79,7 +84,7 @@ def test_a_forged_identity_behind_a_body_does_not_arrive(place: Place, ada: User
         assert got.values("X-Auth-User") == [ada.id]
 
 
-@pytest.mark.parametrize("name", ["X-Auth-User", "X-Auth-Role", "X-Forwarded-For"])
+@pytest.mark.parametrize("name", ["X-Auth-User", "X-Auth-Role", "X-Auth-Acr", "X-Auth-Time", "X-Forwarded-For"])
 def test_a_connection_header_cannot_take_away_what_the_gateway_says(
     place: Place, ada: User, mark: str, name: str
 ) -> None:
@@ -88,6 +93,8 @@ def test_a_connection_header_cannot_take_away_what_the_gateway_says(
     (got,) = place.heard(mark)
     assert got.values("X-Auth-User") == [ada.id]
     assert got.values("X-Auth-Role") == ["user"]
+    assert got.values("X-Auth-Acr") == ["aal1"]
+    assert got.values("X-Auth-Time") != []
     assert got.values("X-Forwarded-For") == [CLIENT_ADDRESS]
     assert name.lower() not in ",".join(got.values("Connection")).lower()
 

@@ -8,6 +8,9 @@ local identity = {
     "x-auth-user",
     "x-auth-session",
     "x-auth-role",
+    "x-auth-acr",
+    "x-auth-amr",
+    "x-auth-time",
 }
 
 local function ask(txn, target)
@@ -42,9 +45,11 @@ local function verify(txn, target)
     local answer = ask(txn, target)
     if answer.status == 401 or answer.status == 403 then
         refuse(txn, answer)
-    elseif answer.status == 200 then
+    elseif answer.status == 200 and answer.headers["x-auth-user"] then
         for _, name in ipairs(identity) do
-            txn.http:req_set_header(name, answer.headers[name][0])
+            if answer.headers[name] then
+                txn.http:req_set_header(name, answer.headers[name][0])
+            end
         end
         txn:set_var("txn.granted", true)
     end
