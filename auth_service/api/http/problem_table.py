@@ -37,9 +37,9 @@ PROBLEMS: dict[str, Problem] = {
     "invalid-second-factor": Problem(
         401,
         "Invalid second factor",
-        "A wrong code, one that was used before, and a challenge that is unknown, used, or older than five minutes all "
-        "get this answer. Let the user try another code; if the challenge may be too old, sign in again with the "
-        "password.",
+        "A wrong code, one that was used before, a challenge that is unknown, used, or older than five minutes, and a "
+        "password where a code is needed all get this answer. Let the user try another code; if the challenge may be "
+        "too old, sign in again with the password.",
     ),
     "password-required": Problem(
         401,
@@ -125,7 +125,8 @@ PROBLEMS: dict[str, Problem] = {
     "last-credential": Problem(
         409,
         "Last credential",
-        "Without this factor the account could not be signed in to, or not as its role has to. Add another one first.",
+        "Without this factor the account could not sign in, or not in the way that its role requires. Add another one "
+        "first.",
     ),
     "last-admin": Problem(
         409,
@@ -160,8 +161,9 @@ PROBLEMS: dict[str, Problem] = {
     "too-many-attempts": Problem(
         429,
         "Too many attempts",
-        "Too many failed sign-ins, registrations or refreshes: for one account, from one IP address, or in total. Try "
-        "again after Retry-After seconds. No session has ended, and an unknown account gets the same answer.",
+        "Too many failed sign-ins, wrong codes, registrations, changes or refreshes: for one account, from one IP "
+        "address, or in total. Try again after Retry-After seconds. No session has ended, and an unknown account gets "
+        "the same answer.",
     ),
     "headers-too-large": Problem(431, "Headers too large", "The headers may be at most 16 KiB in 100 lines."),
     "internal-error": Problem(500, "Internal error", "An error in this service. Search the log for the request id."),

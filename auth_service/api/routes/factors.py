@@ -78,8 +78,8 @@ async def confirm_totp(
     """Confirm the app with a code of it. It replaces the app from before.
 
     For the first factor of the account the answer has ten recovery codes, which are never told again, and the tokens of
-    a new session: every session from before has ended, this one too. For another factor, codes from before stay good;
-    `recovery_codes` is then empty, unless all were used up.
+    a new session: every earlier session has ended, this one too. For another factor, the earlier codes stay good, and
+    `recovery_codes` is empty unless all were used up.
     """
     codes, pair = await services.enrolment.confirm_totp(bearer, factor_id, body.code.get_secret_value(), device)
     if pair is None:
@@ -89,5 +89,5 @@ async def confirm_totp(
 
 @router.post("/recovery-codes", responses=problems(*RECENT, "not-found", "too-many-attempts"))
 async def renew_recovery_codes(bearer: RecentBearer, services: ServicesDep) -> RecoveryCodes:
-    """Make ten new recovery codes, which are never told again. Those from before are good no more."""
+    """Make ten new recovery codes, which are never told again. The earlier ones no longer work."""
     return RecoveryCodes(recovery_codes=list(await services.own_factors.renew_recovery_codes(bearer)))

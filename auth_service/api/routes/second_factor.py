@@ -56,7 +56,7 @@ async def plain_second_factor(request: PlainRequest) -> Tokens | None:
 async def begin_enrolment(body: ChallengeBody, services: ServicesDep) -> EnrolmentSecret:
     """Begin to add the factor that the account must have, with the challenge of `second-factor-enrolment-required`.
 
-    To ask twice gives the same; nothing is stored.
+    Asking twice gives the same secret; nothing is stored before a code of it is confirmed.
     """
     return await services.login_enrolment.begin(body.challenge.get_secret_value())
 

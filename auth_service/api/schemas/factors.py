@@ -58,7 +58,7 @@ class NewTotpFactor(TotpSecret):
 
 
 class RecoveryCodes(BaseModel):
-    """Recovery codes, each good once in place of a second factor. They are told once. None: those from before stay."""
+    """Recovery codes, each good once in place of a second factor, and told once. Empty: the earlier ones stay good."""
 
     recovery_codes: list[str]
 
@@ -92,7 +92,7 @@ class EnrolmentRequiredProblem(_NextStep):
 class StepUpProblem(ProblemDetails):
     """RFC 9457 and 9470. The bearer may step up, or sign in again: within `max_age` seconds, by one of `acr_values`.
 
-    The latter are parted by blanks, the weakest first.
+    The latter are separated by spaces, the weakest first.
     """
 
     code: Literal["step-up-required"]

@@ -10,17 +10,20 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from selenium.webdriver.support.expected_conditions import alert_is_present
+from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.conftest import environment
-from tests.support.browser import POST, Browser, Site
-from tests.support.client import PASSWORD
+from tests.support.authenticator import Authenticator
+from tests.support.browser import PATIENCE, POST, Browser, Site
+from tests.support.client import PASSWORD, Client
 from tests.support.gate import gate
 from tests.support.markdown import block
 from tests.support.page import COOKIE
 from tests.support.postgres import Postgres
 from tests.support.server import Server, free_port
 
-ADA, MALLORY = "ada@example.com", "mallory@example.com"
+ADA, MALLORY, GRACE = "ada@example.com", "mallory@example.com", "grace@example.com"
 FAILED = "TypeError: Failed to fetch"
 
 
@@ -48,7 +51,7 @@ def database(postgres: Postgres, migrated_template: str) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def auth(app: Site, database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of the service as browsers know it, with two accounts."""
+    """The URL of the service as browsers know it, with three accounts."""
     port = free_port()
     url = f"http://localhost:{port}"
     env = environment(
@@ -61,7 +64,7 @@ def auth(app: Site, database: str, tmp_path_factory: pytest.TempPathFactory) -> 
     )
     with Server(env, tmp_path_factory.mktemp("browser"), port=port) as server:
         server.wait_ready(60)
-        for email in (ADA, MALLORY):
+        for email in (ADA, MALLORY, GRACE):
             account = {"email": email, "password": PASSWORD}
             httpx.post(server.base_url + "/auth/register", json=account, trust_env=False).raise_for_status()
         app.pages["/"] = block("docs/browsers.md", "run: page").replace("https://auth.example.com", url)
@@ -118,6 +121,23 @@ def test_the_page_signs_in_goes_on_after_a_reload_and_signs_out(browser: Browser
     browser.driver.refresh()
     browser.wait_for_text("#who", "nobody")
     assert auth
+
+
+async def test_the_page_asks_for_the_second_factor_of_an_account_that_has_one(
+    browser: Browser, app: Site, auth: str
+) -> None:
+    async with Client(base_url=auth.replace("localhost", "127.0.0.1"), trust_env=False) as client:
+        factor = await Authenticator.add(client, await client.sign_in(GRACE))
+    browser.open(app.origin())
+    browser.wait_for_text("#who", "nobody")
+    browser.type("email", GRACE)
+    browser.type("password", PASSWORD)
+    for code, shown in ((factor.wrong_code(), "Invalid second factor"), (factor.recovery_codes[0], GRACE)):
+        browser.click("#sign-in button")
+        asked = WebDriverWait(browser.driver, PATIENCE).until(alert_is_present())
+        asked.send_keys(code)
+        asked.accept()
+        browser.wait_for_text("#who", shown)
 
 
 def test_no_script_can_read_the_refresh_token(browser: Browser, app: Site, auth: str) -> None:

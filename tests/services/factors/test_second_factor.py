@@ -158,13 +158,13 @@ async def test_the_owner_is_told_of_guesses_and_of_each_recovery_code_that_was_u
         await server.wait_for(4)
         await eventually(none_waits, client)
     assert server.subjects() == [
-        "A recovery code of your account was used",
-        "A second factor was added to your account",
+        "An authenticator app was added to your account",
         "Confirm your e-mail address",
+        "One of your recovery codes was used",
         "Somebody who knows your password tries to sign in",
     ]
     (used,) = [text_of(mail) for mail in server.mails if "recovery code" in str(mail["Subject"])]
-    assert "9 of your recovery codes are left" in used
+    assert "Recovery codes that are left: 9." in used
     assert not any(code in used for code in app.recovery_codes)
 
 
