@@ -23,6 +23,7 @@ from auth_service.services.accounts.registration import Registration
 from auth_service.services.administration.administration import Administration
 from auth_service.services.administration.directory import Directory
 from auth_service.services.factors.enrolment import Enrolment
+from auth_service.services.factors.factor_reset import FactorReset
 from auth_service.services.factors.login_enrolment import LoginEnrolment
 from auth_service.services.factors.own_factors import OwnFactors
 from auth_service.services.factors.second_factor import SecondFactor
@@ -115,9 +116,10 @@ class UpkeepParts:
         self.cleanup = Cleanup(database, settings.audit.retention, settings.registration.unverified_lifetime)
         lifecycle = KeyLifecycle(database, tokens.secrets, settings.keys.rotation_interval)
         self.notices = Notices(is_configured=settings.sends_mail)
-        delay = settings.administration.email_change_delay
-        self.email_change = DelayedEmailChange(database, tokens.revocations, throttle, self.notices, delay)
-        self.schedule = Schedule(lifecycle, self.email_change, self.cleanup, settings.cleanup)
+        given = database, tokens.revocations, throttle, self.notices
+        self.email_change = DelayedEmailChange(*given, settings.administration.email_change_delay)
+        self.factor_reset = FactorReset(*given, settings.factors.reset_delay)
+        self.schedule = Schedule(lifecycle, (self.email_change, self.factor_reset), self.cleanup, settings.cleanup)
         self.mail = MailNumbers()
         self.dispatcher = _dispatcher(settings, database, throttle, self.mail) if settings.sends_mail else None
 
@@ -168,6 +170,7 @@ def _services(parts: Parts) -> Services:
         enrolment=_enrolment(parts, sign_in),
         login_enrolment=_login_enrolment(parts, sign_in),
         own_factors=OwnFactors(database, throttle, notices, factor_policy),
+        factor_reset=upkeep.factor_reset,
         own_sessions=own_sessions,
         step_up=_step_up(parts),
         oauth_tokens=OAuthTokens(bearers, refresh, own_sessions),
@@ -201,6 +204,7 @@ def _login(parts: Parts, sign_in: SignIn) -> Login:
         throttle=parts.throttle,
         audit=parts.audit,
         factor_policy=parts.tokens.factor_policy,
+        apply_due_reset=parts.upkeep.factor_reset.apply_at_sign_in,
         verified_only=parts.settings.registration.existing == "conceal",
     )
 

@@ -1,7 +1,7 @@
 """What a process does by itself at long intervals: it advances signing keys, makes changes that are due, cleans up."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,7 +11,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from auth_service.errors import Refused
 from auth_service.models import REQUESTER, THE_SERVICE
-from auth_service.services.accounts.delayed_email_change import DelayedEmailChange
+from auth_service.services.factors.stoppable_change import StoppableChange
 from auth_service.services.operations.cleanup import Cleanup
 from auth_service.services.signing_keys.lifecycle import KeyLifecycle
 from auth_service.settings import CleanupSettings
@@ -26,10 +26,10 @@ CHANGES_APPLY = timedelta(seconds=30)
 
 class Schedule:
     def __init__(
-        self, lifecycle: KeyLifecycle, email_change: DelayedEmailChange, cleanup: Cleanup, settings: CleanupSettings
+        self, lifecycle: KeyLifecycle, changes: Sequence[StoppableChange], cleanup: Cleanup, settings: CleanupSettings
     ) -> None:
         self._lifecycle = lifecycle
-        self._email_change = email_change
+        self._changes = changes
         self._cleanup = cleanup
         self._settings = settings
         self._scheduler: AsyncIOScheduler | None = None
@@ -73,10 +73,11 @@ class Schedule:
 
     async def _apply_changes(self) -> None:
         REQUESTER.set(THE_SERVICE)  # who had this process started did not ask for these
-        try:
-            await self._email_change.apply_due()
-        except Refused as error:
-            log.warning("pending_changes.not_applied", code=error.code)
+        for change in self._changes:
+            try:
+                await change.apply_due()
+            except Refused as error:
+                log.warning("pending_changes.not_applied", kind=change.kind, code=error.code)
 
     async def _clean_up(self) -> None:
         with begin("cleanup"):

@@ -15,6 +15,7 @@ from auth_service.models.factors import (
     FactorKind,
     FactorView,
     RecoveryCode,
+    ResetReason,
     SpentChallenge,
 )
 from auth_service.models.keys import KeyStep, due_steps, next_change

@@ -22,7 +22,8 @@ class AccountView:
 
 @dataclass(frozen=True, slots=True)
 class LoginAccount:
-    """What a login asks of an account: columns of `User`, and whether it has a second factor that counts.
+    """What a login asks of an account: columns of `User`, whether it has a second factor that counts, and whether an
+    administrator has asked to have its factors reset.
 
     Whoever opens a session in place of others has asked for that before.
     """
@@ -34,3 +35,4 @@ class LoginAccount:
     is_verified: bool
     credential_epoch: int
     has_factor: bool = False
+    awaits_reset: bool = False

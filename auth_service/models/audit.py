@@ -42,6 +42,9 @@ class SecurityEvent(StrEnum):
     FACTOR_REPLACED = "factor.replaced"  # a new app in place of the one before
     FACTOR_REMOVED = "factor.removed"
     FACTOR_CODE_REFUSED = "factor.code_refused"
+    FACTORS_RESET_PLANNED = "factors.reset_planned"
+    FACTORS_RESET_STOPPED = "factors.reset_stopped"
+    FACTORS_RESET = "factors.reset"  # all of an account, and its recovery codes
     RECOVERY_CODES_RENEWED = "recovery_codes.renewed"
     RECOVERY_CODE_USED = "recovery_code.used"
     LINK_REQUESTED = "link.requested"

@@ -21,6 +21,14 @@ class FactorKind(StrEnum):
     PASSKEY = "passkey"
 
 
+class ResetReason(StrEnum):
+    """Why all second factors of an account are gone, as the trail tells it."""
+
+    DELAY_OVER = "delay_over"  # of what an administrator or an operator asked for, and nobody stopped
+    OPERATOR = "operator"
+    TAKEOVER = "takeover"  # whoever added them never had the mailbox of the account
+
+
 class Factor(Table, table=True):
     """A second factor. It counts from `confirmed_at` on: an account with such a one has no sign-in by password alone.
 

@@ -10,7 +10,7 @@ from auth_service.settings import MAX_CHANGE_DELAY
 
 
 class MailKind(StrEnum):
-    """One kind of mail. The first six carry a link."""
+    """One kind of mail. `LINKS` has those that carry a link."""
 
     VERIFY_EMAIL = "verify-email"
     RESET_PASSWORD = "reset-password"  # noqa: S105  # a kind of mail, not a password
@@ -30,6 +30,8 @@ class MailKind(StrEnum):
     RECOVERY_CODES_RENEWED = "recovery-codes-renewed"
     RECOVERY_CODE_USED = "recovery-code-used"
     SECOND_FACTOR_GUESSED = "second-factor-guessed"
+    FACTORS_RESET_PLANNED = "factors-reset-planned"  # by an administrator or an operator
+    FACTORS_RESET = "factors-reset"
 
 
 class LinkPurpose(StrEnum):
@@ -40,6 +42,7 @@ class LinkPurpose(StrEnum):
     APPROVE_EMAIL_CHANGE = "approve-email-change"
     CONFIRM_EMAIL_CHANGE = "confirm-email-change"
     KEEP_EMAIL = "keep-email"
+    KEEP_FACTORS = "keep-factors"
 
 
 LINKS = {
@@ -49,14 +52,18 @@ LINKS = {
     MailKind.APPROVE_EMAIL_CHANGE: (LinkPurpose.APPROVE_EMAIL_CHANGE, timedelta(hours=24)),
     MailKind.CONFIRM_EMAIL_CHANGE: (LinkPurpose.CONFIRM_EMAIL_CHANGE, timedelta(hours=24)),
     MailKind.EMAIL_CHANGE_PLANNED: (LinkPurpose.KEEP_EMAIL, MAX_CHANGE_DELAY),
+    MailKind.FACTORS_RESET_PLANNED: (LinkPurpose.KEEP_FACTORS, MAX_CHANGE_DELAY),
 }
 """Which link a mail carries, and for how long that is good; one that stops a change is good as long as that is pending.
 """
 
-STOPS = {LinkPurpose.KEEP_EMAIL: ChangeKind.EMAIL}
+STOPS = {LinkPurpose.KEEP_EMAIL: ChangeKind.EMAIL, LinkPurpose.KEEP_FACTORS: ChangeKind.FACTORS}
 """Which pending change a link stops. Its hash is kept with the change, and not among the other links."""
 
-NOTICES_OF = {ChangeKind.EMAIL: MailKind.EMAIL_CHANGE_PLANNED}
+NOTICES_OF = {
+    ChangeKind.EMAIL: MailKind.EMAIL_CHANGE_PLANNED,
+    ChangeKind.FACTORS: MailKind.FACTORS_RESET_PLANNED,
+}
 """The mail that tells an owner of a pending change."""
 
 FOR_OWNERS = {

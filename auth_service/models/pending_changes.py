@@ -16,6 +16,7 @@ class ChangeKind(StrEnum):
     """What would change."""
 
     EMAIL = "email"
+    FACTORS = "factors"  # all second factors, which would be gone
 
 
 class StopReason(StrEnum):
@@ -24,6 +25,7 @@ class StopReason(StrEnum):
     ADMINISTRATOR = "administrator"
     SESSION = "session"  # the owner, from a device that is signed in
     LINK = "link"  # whoever reads the mail to the owner
+    SIGN_IN = "sign_in"  # with what would be gone: it was not lost
     DISABLED = "disabled"  # an account that nobody can sign in to has no owner who could stop anything
     OTHER_CHANGE = "other_change"  # the same was changed in another way
     ALL_SESSIONS_ENDED = "all_sessions_ended"  # after a restore, which may have brought back what was stopped

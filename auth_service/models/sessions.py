@@ -29,6 +29,7 @@ class EndReason(StrEnum):
     ADMIN = "admin"
     FACTOR_REQUIRED = "factor_required"  # opened by a password alone, before its user had to have a factor
     FACTOR_ADDED = "factor_added"  # the first one of the account: a password alone opened them
+    FACTORS_RESET = "factors_reset"
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import JSON, BigInteger, DateTime, Index, LargeBinary, MetaData, String, text
+from sqlalchemy import JSON, BigInteger, DateTime, Index, LargeBinary, MetaData, String, false, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field, Relationship, SQLModel
 from uuid_utils.compat import uuid7
@@ -36,6 +36,9 @@ class Table(SQLModel):
 class User(Table, table=True):
     """A person. Raising `credential_epoch` ends every session that was opened before.
 
+    The address is `email_assigned` if an administrator or an operator chose it since: who has that mailbox is not
+    therefore whoever registered, and has no right to reset second factors.
+
     `sessions` is there where the statement that reads the user asked for it, and is never loaded later; the database
     deletes the sessions with the user.
     """
@@ -58,6 +61,7 @@ class User(Table, table=True):
     role: str = Field(default=Role.USER, sa_type=String(64))
     is_active: bool = True
     is_verified: bool = False
+    email_assigned: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
     credential_epoch: int = 0
     created_at: datetime = Field(sa_type=UtcDateTime)
     updated_at: datetime = Field(sa_type=UtcDateTime)

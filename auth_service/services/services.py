@@ -15,6 +15,7 @@ from auth_service.services.accounts.registration import Registration
 from auth_service.services.administration.administration import Administration
 from auth_service.services.administration.directory import Directory
 from auth_service.services.factors.enrolment import Enrolment
+from auth_service.services.factors.factor_reset import FactorReset
 from auth_service.services.factors.login_enrolment import LoginEnrolment
 from auth_service.services.factors.own_factors import OwnFactors
 from auth_service.services.factors.second_factor import SecondFactor
@@ -70,6 +71,7 @@ class Services:
     enrolment: Enrolment
     login_enrolment: LoginEnrolment
     own_factors: OwnFactors
+    factor_reset: FactorReset
     own_sessions: OwnSessions
     step_up: StepUp
     oauth_tokens: OAuthTokens

@@ -86,12 +86,13 @@ class AdministrationSettings(Group):
 
 
 class FactorSettings(Group):
-    """Second factors, of which roles everybody must have one, and how long ago a sign-in may be (`recent`) for what
-    changes who gets in.
+    """Second factors, of which roles everybody must have one, how long ago a sign-in may be (`recent`) for what changes
+    who gets in, and how long an owner has to stop a reset.
     """
 
     required_roles: RoleList = ()
     recent: Duration = Field(timedelta(minutes=10), ge=timedelta(seconds=10), le=timedelta(hours=24))
+    reset_delay: Duration = Field(timedelta(hours=24), ge=timedelta(hours=1), le=MAX_CHANGE_DELAY)
 
     @property
     def everybody(self) -> bool:

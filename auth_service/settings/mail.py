@@ -63,6 +63,7 @@ class MailSettings(Group):
     reset_url: LinkUrl | None = None
     email_change_url: LinkUrl | None = None
     keep_email_url: LinkUrl | None = None
+    keep_factors_url: LinkUrl | None = None
 
     @field_validator("ca_file")
     @classmethod

@@ -50,6 +50,8 @@ SQLITE = """
 
 
 def upgrade() -> None:
+    # Users before all else, as in the service: nobody waits in a circle.
+    op.add_column("users", sa.Column("email_assigned", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.create_table(
         "factors",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -92,6 +94,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_column("users", "email_assigned")
     is_postgresql = op.get_context().dialect.name == "postgresql"
     op.execute("DROP TRIGGER refresh_tokens_have_factor" + (" ON refresh_tokens" if is_postgresql else ""))
     if is_postgresql:

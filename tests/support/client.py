@@ -117,6 +117,15 @@ class Client(httpx.AsyncClient):
     async def keep_email(self, token: str) -> httpx.Response:
         return await self.post("/auth/email/keep", json={"token": token})
 
+    async def pending_reset(self, access_token: str) -> httpx.Response:
+        return await self.get("/auth/me/factors/reset", headers=bearer(access_token))
+
+    async def stop_reset(self, access_token: str) -> httpx.Response:
+        return await self.delete("/auth/me/factors/reset", headers=bearer(access_token))
+
+    async def keep_factors(self, token: str) -> httpx.Response:
+        return await self.post("/auth/factors/keep", json={"token": token})
+
     async def step_up(self, access_token: str, **proof: str) -> httpx.Response:
         """By the suite's password unless another proof is given: `password` or `code`."""
         return await self.post("/auth/step-up", json=proof or {"password": PASSWORD}, headers=bearer(access_token))

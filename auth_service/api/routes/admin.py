@@ -17,7 +17,6 @@ from auth_service.api.schemas.admin import (
     AccountWithSessions,
     ChangeRoleBody,
     CreateUserBody,
-    DelayedChange,
     DelayedEmailBody,
     EndedSessions,
     ManagedSession,
@@ -27,14 +26,15 @@ from auth_service.api.schemas.admin import (
 )
 from auth_service.api.schemas.common import Account
 from auth_service.api.schemas.factors import FactorItem
-from auth_service.api.schemas.links import PendingEmail
-from auth_service.models import REQUESTER, StopReason, User
+from auth_service.api.schemas.links import DelayedChange, PendingEmail
+from auth_service.models import REQUESTER, ChangeKind, StopReason, User
 from auth_service.repositories.users.search import UserFilter
 from auth_service.services.administration.directory import UserPage
 
 ADMIN = (*BEARER, "insufficient-role", "validation-error")
 ONE = (*ADMIN, "not-found")
 WRITING = (*ONE, "step-up-required")
+DELAYED = (*WRITING, "own-account", "account-disabled", "too-many-attempts", "mail-not-configured")
 READS = {"GET", "HEAD"}
 
 
@@ -52,6 +52,7 @@ async def require_admin(
     return bearer.user_id
 
 
+AdminId = Annotated[UUID, Depends(require_admin)]
 router = APIRouter(
     prefix="/admin/users",
     tags=["administration"],
@@ -98,10 +99,11 @@ async def show_user(
 ) -> AccountWithSessions:
     """Return a user with their second factors, and their sessions, newest first, page by page."""
     found = await services.directory.show(user_id, wanted, ended_too=ended_too)
-    page, pending = found.sessions, found.pending_email
+    page, pending = found.sessions, found.pending
     return AccountWithSessions(
         **Account.model_validate(found.user).model_dump(),
-        pending_email=pending and PendingEmail.model_validate(pending),
+        pending_email=PendingEmail.of(pending.get(ChangeKind.EMAIL)),
+        pending_factors_reset=DelayedChange.of(pending.get(ChangeKind.FACTORS)),
         factors=[FactorItem.model_validate(factor) for factor in found.factors],
         sessions=[ManagedSession.model_validate(session) for session in page.items],
         next_cursor=cursors.of_next(page),
@@ -151,18 +153,10 @@ async def reset_password(user_id: UUID, services: ServicesDep) -> None:
 @router.post(
     "/{user_id:uuid}/email",
     status_code=status.HTTP_202_ACCEPTED,
-    responses=problems(
-        *WRITING,
-        "own-account",
-        "account-exists",
-        "account-disabled",
-        "too-many-attempts",
-        "mail-not-configured",
-        body=True,
-    ),
+    responses=problems(*DELAYED, "account-exists", body=True),
 )
 async def change_email(
-    user_id: UUID, body: DelayedEmailBody, admin_id: Annotated[UUID, Depends(require_admin)], services: ServicesDep
+    user_id: UUID, body: DelayedEmailBody, admin_id: AdminId, services: ServicesDep
 ) -> DelayedChange:
     """Change the e-mail address of a user who lost the mailbox, after a delay in which the user can stop it.
 
@@ -177,6 +171,22 @@ async def change_email(
 async def stop_email_change(user_id: UUID, services: ServicesDep) -> None:
     """Stop the pending change of a user's e-mail address."""
     await services.delayed_email_change.stop(user_id, StopReason.ADMINISTRATOR)
+
+
+@router.post("/{user_id:uuid}/factors/reset", status_code=status.HTTP_202_ACCEPTED, responses=problems(*DELAYED))
+async def reset_factors(user_id: UUID, admin_id: AdminId, services: ServicesDep) -> DelayedChange:
+    """Remove the second factors of a user who lost them, after a delay in which the user can stop it.
+
+    The user is notified, and a sign-in with a second factor stops it as well. A new request replaces the pending one,
+    and its delay starts anew. When it takes effect, the recovery codes are gone too, and all sessions of the user end.
+    """
+    return DelayedChange(effective_at=await services.factor_reset.ask(user_id, admin_id))
+
+
+@router.delete("/{user_id:uuid}/factors/reset", status_code=status.HTTP_204_NO_CONTENT, responses=problems(*WRITING))
+async def stop_factor_reset(user_id: UUID, services: ServicesDep) -> None:
+    """Stop the pending reset of a user's second factors."""
+    await services.factor_reset.stop(user_id, StopReason.ADMINISTRATOR)
 
 
 def _list(page: UserPage, number: int | None, size: int) -> UserList:

@@ -20,6 +20,8 @@ from auth_service.api.schemas.factors import (
     RecoveryCodes,
     enrolled,
 )
+from auth_service.api.schemas.links import DelayedChange
+from auth_service.models import PendingChange, StopReason
 from auth_service.services.factors.enrolment import NewTotp
 
 router = APIRouter(
@@ -32,6 +34,18 @@ async def list_factors(bearer: BearerDep, services: ServicesDep) -> FactorList:
     """List the second factors of the account, and tell how many recovery codes are left."""
     factors, left = await services.own_factors.list_factors(bearer)
     return FactorList(items=[FactorItem.model_validate(factor) for factor in factors], recovery_codes_left=left)
+
+
+@router.get("/factors/reset", response_model=DelayedChange, responses=problems(*BEARER, "not-found"))
+async def show_pending_reset(bearer: BearerDep, services: ServicesDep) -> PendingChange:
+    """Return when the second factors are removed as an administrator has requested, unless that is stopped."""
+    return await services.factor_reset.find(bearer.user_id)
+
+
+@router.delete("/factors/reset", status_code=status.HTTP_204_NO_CONTENT, responses=problems(*BEARER, "not-found"))
+async def stop_pending_reset(bearer: BearerDep, services: ServicesDep) -> None:
+    """Stop the reset of the second factors that an administrator has requested."""
+    await services.factor_reset.stop(bearer.user_id, StopReason.SESSION)
 
 
 @router.delete(

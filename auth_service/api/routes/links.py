@@ -1,5 +1,5 @@
 """`/auth/verify-email`, `/auth/forgot-password`, `/auth/reset-password`, `/auth/me/email`, `/auth/confirm-email`,
-`/auth/email/keep`.
+`/auth/email/keep`, `/auth/factors/keep`.
 
 A link is used by a POST with its token in the body, so a GET by a scanner or a preview does not use it up.
 """
@@ -124,6 +124,12 @@ async def stop_pending_email(bearer: BearerDep, services: ServicesDep) -> None:
 async def keep_email(body: LinkBody, services: ServicesDep) -> None:
     """Stop such a change with the link sent to the current address."""
     await services.delayed_email_change.keep(body.token.get_secret_value())
+
+
+@router.post("/factors/keep", status_code=status.HTTP_204_NO_CONTENT, responses=problems(*USING, body=True))
+async def keep_factors(body: LinkBody, services: ServicesDep) -> None:
+    """Stop a reset of the second factors that an administrator has requested, with the link of the e-mail."""
+    await services.factor_reset.keep(body.token.get_secret_value())
 
 
 def _secret(password: SecretStr | None) -> str | None:

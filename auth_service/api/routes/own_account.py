@@ -13,9 +13,9 @@ from auth_service.api.requests.dependencies import DeviceDep, RecentBearer, Serv
 from auth_service.api.routes.accounts import RECENT
 from auth_service.api.schemas.common import Account, DeviceSession
 from auth_service.api.schemas.factors import FactorItem
-from auth_service.api.schemas.links import PendingEmail
+from auth_service.api.schemas.links import DelayedChange, PendingEmail
 from auth_service.api.schemas.own_account import AccountExport, DeleteAccountBody, ExportedEvent, RenameBody
-from auth_service.models import AuditEvent, User
+from auth_service.models import AuditEvent, ChangeKind, User
 from auth_service.services.accounts.own_account import Export
 
 router = APIRouter(
@@ -61,7 +61,8 @@ async def _document(found: Export) -> AsyncIterator[str]:
     head = AccountExport(
         exported_at=found.at,
         account=Account.model_validate(found.account),
-        pending_email=found.pending_email and PendingEmail.model_validate(found.pending_email),
+        pending_email=PendingEmail.of(found.pending.get(ChangeKind.EMAIL)),
+        pending_factors_reset=DelayedChange.of(found.pending.get(ChangeKind.FACTORS)),
         factors=[FactorItem.model_validate(factor) for factor in found.factors],
         recovery_codes_left=found.recovery_codes_left,
         sessions=[],

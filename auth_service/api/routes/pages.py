@@ -71,6 +71,18 @@ TEXTS = {
             "again. In the last case, use the link in the newest e-mail.",
         },
     ),
+    "keep-factors": (
+        "Keep your second factors",
+        "../factors/keep",
+        "<p>An administrator has requested to remove the second factors of your account. You can stop this.</p>",
+        "Keep my second factors",
+        {
+            "done": "The removal was stopped, and your account keeps its second factors. If you did not ask for the "
+            "removal, somebody else may know your password: change it. You can close this page.",
+            "invalid-link": "This link is no longer valid: the removal was stopped, has taken effect, or was requested "
+            "again. In the last case, use the link in the newest e-mail.",
+        },
+    ),
     "confirm-email": (
         "Change your e-mail address",
         "../confirm-email",

@@ -18,7 +18,7 @@ from auth_service.api.schemas.common import (
     clean,
 )
 from auth_service.api.schemas.factors import FactorItem
-from auth_service.api.schemas.links import PendingEmail
+from auth_service.api.schemas.links import DelayedChange, PendingEmail
 from auth_service.models import Role
 
 MAX_PAGE = 100_000
@@ -103,12 +103,14 @@ class ManagedSession(DeviceSession):
 
 
 class AccountWithSessions(Account):
-    """`pending_email` is the address that an administrator asked for, until it takes effect.
+    """`pending_email` is the address that an administrator asked for, and `pending_factors_reset` a reset of the second
+    factors, until they take effect.
 
     `next_cursor` goes on with the sessions; it is null at their end.
     """
 
     pending_email: PendingEmail | None = None
+    pending_factors_reset: DelayedChange | None = None
     factors: list[FactorItem]
     sessions: list[ManagedSession]
     next_cursor: str | None
@@ -126,12 +128,6 @@ class ChangeRoleBody(Body):
 
 class DelayedEmailBody(Body):
     email: Email
-
-
-class DelayedChange(BaseModel):
-    """The earliest time when the change takes effect, unless it is stopped."""
-
-    effective_at: datetime
 
 
 class EndedSessions(BaseModel):

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from auth_service.api.schemas.common import Body, Email, Password, clean_secret
+from auth_service.models import PendingChange
 
 LinkToken = Annotated[
     SecretStr, Field(min_length=1, max_length=256, examples=["lnk_..."]), AfterValidator(clean_secret)
@@ -61,10 +62,19 @@ class EmailChangeState(BaseModel):
     status: Literal["waiting", "changed"]
 
 
-class PendingEmail(BaseModel):
-    """The address that an account is to have. `effective_at` is the earliest time; it can be stopped until then."""
+class DelayedChange(BaseModel):
+    """The earliest time when a change takes effect, unless it is stopped."""
 
     model_config = ConfigDict(from_attributes=True)
 
-    email: str = Field(validation_alias="new_email")
     effective_at: datetime
+
+    @classmethod
+    def of(cls, pending: PendingChange | None) -> Self | None:
+        return cls.model_validate(pending) if pending else None
+
+
+class PendingEmail(DelayedChange):
+    """The address that an account is to have."""
+
+    email: str = Field(validation_alias="new_email")

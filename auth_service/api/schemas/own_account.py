@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from auth_service.api.schemas.common import Account, Body, DeviceSession, Password, Username
 from auth_service.api.schemas.factors import FactorItem
-from auth_service.api.schemas.links import PendingEmail
+from auth_service.api.schemas.links import DelayedChange, PendingEmail
 
 
 class RenameBody(Body):
@@ -40,6 +40,7 @@ class AccountExport(BaseModel):
     exported_at: datetime
     account: Account
     pending_email: PendingEmail | None
+    pending_factors_reset: DelayedChange | None
     factors: list[FactorItem]
     recovery_codes_left: int
     sessions: list[DeviceSession]

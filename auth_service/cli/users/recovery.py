@@ -1,9 +1,11 @@
-"""`auth-service users reset-password`, `verify`, `end-sessions` and `set-email`: for owners who cannot help themselves.
+"""`auth-service users reset-password`, `verify`, `end-sessions`, `set-email` and `reset-factors`: for owners who cannot
+help themselves.
 
 What the owner is told by mail is written to the outbox, and sent by the processes that serve.
 """
 
 import json
+from datetime import datetime
 
 import click
 
@@ -91,3 +93,33 @@ def set_email(account: str, email: str, *, verified: bool) -> None:
 
     run_with_database(change, tell=True)
     click.echo(f"changed; the new address is {'verified' if verified else 'not verified'}")
+
+
+@click.command("reset-factors")
+@whose
+@click.option("--now", is_flag=True, help="Without the delay in which the owner can stop it.")
+@click.option("--yes", is_flag=True, help="With --now: do not ask for confirmation.")
+@as_json_option
+def reset_factors(account: str, *, now: bool, yes: bool, as_json: bool) -> None:
+    """Remove the second factors and recovery codes of an account, whose password alone then signs in.
+
+    It takes effect after a delay, as for administrators, and the owner is told by e-mail. All sessions end with it.
+    """
+
+    async def plan(database: Database, settings: Settings) -> datetime:
+        operators, notices = Operators(database), Notices(is_configured=settings.sends_mail)
+        user_id = await operators.find_id(account)
+        return await operators.plan_factor_reset(user_id, notices, settings.factors.reset_delay)
+
+    async def reset(database: Database, settings: Settings) -> int:
+        operators, notices = Operators(database), Notices(is_configured=settings.sends_mail)
+        return await operators.reset_factors(await operators.find_id(account), notices)
+
+    if not now:
+        effective_at = run_with_database(plan, tell=True).isoformat().replace("+00:00", "Z")
+        click.echo(json.dumps({"effective_at": effective_at}) if as_json else f"takes effect at: {effective_at}")
+        return
+    if not yes:
+        confirm(f"Remove the second factors of {account} at once?")
+    ended = run_with_database(reset, tell=True)
+    click.echo(json.dumps({"ended": ended}) if as_json else f"removed; sessions ended: {ended}")

@@ -1,7 +1,7 @@
 """`auth-service users list` and `show`: show accounts."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,17 @@ import click
 from auth_service.cli.common import run_with_database
 from auth_service.cli.users.accounts import whose
 from auth_service.logs import escaped
-from auth_service.models import AccountView, FactorPolicy, FactorView, RefreshToken, SessionRules, Slice, User
+from auth_service.models import (
+    AccountView,
+    ChangeKind,
+    FactorPolicy,
+    FactorView,
+    PendingChange,
+    RefreshToken,
+    SessionRules,
+    Slice,
+    User,
+)
 from auth_service.repositories.transaction import Database
 from auth_service.repositories.users.search import UserFilter
 from auth_service.services.administration.directory import Directory, ShownUser
@@ -59,7 +69,10 @@ def list_users(
 @whose
 @click.option("--json", "as_json", is_flag=True, help="Print the account as JSON.")
 def show(account: str, *, as_json: bool) -> None:
-    """Show an account, the e-mail address that it is to have, if any, its second factors and its active sessions."""
+    """Show an account, what is planned for it, its second factors and its active sessions.
+
+    Another e-mail address can be planned, and a reset of the second factors.
+    """
 
     async def find_user(database: Database, settings: Settings) -> tuple[ShownUser, list[RefreshToken]]:
         user_id, directory = await Operators(database).find_id(account), _directory(database, settings)
@@ -71,21 +84,31 @@ def show(account: str, *, as_json: bool) -> None:
         return shown, sessions
 
     found, read = run_with_database(find_user)
-    user, change = found.user, found.pending_email
-    pending = {"email": change.new_email, "effective_at": _text(change.effective_at)} if change else None
+    user, pending = found.user, _pending(found.pending)
     factors = [_told(factor, FACTOR) for factor in found.factors]
     sessions = [_told(session, SESSION) for session in read]
     if as_json:
-        told = {**_told(user, ACCOUNT), "pending_email": pending, "factors": factors, "sessions": sessions}
+        told = {**_told(user, ACCOUNT), **pending, "factors": factors, "sessions": sessions}
         click.echo(json.dumps(told, indent=2))
         return
     for name, value in _told(user, ACCOUNT).items():
         click.echo(escaped(f"{name}: {_cell(value)}"))
-    if pending:
-        click.echo(escaped(f"pending_email: {'  '.join(str(value) for value in pending.values())}"))
+    for name, change in pending.items():
+        if change:
+            click.echo(escaped(f"{name}: {'  '.join(change.values())}"))
     for name, rows in (("factor", factors), ("session", sessions)):
         for row in rows:
             click.echo(escaped(f"{name}: " + "  ".join(_cell(value) for value in row.values())))
+
+
+def _pending(changes: Mapping[ChangeKind, PendingChange]) -> dict[str, dict[str, str] | None]:
+    """The same of what is planned, by the names that the admin API has for it."""
+    told: dict[str, dict[str, str] | None] = {"pending_email": None, "pending_factors_reset": None}
+    if email := changes.get(ChangeKind.EMAIL):
+        told["pending_email"] = {"email": email.new_email or "", "effective_at": _text(email.effective_at)}
+    if reset := changes.get(ChangeKind.FACTORS):
+        told["pending_factors_reset"] = {"effective_at": _text(reset.effective_at)}
+    return told
 
 
 def _directory(database: Database, settings: Settings) -> Directory:

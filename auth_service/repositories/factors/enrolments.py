@@ -20,6 +20,7 @@ from auth_service.models import (
     FactorKind,
     FactorView,
     RecoveryCode,
+    ResetReason,
     SecurityEvent,
 )
 from auth_service.repositories.audit.events import AuditEvents
@@ -102,6 +103,15 @@ class Enrolments:
         statement = update(FACTORS).values(secret=secret, secret_id=secret_id)
         unchanged = statement.where(F.id == factor.id, F.secret_id == factor.secret_id)
         return bool((await self._connection.execute(unchanged)).rowcount)
+
+    async def remove_all(self, user_id: UUID, reason: ResetReason) -> bool:
+        """Remove every factor of a user, and the recovery codes; whether one of them counted."""
+        await self.set_recovery_codes(user_id, ())
+        gone = delete(FACTORS).where(F.user_id == user_id).returning(F.confirmed_at)
+        counted = any((await self._connection.execute(gone)).scalars())
+        if counted:
+            await self._audit.add(SecurityEvent.FACTORS_RESET, user_id, reason=reason)
+        return counted
 
     async def count_recovery_codes(self, user_id: UUID) -> int:
         counted = select(func.count()).select_from(RecoveryCode).where(col(RecoveryCode.user_id) == user_id)

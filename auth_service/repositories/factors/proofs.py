@@ -38,6 +38,7 @@ from auth_service.models import (
     LoginAccount,
     UtcDateTime,
 )
+from auth_service.repositories.users.pending_changes import AWAITS_RESET
 
 F, R, S, U = FACTORS.c, RECOVERY_CODES.c, SPENT_CHALLENGES.c, USERS.c
 METHODS = ("totp", "recovery_code")
@@ -162,7 +163,14 @@ def one_by_one(spend: Spending) -> SpentOneByOne:
 @Prepared
 def _find(clock: Clock) -> Any:
     totp = and_(F.user_id == U.id, _IS_TOTP)
-    columns = (*_ACCOUNT, F.id.label("factor_id"), F.secret, F.secret_id, clock.at().label("now"))
+    columns = (
+        *_ACCOUNT,
+        AWAITS_RESET.label("awaits_reset"),
+        F.id.label("factor_id"),
+        F.secret,
+        F.secret_id,
+        clock.at().label("now"),
+    )
     return select(*columns).select_from(USERS.outerjoin(FACTORS, totp)).where(U.id == _WHO)
 
 
@@ -194,7 +202,8 @@ class FactorProofs:
             return None
         row = rows[0]
         totp = SealedTotp(row["factor_id"], row["secret"], row["secret_id"]) if row["factor_id"] else None
-        return Challenged(LoginAccount(**{column.name: row[column.name] for column in _ACCOUNT}), totp, row["now"])
+        columns = (*(column.name for column in _ACCOUNT), "awaits_reset")
+        return Challenged(LoginAccount(**{name: row[name] for name in columns}), totp, row["now"])
 
     async def spend_challenge(self, challenge: bytes, good_until: datetime) -> bool:
         """Use up a challenge, by its digest, that goes with no code; False if it was before, or is good no more."""

@@ -13,6 +13,7 @@ from auth_service.models import (
     LINK_TOKENS,
     LINKS,
     OUTGOING_MAILS,
+    STOPS,
     USERS,
     LinkPurpose,
     LinkToken,
@@ -114,8 +115,12 @@ class LinkUses:
         return (await self._connection.execute(held)).one_or_none() is not None
 
     async def withdraw(self, user: User, *purposes: LinkPurpose) -> None:
-        """Take back a user's links of these purposes, and the mails of such links that were not sent yet."""
-        mails, kinds = OUTGOING_MAILS.c, [kind for kind, (purpose, _) in LINKS.items() if purpose in purposes]
+        """Take back a user's links of these purposes, and the mails of such links that were not sent yet.
+
+        But for what tells of a pending change: that would take effect, and nobody had been told.
+        """
+        mails, chosen = OUTGOING_MAILS.c, {*purposes} - {*STOPS}
+        kinds = [kind for kind, (purpose, _) in LINKS.items() if purpose in chosen]
         theirs = or_(mails.user_id == user.id, and_(mails.user_id.is_(None), mails.recipient == user.email_canonical))
         await self._connection.execute(delete(OUTGOING_MAILS).where(theirs, mails.kind.in_(kinds)))
         await self._connection.execute(delete(LINK_TOKENS).where(L.user_id == user.id, L.purpose.in_(purposes)))

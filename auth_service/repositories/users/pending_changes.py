@@ -1,10 +1,10 @@
 """Changes of accounts that wait for their time. Who deletes the row decides: it takes effect, or it is stopped."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, update
+from sqlalchemy import ColumnElement, delete, exists, update
 from sqlmodel import col, select
 
 from auth_service.database.connection import Connection
@@ -12,6 +12,7 @@ from auth_service.models import (
     NOTICES_OF,
     OUTGOING_MAILS,
     PENDING_CHANGES,
+    USERS,
     ChangeKind,
     DueMail,
     PendingChange,
@@ -21,8 +22,16 @@ from auth_service.models import (
 from auth_service.repositories.audit.events import AuditEvents
 
 P, M = PENDING_CHANGES.c, OUTGOING_MAILS.c
-_PLANNED = {ChangeKind.EMAIL: SecurityEvent.EMAIL_CHANGE_PLANNED}
-_STOPPED = {ChangeKind.EMAIL: SecurityEvent.EMAIL_CHANGE_STOPPED}
+_PLANNED = {
+    ChangeKind.EMAIL: SecurityEvent.EMAIL_CHANGE_PLANNED,
+    ChangeKind.FACTORS: SecurityEvent.FACTORS_RESET_PLANNED,
+}
+_STOPPED = {
+    ChangeKind.EMAIL: SecurityEvent.EMAIL_CHANGE_STOPPED,
+    ChangeKind.FACTORS: SecurityEvent.FACTORS_RESET_STOPPED,
+}
+AWAITS_RESET = exists().where(P.user_id == USERS.c.id, P.kind == ChangeKind.FACTORS)
+"""Whether a reset of a user's second factors is pending, due or not."""
 
 
 class PendingChanges:
@@ -48,6 +57,11 @@ class PendingChanges:
 
     async def find(self, user_id: UUID, kind: ChangeKind) -> PendingChange | None:
         return await self._connection.session.get(PendingChange, (user_id, kind), populate_existing=True)
+
+    async def find_of_user(self, user_id: UUID) -> Mapping[ChangeKind, PendingChange]:
+        """All that a user has before them."""
+        found = select(PendingChange).where(col(PendingChange.user_id) == user_id)
+        return {ChangeKind(change.kind): change for change in await self._connection.session.exec(found)}
 
     async def set_link(self, mail: DueMail, kind: ChangeKind, stop_hash: bytes) -> bool:
         """Let the link of a claimed mail stop the change that the mail tells of, and note that the owner is told now.
@@ -77,19 +91,19 @@ class PendingChanges:
         longest_first = found.order_by(col(PendingChange.effective_at)).limit(limit)
         return (await self._connection.session.exec(longest_first)).all()
 
-    async def find_all(self, kind: ChangeKind) -> Sequence[UUID]:
-        """Every user who has such a change before them."""
-        found = select(PendingChange.user_id).where(col(PendingChange.kind) == kind)
-        return (await self._connection.session.exec(found)).all()
+    async def find_all(self) -> Sequence[UUID]:
+        """Every user who has a change before them."""
+        return (await self._connection.session.exec(select(PendingChange.user_id).distinct())).all()
 
-    async def take(self, user_id: UUID, kind: ChangeKind, notice: timedelta) -> str | None:
-        """Take a change in order to make it, once and for all, and return the new address.
+    async def take(self, user_id: UUID, kind: ChangeKind, notice: timedelta) -> PendingChange | None:
+        """Take a change in order to make it, once and for all.
 
         None unless its time has come and the mail to the owner left at least as long ago as `notice`: a mail server
         that was down must not take the owner's time away. It may also have been refused for good.
         """
         statement = delete(PENDING_CHANGES).where(P.user_id == user_id, P.kind == kind, *self._is_due(kind, notice))
-        return (await self._connection.execute(statement.returning(P.new_email))).scalar_one_or_none()
+        row = (await self._connection.execute(statement.returning(*P))).mappings().one_or_none()
+        return PendingChange(**row) if row else None
 
     async def _stop(self, kind: ChangeKind, reason: StopReason, which: ColumnElement[bool]) -> UUID | None:
         statement = delete(PENDING_CHANGES).where(P.kind == kind, which).returning(P.user_id)

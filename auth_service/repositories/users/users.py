@@ -4,7 +4,7 @@ from dataclasses import fields
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Update, bindparam, delete, exists, func, insert, or_, true, update
+from sqlalchemy import ColumnElement, Update, and_, bindparam, delete, exists, func, insert, or_, true, update
 from sqlmodel import select
 
 from auth_service.database.connection import Connection
@@ -20,6 +20,7 @@ from auth_service.models import (
     User,
 )
 from auth_service.repositories.audit.events import AuditEvents
+from auth_service.repositories.users.pending_changes import AWAITS_RESET
 
 _A = USERS.alias("admins")
 _LOCKED = select(_A.c.id).where(_A.c.role == Role.ADMIN, _A.c.is_active).order_by(_A.c.id).with_for_update()
@@ -47,7 +48,11 @@ def _columns(type_: Any) -> list[Any]:
 
 
 _HAS_FACTOR = exists().where(FACTORS.c.user_id == USERS.c.id, FACTORS.c.confirmed_at.is_not(None))
-_ASKED: list[Any] = [*_columns(LoginAccount), _HAS_FACTOR.label("has_factor")]
+_ASKED: list[Any] = [
+    *_columns(LoginAccount),
+    _HAS_FACTOR.label("has_factor"),
+    and_(_HAS_FACTOR, AWAITS_RESET).label("awaits_reset"),  # in this order: without a factor, nothing is looked up
+]
 _LOGIN = select(*_ASKED)
 _BY_EMAIL = Prepared(lambda _clock: _LOGIN.where(USERS.c.email_canonical == bindparam("email")))
 _BY_USERNAME = Prepared(lambda _clock: _LOGIN.where(USERS.c.username_canonical == bindparam("username")))
@@ -161,13 +166,14 @@ class Users:
         return User(**rows[0]) if rows else None
 
     async def set_email(self, user_id: UUID, email: str, canonical: str, *, is_verified: bool) -> bool:
-        """Give a user another address; False if it is their own already, or the user is gone.
+        """Assign another address to a user; False if it is their own already, or the user is gone.
 
         Raises `AccountExists`, which only the unique index decides.
         """
         statement = (
             update(USERS)
             .values(email=email, email_canonical=canonical, is_verified=is_verified, updated_at=self._now())
+            .values(email_assigned=true())
             .where(USERS.c.id == user_id, USERS.c.email_canonical != canonical)
             .returning(USERS.c.id)
         )

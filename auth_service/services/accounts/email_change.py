@@ -2,12 +2,12 @@
 
 from auth_service.errors import AccountExists, InvalidCredentials, InvalidInput, InvalidLink
 from auth_service.identifiers import canonical_email
-from auth_service.models import LinkPurpose, MailKind, SecurityEvent, StopReason, User
+from auth_service.models import ChangeKind, LinkPurpose, MailKind, SecurityEvent, StopReason, User
 from auth_service.repositories.mail.link_uses import EMAIL_CHANGE, FoundLink
 from auth_service.repositories.transaction import Database, retried
 from auth_service.security.link_tokens import hash_link_token
-from auth_service.services.accounts.delayed_email_change import stop_email_change
 from auth_service.services.accounts.reauthentication import Reauthentication
+from auth_service.services.factors.stoppable_change import stop_changes
 from auth_service.services.mail.notices import Notices, requester_details
 from auth_service.services.sessions.bearers import Bearer
 from auth_service.services.throttling.attempts import Attempt
@@ -101,7 +101,7 @@ class EmailChange:
                 raise InvalidLink
             changed = await tx.link_uses.change_email(link.user.id, new_email, canonical_email(new_email))
             if changed:
-                await stop_email_change(tx, link.user.id, StopReason.OTHER_CHANGE)
+                await stop_changes(tx, link.user.id, StopReason.OTHER_CHANGE, ChangeKind.EMAIL)
             # An address that was never verified may be a stranger's, whom the new one could tell anything.
             if changed and link.user.is_verified and self._notices.is_configured:
                 await tx.outbox.add(

@@ -1,6 +1,6 @@
 """What owners do with their account: rename it, take their data with them, and delete it."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -36,7 +36,7 @@ class Export:
     """All that is kept about a user. Sessions and events come in pages, the newest first, each read when asked for."""
 
     account: AccountView
-    pending_email: PendingChange | None
+    pending: Mapping[ChangeKind, PendingChange]
     factors: Sequence[FactorView]
     recovery_codes_left: int
     sessions: AsyncIterator[Sequence[SessionView]]
@@ -111,14 +111,14 @@ class OwnAccount:
             account = await tx.users.view_by_session(bearer.user_id, bearer.session_id)
             if account is None:
                 raise InvalidAccessToken
-            pending_email = await tx.pending_changes.find(account.id, ChangeKind.EMAIL)
+            pending = await tx.pending_changes.find_of_user(account.id)
             factors = await tx.factors.list_of_user(account.id)
             left = await tx.factors.count_recovery_codes(account.id)
             await tx.audit.add(SecurityEvent.ACCOUNT_EXPORTED, account.id)
         async with self._database.statement() as tx:
             newest = await tx.audit_trail.find_events(wanted, AT_ONCE)
         sessions, events = self._pages_of_sessions(bearer), self._pages_of_events(wanted, newest)
-        return Export(account, pending_email, factors, left, sessions, events, newest[0].at)
+        return Export(account, pending, factors, left, sessions, events, newest[0].at)
 
     async def _pages_of_sessions(self, bearer: Bearer) -> AsyncIterator[Sequence[SessionView]]:
         wanted = Slice(AT_ONCE)

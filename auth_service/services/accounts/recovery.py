@@ -7,11 +7,21 @@ from uuid import UUID
 
 from auth_service.errors import InvalidLink
 from auth_service.identifiers import canonical_email
-from auth_service.models import EndReason, LinkPurpose, MailKind, SecurityEvent, User
+from auth_service.models import (
+    ChangeKind,
+    EndReason,
+    LinkPurpose,
+    MailKind,
+    ResetReason,
+    SecurityEvent,
+    StopReason,
+    User,
+)
 from auth_service.repositories.mail.link_uses import FoundLink
 from auth_service.repositories.transaction import Database, retried
 from auth_service.security.link_tokens import hash_link_token
 from auth_service.services.accounts.reauthentication import Reauthentication
+from auth_service.services.factors.stoppable_change import stop_changes
 from auth_service.services.mail.notices import Notices
 from auth_service.services.passwords.new_password import NewPasswords
 from auth_service.services.sessions.bearers import Bearer
@@ -126,9 +136,10 @@ class Recovery:
     async def _replace(self, token_hash: bytes, link: FoundLink, hashed: str, client_ip: str | None) -> Sequence[UUID]:
         """In the lock order of every change of credentials: the user, then what hangs on them.
 
-        If the address was never verified, whoever registered may be a stranger to its owner. Their password, sessions
-        and links end here; so must whatever else can be signed in with, once an account can have it. Nor may they keep
-        the owner out by changing credentials meanwhile: those that count are the ones found once the user is locked.
+        If the address was never verified, whoever registered may be a stranger to its owner. Their password, sessions,
+        links and second factors end here; so must whatever else can be signed in with, once an account can have it. Nor
+        may they keep the owner out by changing credentials meanwhile: those that count are the ones found once the user
+        is locked.
         """
         async with self._database.transaction() as tx:
             if await tx.link_uses.use(token_hash, link.purpose) is None:
@@ -138,6 +149,10 @@ class Recovery:
             user = await tx.users.lock(link.user.id)  # as `use` has by now
             if user is None or await tx.users.change_password(user, hashed, by_link=True) is None:
                 raise InvalidLink
+            is_verified = user.is_verified and link.purpose is not LinkPurpose.VERIFY_EMAIL  # as it was before
+            if not is_verified and not user.email_assigned:
+                await tx.factors.remove_all(user.id, ResetReason.TAKEOVER)
+                await stop_changes(tx, user.id, StopReason.OTHER_CHANGE, ChangeKind.FACTORS)
             ended = await tx.user_sessions.revoke_of_user(user.id, EndReason.PASSWORD_CHANGED)
             await self._notices.notify(tx, MailKind.PASSWORD_CHANGED, user.id)
             await self._throttle.forgive(tx, user.id, client_ip)

@@ -6,7 +6,7 @@ from uuid import UUID
 from auth_service.errors import InvalidCredentials, LastAdmin, NoSuchUser
 from auth_service.models import EndReason, StopReason
 from auth_service.repositories.transaction import Database, Transaction, retried
-from auth_service.services.accounts.delayed_email_change import stop_email_change
+from auth_service.services.factors.stoppable_change import stop_changes
 
 
 async def remove_account(tx: Transaction, user_id: UUID, credential_epoch: int | None = None) -> Sequence[UUID]:
@@ -49,5 +49,5 @@ async def set_account_active(database: Database, whose: UUID | str, *, active: b
                 raise LastAdmin
             return ()  # it is so already, and its sessions stay
         if not active:
-            await stop_email_change(tx, user_id, StopReason.DISABLED)
+            await stop_changes(tx, user_id, StopReason.DISABLED)
         return await tx.user_sessions.revoke_of_user(user_id, EndReason.USER_DISABLED)

@@ -1,7 +1,7 @@
 """The directory of users, as administrators read it: pages, searches, counts, and one user with their sessions."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -40,7 +40,7 @@ class ShownUser:
 
     user: User
     sessions: Page[RefreshToken]
-    pending_email: PendingChange | None
+    pending: Mapping[ChangeKind, PendingChange]
     factors: Sequence[FactorView]
 
 
@@ -97,7 +97,7 @@ class Directory:
             user = await tx.user_search.find_with_sessions(
                 user_id, self._rules.idle_lifetime, wanted, ended_too=ended_too
             )
-            pending = await tx.pending_changes.find(user_id, ChangeKind.EMAIL)
+            pending = await tx.pending_changes.find_of_user(user_id)
             factors = await tx.factors.list_of_user(user_id)
         if user is None:
             raise NoSuchUser

@@ -1,14 +1,26 @@
 """What an operator at the command line does to accounts beyond what administrators do over HTTP."""
 
 import asyncio
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from auth_service.errors import AccountDisabled, InvalidInput, NoSuchUser
 from auth_service.identifiers import account_names, canonical_email, canonical_username
-from auth_service.models import ChangeKind, LinkPurpose, LoginAccount, MailKind, Role, SecurityEvent, StopReason, User
+from auth_service.models import (
+    ChangeKind,
+    LinkPurpose,
+    LoginAccount,
+    MailKind,
+    ResetReason,
+    Role,
+    SecurityEvent,
+    StopReason,
+    User,
+)
 from auth_service.repositories.transaction import Database, retried
 from auth_service.security.passwords import UNUSABLE, Passwords
-from auth_service.services.accounts.delayed_email_change import stop_email_change
+from auth_service.services.factors.factor_reset import ensure_some, plan_reset, reset_factors
+from auth_service.services.factors.stoppable_change import stop_changes
 from auth_service.services.mail.link_issuer import LinkIssuer
 from auth_service.services.mail.notices import Notices, requester_details
 from auth_service.services.passwords.policy import PasswordPolicy
@@ -93,8 +105,8 @@ class Operators:
     @retried
     async def _stop_changes(self) -> None:
         async with self._database.transaction() as tx:
-            for user_id in await tx.pending_changes.find_all(ChangeKind.EMAIL):
-                await stop_email_change(tx, user_id, StopReason.ALL_SESSIONS_ENDED)
+            for user_id in await tx.pending_changes.find_all():
+                await stop_changes(tx, user_id, StopReason.ALL_SESSIONS_ENDED)
 
     @retried
     async def _end_sessions_after(self, user_id: UUID) -> list[UUID]:
@@ -121,12 +133,42 @@ class Operators:
                 raise InvalidInput("new_email", "Is already the address of this account.")
             await tx.registrations.forget(user_id)
             await tx.link_uses.withdraw(user, *LinkPurpose)
-            await stop_email_change(tx, user_id, StopReason.OTHER_CHANGE)
+            await stop_changes(tx, user_id, StopReason.OTHER_CHANGE, ChangeKind.EMAIL)
             if notices.is_configured:
                 details = requester_details()
                 await tx.outbox.add(MailKind.EMAIL_CHANGED, user_id, user.email, new_email=new_email, **details)
                 if not is_verified:
                     await tx.outbox.add(MailKind.VERIFY_EMAIL, user_id)
+
+    @retried
+    async def plan_factor_reset(self, user_id: UUID, notices: Notices, delay: timedelta) -> datetime:
+        """Let an account lose its second factors after the delay, in which the owner can stop it; return when.
+
+        Raises:
+            MailNotConfigured: the owner could not be told.
+            NoSuchUser, AccountDisabled, NoSuchFactor: as `plan_reset()` has them.
+        """
+        notices.ensure_configured()
+        async with self._database.transaction() as tx:
+            return await plan_reset(tx, user_id, delay)
+
+    @retried
+    async def reset_factors(self, user_id: UUID, notices: Notices) -> int:
+        """Remove the second factors and recovery codes of an account at once; return how many sessions ended.
+
+        The owner gets a notice where mail is sent.
+
+        Raises:
+            NoSuchUser: there is none of this id.
+            NoSuchFactor: there is nothing to remove.
+        """
+        async with self._database.transaction() as tx:
+            user = await tx.users.lock(user_id)
+            if user is None:
+                raise NoSuchUser
+            await ensure_some(tx, user_id)
+            _, ended = await reset_factors(tx, user, ResetReason.OPERATOR, notices)
+            return len(ended)
 
 
 async def hash_chosen(

@@ -9,11 +9,13 @@ from uuid_utils.compat import uuid7
 from auth_service.errors import InvalidSecondFactor, NoSuchFactor
 from auth_service.models import (
     BY_CODE,
+    ChangeKind,
     Device,
     EndReason,
     FactorKind,
     MailKind,
     SecurityEvent,
+    StopReason,
     User,
 )
 from auth_service.repositories.transaction import Database, Transaction, retried
@@ -29,10 +31,11 @@ from auth_service.security.totp import (
 )
 from auth_service.services.factors.factor_changes import (
     EnrolmentSecret,
-    end_sessions_by_password,
+    end_sessions,
     lock_owner,
     renew_recovery_codes,
 )
+from auth_service.services.factors.stoppable_change import stop_changes
 from auth_service.services.mail.notices import Notices
 from auth_service.services.operations.audit import Audit
 from auth_service.services.sessions.bearers import Bearer
@@ -143,6 +146,7 @@ class Enrolment:
             await attempt.succeed(tx)
             await self._notices.notify(tx, MailKind.FACTOR_ADDED, owner.id)
             if factors:
+                await stop_changes(tx, owner.id, StopReason.OTHER_CHANGE, ChangeKind.FACTORS)  # they are not lost
                 some_left = await tx.factors.count_recovery_codes(owner.id)
                 return Confirmed(() if some_left else await renew_recovery_codes(tx, owner.id))
             return await self._first(tx, owner, bearer.session_id, device)
@@ -162,7 +166,7 @@ class Enrolment:
     async def _first(self, tx: Transaction, owner: User, asking: UUID, device: Device) -> Confirmed:
         codes = await renew_recovery_codes(tx, owner.id)
         proved = await tx.user_sessions.authentication_of(asking)  # the code proves the app, and nobody more recent
-        account, ended = await end_sessions_by_password(tx, owner)
+        account, ended = await end_sessions(tx, owner, EndReason.FACTOR_ADDED)
         by_code = replace(BY_CODE, time=proved.time if proved else None)
         tokens = await self._sign_in.open_instead(tx, account, by_code, device, EndReason.FACTOR_ADDED)
         return Confirmed(codes, ended, tokens)

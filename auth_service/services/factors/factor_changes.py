@@ -28,12 +28,12 @@ async def renew_recovery_codes(tx: Transaction, user_id: UUID) -> Sequence[str]:
     return [spell_recovery_code(code) for code in codes]
 
 
-async def end_sessions_by_password(tx: Transaction, user: User) -> tuple[LoginAccount, Sequence[UUID]]:
+async def end_sessions(tx: Transaction, user: User, reason: EndReason) -> tuple[LoginAccount, Sequence[UUID]]:
     """End every session of a user whose row is locked, and let no login that is under way open another; return the
     account as it is now, and the ids of those sessions.
     """
     epoch = await tx.users.raise_epoch(user.id)
-    ended = await tx.user_sessions.revoke_of_user(user.id, EndReason.FACTOR_ADDED)
+    ended = await tx.user_sessions.revoke_of_user(user.id, reason)
     return LoginAccount(user.id, user.hashed_password, user.role, user.is_active, user.is_verified, epoch), ended
 
 

@@ -10,12 +10,12 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from auth_service.errors import InvalidSecondFactor
-from auth_service.models import BY_CODE, Device, LoginAccount, MailKind, SecurityEvent
+from auth_service.models import BY_CODE, Device, EndReason, LoginAccount, MailKind, SecurityEvent
 from auth_service.repositories.transaction import Database, retried
 from auth_service.security.challenges import Challenge, ChallengeCodec, ChallengePurpose
 from auth_service.security.keys import SecretKeys
 from auth_service.security.totp import SECRET_BYTES, base32, find_step, otpauth_uri, read_totp_code, seal_totp_secret
-from auth_service.services.factors.factor_changes import EnrolmentSecret, end_sessions_by_password, renew_recovery_codes
+from auth_service.services.factors.factor_changes import EnrolmentSecret, end_sessions, renew_recovery_codes
 from auth_service.services.mail.notices import Notices
 from auth_service.services.operations.audit import Audit
 from auth_service.services.sessions.revocations import Revocations
@@ -122,7 +122,7 @@ class LoginEnrolment:
             sealed = seal_totp_secret(secret, factor_id, self._secrets)
             await tx.factors.add_confirmed(user.id, factor_id, *sealed, step)
             codes = await renew_recovery_codes(tx, user.id)
-            account, ended = await end_sessions_by_password(tx, user)
+            account, ended = await end_sessions(tx, user, EndReason.FACTOR_ADDED)
             opened = await self._sign_in.open(tx, account, BY_CODE, device)
             await self._notices.notify(tx, MailKind.FACTOR_ADDED, user.id)
         return Enrolled(account, opened, codes, ended)

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from auth_service.errors import LastCredential, NoSuchFactor
-from auth_service.models import FactorPolicy, FactorView, MailKind, SecurityEvent
+from auth_service.models import ChangeKind, FactorPolicy, FactorView, MailKind, SecurityEvent, StopReason
 from auth_service.repositories.transaction import Database, retried
 from auth_service.services.factors.factor_changes import lock_owner, renew_recovery_codes
+from auth_service.services.factors.stoppable_change import stop_changes
 from auth_service.services.mail.notices import Notices
 from auth_service.services.sessions.bearers import Bearer
 from auth_service.services.throttling.throttle import Throttler
@@ -72,4 +73,5 @@ class OwnFactors:
             await tx.factors.remove(owner.id, removed.id, removed.kind)
             if is_last:
                 await tx.factors.set_recovery_codes(owner.id, ())
+                await stop_changes(tx, owner.id, StopReason.OTHER_CHANGE, ChangeKind.FACTORS)
             await self._notices.notify(tx, MailKind.FACTOR_REMOVED, owner.id)

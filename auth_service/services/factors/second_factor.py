@@ -7,13 +7,14 @@ from datetime import datetime
 from uuid import UUID
 
 from auth_service.errors import DatabaseUnavailable, InvalidCredentials, InvalidSecondFactor
-from auth_service.models import BY_CODE, Device, MailKind, SecurityEvent
-from auth_service.repositories.factors.proofs import Challenged, RecoveryProof, SealedTotp, TotpProof
+from auth_service.models import BY_CODE, ChangeKind, Device, MailKind, SecurityEvent, StopReason
+from auth_service.repositories.factors.proofs import Challenged, Proof, RecoveryProof, SealedTotp, TotpProof
 from auth_service.repositories.transaction import Database, retried
 from auth_service.security.challenges import Challenge, ChallengeCodec, ChallengePurpose
 from auth_service.security.keys import SecretKeys
 from auth_service.security.recovery_codes import hash_recovery_code, read_recovery_code
 from auth_service.security.totp import find_step, open_totp_secret, read_totp_code
+from auth_service.services.factors.stoppable_change import stop_changes
 from auth_service.services.mail.notices import Notices
 from auth_service.services.operations.audit import Audit
 from auth_service.services.sessions.login_outcomes import LoginOutcome, counted
@@ -73,16 +74,22 @@ class SecondFactor:
             if found.totp is None or step is None:
                 raise InvalidSecondFactor
             proof = TotpProof(challenge.digest, challenge.good_until, found.totp.factor_id, step)
+            if found.account.awaits_reset:
+                return await self._sign_in_with_more(found, proof, device, attempt)
             return await self._sign_in.sign_in(found.account, BY_CODE, device, attempt, proof=proof)
 
     async def _by_recovery_code(self, challenge: Challenge, code_hash: bytes, device: Device) -> TokenPair:
         reserved = self._throttle.recovery_code(challenge.user_id, device.ip)
         async with self._attempt(challenge, reserved) as attempt:
             found = await self._find(challenge)
-            await self._sign_in.ensure_ready()
             proof = RecoveryProof(challenge.digest, challenge.good_until, code_hash)
-            opened = await self._open(found, proof, device)
-            return await self._sign_in.finish(opened, found.account, device, attempt)
+            return await self._sign_in_with_more(found, proof, device, attempt)
+
+    async def _sign_in_with_more(self, found: Challenged, proof: Proof, device: Device, attempt: Attempt) -> TokenPair:
+        """As `SignIn.sign_in()`, with all that the proof leads to beside the session."""
+        await self._sign_in.ensure_ready()
+        opened = await self._open(found, proof, device)
+        return await self._sign_in.finish(opened, found.account, device, attempt)
 
     @asynccontextmanager
     async def _attempt(
@@ -112,11 +119,17 @@ class SecondFactor:
         return find_step(secret, digits, now) if secret else None
 
     @retried
-    async def _open(self, found: Challenged, proof: RecoveryProof, device: Device) -> OpenedSession:
-        """Open the session, and tell the owner how many codes are left: somebody else may have found them."""
+    async def _open(self, found: Challenged, proof: Proof, device: Device) -> OpenedSession:
+        """Open the session, and let no reset of factors happen that are not lost.
+
+        After a recovery code, tell the owner how many are left: somebody else may have found them.
+        """
         user_id = found.account.id
         async with self._database.transaction() as tx:
             opened = await self._sign_in.open(tx, found.account, BY_CODE, device, proof=proof)
+            await stop_changes(tx, user_id, StopReason.SIGN_IN, ChangeKind.FACTORS)
+            if not isinstance(proof, RecoveryProof):
+                return opened
             left = await tx.factors.count_recovery_codes(user_id)
             await tx.audit.add(SecurityEvent.RECOVERY_CODE_USED, user_id, left=left)
             await self._notices.notify(tx, MailKind.RECOVERY_CODE_USED, user_id, codes_left=left)

@@ -16,6 +16,7 @@ class LinkIssuer:
             LinkPurpose.APPROVE_EMAIL_CHANGE: email_change,
             LinkPurpose.CONFIRM_EMAIL_CHANGE: email_change,
             LinkPurpose.KEEP_EMAIL: mail.keep_email_url or settings.page_url("keep-email"),
+            LinkPurpose.KEEP_FACTORS: mail.keep_factors_url or settings.page_url("keep-factors"),
         }
 
     async def mint(self, tx: Transaction, mail: DueMail, user: User) -> str | None:

@@ -1,6 +1,7 @@
 """A login with a name and a password, step by step."""
 
 from collections import Counter
+from collections.abc import Awaitable, Callable
 
 from auth_service.errors import InvalidCredentials
 from auth_service.identifiers import canonical_email, canonical_username
@@ -16,6 +17,8 @@ from auth_service.services.throttling.throttle import Throttler
 
 
 class Login:
+    """`apply_due_reset` makes a reset of an account's second factors, if it is due, and returns the account then."""
+
     def __init__(
         self,
         *,
@@ -26,6 +29,7 @@ class Login:
         throttle: Throttler,
         audit: Audit,
         factor_policy: FactorPolicy,
+        apply_due_reset: Callable[[LoginAccount], Awaitable[LoginAccount]],
         verified_only: bool,
     ) -> None:
         self._database = database
@@ -35,6 +39,7 @@ class Login:
         self._throttle = throttle
         self._audit = audit
         self._factor_policy = factor_policy
+        self._apply_due_reset = apply_due_reset
         self._verified_only = verified_only
         self.outcomes: Counter[LoginOutcome] = Counter()
 
@@ -61,6 +66,8 @@ class Login:
             if account is None or not right:
                 await self._audit.record(SecurityEvent.LOGIN_FAILED, account.id if account else None)
                 raise InvalidCredentials
+            if account.awaits_reset:
+                account = await self._apply_due_reset(account)
             if account.has_factor:
                 raise await self._challenges.ask_for_factor(account, attempt, replacement)
             if self._factor_policy.asks(account.role):

@@ -128,7 +128,8 @@ async def test_the_export_holds_the_account_its_sessions_and_its_trail_and_no_se
     assert answer.headers["content-disposition"] == 'attachment; filename="account.json"'
     document = answer.json()
     assert list(document) == [
-        "exported_at", "account", "pending_email", "factors", "recovery_codes_left", "sessions", "events"
+        "exported_at", "account", "pending_email", "pending_factors_reset", "factors", "recovery_codes_left",
+        "sessions", "events",
     ]  # fmt: skip
     assert (document["factors"], document["recovery_codes_left"]) == ([], 0)
     assert document["account"] == (await ada.me(mine["access_token"])).json()
