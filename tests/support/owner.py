@@ -1,6 +1,5 @@
 """An account that an administrator changes, and the time that passes until that takes effect."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,7 +64,7 @@ class FactorOwner(Owner):
     async def becomes_due(self, url: str) -> str:
         """Let the delay of a reset pass, after its mail has left; return the token of the link in that."""
         token = await self.link()
-        await eventually(_none_waits(url))
+        await eventually_none_waits(url)
         await let_time_pass(url)
         return token
 
@@ -82,11 +81,13 @@ async def owner_of_factor(client: Client, mails: LinkMails) -> FactorOwner:
     return FactorOwner(client, mails, owner.admin, owner.id, app.tokens, app)
 
 
-def _none_waits(url: str) -> Callable[[], Awaitable[bool]]:
+async def eventually_none_waits(url: str) -> None:
+    """Wait until every mail has left."""
+
     async def no_mail_waits() -> bool:
         return not await run_sql(url, "SELECT 1 FROM outgoing_mails")
 
-    return no_mail_waits
+    await eventually(no_mail_waits)
 
 
 async def let_time_pass(url: str) -> None:

@@ -93,10 +93,8 @@ def show(account: str, *, as_json: bool) -> None:
         return
     for name, value in _told(user, ACCOUNT).items():
         click.echo(escaped(f"{name}: {_cell(value)}"))
-    for name, change in pending.items():
-        if change:
-            click.echo(escaped(f"{name}: {'  '.join(change.values())}"))
-    for name, rows in (("factor", factors), ("session", sessions)):
+    planned = [(name, [change]) for name, change in pending.items() if change]
+    for name, rows in (*planned, ("factor", factors), ("session", sessions)):
         for row in rows:
             click.echo(escaped(f"{name}: " + "  ".join(_cell(value) for value in row.values())))
 

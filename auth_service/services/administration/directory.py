@@ -36,7 +36,7 @@ class UserPage:
 
 @dataclass(frozen=True)
 class ShownUser:
-    """A user with a page of their sessions, the address that they are to have, if any, and their second factors."""
+    """A user with a page of their sessions, the changes that wait for their time, and their second factors."""
 
     user: User
     sessions: Page[RefreshToken]

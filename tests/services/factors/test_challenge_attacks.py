@@ -137,6 +137,7 @@ async def test_no_password_no_reset_and_no_new_challenge_gives_more_tries_at_the
     async with LinkMails.start() as mails:
         client = await make_client(proxy=GATEWAY, **mails.settings)
         user_id = (await client.register("ada@example.com")).json()["id"]
+        await client.verify_email(await mails.token("ada@example.com", "verify-email"))
         app = await Authenticator.add(client, await client.sign_in())
         await closed(client, user_id)
         await client.forgot_password()

@@ -8,6 +8,7 @@ import pytest
 
 from tests.conftest import environment
 from tests.support.admins import EMAIL, Admin
+from tests.support.authenticator import Authenticator
 from tests.support.browser import Browser
 from tests.support.client import PASSWORD, Client
 from tests.support.headers import API_POLICY, assert_security_headers
@@ -16,12 +17,12 @@ from tests.support.processes import client_of
 from tests.support.server import Server, free_port
 from tests.support.sql import run_sql
 
-PAGES = ("verify-email", "reset-password", "confirm-email", "keep-email")
+PAGES = ("verify-email", "reset-password", "confirm-email", "keep-email", "keep-factors")
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
-ADA, ELSEWHERE = "ada@example.com", "ada@example.org"
+ADA, ELSEWHERE, EVE = "ada@example.com", "ada@example.org", "eve@example.com"
 NEW, NEWER = "another horse, another battery", "a third horse, a third battery"
 SUBMIT = "button:not([type])"
 SHOWN = """return [...document.querySelectorAll("[hidden]")].filter(
@@ -62,10 +63,11 @@ async def test_the_pages_work_in_a_browser_under_their_policy_and_hide_the_token
     with Server(env, tmp_path, port=port) as server:
         await asyncio.to_thread(server.wait_ready)
         async with client_of(server) as client:
-            for address in (ADA, EMAIL):
+            for address in (ADA, EMAIL, EVE):
                 await client.register(address)
             await run_sql(url, "UPDATE users SET role = 'admin' WHERE email = $1", EMAIL)
             await keep_the_address(browser, client, mails)
+            await keep_the_factors(browser, client, mails)
             await follow_every_link(browser, client, mails)
             await choose_a_new_password(browser, client, mails)
         for link in mails.links(ADA) + mails.links(ELSEWHERE):
@@ -80,6 +82,17 @@ async def keep_the_address(browser: Browser, client: Client, mails: LinkMails) -
     await press(browser, link, "your account keeps its e-mail address")
     assert (await admin.show(user_id))["pending_email"] is None
     await press(browser, link, "This link is no longer valid: the change was stopped")
+
+
+async def keep_the_factors(browser: Browser, client: Client, mails: LinkMails) -> None:
+    admin = Admin(client, "", await client.sign_in(EMAIL))
+    app = await Authenticator.add(client, await client.sign_in(EVE))
+    user_id = (await admin.page(name=EVE))["items"][0]["id"]
+    assert (await admin.call("POST", f"/{user_id}/factors/reset")).status_code == 202
+    link = await mails.link(EVE, "keep-factors")
+    await press(browser, link, "your account keeps its second factors")
+    assert (await client.pending_reset(app.tokens["access_token"])).status_code == 404
+    await press(browser, link, "This link is no longer valid: the removal was stopped")
 
 
 async def follow_every_link(browser: Browser, client: Client, mails: LinkMails) -> None:

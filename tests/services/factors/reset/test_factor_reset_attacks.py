@@ -12,7 +12,7 @@ from tests.support.client import Client
 from tests.support.databases import on_postgresql
 from tests.support.gate import gate
 from tests.support.link_mails import LinkMails
-from tests.support.owner import LONG_AGO, NEW, OLD, FactorOwner, let_time_pass, owner_of_factor
+from tests.support.owner import LONG_AGO, NEW, OLD, FactorOwner, eventually_none_waits, let_time_pass, owner_of_factor
 from tests.support.polling import eventually
 from tests.support.problems import assert_problem
 from tests.support.sql import run_sql
@@ -72,9 +72,10 @@ async def test_an_administrator_cannot_take_the_link_from_the_owner_or_hurry(
     await ada.mails.token(OLD, "keep-email")
     assert (await ada.admin.show(ada.id))["pending_factors_reset"] == {"effective_at": effective_at}
     await asks_for_the_factor(ada)
-    soon = "UPDATE pending_changes SET effective_at = asked_at WHERE kind = 'factors'"
-    await run_sql(database_url, soon)  # a delay of before, that was set to nothing
-    await asks_for_the_factor(ada)
+    await eventually_none_waits(database_url)
+    for sooner in ("effective_at = asked_at", f"asked_at = {LONG_AGO}, effective_at = '2999-01-01 00:00:00.000000'"):
+        await run_sql(database_url, f"UPDATE pending_changes SET {sooner} WHERE kind = 'factors'")
+        await asks_for_the_factor(ada)  # neither time alone is enough
     assert (await ada.client.keep_factors(token)).status_code == 204
 
 
