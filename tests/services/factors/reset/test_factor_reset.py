@@ -60,7 +60,7 @@ async def test_the_owner_is_told_and_after_the_delay_the_password_alone_signs_in
     assert await ada.client.factors(signed_in.json()["access_token"]) == {"items": [], "recovery_codes_left": 0}
     assert_problem(await ada.client.refresh(ada.tokens["refresh_token"]), 401, "invalid-refresh-token")
     assert_problem(await ada.client.me(token), 401, "invalid-access-token")
-    assert "All second factors and recovery codes of your account were removed" in await ada.mails.notice(OLD)
+    assert "The authenticator app and the recovery codes were removed from your account" in await ada.mails.notice(OLD)
     assert_problem(await ada.client.keep_factors(link), 400, "invalid-link")
     ended = await run_sql(database_url, "SELECT DISTINCT revoked_reason FROM refresh_tokens WHERE amr = 'pwd otp mfa'")
     assert [reason for (reason,) in ended] == ["factors_reset"]
@@ -78,7 +78,7 @@ async def test_a_process_that_starts_when_it_is_due_ends_the_sessions_and_sends_
     await ada.ask_reset()
     await ada.becomes_due(database_url)
     await make_client(**ada.mails.settings)
-    assert "were removed" in await ada.mails.notice(OLD)
+    assert "were removed from your account" in await ada.mails.notice(OLD)
     assert_problem(await ada.client.refresh(ada.tokens["refresh_token"]), 401, "invalid-refresh-token")
     assert (await resets(database_url, tmp_path))[-1] == ("factors.reset", "service", "delay_over")
     assert (await ada.client.login(OLD)).status_code == 200
@@ -241,4 +241,4 @@ async def test_the_owner_is_told_what_an_operator_has_done_at_once(
     ada: FactorOwner, database_url: str, tmp_path: Path
 ) -> None:
     await users(Operator(database_url, tmp_path), "reset-factors", OLD, "--now", "--yes")
-    assert "were removed" in await ada.mails.notice(OLD)
+    assert "were removed from your account" in await ada.mails.notice(OLD)
