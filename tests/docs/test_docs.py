@@ -143,6 +143,20 @@ def test_every_link_within_the_pages_leads_somewhere() -> None:
     assert [(page.name, link) for page, link in links if "://" not in link and not (page.parent / link).exists()] == []
 
 
+def test_every_link_to_a_heading_finds_it() -> None:
+    def headings(page: Path) -> set[str]:
+        found = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.MULTILINE)
+        return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in found}
+
+    links = [
+        (page, page.parent / file if file else page, heading)
+        for page in PAGES
+        for file, heading in re.findall(r"\]\(([\w./-]*)#([\w-]+)\)", page.read_text("utf-8"))
+    ]
+    assert len(links) > 5
+    assert [(page.name, heading) for page, target, heading in links if heading not in headings(target)] == []
+
+
 def test_no_line_of_prose_is_wider_than_120_characters() -> None:
     """But for code, tables and a line that is one link or one word."""
     wide = [
