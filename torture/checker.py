@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import chain
 
-from torture import chains, ending, finality, users
+from torture import chains, ending, factors, finality, users
 from torture.history import Attempt, Record
 from torture.model import THIEVES, Model, Session, Violation, understand
 
@@ -22,6 +22,9 @@ RULES: tuple[Callable[[Model], Iterator[Violation]], ...] = (
     finality.lists_stand_still,
     users.faults,
     users.logins,
+    factors.sessions_without_code,
+    factors.codes_used_twice,
+    factors.refused_codes,
     ending.end_state,
 )
 SHOWN = 20
@@ -74,12 +77,21 @@ def _about_sessions(model: Model) -> Iterator[str]:
     yield f"thefts: {len(attacked)} sessions, refreshed by both {len(shared)}, of which refused in the end {caught}"
     tabs = [attempt for session in sessions for attempt in session.refreshes if attempt.role == "tab"]
     too_late = sum(len(session.late_tabs) for session in sessions)
+    yield from _about_factors(model)
     yield f"second tabs: {len(tabs)} refreshes, of which perhaps after the grace {too_late}"
     yield f"at the end: {alive} sessions alive in the database, {certain} of them certain to the model"
     yield (
         f"access tokens after the end: accepted for {finality.longest_access(model):.2f} s at most, "
         f"{len(late)} times for more than {finality.PROMISED:.0f} s"
     )
+
+
+def _about_factors(model: Model) -> Iterator[str]:
+    steps = [attempt for attempt in model.record.attempts if attempt.op == "second-step"]
+    owners = len({user for user, attempts in model.by_user.items() if factors.added(attempts)})
+    accepted = sum(attempt.accepted for attempt in steps)
+    by_thieves = sum(attempt.role in THIEVES for attempt in steps)
+    yield f"second factors: of {owners} owners, {accepted} codes accepted at sign-ins, {by_thieves} brought by thieves"
 
 
 def _both_refreshed(session: Session) -> bool:

@@ -6,8 +6,11 @@ from math import inf
 from torture.history import Account, Attempt, Row
 from torture.model import OPENERS, Model, Session, Violation
 
-REASONS = {"logout": "logout", "password": "password_changed", "disable": "user_disabled", "enable": "user_disabled"}
-EPOCH_RAISERS = {"password", "disable", "enable"}
+REASONS = {
+    "logout": "logout", "password": "password_changed", "disable": "user_disabled", "enable": "user_disabled",
+    "confirm-factor": "factor_added",
+}  # fmt: skip
+EPOCH_RAISERS = {"password", "disable", "enable", "confirm-factor"}
 NOTHING_IN_FLIGHT = 5.0  # seconds after which a login without an answer is certainly done with
 
 

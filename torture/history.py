@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
+STEP = 30  # seconds for which an authenticator app shows a code
+
 # Wall time, which the tokens' `exp` is told in, but steady: a clock that is set back must not reorder the history.
 _STEADY = time.time() - time.monotonic()
 
@@ -51,6 +53,9 @@ class Attempt:
     kid: str | None = None
     password: int | None = None  # the number of the password given
     new_password: int | None = None
+    code_used: str | None = None  # of a second factor: a label of it
+    step: int | None = None  # that such a code of an app is of
+    challenge: str | None = None  # a label of the one presented
     listed: tuple[str, ...] | None = None
     shown: tuple[str, ...] | None = None  # beside each of those: a label of all that is told of it
 
@@ -113,7 +118,10 @@ class Event:
 
 @dataclass(frozen=True)
 class Row:
-    """A session in the database at the end. `attempt` is the login that made it, from its User-Agent."""
+    """A session in the database at the end. `attempt` is the login that made it, from its User-Agent.
+
+    `without_code` is whether a password alone opened it after the account had a second factor.
+    """
 
     session: str
     user: str
@@ -121,6 +129,7 @@ class Row:
     generation: int
     alive: bool
     reason: str | None
+    without_code: bool = False
 
 
 @dataclass(frozen=True)

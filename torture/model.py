@@ -10,7 +10,7 @@ from torture.history import Attempt, Event, Record
 
 LOOKS = {"me", "sessions"}
 THIEVES = {"thief", "follower"}
-OPENERS = {"login", "password"}
+OPENERS = {"login", "password", "second-step", "confirm-factor"}
 ENDS_ALL = {"disable", "enable"}  # enabling raises the credential epoch too
 
 
@@ -25,7 +25,7 @@ class Violation:
 
 @dataclass
 class Session:
-    """A session from the login or the change of password that opened it. `user` is its owner, whoever used it."""
+    """A session from the login, new password or first factor that opened it. `user` is its owner, whoever used it."""
 
     opened: Attempt
     lifetime: float
@@ -100,7 +100,7 @@ def understand(record: Record) -> Model:
             _note(sessions[attempt.session], attempt)
     model = Model(record, sessions, by_user)
     for attempt in attempts:
-        if attempt.op in ENDS_ALL | {"password"} and not attempt.refused:
+        if attempt.op in ENDS_ALL | {"password", "confirm-factor"} and not attempt.refused:
             _end(attempt, model.sessions_of(str(attempt.user)))
     for session in sessions.values():
         session.depth = _depths(session)

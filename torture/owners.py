@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+from torture.apps import SecondFactor
 from torture.calls import Calls
 from torture.probes import Probes
 from torture.staff import Operator
-from torture.thief import Loot
+from torture.thief import Account, Loot
 from torture.wire import Access, Reply, Wire
 
 MOST_DEVICES = 4
@@ -33,7 +34,17 @@ class Device:
 class Owner:
     """One user. Everything happens in one task, so that what the user has asked for is known at any time."""
 
-    def __init__(self, name: str, wire: Wire, operator: Operator, loot: Loot, rng: Random, *, keys: bool) -> None:
+    def __init__(
+        self,
+        name: str,
+        wire: Wire,
+        operator: Operator,
+        loot: Loot,
+        rng: Random,
+        *,
+        keys: bool,
+        adds_factor: bool,
+    ) -> None:
         self._name, self._email = name, f"{name}@example.com"
         self._calls = Calls(name, name)
         self._wire, self._operator, self._loot, self._rng, self._keys = wire, operator, loot, rng, keys
@@ -41,10 +52,15 @@ class Owner:
         self._devices: list[Device] = []
         self._password = self._newest = 0
         self._perhaps: int | None = None  # a password that was set if a request did its work whose answer never came
+        self._factor = SecondFactor(wire, self._calls, rng)
+        self._known = Account(self._email, self._password)  # to a thief, if an app will be added
         self._weights: dict[Callable[[Device], Coroutine[Any, Any, None]], int] = {
             self._refresh: 40, self._refresh_parallel: 16, self._second_tab: 10, self._look: 14, self._list: 10,
             self._log_out: 6, self._change_password: 3, self._be_disabled: 2,
         }  # fmt: skip
+        if adds_factor:
+            self._weights[self._add_factor] = 3
+            loot.accounts[name] = self._known
 
     async def live(self, stop: asyncio.Event) -> None:
         """Register, then do one thing after another until told to stop; then use every session once more."""
@@ -60,7 +76,8 @@ class Owner:
         await self._probes.finish()
 
     async def _act(self) -> None:
-        if not self._devices or (len(self._devices) < MOST_DEVICES and self._rng.random() < 0.1):
+        may_sign_in = len(self._devices) < MOST_DEVICES and not self._factor.has_to_wait
+        if not self._devices or (may_sign_in and self._rng.random() < 0.1):
             await self._sign_in()
         else:
             (action,) = self._rng.choices(list(self._weights), list(self._weights.values()))
@@ -68,14 +85,37 @@ class Owner:
 
     async def _sign_in(self) -> None:
         reply = await self._wire.until_answered(self._calls.login(self._email, self._password))
-        if reply.attempt.refused and self._perhaps is not None:
-            self._password, self._perhaps = self._perhaps, None
+        if reply.attempt.code == "invalid-credentials" and self._perhaps is not None:
+            self._password = self._known.password = self._perhaps
+            self._perhaps = None
             reply = await self._wire.until_answered(self._calls.login(self._email, self._password))
+        if reply.attempt.accepted:
+            self._factor.was_not_asked_for()
+        if "challenge" in reply.body:
+            self._perhaps = None
+            reply = await self._factor.answer(reply.body["challenge"])
+            self._known.used = self._factor.used
         if reply.attempt.accepted:
             self._perhaps = None
             self._enter(reply)
         else:
             await asyncio.sleep(0.5)  # the checker tells whether it should have worked
+
+    async def _add_factor(self, device: Device) -> None:
+        """Add an app, whose first code ends all sessions and opens a new one; or get new recovery codes for it."""
+        if self._factor.app:
+            reply = await self._factor.renew_recovery_codes(device.session, device.access)
+            return None if reply.attempt.accepted else await self._refresh(device)
+        reply = await self._factor.add(device.session, device.access)
+        if not reply.attempt.accepted:
+            return await self._refresh(device)
+        return self._begin_anew(reply)
+
+    def _begin_anew(self, reply: Reply) -> None:
+        """All sessions have ended, and one was opened."""
+        for each in list(self._devices):
+            self._bury(each)
+        self._enter(reply)
 
     def _enter(self, reply: Reply) -> None:
         stolen = self._rng.random() < STOLEN_SHARE
@@ -144,10 +184,9 @@ class Owner:
         if not reply.attempt.accepted:
             self._perhaps = self._newest if first.attempt.unknown else self._perhaps
             return await self._refresh(device)  # the access token is too old, or the session has ended
-        self._password, self._perhaps = self._newest, None
-        for each in list(self._devices):
-            self._bury(each)
-        self._enter(reply)
+        self._password = self._known.password = self._newest
+        self._perhaps = None
+        self._begin_anew(reply)
         self._probes.old_password(self._calls, self._email, old)
         return None
 

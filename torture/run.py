@@ -28,7 +28,9 @@ _ROWS = """
 SELECT json_build_object('what', 'row', 'session', t.id, 'user', split_part(u.email, '@', 1),
     'attempt', coalesce(t.user_agent, ''), 'generation', t.generation, 'reason', t.revoked_reason,
     'alive', t.revoked_at IS NULL AND t.credential_epoch = u.credential_epoch AND u.is_active
-        AND t.expires_at > clock_timestamp())
+        AND t.expires_at > clock_timestamp(),
+    'without_code', coalesce(t.acr, 'aal1') = 'aal1' AND EXISTS (
+        SELECT FROM factors AS f WHERE f.user_id = t.user_id AND f.confirmed_at < t.created_at))
 FROM refresh_tokens AS t JOIN users AS u ON u.id = t.user_id;
 SELECT json_build_object('what', 'account', 'user', split_part(email, '@', 1), 'epoch', credential_epoch,
     'active', is_active) FROM users
@@ -93,7 +95,15 @@ async def _live(plan: Plan, world: World, history: History) -> None:
 def _actors(plan: Plan, wire: Wire, operator: Operator, stop: asyncio.Event) -> list[Coroutine[Any, Any, None]]:
     loot = Loot()
     owners: list[Owner | Thief | Follower] = [
-        Owner(f"owner-{number}", wire, operator, loot, Random(f"{plan.seed} owner {number}"), keys=plan.keys)
+        Owner(
+            f"owner-{number}",
+            wire,
+            operator,
+            loot,
+            Random(f"{plan.seed} owner {number}"),
+            keys=plan.keys,
+            adds_factor=number % 2 == 1,
+        )
         for number in range(plan.owners)
     ]
     thieves: list[Owner | Thief | Follower] = [

@@ -31,6 +31,19 @@ def refresh(start: float, token: str, successor: str | None = None, **more: Any)
     return attempt("refresh", start, 200 if successor else 401, **values)
 
 
+def confirm(start: float, session: str = "mfa", **more: Any) -> Attempt:
+    """The first factor of the account, which ends every session and opens another."""
+    values: dict[str, Any] = {"code_used": "c0", "step": 1} | more
+    return attempt("confirm-factor", start, session=session, successor="f0", next_generation=0, **values)
+
+
+def second_step(start: float, code: str, session: str | None = None, **more: Any) -> Attempt:
+    """The second step of a login; refused unless it opens a session."""
+    values: dict[str, Any] = {"code_used": code, "challenge": f"of {start}", "step": 10} | more
+    opened = {"successor": "z0", "next_generation": 0} if session else {}
+    return attempt("second-step", start, 200 if session else 401, session=session, **opened, **values)
+
+
 def number(token: str) -> int:
     return int("".join(c for c in token if c.isdigit()) or "0")
 
@@ -279,6 +292,66 @@ def test_an_account_differs_from_the_model() -> None:
 def test_a_run_without_an_end_and_a_commit_that_was_forgotten() -> None:
     assert rules(record(login(), closed_at=None)) == {"no end"}
     assert rules(record(login(), rows=[row()], served={"refresh.fast_forwarded": 1})) == {"forgotten commit"}
+
+
+def test_a_life_with_a_second_factor_is_clean() -> None:
+    asked = attempt("login", 10, 403, session=None, password=0, code="second-factor-required")
+    found = record(
+        attempt("register", 0, 201, session=None, password=0),
+        login(1),
+        confirm(5),
+        refresh(8, "r0", by="probe-1"),
+        asked,
+        attempt("second-step", 11, None, session=None, code_used="c1", challenge="ch1", step=10),
+        second_step(12, "c1", challenge="ch1"),
+        second_step(13, "c2", "again"),
+        second_step(14, "c2", by="thief-0"),
+        rows=[
+            row(0, alive=False, reason="factor_added"),
+            row(0, "mfa", attempt="confirm-factor@5"),
+            row(0, "ghost", attempt="second-step@11"),
+            row(0, "again", attempt="second-step@13"),
+        ],
+        accounts=[Account("ada", 1, True)],
+    )
+    assert check(found) == []
+
+
+def test_a_session_is_alive_that_was_there_before_the_first_factor() -> None:
+    rows = [row(0, alive=True), row(0, "mfa", attempt="confirm-factor@5")]
+    assert rules(record(login(), confirm(5), rows=rows)) == {"alive after its end"}
+    used = record(login(), confirm(5), refresh(8, "r0", "r1", by="thief-0"), rows=[row(1, alive=False), rows[1]])
+    assert rules(used) == {"life after the end"}
+
+
+@pytest.mark.parametrize("by", ["owner-1", "thief-0"])
+def test_a_password_alone_opens_a_session_of_an_account_with_a_second_factor(by: str) -> None:
+    rows = [row(0, "mfa", attempt="confirm-factor@1"), row(0, "x", attempt="login@2")]
+    found = record(confirm(1), login(2, "x", "x0", by=by), rows=rows)
+    assert rules(found) == {"no code"}
+    nobody_knows = attempt("login", 2, None, session=None, password=0, by=by)
+    ghost = row(0, "x", attempt="login@2", without_code=True)
+    assert rules(record(confirm(1), nobody_knows, rows=[rows[0], ghost])) == {"no code"}
+
+
+@pytest.mark.parametrize("by", ["owner-1", "thief-0"])
+def test_a_code_or_a_challenge_is_accepted_twice(by: str) -> None:
+    rows = [row(0, "a", attempt="second-step@2"), row(0, "b", attempt="second-step@3")]
+    for other, challenge in (("c1", "of 3"), ("c2", "of 2")):
+        again = second_step(3, other, "b", challenge=challenge, by=by)
+        assert rules(record(second_step(2, "c1", "a"), again, rows=rows)) == {"code used twice"}
+
+
+def test_a_code_is_accepted_after_it_was_used_up_by_an_attempt_whose_answer_was_lost() -> None:
+    lost = attempt("second-step", 2, None, session=None, code_used="c1", challenge="x", step=10)
+    rows = [row(0, "a", attempt="second-step@2"), row(0, "b", attempt="second-step@3")]
+    assert rules(record(lost, second_step(3, "c1", "b"), rows=rows)) == {"code used twice"}
+
+
+def test_a_right_code_is_refused_that_nobody_has_used() -> None:
+    assert rules(record(second_step(2, "c1"))) == {"refused code"}
+    too_late = second_step(361, "c1")
+    assert rules(record(too_late, closed_at=400.0)) == set()
 
 
 def test_a_history_is_read_from_its_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
