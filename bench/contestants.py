@@ -17,7 +17,7 @@ OURS, FLOOR, FASTAPI_USERS, SIMPLEJWT, BETTER_AUTH = (
     "this service", "bare floor", "fastapi-users", "Django simplejwt", "better-auth",
 )  # fmt: skip
 USERS = [f"user{number}@example.com" for number in range(40)]
-_SECRET = "YmVuY2htYXJrcyBvbmx5OiAzMiBieXRlcyBvciBtb3Jl"
+SECRET = "YmVuY2htYXJrcyBvbmx5OiAzMiBieXRlcyBvciBtb3Jl"
 _INTERNAL = "internal-token-of-the-benchmarks"
 _POOL = {"POOL_SIZE": "10", "POOL_OVERFLOW": "5"}
 _ARGON2 = {"ARGON2_MEMORY_KIB": "19456", "ARGON2_TIME_COST": "2", "ARGON2_PARALLELISM": "1"}
@@ -64,7 +64,7 @@ def ours(cluster: Cluster) -> Contestant:
         # others do not have.
         env={
             "DATABASE_URL": cluster.url("ours"),
-            "AUTH_SECRET_KEY": _SECRET,
+            "AUTH_SECRET_KEY": SECRET,
             "AUTH_INTERNAL_TOKEN": _INTERNAL,
             "AUTH_THROTTLE__REFRESHES": "1000000",
             "AUTH_TOKENS__REFRESH_GRACE": "0",
@@ -106,7 +106,7 @@ def floor(cluster: Cluster) -> Contestant:
         name=FLOOR,
         database="floor",
         folder=ROOT,
-        env={"DATABASE_URL": cluster.url("floor"), "AUTH_SECRET_KEY": _SECRET, **_POOL},
+        env={"DATABASE_URL": cluster.url("floor"), "AUTH_SECRET_KEY": SECRET, **_POOL},
         prepare=([sys.executable, "-m", "auth_service", "migrate"],),
         seed=rotation.SEED,
         command=_uvicorn(sys.executable, "bench.floors.web:app"),
@@ -128,7 +128,7 @@ def fastapi_users(cluster: Cluster) -> Contestant:
         name=FASTAPI_USERS,
         database="fastapi_users",
         folder=PEERS / "fastapi_users",
-        env={"DATABASE_URL": cluster.url("fastapi_users"), "SECRET": _SECRET, **_POOL, **_ARGON2},
+        env={"DATABASE_URL": cluster.url("fastapi_users"), "SECRET": SECRET, **_POOL, **_ARGON2},
         prepare=([python, "app.py"],),
         command=_uvicorn(python, "app:app"),
         first="/users/me",
@@ -156,7 +156,7 @@ def simplejwt(cluster: Cluster) -> Contestant:
         env={
             "DATABASE_URL": cluster.url("simplejwt"),
             "DJANGO_SETTINGS_MODULE": "site_settings",
-            "SECRET": _SECRET,
+            "SECRET": SECRET,
             **_POOL,
             **_ARGON2,
         },
@@ -185,7 +185,7 @@ def better_auth(cluster: Cluster) -> Contestant:
         env={
             "DATABASE_URL": cluster.url("better_auth"),
             "BETTER_AUTH_URL": "http://bench",
-            "BETTER_AUTH_SECRET": _SECRET,
+            "BETTER_AUTH_SECRET": SECRET,
             "NODE_ENV": "production",
             **_POOL,
             **_ARGON2,

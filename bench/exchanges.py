@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 VALUE = "VALUE"  # in a head or a body: the place that differs; survives JSON and forms as it is
+CODE = "CODE"  # a second such place: what stands behind a space in the value
 _LENGTH = "LENGTH"
 
 
@@ -12,17 +13,20 @@ _LENGTH = "LENGTH"
 class Exchange:
     """A request, and a pattern whose named groups are looked for in the whole answer.
 
-    With `chain`, what the group of that name found takes the value's place in the next request.
+    With `chain`, what the group of that name found takes the value's place in the next request. `granted` is the status
+    that is wanted, or how it begins.
     """
 
     head: str
     body: str = ""
     pick: str | None = None
     chain: str | None = None
+    granted: str = "2"
 
     def render(self, value: str) -> bytes:
         """Return the request's bytes."""
-        body = self.body.replace(VALUE, value)
+        value, _, code = value.partition(" ")
+        body = self.body.replace(CODE, code).replace(VALUE, value)  # a token may hold any word
         return (self.head.replace(VALUE, value).replace(_LENGTH, str(len(body))) + body).encode()
 
 

@@ -17,7 +17,11 @@ from bench.stream import NotGrantedError, drive
 
 @dataclass(frozen=True)
 class Job:
-    """What to send where. Without `seconds` each value is sent once; `watched` are process ids."""
+    """What to send where. Without `seconds` each value is sent once; `watched` are process ids.
+
+    With a `second` exchange, which goes without `seconds`, each answer is followed by that: what the group `chain` of
+    the first found takes the value's place, and what stands behind the space in the value stays.
+    """
 
     port: int
     exchange: Exchange
@@ -25,6 +29,7 @@ class Job:
     watched: Sequence[int] = ()
     connections: int = 16
     seconds: float | None = None
+    second: Exchange | None = None
 
 
 @dataclass(frozen=True)
@@ -91,25 +96,40 @@ def start() -> Iterator[Generator]:
 
 def _work(job: dict[str, Any]) -> dict[str, Any]:
     exchange, values, seconds = Exchange(**job.pop("exchange")), job.pop("values"), job.pop("seconds")
-    pattern = re.compile(exchange.pick, re.DOTALL) if exchange.pick else None
+    second = Exchange(**made) if (made := job.pop("second")) else None
     picked: Picked = [{} for _ in values]
 
     def then(number: int, request: bytes, answer: bytes) -> bytes | None:
-        if pattern and (exchange.chain or seconds is None):
-            found = pattern.search(answer.decode())
-            if not found:
-                raise NotGrantedError("the answer does not hold what is wanted")
-            picked[number] = found.groupdict()
+        if exchange.chain or seconds is None:
+            picked[number] = _found(exchange, answer)
         if seconds is None:
             return None
         return exchange.render(picked[number][exchange.chain]) if exchange.chain else request
 
+    def then_second(number: int, _request: bytes, answer: bytes) -> bytes | None:
+        if second is None or picked[number]:
+            return None
+        picked[number] = _found(exchange, answer)
+        return second.render(f"{picked[number][exchange.chain or '']} {values[number].partition(' ')[2]}")
+
     started = time.process_time()
-    requests = [exchange.render(value) for value in values]
-    sample = drive(requests=requests, seconds=seconds or 60.0, then=then, **job)
+    requests, limit = [exchange.render(value) for value in values], seconds or 60.0
+    if second:
+        job |= {"granted": (exchange.granted, second.granted), "in_turn": False}
+    sample = drive(requests=requests, seconds=limit, then=then_second if second else then, **job)
     own = time.process_time() - started
     stretch = Stretch(len(sample.latencies), sample.seconds, sample.cpu, own, *percentiles(sample.latencies))
     return {"stretch": asdict(stretch), "picked": picked}
+
+
+def _found(exchange: Exchange, answer: bytes) -> dict[str, str]:
+    """What an exchange picks of an answer."""
+    if exchange.pick is None:
+        return {}
+    found = re.search(exchange.pick, answer.decode(), re.DOTALL)  # which keeps patterns that it has compiled
+    if not found:
+        raise NotGrantedError("the answer does not hold what is wanted")
+    return found.groupdict()
 
 
 def percentiles(latencies: Sequence[float]) -> tuple[float, float, float]:

@@ -21,7 +21,7 @@ Then = Callable[[int, bytes, bytes], bytes | None]
 
 
 class NotGrantedError(RuntimeError):
-    """An answer was not a 2xx, or did not come; the text is its first line, or what happened."""
+    """An answer had another status than is wanted, or did not come; the text is its first line, or what happened."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,8 @@ class _Run:
     port: int
     idle: deque[tuple[int, bytes]]
     then: Then
+    granted: tuple[bytes, ...]
+    in_turn: bool
     latencies: list[float] = field(default_factory=list)
     stopped: bool = False
     error: str | None = None
@@ -96,7 +98,7 @@ class _Connection(asyncio.Protocol):
         assert self._out
         (number, request), self._out = self._out, None
         self._run.latencies.append(time.perf_counter() - self._sent)
-        if not answer.startswith(b"HTTP/1.1 2"):
+        if not answer.startswith(self._run.granted):
             self._run.error = answer.splitlines()[0].decode()
             return
         try:
@@ -105,7 +107,8 @@ class _Connection(asyncio.Protocol):
             self._run.error = str(error)
             return
         if following is not None:
-            self._run.idle.append((number, following))
+            add = self._run.idle.append if self._run.in_turn else self._run.idle.appendleft
+            add((number, following))
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._out:
@@ -124,15 +127,19 @@ def drive(
     *,
     connections: int = CONNECTIONS,
     then: Then = lambda _number, request, _answer: request,
+    granted: Sequence[str] = ("2",),
+    in_turn: bool = True,
 ) -> Sample:
     """Send the requests in turn for so long, or until `then` has nothing more to send.
 
-    `watched` are process ids; their descendants count too.
+    `watched` are process ids; their descendants count too. `granted` is how the statuses begin that are wanted.
+    What `then` returns is sent when it is its turn, or else at once.
 
     Raises:
-        NotGrantedError: an answer was not a 2xx, or a connection was lost.
+        NotGrantedError: an answer had another status, or a connection was lost.
     """
-    run = _Run(port, deque(enumerate(requests)), then)
+    heads = tuple(f"HTTP/1.1 {status}".encode() for status in granted)
+    run = _Run(port, deque(enumerate(requests)), then, heads, in_turn)
     return uvloop.run(_drive(run, seconds, watched, min(connections, len(requests))))
 
 

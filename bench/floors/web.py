@@ -1,8 +1,10 @@
-"""Bare Starlette: a route that says hello, and a refresh of one raw statement and one ES256 signature.
+"""Bare Starlette: a route that says hello; a refresh, and the second step of a login, each of one raw statement and one
+ES256 signature.
 
 Nothing is checked that the statement does not check, nothing is logged, and no answer but a 200 is thought of.
 """
 
+import base64
 import hashlib
 import json
 import os
@@ -21,8 +23,10 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from uuid_utils.compat import uuid7
 
 from bench.floors.rotation import PREPARED, token
+from bench.floors.second_step import OPEN, values_of
 
 KEY = CryptographyECKey(ec.generate_private_key(ec.SECP256R1()), "ES256")
 IDLE = timedelta(days=14)
@@ -50,12 +54,23 @@ async def refresh(request: Request) -> Response:
     digest = hashlib.sha256(bytes.fromhex(secret)).digest()
     async with request.app.state.pool.acquire() as connection:
         row = await connection.fetchrow(PREPARED, int(generation), digest, IDLE, GRACE)
+    return _tokens(row, token(int(secret, 16), row["generation"]))
+
+
+async def second_step(request: Request) -> Response:
+    secret, values = os.urandom(32), values_of(json.loads(await request.body())["challenge"])
+    async with request.app.state.pool.acquire() as connection:
+        row = await connection.fetchrow(OPEN, uuid7(), hashlib.sha256(secret).digest(), *values)
+    return _tokens(row, base64.urlsafe_b64encode(secret).decode())
+
+
+def _tokens(row: Any, refresh_token: str) -> Response:
     return JSONResponse(
         {
             "access_token": _access_token(row),
             "token_type": "Bearer",
             "expires_in": 300,
-            "refresh_token": token(int(secret, 16), row["generation"]),
+            "refresh_token": refresh_token,
             "refresh_expires_in": 1_209_600,
             "session_id": str(row["id"]),
         }
@@ -80,6 +95,10 @@ def _access_token(row: Any) -> str:
 
 
 app = Starlette(
-    routes=[Route("/hello", hello), Route("/refresh", refresh, methods=["POST"])],
+    routes=[
+        Route("/hello", hello),
+        Route("/refresh", refresh, methods=["POST"]),
+        Route("/second-factor", second_step, methods=["POST"]),
+    ],
     lifespan=lifespan,
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.contestants import BETTER_AUTH, FASTAPI_USERS, FLOOR, OURS
-from bench.exchanges import VALUE, get, post
+from bench.exchanges import CODE, VALUE, get, post
 from bench.floors import HASHING
 from bench.generator import Stretch, percentiles
 from bench.hotspots import shares
@@ -143,3 +143,8 @@ import time:         5 |          5 | json
     modules = list(imported(said))
     assert [module.name for module in modules] == ["jose.utils", "jose", "json"]
     assert by_package(modules) == {"jose": 130, "json": 5}
+
+
+def test_a_value_fills_two_places_if_a_space_parts_it() -> None:
+    made = post("/", {"challenge": VALUE, "code": CODE}).render("chl_CODE 123456")
+    assert made.endswith(b'Content-Length: 43\r\n\r\n{"challenge": "chl_CODE", "code": "123456"}')
