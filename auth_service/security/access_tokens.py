@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -81,6 +82,11 @@ class Claims:
     auth_time: int | None = None
     acr: str | None = None
     amr: tuple[str, ...] = ()
+
+    @cached_property
+    def ids(self) -> tuple[bytes, bytes]:
+        """The ids of user and session as a header has them, made once: gateways ask about a token again and again."""
+        return str(self.user_id).encode(), str(self.session_id).encode()
 
     def was_authenticated_within(self, seconds: float, now: float) -> bool:
         """Whether it is no longer than that since the sign-in at `now`, the database's time in seconds since 1970.

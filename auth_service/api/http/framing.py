@@ -27,8 +27,9 @@ def _is_origin_form(target: bytes) -> bool:
 
 
 def _names_one_host(version: str, hosts: Sequence[bytes]) -> bool:
-    least = 0 if version == "1.0" else 1
-    return least <= len(hosts) <= 1 and all(_HOST.fullmatch(host) for host in hosts)
+    if not hosts:
+        return version == "1.0"
+    return len(hosts) == 1 and _HOST.fullmatch(hosts[0]) is not None
 
 
 def _has_one_framing(version: str, codings: Sequence[bytes]) -> bool:

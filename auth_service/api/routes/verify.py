@@ -94,9 +94,10 @@ class Verify:
 
 def _headers(claims: Claims) -> list[tuple[bytes, bytes]]:
     """Of the sign-in, the token of an older service says nothing; then no header does."""
+    user_id, session_id = claims.ids
     return [
-        (b"x-auth-user", str(claims.user_id).encode()),
-        (b"x-auth-session", str(claims.session_id).encode()),
+        (b"x-auth-user", user_id),
+        (b"x-auth-session", session_id),
         (b"x-auth-role", claims.role.encode()),
         *_ALWAYS,
         *(() if claims.acr is None else _of_sign_in(claims.acr, claims.amr)),
