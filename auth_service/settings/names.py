@@ -1,7 +1,6 @@
 """The names of all settings, and what is said of a name that is none of them."""
 
-from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
+from collections.abc import Iterator, Mapping, Sequence
 
 from auth_service.settings.database import DatabaseSettings
 from auth_service.settings.sources import SettingProblem, file_variable
@@ -37,4 +36,10 @@ def unknown_names(variables: Mapping[str, str]) -> Iterator[SettingProblem]:
         if name in groups:
             yield SettingProblem(name, f"is a group; set its fields, named {name}__FIELD")
         elif name.startswith(("AUTH_", "DB_")) and name not in names and not name.startswith(links):
-            yield SettingProblem(name, "is no setting", next(iter(get_close_matches(name, names, 1)), None))
+            yield SettingProblem(name, "is no setting", _closest(name, names))
+
+
+def _closest(name: str, names: Sequence[str]) -> str | None:
+    from difflib import get_close_matches  # noqa: PLC0415  # only where something is wrong
+
+    return next(iter(get_close_matches(name, names, 1)), None)
