@@ -20,6 +20,7 @@ from auth_service.security.keys import KEY_ID_BYTES, DerivedKeys, SecretKeys, ba
 
 PREFIX = "chl_"
 LIFE = timedelta(minutes=5)
+LEEWAY = timedelta(seconds=5)  # each process reckons the database's time for itself, and may be a little behind
 RANDOM_BYTES = 16
 TAG_BYTES = 16
 
@@ -58,7 +59,7 @@ class Challenge:
 
     def is_over(self, now: float) -> bool:
         """Whether it has expired, or is of a later time than `now`, the database's in seconds since 1970."""
-        return not 0 <= now - self.issued_at <= LIFE.total_seconds()
+        return not -LEEWAY.total_seconds() <= now - self.issued_at <= LIFE.total_seconds()
 
 
 class ChallengeCodec:
