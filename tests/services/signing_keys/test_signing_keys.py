@@ -153,7 +153,9 @@ async def test_a_process_that_has_not_heard_of_a_new_key_waits_for_the_news_and_
             assert not done
         finally:
             process.resume()
-        assert await asked == {200}
+        # 503: it stood still for so long that its news about ended sessions, too, is too old at first.
+        assert {200} <= await asked <= {200, 503}
+        assert await verdicts(late, newer["access_token"]) == {200}
 
 
 async def signs_anew(client: Client, tokens: dict[str, Any], old: str) -> bool:
