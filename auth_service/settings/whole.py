@@ -107,6 +107,11 @@ class Settings(BaseSettings):
         return self.public_url.rstrip("/")
 
     @property
+    def is_public_url_set(self) -> bool:
+        """Whether the operator chose it; the default leads to whichever machine it is read on."""
+        return "public_url" in self.model_fields_set
+
+    @property
     def sends_mail(self) -> bool:
         """Through an SMTP server, or to the log of the embedded default."""
         return self.mail.host is not None or not self.database.is_postgresql

@@ -177,8 +177,11 @@ async def test_administrators_without_a_second_factor_are_named_and_fail_where_t
     tmp_path: Path,
 ) -> None:
     env = environment(f"sqlite+aiosqlite:///{tmp_path}/auth.db", **REAL_HASHES)
-    for words in ("migrate", "users create root@example.com --role admin --no-password"):
-        assert run_command(*words.split(), env=env, cwd=tmp_path).returncode == 0
+    assert run_command("migrate", env=env, cwd=tmp_path).returncode == 0
+    nobody = examined(tmp_path, env | {"AUTH_FACTORS__REQUIRED_ROLES": "admin"}, 0)["checks"]["second factors"]
+    assert nobody["detail"].startswith("no administrator yet: ")
+    words = "users create root@example.com --role admin --no-password"
+    assert run_command(*words.split(), env=env, cwd=tmp_path).returncode == 0
     check = examined(tmp_path, env, 0)["checks"]["second factors"]
     assert check["detail"].endswith("AUTH_FACTORS__REQUIRED_ROLES=admin asks for one: root@example.com")
     strict = examined(tmp_path, env | {"AUTH_FACTORS__REQUIRED_ROLES": "admin"}, 1)

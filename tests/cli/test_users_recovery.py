@@ -78,6 +78,22 @@ async def test_a_printed_link_sets_a_password_once_where_no_mail_is_configured(
 
 
 @on_a_lasting_database
+async def test_a_printed_link_to_the_default_url_is_warned_of_on_postgresql_and_is_alone_on_standard_output(
+    ada: Client, operator: Operator, database_url: str
+) -> None:
+    assert (await ada.login()).status_code == 200, "the account is there"
+    own_page = "https://accounts.example.com/reset"
+    for name, url, leads_away in (("", "", False), ("AUTH_PUBLIC_URL", "https://auth.example.com", True),
+                                  ("AUTH_MAIL__RESET_URL", own_page, True)):  # fmt: skip
+        told = Operator(database_url, operator.folder, **({name: url} if name else {}))
+        done = await asyncio.to_thread(told.run, "users", "reset-password", "ada")
+        warned = [line for line in done.stderr.splitlines() if line.startswith("AUTH_PUBLIC_URL is not set: ")]
+        assert len(warned) == (database_url.startswith("postgresql") and not leads_away), name
+        assert len(done.stdout.splitlines()) == 1
+        assert done.stdout.startswith(url or PAGE)
+
+
+@on_a_lasting_database
 async def test_of_two_printed_links_the_older_one_is_dead_and_a_password_change_kills_the_newer(
     ada: Client, operator: Operator
 ) -> None:
@@ -192,6 +208,8 @@ async def test_the_sessions_of_all_accounts_end_some_at_a_time_and_everybody_may
     assert await run_sql(database_url, "SELECT DISTINCT credential_epoch FROM users") == [(1,)]
     assert await by_hand(operator) == ["sessions.all_ended"] * 2
     assert [one["current"] for one in await ada.sessions((await ada.sign_in())["access_token"])] == [True]
+    told = await users(operator, "end-sessions", "--all", "--yes")
+    assert told == "sessions ended; accounts, with a session or without: 1001\n", "one of them had a session"
 
 
 @on_a_lasting_database

@@ -29,7 +29,10 @@ def reset_password(account: str, *, as_json: bool) -> None:
 
     async def make_link(database: Database, settings: Settings) -> str:
         operators = Operators(database)
-        return await operators.reset_link(await operators.find_id(account), LinkIssuer(settings))
+        link = await operators.reset_link(await operators.find_id(account), LinkIssuer(settings))
+        if settings.database.is_postgresql and not (settings.is_public_url_set or settings.mail.reset_url):
+            click.echo(f"AUTH_PUBLIC_URL is not set: the link leads to {settings.base_url}.", err=True)
+        return link
 
     link, lifetime = run_with_database(make_link, tell=True), LINKS[MailKind.RESET_PASSWORD][1]
     seconds = round(lifetime.total_seconds())
@@ -77,7 +80,8 @@ def _end_all_sessions(*, asks: bool, as_json: bool) -> None:
     if asks:
         confirm("End the sessions of all accounts?")
     accounts = run_with_database(end_all, tell=True)
-    click.echo(json.dumps({"accounts": accounts}) if as_json else f"accounts whose sessions ended: {accounts}")
+    told = f"sessions ended; accounts, with a session or without: {accounts}"
+    click.echo(json.dumps({"accounts": accounts}) if as_json else told)
 
 
 @click.command("set-email")

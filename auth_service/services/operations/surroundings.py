@@ -23,7 +23,7 @@ class Check:
 def of_settings(settings: Settings) -> Iterator[Check]:
     """Look for what is no wrong setting by itself, and wrong where the settings tell that others use the service."""
     if settings.database.is_postgresql:
-        is_set = "public_url" in settings.model_fields_set
+        is_set = settings.is_public_url_set
         told = f"tokens and links name {settings.base_url}"
         hint = "" if is_set else ", the default: set AUTH_PUBLIC_URL to the URL that clients use"
         yield Check("public URL", is_set, told + hint)
