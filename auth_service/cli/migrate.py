@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -12,7 +13,10 @@ from auth_service.cli.grants import RoleName
 from auth_service.database import migration_plan, migrator
 from auth_service.database.migration_plan import Plan, Step
 from auth_service.database.schema import HEAD, REVISIONS, SchemaState, check
+from auth_service.logs import escaped
 from auth_service.repositories.grants import apply, check_roles
+from auth_service.repositories.transaction import Database
+from auth_service.settings import Settings
 
 WORK_TO_DO = 3  # the exit code
 NEWER = "the schema is newer than this version, and compatible: nothing to do"
@@ -30,7 +34,7 @@ def migrate(target: str | None, *, yes: bool, only_checks: bool, as_json: bool, 
     """Migrate the database schema to the version of this service. Concurrent runs are safe: one does the work.
 
     Schema and grants change in one transaction. A newer schema that still serves this version stays as it is; with
-    --to, a plan is printed and confirmed first.
+    --to, a plan is printed and confirmed first. Which database it is, is said first, on standard error.
     """
     if as_json and not only_checks:
         raise click.UsageError("--json goes with --check.")
@@ -54,9 +58,7 @@ def _upgrade(*roles: str | None) -> None:
             apply(line, *roles)
         return applied, is_newer
 
-    applied, is_newer = run_with_database(
-        lambda database, _settings: database.run_sync(run, migrator.BUDGET), any_schema=True
-    )
+    applied, is_newer = _on_database(run)
     if is_newer:
         click.echo(NEWER + ("; the newer version grants" if any(roles) else ""))
         return
@@ -66,13 +68,14 @@ def _upgrade(*roles: str | None) -> None:
 
 
 def _check(target: str, *, as_json: bool) -> None:
-    plan = _plan(target)
-    click.echo(json.dumps({**asdict(plan), "loses": plan.loses}, indent=2) if as_json else _text(plan))
+    plan, database = _plan(target, tells=not as_json)
+    told = {"database": database, **asdict(plan), "loses": plan.loses}
+    click.echo(json.dumps(told, indent=2) if as_json else _text(plan))
     sys.exit(WORK_TO_DO if plan.steps else 0)
 
 
 def _move(target: str, *, asks: bool) -> None:
-    plan = _plan(target)
+    plan, _ = _plan(target)
     click.echo(_text(plan))
     if not plan.steps:
         return
@@ -80,23 +83,37 @@ def _move(target: str, *, asks: bool) -> None:
         raise click.UsageError("No terminal to ask for a confirmation: look at the plan, and use --yes.")
     if asks:
         click.confirm("Do this?", abort=True, err=True)
-    done = run_with_database(
-        lambda database, _settings: database.run_sync(
-            lambda line: migrator.move(line, plan.revision, plan.target), migrator.BUDGET
-        ),
-        any_schema=True,
-    )
+    done = _on_database(lambda line: migrator.move(line, plan.revision, plan.target), tells=False)
     click.echo(f"{'applied' if plan.steps[0].direction == 'up' else 'undone'}: {', '.join(done)}")
 
 
-def _plan(target: str) -> Plan:
-    plan: Plan = run_with_database(
-        lambda database, _settings: database.run_sync(
-            lambda line: migration_plan.make_plan(line, target), migrator.BUDGET
-        ),
-        any_schema=True,
-    )
-    return plan
+def _plan(target: str, *, tells: bool = True) -> tuple[Plan, str]:
+    """Return what it takes to get to a revision, and which database it is of. No SQLite file is made for that."""
+
+    async def run(database: Database, settings: Settings) -> tuple[Plan, str]:
+        name = _named(settings, tells=tells)
+        file = settings.database.sqlite_file
+        if file and not file.exists():
+            return migration_plan.make_first_plan(target), name
+        return await database.run_sync(lambda line: migration_plan.make_plan(line, target), migrator.BUDGET), name
+
+    return run_with_database(run, any_schema=True)
+
+
+def _on_database(work: Callable[[Any], Any], *, tells: bool = True) -> Any:
+    async def run(database: Database, settings: Settings) -> Any:
+        _named(settings, tells=tells)
+        return await database.run_sync(work, migrator.BUDGET)
+
+    return run_with_database(run, any_schema=True)
+
+
+def _named(settings: Settings, *, tells: bool) -> str:
+    """Return which database it is, and say it before anything is done there, beside what is printed as the result."""
+    name: str = escaped(settings.database.described)
+    if tells:
+        click.echo(name, err=True)
+    return name
 
 
 def _text(plan: Plan) -> str:

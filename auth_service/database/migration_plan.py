@@ -78,6 +78,12 @@ def make_plan(connection: Connection, target: str = schema.HEAD) -> Plan:
     return Plan(revision, target, steps, _oldest_served(target))
 
 
+def make_first_plan(target: str = schema.HEAD) -> Plan:
+    """Return what it takes where there is no database yet, without making one: opening a SQLite file would."""
+    steps = [Step(one, way, _script(one).doc, {}, ()) for one, way in _way(None, target)]
+    return Plan(None, target, steps, _oldest_served(target))
+
+
 def _way(revision: str | None, target: str) -> list[tuple[str, Literal["up", "down"]]]:
     known = schema.REVISIONS
     here, there = known.index(revision) + 1 if revision else 0, known.index(target) + 1

@@ -81,6 +81,21 @@ class DatabaseSettings(BaseSettings):
         return self.is_postgresql and leaves and mode not in {"require", "verify-ca", "verify-full"}
 
     @property
+    def described(self) -> str:
+        """Which database it is, in words and without credentials."""
+        if not self.is_postgresql:
+            return f"SQLite file {self.sqlite_file.absolute()}" if self.sqlite_file else "SQLite in memory"
+        parts = urlsplit(self.url.get_secret_value())
+        if "@" in parts.path + parts.query + parts.fragment:  # of a password, perhaps, that is not percent-encoded
+            return "PostgreSQL"
+        options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+        host = unquote(parts.netloc.rpartition("@")[2]) or options.get("host") or os.environ.get("PGHOST")
+        path = unquote(parts.path.removeprefix("/"))
+        name = path or options.get("dbname") or options.get("database") or os.environ.get("PGDATABASE")
+        where = f"at {host}" if host else "on this machine"
+        return f"PostgreSQL database {name} {where}" if name else f"PostgreSQL {where}"
+
+    @property
     def sqlite_file(self) -> Path | None:
         """The SQLite file, or None for a database in memory or on a server."""
         path = self.location.partition("?")[0].removeprefix("///")

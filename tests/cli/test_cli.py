@@ -107,10 +107,19 @@ async def test_a_terminal_gets_no_progress_bar_beside_json(sqlite_url: str, tmp_
     assert json.loads(done.stdout)["deleted"] == 1
 
 
-@pytest.mark.parametrize("word", ["cleanup", "migrate"])
-def test_without_a_database_a_command_fails_in_one_line(word: str, tmp_path: Path) -> None:
+def test_without_a_database_a_command_fails_in_one_line(tmp_path: Path) -> None:
     nowhere = f"postgresql://postgres:not-to-be-told@127.0.0.1:{free_port()}/auth"
-    _fails_in_one_line(run_command(word, env=environment(nowhere), cwd=tmp_path), "The database is not answering")
+    _fails_in_one_line(run_command("cleanup", env=environment(nowhere), cwd=tmp_path), "The database is not answering")
+
+
+def test_without_a_database_a_migration_has_said_which_one_it_is_and_fails_in_one_line(tmp_path: Path) -> None:
+    port = free_port()
+    nowhere = f"postgresql://postgres:not-to-be-told@127.0.0.1:{port}/auth"
+    done = run_command("migrate", env=environment(nowhere), cwd=tmp_path)
+    name, _, failure = done.stderr.partition("\n")
+    assert name == f"PostgreSQL database auth at 127.0.0.1:{port}"
+    done.stderr = failure
+    _fails_in_one_line(done, "The database is not answering")
 
 
 def test_without_a_schema_cleanup_fails_in_one_line_that_says_what_to_do(sqlite_url: str, tmp_path: Path) -> None:

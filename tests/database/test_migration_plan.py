@@ -4,6 +4,7 @@ import asyncio
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import asyncpg
@@ -11,6 +12,7 @@ import pytest
 
 from auth_service.database.migration_plan import EFFECTS
 from auth_service.database.schema import HEAD, REVISIONS
+from auth_service.settings import DatabaseSettings
 from tests.conftest import MakeClient
 from tests.support import roles
 from tests.support.migration_effects import observe
@@ -55,6 +57,39 @@ def test_a_schema_at_head_has_no_work_and_an_empty_database_has_all(operator: Op
     plan = plan_of(Operator(f"sqlite+aiosqlite:///{tmp_path}/empty.db", tmp_path))
     assert plan["revision"] is None
     assert [step["revision"] for step in plan["steps"]] == list(REVISIONS)
+
+
+@on_a_lasting_database
+def test_a_migration_says_first_which_database_it_works_on_without_credentials(operator: Operator) -> None:
+    parts = urlsplit(operator.url)
+    name = f"PostgreSQL database {parts.path[1:]} at {parts.netloc.rpartition('@')[2]}"
+    name = name if parts.scheme.startswith("postgresql") else f"SQLite file {parts.path[1:]}"
+    for words in ((), ("--check",), ("--to", HEAD), ("--to", HEAD, "--check")):
+        done = operator.run("migrate", *words)
+        assert (done.stderr, done.output.splitlines()[0]) == (f"{name}\n", name), words
+    found = operator.run("migrate", "--check", "--json")
+    assert (json.loads(found.stdout)["database"], found.stderr) == (name, "")
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("postgres://auth:secret@db1,db2:5433/auth%20x?sslmode=require", "PostgreSQL database auth x at db1,db2:5433"),
+        ("postgresql:///?host=/run/pg&dbname=auth&password=secret", "PostgreSQL database auth at /run/pg"),
+        ("postgresql://auth:1/secret@db1/auth", "PostgreSQL"),
+        ("sqlite+aiosqlite://", "SQLite in memory"),
+    ],
+)
+def test_a_database_is_described_without_what_may_be_a_password(url: str, name: str) -> None:
+    assert DatabaseSettings(DATABASE_URL=url, _env_file=None).described == name
+
+
+def test_a_plan_makes_no_file_where_there_is_no_database(tmp_path: Path) -> None:
+    operator = Operator(f"sqlite+aiosqlite:///{tmp_path}/none.db", tmp_path)
+    plan = plan_of(operator)
+    assert (plan["revision"], plan["steps"][0]["title"]) == (None, "Users, their sessions, and the keys that sign")
+    assert operator.run("migrate", "--to", HEAD, code=2).stdout.startswith("the database has no schema yet\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
@@ -122,7 +157,7 @@ async def test_who_does_not_get_a_lock_within_two_seconds_has_done_nothing_and_m
         await reader.execute("LOCK TABLE pending_changes IN ACCESS SHARE MODE")
         done = await asyncio.to_thread(operator.run, "migrate", "--to", "0006", "--yes", code=75)
     await reader.close()
-    assert done.stderr.startswith("Error: ")
+    assert done.stderr.splitlines()[1].startswith("Error: ")
     assert await run_sql(database_url, "SELECT version_num FROM alembic_version") == [(HEAD,)]
     assert (await asyncio.to_thread(operator.run, "migrate", "--to", "0006", "--yes")).stdout.endswith(" 0007\n")
 

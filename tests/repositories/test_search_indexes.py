@@ -108,7 +108,7 @@ async def test_the_models_agree_with_the_schema_and_it_goes_down_and_up(debian: 
     debian.create_database("other")
     url = debian.url("other")
     done = run_command("migrate", env=environment(url), cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, len(done.stderr.splitlines())) == (0, 1), "only which database it is"
     assert await run_sql(url, FOUND) == [(name,) for name in TRIGRAMS]
     alembic(url, "check")
     alembic(url, "downgrade", "0004")
@@ -125,7 +125,7 @@ async def test_what_the_migration_could_not_make_is_said_and_made_later_beside_t
     url = debian.url("humble").replace("postgres@", "humble@")
     done = run_command("migrate", env=environment(url), cwd=tmp_path)
     assert done.returncode == 0
-    assert json.loads(done.stderr)["event"] == "search.not_indexed"
+    assert json.loads(done.stderr.splitlines()[1])["event"] == "search.not_indexed"
     async with service(debian, url) as admin:
         await admin.client.register("ada@example.com")
         assert await admin.emails(q="ADA@") == ["ada@example.com"]
