@@ -40,6 +40,7 @@ CASES: Mapping[str, Mapping[str, str]] = {
     "AuthTokensReused": {f'auth_refreshes_total{{{JOB},outcome="reuse"}}': "0+3x90"},
     "AuthLoginsFail": {f'auth_logins_total{{{JOB},outcome="failed"}}': "0+120x90"},
     "AuthSecondFactorsFail": {f'auth_second_factors_total{{{JOB},outcome="failed"}}': "0+12x90"},
+    "AuthRefreshLoop": {f'auth_refreshes_total{{{JOB},outcome="unchanged"}}': "0+12x90"},
     "AuthThrottles": {f'auth_throttled_total{{{JOB},what="login"}}': "0+120x90"},
     "AuthHashingOverloaded": {f"auth_hashing_shed_total{{{JOB}}}": "0+6x90"},
     "AuthPoolExhausted": {f"auth_db_pool_timeouts_total{{{JOB}}}": "0+6x90"},
