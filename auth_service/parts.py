@@ -48,6 +48,7 @@ from auth_service.services.sessions.revocations import Revocations
 from auth_service.services.sessions.sign_in import SignIn
 from auth_service.services.sessions.step_up import StepUp
 from auth_service.services.sessions.token_issuer import TokenIssuer
+from auth_service.services.sessions.totp_codes import TotpCodes
 from auth_service.services.signing_keys.database_clock import DatabaseClock
 from auth_service.services.signing_keys.key_ring import KeyRing
 from auth_service.services.signing_keys.lifecycle import KeyLifecycle
@@ -86,6 +87,7 @@ class TokenParts:
         self.refresh_tokens = RefreshTokenCodec(self.secrets)
         self.factor_policy = FactorPolicy.from_settings(settings)
         self.challenges = ChallengeCodec(self.secrets)
+        self.codes = TotpCodes(self.secrets)
         access_tokens = AccessTokens(
             settings.issuer, settings.audience, tokens.client_id, tokens.access_lifetime, tokens.leeway
         )
@@ -225,7 +227,7 @@ def _second_factor(parts: Parts, sign_in: SignIn) -> SecondFactor:
     tokens = parts.tokens
     return SecondFactor(
         database=parts.database,
-        secrets=tokens.secrets,
+        codes=tokens.codes,
         challenges=tokens.challenges,
         clock=tokens.clock,
         sign_in=sign_in,
@@ -240,6 +242,7 @@ def _enrolment(parts: Parts, sign_in: SignIn) -> Enrolment:
     return Enrolment(
         database=parts.database,
         secrets=tokens.secrets,
+        codes=tokens.codes,
         sign_in=sign_in,
         issuer=tokens.issuer,
         revocations=tokens.revocations,
@@ -273,7 +276,7 @@ def _step_up(parts: Parts) -> StepUp:
         rules=parts.tokens.rules,
         passwords=parts.hashing.passwords,
         lane=parts.hashing.lane,
-        secrets=parts.tokens.secrets,
+        codes=parts.tokens.codes,
         throttle=parts.throttle,
         audit=parts.audit,
         notices=parts.upkeep.notices,

@@ -51,6 +51,11 @@ class SecretKeys:
     def find_by_id(self, key_id: bytes) -> DerivedKeys | None:
         return self._by_id.get(key_id)
 
+    @property
+    def ids(self) -> frozenset[str]:
+        """The ids of all that are listed, as rows name them."""
+        return frozenset(key_id.hex() for key_id in self._by_id)
+
 
 def _derive(secret: bytes) -> DerivedKeys:
     def key(purpose: bytes, length: int = 32) -> bytes:

@@ -63,6 +63,7 @@ def test_a_deployment_in_order_passes_and_is_told_what_a_hash_costs(postgres_url
         "grants",
         "signing key",
         "second factors",
+        "secrets of factors",
     ]
     assert list(report["checks"]) == expected
     assert report["checks"]["signing key"]["detail"].endswith("can be used")

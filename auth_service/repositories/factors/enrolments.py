@@ -3,7 +3,7 @@
 Each transaction that writes here locks the user's row first, so that two of them see each other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -97,6 +97,12 @@ class Enrolments:
         if behind is not None:
             others = others.where(col(Factor.id) > behind)
         return (await self._connection.session.exec(others.order_by(col(Factor.id)).limit(limit))).all()
+
+    async def count_by_secret(self) -> Mapping[str, int]:
+        """How many factors that count are sealed under each secret key, by its id."""
+        counted = select(col(Factor.secret_id), func.count()).where(col(Factor.confirmed_at).is_not(None))
+        found = await self._connection.session.exec(counted.group_by(col(Factor.secret_id)))
+        return {secret_id: count for secret_id, count in found if secret_id is not None}
 
     async def reseal(self, factor: Factor, secret: bytes, secret_id: str) -> bool:
         """Store the secret of a factor as it is sealed now; False if another process has done so, or it is gone."""

@@ -18,13 +18,12 @@ from auth_service.models import (
     StopReason,
     User,
 )
+from auth_service.repositories.factors.proofs import SealedTotp
 from auth_service.repositories.transaction import Database, Transaction, retried
 from auth_service.security.keys import SecretKeys
 from auth_service.security.totp import (
     base32,
-    find_step,
     new_totp_secret,
-    open_totp_secret,
     otpauth_uri,
     read_totp_code,
     seal_totp_secret,
@@ -42,6 +41,7 @@ from auth_service.services.sessions.bearers import Bearer
 from auth_service.services.sessions.revocations import Revocations
 from auth_service.services.sessions.sign_in import SignIn
 from auth_service.services.sessions.token_issuer import TokenIssuer, TokenPair
+from auth_service.services.sessions.totp_codes import TotpCodes
 from auth_service.services.throttling.attempts import Attempt
 from auth_service.services.throttling.throttle import Throttler
 
@@ -70,6 +70,7 @@ class Enrolment:
         *,
         database: Database,
         secrets: SecretKeys,
+        codes: TotpCodes,
         sign_in: SignIn,
         issuer: TokenIssuer,
         revocations: Revocations,
@@ -80,6 +81,7 @@ class Enrolment:
     ) -> None:
         self._database = database
         self._secrets = secrets
+        self._codes = codes
         self._sign_in = sign_in
         self._issuer = issuer
         self._revocations = revocations
@@ -119,7 +121,7 @@ class Enrolment:
             InvalidSecondFactor: the code is wrong.
             InvalidAccessToken: the bearer's session has ended in the meantime.
             TooManyAttempts: codes of this session were wrong too often.
-            Unavailable: no access token could be signed, so nothing is changed.
+            Unavailable: no access token could be signed, or the secret of the app cannot be opened: nothing is changed.
         """
         async with self._throttle.enrolment(bearer.user_id, bearer.session_id) as attempt:
             await self._issuer.ensure_ready()  # no session is opened that could not be answered
@@ -157,11 +159,8 @@ class Enrolment:
         if found is None:
             raise NoSuchFactor
         factor, now = found
-        secret = open_totp_secret(factor.secret or b"", factor.secret_id or "", factor.id, self._secrets)
-        if secret is None:
-            raise NoSuchFactor  # sealed under a secret key that is not listed any more: to begin anew is all that helps
-        digits = read_totp_code(code)
-        return find_step(secret, digits, now) if digits else None
+        sealed = SealedTotp(factor.id, factor.secret or b"", factor.secret_id or "")
+        return self._codes.step_of(sealed, read_totp_code(code), now)
 
     async def _first(self, tx: Transaction, owner: User, asking: UUID, device: Device) -> Confirmed:
         codes = await renew_recovery_codes(tx, owner.id)

@@ -3,23 +3,22 @@
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from datetime import datetime
 from uuid import UUID
 
 from auth_service.errors import DatabaseUnavailable, InvalidCredentials, InvalidSecondFactor
 from auth_service.models import BY_CODE, ChangeKind, Device, MailKind, SecurityEvent, StopReason
-from auth_service.repositories.factors.proofs import Challenged, Proof, RecoveryProof, SealedTotp, TotpProof
+from auth_service.repositories.factors.proofs import Challenged, Proof, RecoveryProof, TotpProof
 from auth_service.repositories.transaction import Database, retried
 from auth_service.security.challenges import Challenge, ChallengeCodec, ChallengePurpose
-from auth_service.security.keys import SecretKeys
 from auth_service.security.recovery_codes import hash_recovery_code, read_recovery_code
-from auth_service.security.totp import find_step, open_totp_secret, read_totp_code
+from auth_service.security.totp import read_totp_code
 from auth_service.services.factors.stoppable_change import stop_changes
 from auth_service.services.mail.notices import Notices
 from auth_service.services.operations.audit import Audit
 from auth_service.services.sessions.login_outcomes import LoginOutcome, counted
 from auth_service.services.sessions.sign_in import OpenedSession, SignIn
 from auth_service.services.sessions.token_issuer import TokenPair
+from auth_service.services.sessions.totp_codes import TotpCodes
 from auth_service.services.signing_keys.database_clock import DatabaseClock
 from auth_service.services.throttling.attempts import Attempt
 from auth_service.services.throttling.throttle import Throttler
@@ -30,7 +29,7 @@ class SecondFactor:
         self,
         *,
         database: Database,
-        secrets: SecretKeys,
+        codes: TotpCodes,
         challenges: ChallengeCodec,
         clock: DatabaseClock,
         sign_in: SignIn,
@@ -39,7 +38,7 @@ class SecondFactor:
         notices: Notices,
     ) -> None:
         self._database = database
-        self._secrets = secrets
+        self._codes = codes
         self._challenges = challenges
         self._clock = clock
         self._sign_in = sign_in
@@ -55,22 +54,23 @@ class SecondFactor:
             InvalidSecondFactor: for whatever is wrong with either of them alike.
             TooManyAttempts: too many wrong codes of apps. Recovery codes, which nobody guesses, are still looked at.
             HashingOverloaded: other attempts of this account were not decided for too long.
+            Unavailable: no access token could be signed, or the secret of the app does not open, which counts nowhere.
         """
         with counted(self.outcomes):
-            found = self._challenges.read(challenge, ChallengePurpose.SECOND_FACTOR)
-            if found is None or found.is_over(self._clock.now()):
+            read = self._challenges.read(challenge, ChallengePurpose.SECOND_FACTOR)
+            if read is None or read.is_over(self._clock.now()):
                 raise InvalidSecondFactor
             if recovery_code := read_recovery_code(code):
-                return await self._by_recovery_code(found, hash_recovery_code(recovery_code), device)
+                return await self._by_recovery_code(read, hash_recovery_code(recovery_code), device)
             if digits := read_totp_code(code):
-                return await self._by_totp(found, digits, device)
+                return await self._by_totp(read, digits, device)
             raise InvalidSecondFactor
 
     async def _by_totp(self, challenge: Challenge, digits: str, device: Device) -> TokenPair:
         reserved = self._throttle.second_factor(challenge.user_id, device.ip)
         async with self._attempt(challenge, reserved) as attempt:
             found = await self._find(challenge)
-            step = self._step_of(found.totp, digits, found.now) if found.totp else None
+            step = self._codes.step_of(found.totp, digits, found.now) if found.totp else None
             if found.totp is None or step is None:
                 raise InvalidSecondFactor
             proof = TotpProof(challenge.digest, challenge.good_until, found.totp.factor_id, step)
@@ -113,10 +113,6 @@ class SecondFactor:
         if found is None or found.account.credential_epoch != challenge.credential_epoch:
             raise InvalidSecondFactor
         return found
-
-    def _step_of(self, totp: SealedTotp, digits: str, now: datetime) -> int | None:
-        secret = open_totp_secret(totp.secret, totp.secret_id, totp.factor_id, self._secrets)
-        return find_step(secret, digits, now) if secret else None
 
     @retried
     async def _open(self, found: Challenged, proof: Proof, device: Device) -> OpenedSession:

@@ -49,6 +49,7 @@ class Doctor:
             "grants": self._grants,
             "signing key": self._signing_key,
             "second factors": self._second_factors,
+            "secrets of factors": self._secrets_of_factors,
         }
         for name, look in database.items():
             try:
@@ -157,6 +158,24 @@ class Doctor:
         named = ", ".join([escaped(user.email) for user in found[:MOST_NAMED]] + ["others"] * (len(found) > MOST_NAMED))
         rule = "must have one" if must else "AUTH_FACTORS__REQUIRED_ROLES=admin asks for one"
         return Check(name, not must, f"administrators without one, and {rule}: {named}")
+
+    async def _secrets_of_factors(self) -> Check:
+        """Whether AUTH_SECRET_KEY opens the secret of every authenticator app, and which key would do so alone."""
+        name = "secrets of factors"
+        if self._only_cleans_up:
+            return Check(name, True, "not for this role to read")
+        secrets = SecretKeys.from_settings(self._settings)
+        async with self._database.statement() as tx:
+            counted = await tx.factors.count_by_secret()
+        lost = sum(count for key, count in counted.items() if key not in secrets.ids)
+        if lost:
+            hint = "AUTH_SECRET_KEY does not include the secret that they are encrypted under, so no code is taken"
+            return Check(name, False, f"{lost} cannot be opened: {hint}")
+        older = sum(counted.values()) - counted.get(secrets.newest.id.hex(), 0)
+        if older:
+            hint = "run 'auth-service keys rewrap' before AUTH_SECRET_KEY loses it"
+            return Check(name, True, f"{older} are encrypted under an older secret: {hint}")
+        return Check(name, True, "all under the newest secret of AUTH_SECRET_KEY")
 
 
 def _build() -> Check:

@@ -23,15 +23,15 @@ from auth_service.models import (
 )
 from auth_service.repositories.transaction import Database, Transaction, retried
 from auth_service.security.access_tokens import IssuedToken
-from auth_service.security.keys import SecretKeys
 from auth_service.security.passwords import Passwords
 from auth_service.security.recovery_codes import hash_recovery_code, read_recovery_code
-from auth_service.security.totp import find_step, open_totp_secret, read_totp_code
+from auth_service.security.totp import read_totp_code
 from auth_service.services.mail.notices import Notices
 from auth_service.services.operations.audit import Audit
 from auth_service.services.passwords.hashing_lane import HashingLane
 from auth_service.services.sessions.bearers import Bearer
 from auth_service.services.sessions.token_issuer import TokenIssuer
+from auth_service.services.sessions.totp_codes import TotpCodes
 from auth_service.services.throttling.attempts import Attempt
 from auth_service.services.throttling.throttle import Throttler
 
@@ -48,7 +48,7 @@ class StepUp:
         rules: SessionRules,
         passwords: Passwords,
         lane: HashingLane,
-        secrets: SecretKeys,
+        codes: TotpCodes,
         throttle: Throttler,
         audit: Audit,
         notices: Notices,
@@ -58,7 +58,7 @@ class StepUp:
         self._rules = rules
         self._passwords = passwords
         self._lane = lane
-        self._secrets = secrets
+        self._codes = codes
         self._throttle = throttle
         self._audit = audit
         self._notices = notices
@@ -75,7 +75,7 @@ class StepUp:
             TooManyAttempts: of this kind, too many were wrong in this session, or in all of the account together.
                 Recovery codes, which nobody guesses, are counted for this session alone.
             HashingOverloaded: the lane is full, or others of this session were not decided for too long.
-            Unavailable: no access token could be signed, so no code is used up.
+            Unavailable: no access token could be signed, or the secret of the app cannot be opened: no code is used up.
         """
         await self._issuer.ensure_ready()
         return await (self._by_password(bearer, password) if password else self._by_code(bearer, code or ""))
@@ -139,8 +139,7 @@ class StepUp:
         totp = found.totp if found else None
         if found is None or totp is None:
             return False
-        secret = open_totp_secret(totp.secret, totp.secret_id, totp.factor_id, self._secrets)
-        step = find_step(secret, digits, found.now) if secret else None
+        step = self._codes.step_of(totp, digits, found.now)
         return step is not None and await tx.factor_proofs.spend_step(user_id, totp.factor_id, step)
 
     async def _use_recovery_code(self, code: bytes, tx: Transaction, user_id: UUID) -> bool:
