@@ -123,7 +123,7 @@ class Enrolment:
             TooManyAttempts: codes of this session were wrong too often.
             Unavailable: no access token could be signed, or the secret of the app cannot be opened: nothing is changed.
         """
-        async with self._throttle.enrolment(bearer.user_id, bearer.session_id) as attempt:
+        async with self._throttle.enrolment(bearer.user_id, device.ip, bearer.session_id) as attempt:
             await self._issuer.ensure_ready()  # no session is opened that could not be answered
             confirmed = await self._confirm(bearer, factor_id, code, device, attempt)
             if confirmed is None:

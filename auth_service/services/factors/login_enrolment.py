@@ -88,7 +88,7 @@ class LoginEnrolment:
             Unavailable: no access token could be signed, so nothing is changed.
         """
         found = self._read(challenge)
-        async with self._throttle.enrolment(found.user_id) as attempt:
+        async with self._throttle.enrolment(found.user_id, device.ip) as attempt:
             await self._sign_in.ensure_ready()
             enrolled = await self._enrol(found, read_totp_code(code), device)
             if enrolled is None:

@@ -109,7 +109,7 @@ class Throttler:
             TooManyAttempts: from this IP address.
             HashingOverloaded: as in `login()`.
         """
-        known = [self._known(what, str(user_id), client_ip) for what in ("login", "second factor")]
+        known = self._known_by_code(user_id, client_ip)
         return self._attempt(
             "recovery-code", user_id, *self._from("recovery codes", client_ip, self._address), known=known
         )
@@ -145,14 +145,18 @@ class Throttler:
         counted = Tally(self._keys.of("recovery codes of sessions", str(session_id)), self._session)
         return self._attempt("step-up", user_id, counted)
 
-    def enrolment(self, user_id: UUID, session_id: UUID | None = None) -> AbstractAsyncContextManager[Attempt]:
+    def enrolment(
+        self, user_id: UUID, client_ip: str | None, session_id: UUID | None = None
+    ) -> AbstractAsyncContextManager[Attempt]:
         """Reserve a code that confirms a new factor, sent by this session or before any; used and refused like
         `login()`.
 
-        Whoever adds the factor knows its secret: this counts slips, and not guesses. So it is apart from all else.
+        Whoever adds the factor knows its secret: this counts slips, and not guesses. So it is apart from all else. But
+        where it was added is known from then on, as where a code has signed in.
         """
         by = self._session if session_id else self._account
-        return self._attempt("enrolment", user_id, Tally(self._keys.of("enrolment", str(session_id or user_id)), by))
+        counted = Tally(self._keys.of("enrolment", str(session_id or user_id)), by)
+        return self._attempt("enrolment", user_id, counted, known=self._known_by_code(user_id, client_ip))
 
     async def change(self, what: str, user_id: UUID) -> None:
         """Count what an owner does to the account without a password, which leaves a line in the trail.
@@ -241,6 +245,10 @@ class Throttler:
     def _known(self, what: str, account: str, client_ip: str | None) -> Tally:
         """The tally of an account's network, if the account was signed in to from there."""
         return Tally(self._keys.of(what, account, network_of(client_ip)), self._network, Whom.KNOWN)
+
+    def _known_by_code(self, user_id: UUID, client_ip: str | None) -> list[Tally]:
+        """What knows a network of an account by a right code that is not counted by networks itself."""
+        return [self._known(what, str(user_id), client_ip) for what in ("login", "second factor")]
 
     def _of_session(self, what: str, user_id: UUID, session_id: UUID) -> tuple[Tally, Tally]:
         """The tallies of one session, and of all of the account together."""
