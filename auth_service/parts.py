@@ -231,6 +231,7 @@ def _second_factor(parts: Parts, sign_in: SignIn) -> SecondFactor:
         challenges=tokens.challenges,
         clock=tokens.clock,
         sign_in=sign_in,
+        apply_due_reset=parts.upkeep.factor_reset.apply_at_sign_in,
         throttle=parts.throttle,
         audit=parts.audit,
         notices=parts.upkeep.notices,

@@ -1,12 +1,12 @@
 """The second step of a login: a code of the app, or a recovery code, for the challenge that the password has led to."""
 
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from uuid import UUID
 
 from auth_service.errors import DatabaseUnavailable, InvalidCredentials, InvalidSecondFactor
-from auth_service.models import BY_CODE, ChangeKind, Device, MailKind, SecurityEvent, StopReason
+from auth_service.models import BY_CODE, ChangeKind, Device, LoginAccount, MailKind, SecurityEvent, StopReason
 from auth_service.repositories.factors.proofs import Challenged, Proof, RecoveryProof, TotpProof
 from auth_service.repositories.transaction import Database, retried
 from auth_service.security.challenges import Challenge, ChallengeCodec, ChallengePurpose
@@ -25,6 +25,8 @@ from auth_service.services.throttling.throttle import Throttler
 
 
 class SecondFactor:
+    """`apply_due_reset` is as in `Login`."""
+
     def __init__(
         self,
         *,
@@ -33,6 +35,7 @@ class SecondFactor:
         challenges: ChallengeCodec,
         clock: DatabaseClock,
         sign_in: SignIn,
+        apply_due_reset: Callable[[LoginAccount], Awaitable[LoginAccount]],
         throttle: Throttler,
         audit: Audit,
         notices: Notices,
@@ -42,6 +45,7 @@ class SecondFactor:
         self._challenges = challenges
         self._clock = clock
         self._sign_in = sign_in
+        self._apply_due_reset = apply_due_reset
         self._throttle = throttle
         self._audit = audit
         self._notices = notices
@@ -67,9 +71,9 @@ class SecondFactor:
             raise InvalidSecondFactor
 
     async def _by_totp(self, challenge: Challenge, digits: str, device: Device) -> TokenPair:
+        found = await self._find(challenge)
         reserved = self._throttle.second_factor(challenge.user_id, device.ip)
         async with self._attempt(challenge, reserved) as attempt:
-            found = await self._find(challenge)
             step = self._codes.step_of(found.totp, digits, found.now) if found.totp else None
             if found.totp is None or step is None:
                 raise InvalidSecondFactor
@@ -79,9 +83,9 @@ class SecondFactor:
             return await self._sign_in.sign_in(found.account, BY_CODE, device, attempt, proof=proof)
 
     async def _by_recovery_code(self, challenge: Challenge, code_hash: bytes, device: Device) -> TokenPair:
+        found = await self._find(challenge)
         reserved = self._throttle.recovery_code(challenge.user_id, device.ip)
         async with self._attempt(challenge, reserved) as attempt:
-            found = await self._find(challenge)
             proof = RecoveryProof(challenge.digest, challenge.good_until, code_hash)
             return await self._sign_in_with_more(found, proof, device, attempt)
 
@@ -107,10 +111,17 @@ class SecondFactor:
             raise InvalidSecondFactor from None
 
     async def _find(self, challenge: Challenge) -> Challenged:
-        """The account of a challenge, if that is still good for it; the statement that uses it up asks again."""
+        """The account of a challenge, if that is still good for it; the statement that uses it up asks again.
+
+        This is before anything is counted: whoever holds one of before a change knows the password no more, and guesses
+        nothing with it. A reset that is due is made first, and ends the challenge too.
+        """
         async with self._database.statement() as tx:
             found = await tx.factor_proofs.find(challenge.user_id)
-        if found is None or found.account.credential_epoch != challenge.credential_epoch:
+        account = found.account if found else None
+        if account and account.awaits_reset and account.credential_epoch == challenge.credential_epoch:
+            account = await self._apply_due_reset(account)
+        if found is None or account is None or account.credential_epoch != challenge.credential_epoch:
             raise InvalidSecondFactor
         return found
 

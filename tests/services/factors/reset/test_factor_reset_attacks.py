@@ -95,6 +95,22 @@ async def test_a_thief_with_the_password_cannot_sign_in_during_the_delay_nor_doe
     assert (await ada.client.keep_factors(token)).status_code == 204
 
 
+@pytest.mark.parametrize("kind", ["totp", "recovery_code"])
+@on_a_lasting_database
+async def test_a_challenge_of_before_does_not_stop_a_reset_that_is_due(
+    ada: FactorOwner, database_url: str, kind: str
+) -> None:
+    await ada.ask_reset()
+    challenge = await ada.client.challenge(OLD)
+    await ada.becomes_due(database_url)
+    code = ada.app.code() if kind == "totp" else ada.app.recovery_codes[0]
+    assert_problem(await ada.client.second_factor(challenge, code), 401, "invalid-second-factor")
+    assert "were removed from your account" in await ada.mails.notice(OLD)
+    refused = "SELECT count(*) FROM audit_events WHERE event = 'factor.code_refused'"
+    assert await run_sql(database_url, refused) == [(0,)]
+    assert (await ada.client.login(OLD)).status_code == 200
+
+
 @on_a_lasting_database
 async def test_a_reset_whose_mail_was_held_up_waits_until_the_owner_had_half_of_the_delay(
     ada: FactorOwner, make_client: MakeClient, mails: LinkMails, database_url: str
