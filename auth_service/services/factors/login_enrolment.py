@@ -111,10 +111,11 @@ class LoginEnrolment:
             user = await tx.users.lock(challenge.user_id)
             if user is None or not user.is_active or user.credential_epoch != challenge.credential_epoch:
                 return None
-            methods, now = await tx.factor_proofs.methods_of(user.id)
+            has_factor = await tx.factors.list_of_user(user.id)  # recovery codes without one sign nobody in
+            _, now = await tx.factor_proofs.methods_of(user.id)
             secret = self._challenges.secret_of(challenge, SECRET_BYTES)
             step = find_step(secret, digits, now) if digits else None
-            if methods or step is None or challenge.is_over(now.timestamp()):
+            if has_factor or step is None or challenge.is_over(now.timestamp()):
                 return None
             if not await tx.factor_proofs.spend_challenge(challenge.digest, challenge.good_until):
                 return None

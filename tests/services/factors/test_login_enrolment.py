@@ -104,6 +104,18 @@ async def test_to_ask_twice_gives_the_same_and_writes_nothing(ada: Client, datab
 
 
 @on_a_lasting_database
+async def test_recovery_codes_without_a_factor_do_not_stand_in_the_way(ada: Client, database_url: str) -> None:
+    """A state that somebody made by hand: there is no other way to it."""
+    challenge = await asked(ada)
+    zeros = f"decode('{'00' * 32}', 'hex')" if "postgresql" in database_url else f"x'{'00' * 32}'"
+    await run_sql(database_url, f"INSERT INTO recovery_codes (user_id, code_hash) SELECT id, {zeros} FROM users")
+    app = await begun(ada, challenge)
+    answer = await ada.confirm_login_enrolment(challenge, app.code())
+    assert answer.status_code == 200, answer.text
+    assert (await ada.factors(answer.json()["access_token"]))["recovery_codes_left"] == 10
+
+
+@on_a_lasting_database
 async def test_two_confirms_at_once_open_one_session(ada: Client, database_url: str) -> None:
     challenges = [await asked(ada), await asked(ada)]
     apps = [await begun(ada, challenge) for challenge in challenges]
