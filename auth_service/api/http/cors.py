@@ -11,7 +11,7 @@ from auth_service.api.http.problems import BadRequest, answer
 
 METHODS = ("GET", "POST", "PATCH", "DELETE")
 REQUEST_HEADERS = ("Authorization", "Content-Type", "Idempotency-Key", "X-Auth-Cookie", "X-Request-ID")
-EXPOSED_HEADERS = ("Retry-After", "X-Request-ID")
+EXPOSED_HEADERS = ("Retry-After", "WWW-Authenticate", "X-Request-ID")
 VARY = (b"vary", b"Origin")
 
 

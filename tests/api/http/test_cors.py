@@ -69,7 +69,7 @@ async def test_a_listed_page_may_read_answers_and_the_headers_it_needs(listed: C
     assert told(answer) == {
         "access-control-allow-origin": PAGE,
         "access-control-allow-credentials": "true",
-        "access-control-expose-headers": "Retry-After, X-Request-ID",
+        "access-control-expose-headers": "Retry-After, WWW-Authenticate, X-Request-ID",
     }
     assert varies(answer)
 
