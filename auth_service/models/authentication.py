@@ -22,6 +22,12 @@ class Acr(StrEnum):
         order = tuple(Acr)
         return order[order.index(self) :]
 
+    def is_met_by(self, said: str | None) -> bool:
+        """Whether a sign-in will do of which a token says this. What is not said is the weakest, as it was before there
+        was anything to say; a class that is not ours meets none.
+        """
+        return (Acr.AAL1 if said is None else said) in self.satisfied_by
+
 
 @dataclass(frozen=True)
 class Authentication:

@@ -29,12 +29,13 @@ def check_sign_in(claims: Claims, acr: str | None, max_age: int | None, leeway: 
     4.1.4; RFC 9470 leaves it to the resource server).
 
     Raises:
-        InsufficientAuthentication: the sign-in was not so, or the token does not say.
+        InsufficientAuthentication: the sign-in was not so; or the token does not say when it was, or names a class that
+            is none of the service's.
         ValueError: what `check_requirement` raises.
     """
     check_requirement(acr, max_age)
     enough = LEVELS[LEVELS.index(acr) :] if acr else ()
-    is_sure = enough in ((), LEVELS) or claims.acr in enough  # the weakest is also what is not said
+    is_sure = not enough or (LEVELS[0] if claims.acr is None else claims.acr) in enough  # not said is the weakest
     if not is_sure or (max_age is not None and not _is_recent(claims, max_age + leeway)):
         raise InsufficientAuthentication(max_age, enough)
 

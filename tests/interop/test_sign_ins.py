@@ -34,6 +34,7 @@ async def test_the_snippet_lets_in_whom_the_verifier_lets_in(tmp_path: Path) -> 
     whens = [now, now - 300, now - 361, now + 10]
     tokens = [kit.token(acr=acr, auth_time=when) for acr, when in product(CLASSES, whens)]
     tokens.append(kit.token(acr=None))
+    tokens.append(kit._signed(kit._key, part(kit.token(), 1) | {"acr": "aal3"}))
     wanted: list[dict[str, Any]] = [{"leastAcr": acr} for acr in CLASSES]
     wanted += [{}, {"maxAge": 300}, {"leastAcr": "aal2", "maxAge": 300}]
     cases = list(product(tokens, wanted))

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from auth_service.verifier import InvalidToken, Verifier
+from auth_service.verifier import InsufficientAuthentication, InvalidToken, Verifier
+from auth_service.verifier.sign_ins import Level
 from tests.support.client import Client
 from tests.support.forge import MISSING, Forge, b64, sign
 
@@ -119,3 +120,34 @@ async def test_the_service_and_the_verifier_accept_the_same_tokens(ada: Client, 
         found = {"service": answer.status_code == 200, "verifier": await is_taken(token)}
         wrong |= {name: found} if set(found.values()) != {expected} else {}
     assert not wrong, "\n".join(f"{name}: {found}" for name, found in wrong.items())
+
+
+NONE: dict[Level, bool] = {"aal1": False, "aal2": False, "phr": False}
+LEAST: list[tuple[Any, dict[Level, bool]]] = [
+    ("aal1", {"aal1": True, "aal2": False, "phr": False}),
+    ("aal2", {"aal1": True, "aal2": True, "phr": False}),
+    ("phr", {"aal1": True, "aal2": True, "phr": True}),
+    (MISSING, {"aal1": True, "aal2": False, "phr": False}),  # what is not said is the weakest
+    *((foreign, NONE) for foreign in ("aal3", "AAL2", "0", "urn:x:y")),
+]
+"""What a token may say of its sign-in, and for which requirement that is enough."""
+
+
+async def test_the_service_and_the_verifier_find_the_same_sign_ins_sure_enough(ada: Client, forge: Forge) -> None:
+    verifier = Verifier(forge.claims["iss"], follow_logouts=False)
+    verifier.keys.take((await ada.get("/.well-known/jwks.json")).json())
+
+    async def is_enough(token: str, least: Level) -> bool:
+        try:
+            await verifier.verify(token, acr=least)
+        except InsufficientAuthentication:
+            return False
+        return True
+
+    for acr, expected in LEAST:
+        unsaid = dict.fromkeys(("auth_time", "amr"), MISSING) if acr is MISSING else {}
+        token = forge.signed(claims=unsaid | {"acr": acr})
+        for least, is_sure in expected.items():
+            answer = await ada.get(f"/internal/verify?acr={least}", headers={"Authorization": f"Bearer {token}"})
+            found = {"service": answer.status_code, "verifier": await is_enough(token, least)}
+            assert found == {"service": 200 if is_sure else 401, "verifier": is_sure}, (acr, least)

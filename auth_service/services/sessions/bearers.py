@@ -104,7 +104,7 @@ class Bearers:
             raise NewsTooOld
         if roles and claims.role not in roles:
             raise InsufficientRole(user_id=claims.user_id)
-        is_sure = acr is None or claims.acr in acr.satisfied_by
+        is_sure = acr is None or acr.is_met_by(claims.acr)
         is_recent = max_age is None or claims.was_authenticated_within(max_age, self._clock.now())
         if not (is_sure and is_recent):
             raise StepUpRequired(max_age, acr.satisfied_by if acr else (), claims.user_id)
