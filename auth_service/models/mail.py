@@ -30,6 +30,7 @@ class MailKind(StrEnum):
     RECOVERY_CODES_RENEWED = "recovery-codes-renewed"
     RECOVERY_CODE_USED = "recovery-code-used"
     SECOND_FACTOR_GUESSED = "second-factor-guessed"
+    STEP_UP_GUESSED = "step-up-guessed"
     FACTORS_RESET_PLANNED = "factors-reset-planned"  # by an administrator or an operator
     FACTORS_RESET = "factors-reset"
 
@@ -75,6 +76,7 @@ FOR_OWNERS = {
     MailKind.RECOVERY_CODES_RENEWED,
     MailKind.RECOVERY_CODE_USED,
     MailKind.SECOND_FACTOR_GUESSED,
+    MailKind.STEP_UP_GUESSED,
 }
 """Notices of what somebody does with an account. An address that was never verified may be a stranger's, who asked for
 nothing: whoever registered with it could have these mails sent there.

@@ -102,7 +102,7 @@ def downgrade() -> None:
     # The services of before know neither these mails nor this change, and would try forever.
     op.execute(
         "DELETE FROM outgoing_mails WHERE kind IN ('factor-added', 'factor-removed', 'recovery-codes-renewed', "
-        "'recovery-code-used', 'second-factor-guessed', 'factors-reset-planned', 'factors-reset')"
+        "'recovery-code-used', 'second-factor-guessed', 'step-up-guessed', 'factors-reset-planned', 'factors-reset')"
     )
     op.execute("DELETE FROM pending_changes WHERE kind = 'factors'")
     for name in ("amr", "acr", "authenticated_at"):

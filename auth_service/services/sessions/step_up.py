@@ -5,12 +5,13 @@ copied the refresh token: it lasts as long as this one access token.
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TypeAlias
 from uuid import UUID
 
-from auth_service.errors import InvalidAccessToken, InvalidCredentials, InvalidSecondFactor
+from auth_service.errors import DatabaseUnavailable, InvalidAccessToken, InvalidCredentials, InvalidSecondFactor
 from auth_service.models import (
     BY_CODE,
     BY_PASSWORD,
@@ -98,11 +99,14 @@ class StepUp:
             tallies, use = self._throttle.step_up_code, partial(self._use_totp_code, digits)
         else:
             raise InvalidSecondFactor
+        attempt = Attempt()
         try:
             async with tallies(bearer.user_id, bearer.session_id) as attempt:
                 session = await self._prove(bearer, BY_CODE, attempt, use)
         except InvalidSecondFactor:
             await self._audit.record(SecurityEvent.FACTOR_CODE_REFUSED, bearer.user_id, bearer.session_id)
+            if any(block.is_first for block in attempt.closed):
+                await self._warn(bearer.user_id)
             raise
         return await self._issuer.access_token(session)
 
@@ -150,3 +154,10 @@ class StepUp:
         await tx.audit.add(SecurityEvent.RECOVERY_CODE_USED, user_id, left=left)
         await self._notices.notify(tx, MailKind.RECOVERY_CODE_USED, user_id, codes_left=left)
         return True
+
+    async def _warn(self, user_id: UUID) -> None:
+        """Tell the owner of wrong codes in a row: whoever sends them holds a session (OWASP ASVS 6.3.5)."""
+        with suppress(DatabaseUnavailable):
+            async with self._database.transaction() as tx:
+                if await tx.users.hold(user_id):
+                    await self._notices.notify(tx, MailKind.STEP_UP_GUESSED, user_id)

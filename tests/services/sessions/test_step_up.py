@@ -12,6 +12,9 @@ from tests.conftest import MakeClient
 from tests.support.authenticator import Authenticator
 from tests.support.client import PASSWORD, Client
 from tests.support.forge import part
+from tests.support.mail_server import mail_server, text_of
+from tests.support.outbox import mark_verified, none_waits, to
+from tests.support.polling import eventually
 from tests.support.problems import assert_problem
 from tests.support.stored_attempts import StoredAttempts
 from tests.support.stored_session import StoredSession
@@ -220,6 +223,29 @@ async def test_wrong_codes_are_counted_for_the_session_and_recovery_codes_and_ot
     assert_problem(await owner.step_up(code=owner.app.code(1)), 429, "too-many-attempts")
     goes_on = await owner.client.step_up(other.json()["access_token"], code=owner.app.code(1))
     assert goes_on.status_code == 200
+
+
+async def test_the_owner_is_told_once_of_wrong_codes_in_a_row_and_from_where(make_client: MakeClient) -> None:
+    async with mail_server() as server:
+        client = await make_client(mail=to(server))
+        await client.register("ada@example.com")
+        await mark_verified(client, "ada@example.com")
+        app = await Authenticator.add(client, await client.sign_in())
+        token = app.tokens["access_token"]
+        for _ in range(4):
+            assert_problem(await client.step_up(token, code=app.wrong_code()), 401, "invalid-second-factor")
+        await eventually(none_waits, client)
+        before = server.subjects()
+        headers = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0"}
+        client.headers.update(headers)
+        assert_problem(await client.step_up(token, code=app.wrong_code()), 401, "invalid-second-factor")
+        assert_problem(await client.step_up(token, code=app.wrong_code()), 429, "too-many-attempts")
+        await server.wait_for(len(before) + 1)
+        await eventually(none_waits, client)
+    told = "Wrong codes were entered on a device that is signed in to your account"
+    assert sorted(server.subjects()) == sorted([*before, told])
+    text = text_of(next(mail for mail in server.mails if mail["Subject"] == told))
+    assert "Device: Firefox on Linux\nIP address: 127.0.0.1" in text.replace("\r\n", "\n")
 
 
 async def test_all_sessions_together_have_a_limit_of_wrong_codes(owner: Owner) -> None:
