@@ -242,7 +242,7 @@ async def test_the_owner_is_told_once_of_wrong_codes_in_a_row_and_from_where(mak
         assert_problem(await client.step_up(token, code=app.wrong_code()), 429, "too-many-attempts")
         await server.wait_for(len(before) + 1)
         await eventually(none_waits, client)
-    told = "Wrong codes were entered on a device that is signed in to your account"
+    told = "Wrong codes on a device that is signed in to your account"
     assert sorted(server.subjects()) == sorted([*before, told])
     text = text_of(next(mail for mail in server.mails if mail["Subject"] == told))
     assert "Device: Firefox on Linux\nIP address: 127.0.0.1" in text.replace("\r\n", "\n")
