@@ -46,7 +46,8 @@
     │   ├── HashingOverloaded
     │   ├── MailNotConfigured
     │   ├── NewsTooOld                 services/sessions/revocations.py
-    │   └── SigningKeyUnavailable      services/signing_keys/key_ring.py
+    │   ├── SigningKeyUnavailable      services/signing_keys/key_ring.py
+    │   └── TotpUnreadable             services/sessions/totp_codes.py
     ├── MalformedJson                  api/http/problems.py
     ├── BadRequest                     api/http/problems.py
     ├── RequestTimeout                 api/http/problems.py
@@ -120,7 +121,7 @@ class AccountDisabled(Refused):
 
 class AdminsOwnAccount(Refused):
     code = "own-account"
-    detail = "This is your own account: ask for the change as its owner, at /auth/me."
+    detail = "This is your own account: change it as its owner, or ask another administrator or the operator."
 
 
 class LastAdmin(Refused):
@@ -130,7 +131,7 @@ class LastAdmin(Refused):
 
 class LastCredential(Refused):
     code = "last-credential"
-    detail = "Nobody could sign in to the account without this one; add another first."
+    detail = "The role of the account must have a second factor. A new app replaces this one once it is confirmed."
 
 
 class InvalidCredentials(Refused):
@@ -142,7 +143,7 @@ class InvalidSecondFactor(InvalidCredentials):
     """A wrong code, one that was used before, or a challenge that is good no more: all alike."""
 
     code = "invalid-second-factor"
-    detail = "The code is wrong or was used before, or the sign-in took too long; sign in again."
+    detail = "The code is wrong or was used before. If it is right, the sign-in took too long: begin it again."
 
 
 class SecondFactorRequired(Refused):

@@ -119,14 +119,14 @@ PROBLEMS: dict[str, Problem] = {
     "own-account": Problem(
         409,
         "Own account",
-        "Administrators do this for other people's accounts; for your own, use the routes below /auth/me. Nothing was "
-        "done.",
+        "Administrators do this for other people's accounts. For your own, use the routes below /auth/me, or ask "
+        "another administrator or the operator. Nothing was done.",
     ),
     "last-credential": Problem(
         409,
         "Last credential",
-        "Without this factor the account could not sign in, or not in the way that its role requires. Add another one "
-        "first.",
+        "The role of the account must have a second factor, and this is the only one. To change phones, add the app of "
+        "the new phone: once it is confirmed, it replaces this one.",
     ),
     "last-admin": Problem(
         409,

@@ -99,8 +99,8 @@ async def reset_factors(
     """Remove the factors and recovery codes of a user who is locked, and tell them; return the account as it is now,
     and which sessions ended.
     """
-    await tx.factors.remove_all(user.id, reason)
     await stop_changes(tx, user.id, StopReason.OTHER_CHANGE, ChangeKind.FACTORS)
+    await tx.factors.remove_all(user.id, reason)
     if notices.is_configured:
         await tx.outbox.add(MailKind.FACTORS_RESET, user.id)
     return await end_sessions(tx, user, EndReason.FACTORS_RESET)

@@ -133,7 +133,7 @@ class StepUp:
             if session is None or session.has_ended(self._rules):
                 raise InvalidAccessToken
             if use is not None and not await use(tx, session.user_id):
-                raise InvalidSecondFactor
+                raise InvalidSecondFactor("The code is wrong or was used before.")
             await attempt.succeed(tx)
             await tx.audit.add(SecurityEvent.STEP_UP_SUCCEEDED, session.user_id, session.id, acr=proved.acr)
         return replace(session, authenticated_at=session.now, acr=proved.acr, amr=proved.amr)
@@ -142,7 +142,7 @@ class StepUp:
         found = await tx.factor_proofs.find(user_id)
         totp = found.totp if found else None
         if found is None or totp is None:
-            return False
+            raise InvalidSecondFactor("The account has no second factor, so no code will do.")
         step = self._codes.step_of(totp, digits, found.now)
         return step is not None and await tx.factor_proofs.spend_step(user_id, totp.factor_id, step)
 

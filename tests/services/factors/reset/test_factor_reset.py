@@ -231,8 +231,8 @@ async def test_an_operator_resets_with_the_delay_or_at_once(
     told = await resets(database_url, tmp_path)
     assert [(event, (actor or "").partition(":")[0], reason) for event, actor, reason in told] == [
         ("factors.reset_planned", "admin" if "postgresql" in database_url else "cli", None),
-        ("factors.reset", "cli", "operator"),
         ("factors.reset_stopped", "cli", "other_change"),
+        ("factors.reset", "cli", "operator"),
     ]
 
 
