@@ -3,36 +3,24 @@
 import asyncio
 import json
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from tests.conftest import environment
 from tests.support import roles
+from tests.support.doctor import IN_ORDER, REAL_HASHES, examined
 from tests.support.mail_server import mail_server, make_certificate, tarpit
 from tests.support.postgres import Postgres
 from tests.support.server import Server, free_port, run_command
 from tests.support.sql import run_sql
 
-REAL_HASHES = {"AUTH_PASSWORD__ARGON2_MEMORY_KIB": "19456", "AUTH_PASSWORD__ARGON2_TIME_COST": "2"}
-IN_ORDER = {**REAL_HASHES, "AUTH_PUBLIC_URL": "http://127.0.0.1:8000"}
 NOW = "'2026-01-01 00:00:00.000000'"
 AN_HOUR_AHEAD = """
 CREATE FUNCTION public.clock_timestamp() RETURNS timestamptz
     AS 'SELECT pg_catalog.clock_timestamp() + interval ''1 hour''' LANGUAGE sql;
 ALTER ROLE "{role}" IN DATABASE "{name}" SET search_path = public, pg_catalog;
 """
-
-
-def examined(folder: Path, env: dict[str, str], code: int) -> dict[str, Any]:
-    """Run the doctor, who must end with this code, and return the checks by name and the rest of the report."""
-    done = run_command("doctor", "--json", "--target", "10", env=env, cwd=folder)
-    assert (done.returncode, done.stderr) == (code, "")
-    report: dict[str, Any] = json.loads(done.stdout)
-    checks = {check.pop("name"): check for check in report.pop("checks")}
-    assert report["ok"] is (code == 0) is all(check["ok"] for check in checks.values())
-    return report | {"checks": checks, "failed": [name for name, check in checks.items() if not check["ok"]]}
 
 
 def with_mail(folder: Path, port: int) -> dict[str, str]:

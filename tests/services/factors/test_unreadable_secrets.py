@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_doctor import IN_ORDER, examined
 from tests.conftest import MakeClient, environment
 from tests.support.authenticator import Authenticator
 from tests.support.client import Client
+from tests.support.doctor import IN_ORDER, examined
 from tests.support.mail_server import mail_server
 from tests.support.outbox import mark_verified, none_waits, to
 from tests.support.polling import eventually

@@ -45,7 +45,9 @@ def arena_url(postgres: Postgres, migrated_template: str) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def arena(arena_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The service that they share."""
-    with two_processes(arena_url, tmp_path_factory.mktemp("races"), AUTH_THROTTLE__ENABLED="false") as server:
+    # All racers may be with one process: each has a connection there, and none waits for another to be opened.
+    settings = {"AUTH_THROTTLE__ENABLED": "false", "DB_POOL_SIZE": "25"}
+    with two_processes(arena_url, tmp_path_factory.mktemp("races"), **settings) as server:
         yield server
 
 
