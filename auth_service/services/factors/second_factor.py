@@ -2,10 +2,9 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from uuid import UUID
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from auth_service.errors import DatabaseUnavailable, InvalidCredentials, InvalidSecondFactor
+from auth_service.errors import InvalidCredentials, InvalidSecondFactor
 from auth_service.models import BY_CODE, ChangeKind, Device, LoginAccount, MailKind, SecurityEvent, StopReason
 from auth_service.repositories.factors.proofs import Challenged, Proof, RecoveryProof, TotpProof
 from auth_service.repositories.transaction import Database, retried
@@ -107,7 +106,8 @@ class SecondFactor:
         except InvalidCredentials:
             await self._audit.record(SecurityEvent.FACTOR_CODE_REFUSED, challenge.user_id)
             if any(block.is_first for block in attempt.closed):
-                await self._warn(challenge.user_id)
+                # Whoever sends them knows the password (OWASP ASVS 6.3.5).
+                await self._notices.warn(self._database, MailKind.SECOND_FACTOR_GUESSED, challenge.user_id)
             raise InvalidSecondFactor from None
 
     async def _find(self, challenge: Challenge) -> Challenged:
@@ -137,14 +137,5 @@ class SecondFactor:
             await stop_changes(tx, user_id, StopReason.SIGN_IN, ChangeKind.FACTORS)
             if not isinstance(proof, RecoveryProof):
                 return opened
-            left = await tx.factors.count_recovery_codes(user_id)
-            await tx.audit.add(SecurityEvent.RECOVERY_CODE_USED, user_id, left=left)
-            await self._notices.notify(tx, MailKind.RECOVERY_CODE_USED, user_id, codes_left=left)
+            await self._notices.recovery_code_used(tx, user_id)
         return opened
-
-    async def _warn(self, user_id: UUID) -> None:
-        """Tell the owner of wrong codes in a row: whoever sends them knows the password (OWASP ASVS 6.3.5)."""
-        with suppress(DatabaseUnavailable):
-            async with self._database.transaction() as tx:
-                if await tx.users.hold(user_id):
-                    await self._notices.notify(tx, MailKind.SECOND_FACTOR_GUESSED, user_id)

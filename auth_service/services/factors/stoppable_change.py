@@ -1,5 +1,6 @@
 """What changes of an account that wait for their time have in common: their owner hears of them, and can stop them."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import ClassVar
@@ -17,7 +18,7 @@ AT_ONCE = 100
 _FURTHER_MAILS = {ChangeKind.EMAIL: (MailKind.EMAIL_CHANGE_ANNOUNCED,)}
 
 
-class StoppableChange:
+class StoppableChange(ABC):
     """`delay` is the time until a change takes effect, of which the owner has had notice for at least half."""
 
     kind: ClassVar[ChangeKind]
@@ -62,9 +63,9 @@ class StoppableChange:
         for user_id in due:
             self._revocations.add(await self._apply(user_id))
 
+    @abstractmethod
     async def _apply(self, user_id: UUID) -> Sequence[UUID]:
         """Make a change, if it is (still) due; return which sessions ended with it."""
-        raise NotImplementedError
 
     async def _admit(self, user_id: UUID, admin_id: UUID) -> None:
         """Count that an administrator asks for a change of somebody.

@@ -1,12 +1,13 @@
 """Mail from the use cases' side: whether there is any, and the notices that are written if there is."""
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
 
-from auth_service.errors import MailNotConfigured
-from auth_service.models import REQUESTER, UNKNOWN_DEVICE, Device, MailKind
-from auth_service.repositories.transaction import Transaction
+from auth_service.errors import DatabaseUnavailable, MailNotConfigured
+from auth_service.models import REQUESTER, UNKNOWN_DEVICE, Device, MailKind, SecurityEvent
+from auth_service.repositories.transaction import Database, Transaction
 
 
 @dataclass
@@ -50,6 +51,19 @@ class Notices:
             rotated = {"rotated_device": rotated_from.user_agent, "rotated_address": rotated_from.ip}
             known = {name: value for name, value in rotated.items() if value is not None}
             await tx.outbox.add(kind, user_id, None, **requester_details(), **known, **details)
+
+    async def warn(self, database: Database, kind: MailKind, user_id: UUID) -> None:
+        """Tell the owner of what was refused, if the account and the database are there."""
+        with suppress(DatabaseUnavailable):
+            async with database.transaction() as tx:
+                if await tx.users.hold(user_id):
+                    await self.notify(tx, kind, user_id)
+
+    async def recovery_code_used(self, tx: Transaction, user_id: UUID) -> None:
+        """Tell trail and owner how many recovery codes are left: somebody else may have found them."""
+        left = await tx.factors.count_recovery_codes(user_id)
+        await tx.audit.add(SecurityEvent.RECOVERY_CODE_USED, user_id, left=left)
+        await self.notify(tx, MailKind.RECOVERY_CODE_USED, user_id, codes_left=left)
 
 
 def requester_details() -> dict[str, str]:

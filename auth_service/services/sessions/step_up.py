@@ -5,13 +5,12 @@ copied the refresh token: it lasts as long as this one access token.
 """
 
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TypeAlias
 from uuid import UUID
 
-from auth_service.errors import DatabaseUnavailable, InvalidAccessToken, InvalidCredentials, InvalidSecondFactor
+from auth_service.errors import InvalidAccessToken, InvalidCredentials, InvalidSecondFactor
 from auth_service.models import (
     BY_CODE,
     BY_PASSWORD,
@@ -106,7 +105,8 @@ class StepUp:
         except InvalidSecondFactor:
             await self._audit.record(SecurityEvent.FACTOR_CODE_REFUSED, bearer.user_id, bearer.session_id)
             if any(block.is_first for block in attempt.closed):
-                await self._warn(bearer.user_id)
+                # Whoever sends them holds a session (OWASP ASVS 6.3.5).
+                await self._notices.warn(self._database, MailKind.STEP_UP_GUESSED, bearer.user_id)
             raise
         return await self._issuer.access_token(session)
 
@@ -147,17 +147,7 @@ class StepUp:
         return step is not None and await tx.factor_proofs.spend_step(user_id, totp.factor_id, step)
 
     async def _use_recovery_code(self, code: bytes, tx: Transaction, user_id: UUID) -> bool:
-        """Use it up, and tell the owner how many are left: somebody else may have found them."""
         if not await tx.factor_proofs.spend_recovery_code(user_id, hash_recovery_code(code)):
             return False
-        left = await tx.factors.count_recovery_codes(user_id)
-        await tx.audit.add(SecurityEvent.RECOVERY_CODE_USED, user_id, left=left)
-        await self._notices.notify(tx, MailKind.RECOVERY_CODE_USED, user_id, codes_left=left)
+        await self._notices.recovery_code_used(tx, user_id)
         return True
-
-    async def _warn(self, user_id: UUID) -> None:
-        """Tell the owner of wrong codes in a row: whoever sends them holds a session (OWASP ASVS 6.3.5)."""
-        with suppress(DatabaseUnavailable):
-            async with self._database.transaction() as tx:
-                if await tx.users.hold(user_id):
-                    await self._notices.notify(tx, MailKind.STEP_UP_GUESSED, user_id)
