@@ -86,6 +86,14 @@ class FactorView:
     last_used_at: datetime | None
 
 
+@dataclass(frozen=True)
+class CredentialDescriptor:
+    """A passkey by its id, with the ways to its authenticator that the browser told when it was made."""
+
+    credential_id: bytes
+    transports: tuple[str, ...]
+
+
 FACTORS = USERS.metadata.tables["factors"]
 RECOVERY_CODES = USERS.metadata.tables["recovery_codes"]
 SPENT_CHALLENGES = USERS.metadata.tables["spent_challenges"]
