@@ -9,7 +9,11 @@
     ├── LastAdmin
     ├── LastCredential
     ├── InvalidCredentials
-    │   └── InvalidSecondFactor
+    │   ├── InvalidSecondFactor
+    │   ├── UnknownPasskey             services/factors/passkey_proofs.py
+    │   └── InvalidPasskey             services/factors/passkey_proofs.py
+    ├── InvalidChallenge
+    ├── FactorExists
     ├── SecondFactorRequired
     ├── SecondFactorEnrolmentRequired
     ├── PasswordRequired
@@ -26,6 +30,7 @@
     ├── NoSuchSession
     ├── NoSuchUser
     ├── NoSuchFactor
+    ├── PasskeysNotConfigured
     ├── NoPendingChange
     ├── Unavailable
     │   ├── DatabaseUnavailable
@@ -168,6 +173,21 @@ class SecondFactorEnrolmentRequired(Refused):
         self.members = {"challenge": challenge, "methods": list(methods), "expires_in": expires_in}
 
 
+class InvalidChallenge(Refused):
+    """What a browser returned was not made for this challenge, or the challenge is good no more."""
+
+    code = "invalid-challenge"
+    detail = "The challenge is not valid: it was used, is older than five minutes, or is not for this. Ask for another."
+
+    def __init__(self, because: str | None = None) -> None:
+        super().__init__(f"The passkey was refused: {because}." if because else None)
+
+
+class FactorExists(Refused):
+    code = "factor-exists"
+    detail = "This passkey is registered already."
+
+
 class PasswordRequired(Refused):
     code = "password-required"
     detail = "Send the password of the account as well, or an access token of it. The link was not used up."
@@ -284,6 +304,11 @@ class NoSuchUser(Refused):
 class NoSuchFactor(Refused):
     code = "not-found"
     detail = "You have no such second factor, or it waited for its first code too long."
+
+
+class PasskeysNotConfigured(Refused):
+    code = "not-found"
+    detail = "This service has no passkeys: the operator has not set AUTH_PASSKEYS__RP_ID."
 
 
 class NoPendingChange(Refused):

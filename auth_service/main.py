@@ -26,6 +26,7 @@ from auth_service.api.routes import (
     own_account,
     own_sessions,
     pages,
+    passkeys,
     second_factor,
     sessions,
     step_up,
@@ -40,6 +41,19 @@ from auth_service.shared_memory import Slot
 # With OpenTelemetry's variables in the environment, the framework would export the messages of exceptions. `Traces`
 # does it instead.
 NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+PUBLIC = (
+    accounts,
+    links,
+    pages,
+    own_account,
+    factors,
+    sessions,
+    second_factor,
+    passkeys,
+    own_sessions,
+    step_up,
+    well_known,
+)
 
 
 def create_app(settings: Settings | None = None, slot: Slot | None = None) -> FastAPI:
@@ -75,8 +89,7 @@ def create_app(settings: Settings | None = None, slot: Slot | None = None) -> Fa
     )
     app.state.services = service.services
     app.state.metrics = numbers
-    public = (accounts, links, pages, own_account, factors, sessions, second_factor, own_sessions, step_up, well_known)
-    routes = [route for module in (*public, health, internal, admin, metrics) for route in module.router.routes]
+    routes = [route for module in (*PUBLIC, health, internal, admin, metrics) for route in module.router.routes]
     # Not `include_router`: it would make each route, which is complete, once more at the first request.
     app.router.routes.extend(routes)
     openapi.install(app, routes, serve=settings.serves_docs, more_paths=verify.describe())

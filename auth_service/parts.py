@@ -24,8 +24,12 @@ from auth_service.services.administration.administration import Administration
 from auth_service.services.administration.directory import Directory
 from auth_service.services.factors.enrolment import Enrolment
 from auth_service.services.factors.factor_reset import FactorReset
+from auth_service.services.factors.factor_sign_in import FactorSignIn
 from auth_service.services.factors.login_enrolment import LoginEnrolment
 from auth_service.services.factors.own_factors import OwnFactors
+from auth_service.services.factors.passkey_enrolment import NewPasskeys, PasskeyEnrolment
+from auth_service.services.factors.passkey_login import PasskeyLogin
+from auth_service.services.factors.passkey_proofs import PasskeyProofs
 from auth_service.services.factors.second_factor import SecondFactor
 from auth_service.services.mail.notices import MailNumbers, Notices
 from auth_service.services.operations.audit import Audit
@@ -36,7 +40,7 @@ from auth_service.services.passwords.lane_size import lane_size
 from auth_service.services.passwords.login_check import LoginCheck
 from auth_service.services.passwords.new_password import NewPasswords
 from auth_service.services.passwords.policy import PasswordPolicy
-from auth_service.services.services import Gauges, Services
+from auth_service.services.services import Gauges, Passkeys, Services
 from auth_service.services.sessions.bearers import Bearers
 from auth_service.services.sessions.challenges import Challenges
 from auth_service.services.sessions.login import Login
@@ -171,6 +175,7 @@ def _services(parts: Parts) -> Services:
         second_factor=second_factor,
         enrolment=_enrolment(parts, sign_in),
         login_enrolment=_login_enrolment(parts, sign_in),
+        passkeys=_passkeys(parts, sign_in) if settings.passkeys.rp_id else None,
         own_factors=OwnFactors(database, throttle, notices, factor_policy),
         factor_reset=upkeep.factor_reset,
         own_sessions=own_sessions,
@@ -230,12 +235,54 @@ def _second_factor(parts: Parts, sign_in: SignIn) -> SecondFactor:
         codes=tokens.codes,
         challenges=tokens.challenges,
         clock=tokens.clock,
-        sign_in=sign_in,
+        sign_in=_factor_sign_in(parts, sign_in),
         apply_due_reset=parts.upkeep.factor_reset.apply_at_sign_in,
         throttle=parts.throttle,
         audit=parts.audit,
         notices=parts.upkeep.notices,
     )
+
+
+def _factor_sign_in(parts: Parts, sign_in: SignIn) -> FactorSignIn:
+    return FactorSignIn(parts.database, sign_in, parts.upkeep.notices)
+
+
+def _passkeys(parts: Parts, sign_in: SignIn) -> Passkeys:
+    """fido2 is imported here, before anything is served: without passkeys it is not needed."""
+    from auth_service.security.passkeys import PasskeyVerifier, RelyingParty  # noqa: PLC0415
+
+    settings, tokens, upkeep = parts.settings, parts.tokens, parts.upkeep
+    verifier = PasskeyVerifier(
+        RelyingParty(
+            settings.passkeys.rp_id or "",
+            settings.mail_name,
+            frozenset(settings.passkey_origins),
+            frozenset(settings.passkeys.top_origins),
+        )
+    )
+    login = PasskeyLogin(
+        verifier=verifier,
+        proofs=PasskeyProofs(parts.database, verifier, parts.audit, upkeep.notices),
+        challenges=tokens.challenges,
+        clock=tokens.clock,
+        sign_in=_factor_sign_in(parts, sign_in),
+        apply_due_reset=upkeep.factor_reset.apply_at_sign_in,
+        throttle=parts.throttle,
+        audit=parts.audit,
+        verified_only=settings.registration.existing == "conceal",
+    )
+    enrolment = PasskeyEnrolment(
+        database=parts.database,
+        passkeys=NewPasskeys(verifier, tokens.challenges),
+        challenges=tokens.challenges,
+        clock=tokens.clock,
+        sign_in=sign_in,
+        issuer=tokens.issuer,
+        revocations=tokens.revocations,
+        throttle=parts.throttle,
+        notices=upkeep.notices,
+    )
+    return Passkeys(login, enrolment)
 
 
 def _enrolment(parts: Parts, sign_in: SignIn) -> Enrolment:

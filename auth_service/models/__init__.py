@@ -2,7 +2,7 @@
 
 from auth_service.models.accounts import AccountView, LoginAccount
 from auth_service.models.audit import AUDIT_FLOOR, REQUESTER, THE_SERVICE, Requester, SecurityEvent
-from auth_service.models.authentication import BY_CODE, BY_PASSWORD, Acr, Authentication, FactorPolicy
+from auth_service.models.authentication import BY_CODE, BY_PASSWORD, Acr, Authentication, FactorPolicy, by_passkey
 from auth_service.models.compatibility import SCHEMA_COMPATIBILITY
 from auth_service.models.device_names import name_of_device
 from auth_service.models.devices import NUMBERS, UNKNOWN_DEVICE, Device, kind_of_device
@@ -11,9 +11,11 @@ from auth_service.models.factors import (
     FACTORS,
     RECOVERY_CODES,
     SPENT_CHALLENGES,
+    CredentialDescriptor,
     Factor,
     FactorKind,
     FactorView,
+    PasskeyRecord,
     RecoveryCode,
     ResetReason,
     SpentChallenge,

@@ -32,6 +32,7 @@ class SecurityEvent(StrEnum):
     PASSWORD_REHASHED = "password.rehashed"  # noqa: S105
     PASSWORD_CHANGE_REFUSED = "password.change_refused"  # noqa: S105
     PASSWORD_RESET = "password.reset"  # noqa: S105
+    PASSWORD_REMOVED = "password.removed"  # noqa: S105  # passkeys alone sign in
     EMAIL_VERIFIED = "email.verified"
     EMAIL_CHANGED = "email.changed"
     EMAIL_CHANGE_REFUSED = "email.change_refused"
@@ -41,12 +42,15 @@ class SecurityEvent(StrEnum):
     FACTOR_ADDED = "factor.added"
     FACTOR_REPLACED = "factor.replaced"  # a new app in place of the one before
     FACTOR_REMOVED = "factor.removed"
+    FACTOR_RENAMED = "factor.renamed"
     FACTOR_CODE_REFUSED = "factor.code_refused"
     FACTORS_RESET_PLANNED = "factors.reset_planned"
     FACTORS_RESET_STOPPED = "factors.reset_stopped"
     FACTORS_RESET = "factors.reset"  # all of an account, and its recovery codes
     RECOVERY_CODES_RENEWED = "recovery_codes.renewed"
     RECOVERY_CODE_USED = "recovery_code.used"
+    PASSKEY_COUNTER_REFUSED = "passkey.counter_refused"  # it did not rise: the passkey may have been copied
+    PASSKEY_COUNTER_FELL = "passkey.counter_fell"  # the same of a passkey that is synced, where it tells nothing
     LINK_REQUESTED = "link.requested"
     LINK_USED = "link.used"
     LINK_REFUSED = "link.refused"  # by whoever has the mail, and not the password

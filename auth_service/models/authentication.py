@@ -1,5 +1,6 @@
 """How somebody was authenticated, and when: what access tokens say of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -43,24 +44,39 @@ class Authentication:
 
 @dataclass(frozen=True)
 class FactorPolicy:
-    """Of which roles everybody must have a second factor. Roles that were imported go with `user`: here they have no
-    rights beyond it.
+    """How sure everybody of a role must be: `AAL2` with any second factor, `PHR` with a passkey. Roles that were
+    imported go with `user`: here they have no rights beyond it.
     """
 
-    required_roles: frozenset[Role]
+    required: Mapping[Role, Acr]
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
-        return cls(frozenset(settings.factors.required_roles))
+        by_factor = dict.fromkeys(settings.factors.required_roles, Acr.AAL2)
+        return cls(by_factor | dict.fromkeys(settings.passkeys.required_roles, Acr.PHR))
+
+    def required_acr(self, role: str) -> Acr:
+        """The least class of a session of whoever has this role."""
+        return self.required.get(Role.ADMIN if role == Role.ADMIN else Role.USER, Acr.AAL1)
 
     def asks(self, role: str) -> bool:
         """Whether whoever has this role must have a factor."""
-        return (Role.ADMIN if role == Role.ADMIN else Role.USER) in self.required_roles
+        return self.required_acr(role) != Acr.AAL1
+
+    def asks_for_passkey(self, role: str) -> bool:
+        """Whether that must be a passkey, and no other factor will do."""
+        return self.required_acr(role) == Acr.PHR
 
     def refuses(self, role: str, acr: str | None) -> bool:
         """Whether a session of this role is not sure enough: it was opened before its user had to have a factor."""
-        return self.asks(role) and acr not in Acr.AAL2.satisfied_by
+        return self.asks(role) and not self.required_acr(role).is_met_by(acr)
 
 
 BY_PASSWORD = Authentication(Acr.AAL1, "pwd")
 BY_CODE = Authentication(Acr.AAL2, "pwd otp mfa")  # of an app, or a recovery code, beside the password
+
+
+def by_passkey(*, is_device_bound: bool, beside_password: bool = False) -> Authentication:
+    """A passkey, with which the user was verified: on the device (`hwk`), or by one that is synced (`swk`)."""
+    kind = "hwk" if is_device_bound else "swk"
+    return Authentication(Acr.PHR, f"pwd {kind} user mfa" if beside_password else f"{kind} user")

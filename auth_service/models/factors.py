@@ -1,6 +1,6 @@
 """Second factors of accounts, the codes for whoever lost one, and the challenges that are used up."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -32,14 +32,18 @@ class ResetReason(StrEnum):
 class Factor(Table, table=True):
     """A second factor. It counts from `confirmed_at` on: an account with such a one has no sign-in by password alone.
 
-    The secret is sealed under a key derived from the secret key that `secret_id` names. `last_step` is the time step of
-    the last TOTP code that was used (RFC 6238, section 5.2): none is good twice.
+    The secret of a TOTP is sealed under a key derived from the secret key that `secret_id` names. `last_step` is the
+    time step of the last code that was used (RFC 6238, section 5.2): none is good twice.
+
+    The other columns are of passkeys, which count from the start (Web Authentication Level 3, section 4, "credential
+    record"). The `public_key` is a COSE key (RFC 9052); the `user_handle` is that of all passkeys of a user.
     """
 
     __tablename__ = "factors"
     __table_args__: ClassVar[Any] = (
         Index("ix_factors_user_id", "user_id"),
         Index("ix_factors_created_at", "created_at", postgresql_where=text("confirmed_at IS NULL")),
+        Index("uq_factors_credential_id", "credential_id", unique=True),
     )
 
     id: UUID = Field(default_factory=uuid7, primary_key=True)
@@ -52,6 +56,14 @@ class Factor(Table, table=True):
     created_at: datetime = Field(sa_type=UtcDateTime)
     confirmed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     last_used_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    credential_id: bytes | None = Field(default=None, sa_type=LargeBinary)
+    public_key: bytes | None = Field(default=None, sa_type=LargeBinary)
+    sign_count: int | None = Field(default=None, sa_type=BigInteger)
+    backup_eligible: bool | None = None
+    backed_up: bool | None = None
+    transports: str | None = Field(default=None, sa_type=String(128))  # parted by blanks
+    aaguid: UUID | None = None
+    user_handle: bytes | None = Field(default=None, sa_type=LargeBinary)
 
 
 class RecoveryCode(Table, table=True):
@@ -77,21 +89,47 @@ class SpentChallenge(Table, table=True):
 
 @dataclass(frozen=True)
 class FactorView:
-    """A confirmed factor as its owner sees it: columns of `Factor`."""
+    """A confirmed factor as its owner sees it: columns of `Factor`, the last ones for passkeys alone."""
 
     id: UUID
     kind: str
     name: str | None
     created_at: datetime
     last_used_at: datetime | None
+    credential_id: bytes | None
+    backup_eligible: bool | None
+    backed_up: bool | None
+    transports: str | None
+    user_handle: bytes | None = field(repr=False)
+
+    @property
+    def descriptor(self) -> "CredentialDescriptor | None":
+        """What a browser is told to find a passkey by; None for a TOTP."""
+        if self.credential_id is None:
+            return None
+        return CredentialDescriptor(self.credential_id, tuple((self.transports or "").split()))
 
 
 @dataclass(frozen=True)
 class CredentialDescriptor:
-    """A passkey by its id, with the ways to its authenticator that the browser told when it was made."""
+    """A passkey as a browser finds it (Web Authentication Level 3, section 5.8.3)."""
 
     credential_id: bytes
-    transports: tuple[str, ...]
+    transports: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PasskeyRecord:
+    """A passkey as a signature of it is checked: columns of `Factor`."""
+
+    id: UUID
+    user_id: UUID
+    credential_id: bytes
+    public_key: bytes = field(repr=False)
+    sign_count: int
+    backup_eligible: bool
+    backed_up: bool
+    user_handle: bytes = field(repr=False)
 
 
 FACTORS = USERS.metadata.tables["factors"]

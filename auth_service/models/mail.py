@@ -31,6 +31,8 @@ class MailKind(StrEnum):
     RECOVERY_CODE_USED = "recovery-code-used"
     SECOND_FACTOR_GUESSED = "second-factor-guessed"
     STEP_UP_GUESSED = "step-up-guessed"
+    PASSKEY_REFUSED = "passkey-refused"  # its counter did not rise: it may have been copied
+    PASSWORD_REMOVED = "password-removed"  # noqa: S105
     FACTORS_RESET_PLANNED = "factors-reset-planned"  # by an administrator or an operator
     FACTORS_RESET = "factors-reset"
 
@@ -77,6 +79,8 @@ FOR_OWNERS = {
     MailKind.RECOVERY_CODE_USED,
     MailKind.SECOND_FACTOR_GUESSED,
     MailKind.STEP_UP_GUESSED,
+    MailKind.PASSKEY_REFUSED,
+    MailKind.PASSWORD_REMOVED,
 }
 """Notices of what somebody does with an account. An address that was never verified may be a stranger's, who asked for
 nothing: whoever registered with it could have these mails sent there.

@@ -33,12 +33,16 @@ class ChallengePurpose(IntEnum):
 
     SECOND_FACTOR = 1  # to sign in with the factor that the account has
     ENROLMENT = 2  # to sign in by adding the factor that the account must have
+    PASSKEY_LOGIN = 3  # to sign in with a passkey of whoever it is of
+    PASSKEY_ENROLMENT = 4  # to add a passkey to the account
+    STEP_UP = 5  # to prove again, with a passkey, whose session it is
 
 
 class Passed(IntFlag):
     """What was proved already."""
 
     PASSWORD = 1
+    CODE = 2  # of an app, or a recovery code
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,13 @@ class ChallengeCodec:
         """Return the secret of an enrolment by this challenge: the same however often it is asked for."""
         keys = self._keys.find_by_id(challenge.key_id) or self._keys.newest
         return hkdf(keys.enrolments, challenge.digest, length)
+
+    def user_handle_of(self, challenge: Challenge) -> bytes:
+        """Return what authenticators know the user of a challenge by: 32 bytes that tell nothing of the account, and
+        are the same for several passkeys that are added at once (Web Authentication Level 3, section 14.6.1).
+        """
+        keys = self._keys.find_by_id(challenge.key_id) or self._keys.newest
+        return hkdf(keys.enrolments, b"user handle" + challenge.user_id.bytes, 32)
 
 
 def _tag(keys: DerivedKeys, packed: bytes) -> bytes:

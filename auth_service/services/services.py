@@ -18,6 +18,8 @@ from auth_service.services.factors.enrolment import Enrolment
 from auth_service.services.factors.factor_reset import FactorReset
 from auth_service.services.factors.login_enrolment import LoginEnrolment
 from auth_service.services.factors.own_factors import OwnFactors
+from auth_service.services.factors.passkey_enrolment import PasskeyEnrolment
+from auth_service.services.factors.passkey_login import PasskeyLogin
 from auth_service.services.factors.second_factor import SecondFactor
 from auth_service.services.mail.notices import MailNumbers
 from auth_service.services.operations.cleanup import Cleanup
@@ -54,6 +56,14 @@ class Gauges:
 
 
 @dataclass(frozen=True)
+class Passkeys:
+    """The use cases of passkeys, where they are configured."""
+
+    login: PasskeyLogin
+    enrolment: PasskeyEnrolment
+
+
+@dataclass(frozen=True)
 class Services:
     settings: Settings
     registration: Registration
@@ -71,6 +81,7 @@ class Services:
     enrolment: Enrolment
     login_enrolment: LoginEnrolment
     own_factors: OwnFactors
+    passkeys: Passkeys | None
     factor_reset: FactorReset
     own_sessions: OwnSessions
     step_up: StepUp

@@ -8,8 +8,16 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from auth_service.blocklist import is_table
-from auth_service.roles import Role
-from auth_service.settings.values import ZERO, Duration, Group, NetworkList, OriginList, RoleList, written_as
+from auth_service.settings.values import (
+    ZERO,
+    Duration,
+    Group,
+    NetworkList,
+    OriginList,
+    PasskeyOriginList,
+    RoleList,
+    written_as,
+)
 
 MAX_ACCESS_LIFETIME = timedelta(minutes=10)
 DEFAULT_AUDIT_RETENTION = timedelta(days=400)
@@ -17,6 +25,13 @@ MAX_CHANGE_DELAY = timedelta(days=30)
 FIREBASE_KEY_BYTES = 32
 
 
+RelyingPartyId = Annotated[
+    str,
+    written_as(
+        r"[a-z0-9-]+(\.[a-z0-9-]+)*\.[a-z][a-z0-9-]*|localhost",
+        "must be a domain in lower case, such as example.com: no scheme, port or address",
+    ),
+]
 ClientId = Annotated[str, written_as(r"[ -~]+", "must be printable ASCII characters (RFC 6749, appendix A.1)")]
 
 
@@ -94,10 +109,16 @@ class FactorSettings(Group):
     recent: Duration = Field(timedelta(minutes=10), ge=timedelta(seconds=10), le=timedelta(hours=24))
     reset_delay: Duration = Field(timedelta(hours=24), ge=timedelta(hours=1), le=MAX_CHANGE_DELAY)
 
-    @property
-    def everybody(self) -> bool:
-        """Whether nobody may be without a factor."""
-        return set(self.required_roles) == set(Role)
+
+class PasskeySettings(Group):
+    """Passkeys: the domain that they are of, the pages and apps that may use them, the pages that may frame those, and
+    of which roles everybody must have one.
+    """
+
+    rp_id: RelyingPartyId | None = Field(None, max_length=253)
+    origins: PasskeyOriginList = ()
+    top_origins: PasskeyOriginList = ()
+    required_roles: RoleList = ()
 
 
 class HashingSettings(Group):

@@ -18,6 +18,7 @@ ZERO = timedelta(0)
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _ORIGIN = re.compile(r"https?://([a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?")
+_ANDROID_APP = re.compile(r"android:apk-key-hash:[A-Za-z0-9_-]{27,64}")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -42,6 +43,24 @@ def _secrets(value: Any) -> Any:
     if value and not found:
         raise ValueError("must be a secret, or several separated by commas")
     return found
+
+
+def _passkey_origins(value: Any) -> Any:
+    origins = _comma_separated(value)
+    if not all(_is_passkey_origin(origin) for origin in origins):
+        raise ValueError(
+            "must be origins with https, such as https://app.example.com (http for localhost alone), or "
+            "android:apk-key-hash:... of apps, separated by commas"
+        )
+    return origins
+
+
+def _is_passkey_origin(origin: str) -> bool:
+    """Whether it is what `clientDataJSON` may have as the origin: browsers offer passkeys in secure contexts alone."""
+    if _ANDROID_APP.fullmatch(origin):
+        return True
+    is_web = bool(_ORIGIN.fullmatch(origin)) and origin_of(origin) == origin
+    return is_web and (origin.startswith("https://") or urlsplit(origin).hostname == "localhost")
 
 
 def _roles(value: Any) -> Any:
@@ -92,6 +111,7 @@ SecretList = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_secrets
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 RoleList = Annotated[tuple[Role, ...], NoDecode, BeforeValidator(_roles)]
 NetworkList = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)]
+PasskeyOriginList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_passkey_origins)]
 OriginList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)]
 
 

@@ -40,6 +40,7 @@ class Settings(BaseSettings):
     mail: MailSettings = MailSettings()
     administration: groups.AdministrationSettings = groups.AdministrationSettings()
     factors: groups.FactorSettings = groups.FactorSettings()
+    passkeys: groups.PasskeySettings = groups.PasskeySettings()
     hashing: groups.HashingSettings = groups.HashingSettings()
     throttle: groups.ThrottleSettings = groups.ThrottleSettings()
     sessions: groups.SessionSettings = groups.SessionSettings()
@@ -75,13 +76,27 @@ class Settings(BaseSettings):
             yield "AUTH_TOKENS__REFRESH_IDLE_LIFETIME: must not exceed AUTH_TOKENS__REFRESH_ABSOLUTE_LIFETIME"
         if self.registration.existing == "conceal" and not self.sends_mail:
             yield "AUTH_REGISTRATION__EXISTING: 'conceal' needs mail, so set AUTH_MAIL__HOST"
-        if self.password.min_length < SHORTEST_ALONE and not self.factors.everybody:
+        if self.password.min_length < SHORTEST_ALONE and {
+            *self.factors.required_roles,
+            *self.passkeys.required_roles,
+        } != set(Role):
             yield (
                 f"AUTH_PASSWORD__MIN_LENGTH: below {SHORTEST_ALONE} only where everybody must have a second factor "
                 f"(NIST SP 800-63B-4): AUTH_FACTORS__REQUIRED_ROLES={','.join(Role)}"
             )
+        yield from self._passkeys_disagree()
         if self.cookies.enabled and not _keeps_secure_cookies(self.public_url):
             yield "AUTH_COOKIES__ENABLED: needs an AUTH_PUBLIC_URL with https: browsers refuse others"
+
+    def _passkeys_disagree(self) -> Iterator[str]:
+        if self.passkeys.rp_id is not None and not self.passkey_origins:
+            yield (
+                "AUTH_PASSKEYS__ORIGINS: must name the pages that use passkeys: AUTH_PUBLIC_URL is not of the domain "
+                "AUTH_PASSKEYS__RP_ID"
+            )
+        for name in ("origins", "top_origins", "required_roles"):
+            if getattr(self.passkeys, name) and self.passkeys.rp_id is None:
+                yield f"AUTH_PASSKEYS__{name.upper()}: needs AUTH_PASSKEYS__RP_ID"
 
     def _weak_secrets(self) -> Iterator[str]:
         """Complain of a secret that can be guessed, or that does two jobs."""
@@ -93,6 +108,13 @@ class Settings(BaseSettings):
             yield "AUTH_INTERNAL_TOKEN: must be at least 16 random visible ASCII characters, and not a sample value"
         if tokens & keys:
             yield "AUTH_INTERNAL_TOKEN: must not be the same as AUTH_SECRET_KEY"
+
+    @property
+    def passkey_origins(self) -> tuple[str, ...]:
+        """The pages and apps that may use passkeys; unless they are named, the service's own, if of that domain."""
+        host, domain = urlsplit(self.public_url).hostname or "", self.passkeys.rp_id
+        is_own = domain is not None and f".{host}".endswith(f".{domain}")
+        return self.passkeys.origins or ((origin_of(self.public_url),) if is_own else ())
 
     @property
     def issuer(self) -> str:

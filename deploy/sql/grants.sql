@@ -39,8 +39,8 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON outgoing_mails, link_tokens TO auth_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON pending_changes TO auth_app;
 GRANT SELECT, INSERT, DELETE ON registrations TO auth_app;
 GRANT EXECUTE ON FUNCTION expire_registrations TO auth_app;
-GRANT SELECT, INSERT, UPDATE (secret, secret_id, last_step, confirmed_at, last_used_at, name), DELETE ON factors
-    TO auth_app;
+GRANT SELECT, INSERT, UPDATE (secret, secret_id, last_step, confirmed_at, last_used_at, name, sign_count,
+    backed_up), DELETE ON factors TO auth_app;
 GRANT SELECT, INSERT, DELETE ON recovery_codes TO auth_app;
 GRANT SELECT, INSERT, UPDATE (expires_at), DELETE ON spent_challenges TO auth_app;
 

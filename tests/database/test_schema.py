@@ -43,6 +43,7 @@ INDEXES = {
     "pk_factors",
     "ix_factors_user_id",
     "ix_factors_created_at",
+    "uq_factors_credential_id",
     "pk_recovery_codes",
     "pk_spent_challenges",
     "ix_spent_challenges_expires_at",

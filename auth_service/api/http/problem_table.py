@@ -28,11 +28,17 @@ PROBLEMS: dict[str, Problem] = {
         "The link was already used, has expired or was replaced by a newer one, or the password or the e-mail address "
         "has changed since. Request a new e-mail.",
     ),
+    "invalid-challenge": Problem(
+        400,
+        "Invalid challenge",
+        "The challenge is unknown, used, older than five minutes or of another account, or the passkey was not made "
+        "for it and for this site; 'detail' says which. Ask for new options and try again. Nothing was done.",
+    ),
     "invalid-credentials": Problem(
         401,
         "Invalid credentials",
         "Unknown account, wrong password and disabled account all get this answer, so that it does not reveal "
-        "who has an account.",
+        "who has an account. For a passkey, 'unknown_credential' says that it is not known here.",
     ),
     "invalid-second-factor": Problem(
         401,
@@ -110,6 +116,12 @@ PROBLEMS: dict[str, Problem] = {
         409,
         "Account exists",
         "An account with this e-mail address or username already exists. Sign in, or choose another.",
+    ),
+    "factor-exists": Problem(
+        409,
+        "Factor exists",
+        "This passkey is registered already. Browsers do not offer it again if they get 'excludeCredentials' as it "
+        "stands in 'public_key'.",
     ),
     "account-disabled": Problem(
         409,

@@ -14,11 +14,12 @@ from auth_service.api.schemas.factors import (
     CodeBody,
     EnrolledBrowserTokens,
     EnrolledTokens,
-    FactorItem,
     FactorList,
     NewTotpFactor,
     RecoveryCodes,
+    accepted_credentials,
     enrolled,
+    factor_item,
 )
 from auth_service.api.schemas.links import DelayedChange
 from auth_service.models import PendingChange, StopReason
@@ -33,7 +34,9 @@ router = APIRouter(
 async def list_factors(bearer: BearerDep, services: ServicesDep) -> FactorList:
     """List the second factors of the account, and tell how many recovery codes are left."""
     factors, left = await services.own_factors.list_factors(bearer)
-    return FactorList(items=[FactorItem.model_validate(factor) for factor in factors], recovery_codes_left=left)
+    items = [factor_item(factor) for factor in factors]
+    accepted = accepted_credentials(services.settings.passkeys.rp_id, factors)
+    return FactorList(items=items, recovery_codes_left=left, accepted_credentials=accepted)
 
 
 @router.get("/factors/reset", response_model=DelayedChange, responses=problems(*BEARER, "not-found"))

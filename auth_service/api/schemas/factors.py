@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 from auth_service.api.schemas.common import Body, BrowserTokens, ProblemDetails, Tokens, clean_secret
+from auth_service.models import FactorView
+from auth_service.security.keys import base64url
 
 MAX_CODE = 64  # characters: a recovery code with its hyphens, and room for blanks
 
@@ -29,6 +31,17 @@ class SecondFactorBody(Body):
     code: Code
 
 
+def _encoded(value: Any) -> Any:
+    return base64url(value) if isinstance(value, bytes) else value
+
+
+def _parted(value: Any) -> Any:
+    return value.split() if isinstance(value, str) else value
+
+
+Base64UrlText = Annotated[str, BeforeValidator(_encoded)]
+
+
 class FactorItem(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
@@ -39,9 +52,27 @@ class FactorItem(BaseModel):
     last_used_at: datetime | None
 
 
+class PasskeyItem(FactorItem):
+    """A passkey. One that is `backup_eligible` may be on several devices, and is there if it is `backed_up`."""
+
+    credential_id: Base64UrlText
+    backup_eligible: bool
+    backed_up: bool
+    transports: Annotated[list[str], BeforeValidator(_parted)]
+
+
+class AcceptedCredentials(BaseModel):
+    """What `PublicKeyCredential.signalAllAcceptedCredentials()` takes, in its own names when written in camel case."""
+
+    rp_id: str
+    user_id: str
+    credential_ids: list[str]
+
+
 class FactorList(BaseModel):
-    items: list[FactorItem]
+    items: list[PasskeyItem | FactorItem]
     recovery_codes_left: int
+    accepted_credentials: Annotated[AcceptedCredentials | None, Field(exclude_if=lambda told: told is None)] = None
 
 
 class TotpSecret(BaseModel):
@@ -104,3 +135,17 @@ def enrolled(told: Tokens | BrowserTokens, codes: Sequence[str]) -> EnrolledToke
     """Return an answer with tokens and recovery codes."""
     whole = EnrolledTokens if isinstance(told, Tokens) else EnrolledBrowserTokens
     return whole(**told.model_dump(), recovery_codes=list(codes))
+
+
+def factor_item(factor: FactorView) -> PasskeyItem | FactorItem:
+    """Return a factor as it is told."""
+    return (PasskeyItem if factor.credential_id else FactorItem).model_validate(factor)
+
+
+def accepted_credentials(rp_id: str | None, factors: Sequence[FactorView]) -> AcceptedCredentials | None:
+    """Return what the browser may keep of an account's passkeys; None where it has none."""
+    passkeys = [factor for factor in factors if factor.credential_id and factor.user_handle]
+    if rp_id is None or not passkeys:
+        return None
+    ids = [base64url(passkey.credential_id or b"") for passkey in passkeys]
+    return AcceptedCredentials(rp_id=rp_id, user_id=base64url(passkeys[0].user_handle or b""), credential_ids=ids)

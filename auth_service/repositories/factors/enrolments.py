@@ -4,12 +4,14 @@ Each transaction that writes here locks the user's row first, so that two of the
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete, func, insert, update
 from sqlmodel import col, select
+from uuid_utils.compat import uuid7
 
 from auth_service.database.connection import Connection
 from auth_service.models import (
@@ -26,6 +28,10 @@ from auth_service.models import (
 from auth_service.repositories.audit.events import AuditEvents
 
 F, R = FACTORS.c, RECOVERY_CODES.c
+
+
+def _view(factor: Factor) -> FactorView:
+    return FactorView(**{column.name: getattr(factor, column.name) for column in fields(FactorView)})
 
 
 class Enrolments:
@@ -81,10 +87,25 @@ class Enrolments:
             .where(col(Factor.user_id) == user_id, col(Factor.confirmed_at).is_not(None))
             .order_by(col(Factor.created_at), col(Factor.id))
         )
-        return [
-            FactorView(factor.id, factor.kind, factor.name, factor.created_at, factor.last_used_at)
-            for factor in await self._connection.session.exec(statement)
-        ]
+        return [_view(factor) for factor in await self._connection.session.exec(statement)]
+
+    async def add_passkey(self, user_id: UUID, columns: Mapping[str, Any]) -> FactorView | None:
+        """Add a passkey, which counts at once, with these columns; None if one of its id is there, whoever it is of."""
+        kept = {"id": uuid7(), "user_id": user_id, "kind": FactorKind.PASSKEY, "last_step": 0, **columns}
+        times = {"created_at": self._now(), "confirmed_at": self._now()}
+        added = self._connection.dialect.insert(FACTORS).values(**kept, **times)
+        unless_there = added.on_conflict_do_nothing(index_elements=[F.credential_id]).returning(FACTORS)
+        event = SecurityEvent.FACTOR_ADDED
+        rows = await self._audit.execute(unless_there, event, user="user_id", kind=FactorKind.PASSKEY)
+        return _view(Factor(**rows[0])) if rows else None
+
+    async def rename(self, user_id: UUID, factor_id: UUID, name: str) -> FactorView | None:
+        """Give a passkey another name; None if the user has no such one."""
+        renamed = update(FACTORS).values(name=name).where(F.id == factor_id, F.user_id == user_id)
+        of_passkey = renamed.where(F.kind == FactorKind.PASSKEY).returning(FACTORS)
+        event = SecurityEvent.FACTOR_RENAMED
+        rows = await self._audit.execute(of_passkey, event, user="user_id", kind=FactorKind.PASSKEY)
+        return _view(Factor(**rows[0])) if rows else None
 
     async def remove(self, user_id: UUID, factor_id: UUID, kind: str) -> None:
         """Remove a factor that counts."""

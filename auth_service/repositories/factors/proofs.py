@@ -13,6 +13,7 @@ from uuid import UUID
 from sqlalchemy import (
     CTE,
     BigInteger,
+    Boolean,
     ColumnElement,
     LargeBinary,
     Uuid,
@@ -20,6 +21,7 @@ from sqlalchemy import (
     bindparam,
     delete,
     exists,
+    or_,
     select,
     update,
 )
@@ -36,12 +38,13 @@ from auth_service.models import (
     USERS,
     FactorKind,
     LoginAccount,
+    PasskeyRecord,
     UtcDateTime,
 )
 from auth_service.repositories.users.pending_changes import AWAITS_RESET
 
 F, R, S, U = FACTORS.c, RECOVERY_CODES.c, SPENT_CHALLENGES.c, USERS.c
-METHODS = ("totp", "recovery_code")
+METHODS = ("passkey", "totp", "recovery_code")
 SPENT_KEPT = timedelta(days=1)  # a challenge is good for five minutes: no step of a clock makes it good again
 
 # Not `user_id`, which is a column: SQLAlchemy would set it in each UPDATE of a table that has it.
@@ -71,6 +74,14 @@ class Challenged:
 
 
 @dataclass(frozen=True)
+class FoundPasskey:
+    """A passkey, and the account that it is of."""
+
+    record: PasskeyRecord
+    account: LoginAccount
+
+
+@dataclass(frozen=True)
 class Proof:
     """What a sign-in uses up: a challenge, of which this is the digest and which is good until then, and a code."""
 
@@ -93,6 +104,23 @@ class TotpProof(Proof):
     @property
     def values(self) -> dict[str, Any]:
         return {**super().values, "totp_factor": self.factor_id, "totp_step": self.step}
+
+
+@dataclass(frozen=True)
+class PasskeyProof(Proof):
+    """A signature of a passkey, whose counter must have risen if it cannot have left its device."""
+
+    factor_id: UUID
+    sign_count: int
+    backed_up: bool
+    is_device_bound: bool
+
+    @property
+    def values(self) -> dict[str, Any]:
+        return {
+            **super().values, "passkey": self.factor_id, "passkey_count": self.sign_count,
+            "passkey_backed_up": self.backed_up, "passkey_device_bound": self.is_device_bound,
+        }  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -119,6 +147,17 @@ def spend_step(clock: Clock, user_id: ColumnElement[Any]) -> Any:
 def spend_recovery_code(_clock: Clock, user_id: ColumnElement[Any]) -> Any:
     given = bindparam("recovery_hash", type_=LargeBinary())
     return delete(RECOVERY_CODES).where(R.user_id == user_id, R.code_hash == given).returning(R.user_id)
+
+
+def spend_signature(clock: Clock, user_id: ColumnElement[Any]) -> Any:
+    """Counters of passkeys that are synced say nothing; of the others they rise, or are always 0."""
+    counted, factor = bindparam("passkey_count", type_=BigInteger()), bindparam("passkey", type_=Uuid())
+    backed_up = bindparam("passkey_backed_up", type_=Boolean())
+    spent = update(FACTORS).values(sign_count=counted, backed_up=backed_up, last_used_at=clock.at())
+    has_risen = or_(F.sign_count < counted, and_(F.sign_count == 0, counted == 0))
+    may_be_copied = bindparam("passkey_device_bound", type_=Boolean()).is_(False)
+    unused = spent.where(F.id == factor, F.user_id == user_id, F.kind == FactorKind.PASSKEY)
+    return unused.where(or_(may_be_copied, has_risen)).returning(F.user_id)
 
 
 def spend_challenge(clock: Clock, of: CTE | None = None) -> Any:
@@ -174,15 +213,29 @@ def _find(clock: Clock) -> Any:
     return select(*columns).select_from(USERS.outerjoin(FACTORS, totp)).where(U.id == _WHO)
 
 
+_RECORD = {f"passkey_{column.name}": F[column.name] for column in fields(PasskeyRecord)}
+
+
+@Prepared
+def _find_passkey(_clock: Clock) -> Any:
+    columns = (*_ACCOUNT, AWAITS_RESET.label("awaits_reset"), *(of.label(name) for name, of in _RECORD.items()))
+    found = select(*columns).select_from(FACTORS.join(USERS, F.user_id == U.id))
+    return found.where(F.credential_id == bindparam("credential", type_=LargeBinary()))
+
+
 @Prepared
 def _methods(clock: Clock) -> Any:
     totp = exists().where(F.user_id == _WHO, _IS_TOTP)
+    passkey = exists().where(F.user_id == _WHO, F.kind == FactorKind.PASSKEY)
     recovery_code = exists().where(R.user_id == _WHO)
-    return select(totp.label("totp"), recovery_code.label("recovery_code"), clock.at().label("now"))
+    return select(
+        passkey.label("passkey"), totp.label("totp"), recovery_code.label("recovery_code"), clock.at().label("now")
+    )
 
 
 _spend_challenge = Prepared(spend_challenge)
 _spend_step = Prepared(lambda clock: spend_step(clock, _WHO))
+_spend_signature = Prepared(lambda clock: spend_signature(clock, _WHO))
 _spend_recovery_code = Prepared(lambda clock: spend_recovery_code(clock, _WHO))
 
 
@@ -205,15 +258,33 @@ class FactorProofs:
         columns = (*(column.name for column in _ACCOUNT), "awaits_reset")
         return Challenged(LoginAccount(**{name: row[name] for name in columns}), totp, row["now"])
 
+    async def find_passkey(self, credential_id: bytes) -> FoundPasskey | None:
+        """The passkey of this id, whoever it is of."""
+        rows = await _find_passkey.execute(self._connection, credential=credential_id)
+        if not rows:
+            return None
+        row = rows[0]
+        record = PasskeyRecord(**{name.removeprefix("passkey_"): row[name] for name in _RECORD})
+        account = {name: row[name] for name in (*(column.name for column in _ACCOUNT), "awaits_reset")}
+        return FoundPasskey(record, LoginAccount(**account, has_factor=True))
+
     async def spend_challenge(self, challenge: bytes, good_until: datetime) -> bool:
         """Use up a challenge, by its digest, that goes with no code; False if it was before, or is good no more."""
         values = {"challenge_digest": challenge, "challenge_until": good_until}
         return bool(await _spend_challenge.execute(self._connection, **values))
 
+    async def is_spent(self, challenge: bytes) -> bool:
+        """Whether a challenge, by its digest, was used up."""
+        return (await self._connection.execute(select(S.digest).where(S.digest == challenge))).first() is not None
+
     async def spend_step(self, user_id: UUID, factor_id: UUID, step: int) -> bool:
         """Use the code of an app up for something else than a sign-in; False if it or a later one was used before."""
         given = {"session_user_id": user_id, "totp_factor": factor_id, "totp_step": step}
         return bool(await _spend_step.execute(self._connection, **given))
+
+    async def spend_signature(self, user_id: UUID, proof: PasskeyProof) -> bool:
+        """The same with a signature of a passkey, and not with its challenge; False if its counter did not rise."""
+        return bool(await _spend_signature.execute(self._connection, session_user_id=user_id, **proof.values))
 
     async def spend_recovery_code(self, user_id: UUID, code_hash: bytes) -> bool:
         """The same with a recovery code; False if there is no such one, or none any more."""

@@ -41,12 +41,14 @@ from auth_service.models import (
 )
 from auth_service.repositories.audit.events import AuditedChange, AuditEvents
 from auth_service.repositories.factors.proofs import (
+    PasskeyProof,
     Proof,
     RecoveryProof,
     Spending,
     TotpProof,
     one_by_one,
     spend_recovery_code,
+    spend_signature,
     spend_step,
     used_up,
 )
@@ -84,11 +86,18 @@ _OPENED_BY_PROOF = {
     TotpProof: AuditedChange(
         partial(_open, spend=spend_step), SecurityEvent.LOGIN_SUCCEEDED, user="user_id", session="id"
     ),
+    PasskeyProof: AuditedChange(
+        partial(_open, spend=spend_signature), SecurityEvent.LOGIN_SUCCEEDED, user="user_id", session="id"
+    ),
     RecoveryProof: AuditedChange(
         partial(_open, spend=spend_recovery_code), SecurityEvent.LOGIN_SUCCEEDED, user="user_id", session="id"
     ),
 }
-_ONE_BY_ONE = {TotpProof: one_by_one(spend_step), RecoveryProof: one_by_one(spend_recovery_code)}
+_ONE_BY_ONE = {
+    TotpProof: one_by_one(spend_step),
+    PasskeyProof: one_by_one(spend_signature),
+    RecoveryProof: one_by_one(spend_recovery_code),
+}
 _OPENED_INSTEAD = AuditedChange(_open, SecurityEvent.SESSION_OPENED, user="user_id", session="id")
 
 # Not `user_id`, which is a column: SQLAlchemy would set it in each UPDATE of a table that has it.

@@ -1,7 +1,7 @@
 """How owners add an authenticator app to their account: it counts once a code confirms it."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
@@ -11,12 +11,10 @@ from auth_service.models import (
     BY_CODE,
     ChangeKind,
     Device,
-    EndReason,
     FactorKind,
     MailKind,
     SecurityEvent,
     StopReason,
-    User,
 )
 from auth_service.repositories.factors.proofs import SealedTotp
 from auth_service.repositories.transaction import Database, Transaction, retried
@@ -29,9 +27,10 @@ from auth_service.security.totp import (
     seal_totp_secret,
 )
 from auth_service.services.factors.factor_changes import (
+    Confirmed,
     EnrolmentSecret,
-    end_sessions,
     lock_owner,
+    open_for_first_factor,
     renew_recovery_codes,
 )
 from auth_service.services.factors.stoppable_change import stop_changes
@@ -49,17 +48,6 @@ from auth_service.services.throttling.throttle import Throttler
 @dataclass(frozen=True)
 class NewTotp(EnrolmentSecret):
     id: UUID
-
-
-@dataclass(frozen=True)
-class Confirmed:
-    """What the first code of a factor leads to. For the first factor of an account, `tokens` makes those of the session
-    that is left. There are no `recovery_codes` if those from before are still good.
-    """
-
-    recovery_codes: Sequence[str] = field(repr=False)
-    ended: Sequence[UUID] = ()
-    tokens: Callable[[], Awaitable[TokenPair]] | None = None
 
 
 class Enrolment:
@@ -151,7 +139,9 @@ class Enrolment:
                 await stop_changes(tx, owner.id, StopReason.OTHER_CHANGE, ChangeKind.FACTORS)  # they are not lost
                 some_left = await tx.factors.count_recovery_codes(owner.id)
                 return Confirmed(() if some_left else await renew_recovery_codes(tx, owner.id))
-            return await self._first(tx, owner, bearer.session_id, device)
+            return await open_for_first_factor(
+                tx, owner, bearer.session_id, proved=BY_CODE, device=device, sign_in=self._sign_in
+            )
 
     async def _step_of(self, tx: Transaction, owner_id: UUID, factor_id: UUID, code: str) -> int | None:
         """The step that a code of a waiting TOTP is of; None for a wrong one. Raises `NoSuchFactor`."""
@@ -161,11 +151,3 @@ class Enrolment:
         factor, now = found
         sealed = SealedTotp(factor.id, factor.secret or b"", factor.secret_id or "")
         return self._codes.step_of(sealed, read_totp_code(code), now)
-
-    async def _first(self, tx: Transaction, owner: User, asking: UUID, device: Device) -> Confirmed:
-        codes = await renew_recovery_codes(tx, owner.id)
-        proved = await tx.user_sessions.authentication_of(asking)  # the code proves the app, and nobody more recent
-        account, ended = await end_sessions(tx, owner, EndReason.FACTOR_ADDED)
-        by_code = replace(BY_CODE, time=proved.time if proved else None)
-        tokens = await self._sign_in.open_instead(tx, account, by_code, device, EndReason.FACTOR_ADDED)
-        return Confirmed(codes, ended, tokens)

@@ -1,14 +1,16 @@
 """What changes of factors have in common, each in the transaction of the change."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from auth_service.errors import InvalidAccessToken
-from auth_service.models import EndReason, LoginAccount, User
+from auth_service.models import Authentication, Device, EndReason, LoginAccount, User
 from auth_service.repositories.transaction import Transaction
 from auth_service.security.recovery_codes import hash_recovery_code, new_recovery_codes, spell_recovery_code
 from auth_service.services.sessions.bearers import Bearer
+from auth_service.services.sessions.sign_in import SignIn
+from auth_service.services.sessions.token_issuer import TokenPair
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,17 @@ class EnrolmentSecret:
 
     secret: str = field(repr=False)
     otpauth_uri: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """What the first code of a factor leads to. For the first factor of an account, `tokens` makes those of the session
+    that is left. There are no `recovery_codes` if those from before are still good.
+    """
+
+    recovery_codes: Sequence[str] = field(repr=False)
+    ended: Sequence[UUID] = ()
+    tokens: Callable[[], Awaitable[TokenPair]] | None = None
 
 
 async def renew_recovery_codes(tx: Transaction, user_id: UUID) -> Sequence[str]:
@@ -35,6 +48,21 @@ async def end_sessions(tx: Transaction, user: User, reason: EndReason) -> tuple[
     epoch = await tx.users.raise_epoch(user.id)
     ended = await tx.user_sessions.revoke_of_user(user.id, reason)
     return LoginAccount(user.id, user.hashed_password, user.role, user.is_active, user.is_verified, epoch), ended
+
+
+async def open_for_first_factor(
+    tx: Transaction, owner: User, asking: UUID, *, proved: Authentication, device: Device, sign_in: SignIn
+) -> Confirmed:
+    """Give an account that is locked, and has its first factor now, recovery codes and one new session in place of all.
+
+    The factor was proved, and nobody more recent: the time is that of the session that is `asking`.
+    """
+    codes = await renew_recovery_codes(tx, owner.id)
+    before = await tx.user_sessions.authentication_of(asking)
+    account, ended = await end_sessions(tx, owner, EndReason.FACTOR_ADDED)
+    proved = replace(proved, time=before.time if before else None)
+    tokens = await sign_in.open_instead(tx, account, proved, device, EndReason.FACTOR_ADDED)
+    return Confirmed(codes, ended, tokens)
 
 
 async def lock_owner(tx: Transaction, bearer: Bearer) -> User:

@@ -5,17 +5,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from auth_service.errors import InvalidCredentials, InvalidSecondFactor
-from auth_service.models import BY_CODE, ChangeKind, Device, LoginAccount, MailKind, SecurityEvent, StopReason
-from auth_service.repositories.factors.proofs import Challenged, Proof, RecoveryProof, TotpProof
-from auth_service.repositories.transaction import Database, retried
+from auth_service.models import BY_CODE, Device, LoginAccount, MailKind, SecurityEvent
+from auth_service.repositories.factors.proofs import Challenged, RecoveryProof, TotpProof
+from auth_service.repositories.transaction import Database
 from auth_service.security.challenges import Challenge, ChallengeCodec, ChallengePurpose
 from auth_service.security.recovery_codes import hash_recovery_code, read_recovery_code
 from auth_service.security.totp import read_totp_code
-from auth_service.services.factors.stoppable_change import stop_changes
+from auth_service.services.factors.factor_sign_in import FactorSignIn
 from auth_service.services.mail.notices import Notices
 from auth_service.services.operations.audit import Audit
 from auth_service.services.sessions.login_outcomes import LoginOutcome, counted
-from auth_service.services.sessions.sign_in import OpenedSession, SignIn
 from auth_service.services.sessions.token_issuer import TokenPair
 from auth_service.services.sessions.totp_codes import TotpCodes
 from auth_service.services.signing_keys.database_clock import DatabaseClock
@@ -33,7 +32,7 @@ class SecondFactor:
         codes: TotpCodes,
         challenges: ChallengeCodec,
         clock: DatabaseClock,
-        sign_in: SignIn,
+        sign_in: FactorSignIn,
         apply_due_reset: Callable[[LoginAccount], Awaitable[LoginAccount]],
         throttle: Throttler,
         audit: Audit,
@@ -77,22 +76,14 @@ class SecondFactor:
             if found.totp is None or step is None:
                 raise InvalidSecondFactor
             proof = TotpProof(challenge.digest, challenge.good_until, found.totp.factor_id, step)
-            if found.account.awaits_reset:
-                return await self._sign_in_with_more(found, proof, device, attempt)
-            return await self._sign_in.sign_in(found.account, BY_CODE, device, attempt, proof=proof)
+            return await self._sign_in.sign_in(found.account, proof, BY_CODE, device, attempt)
 
     async def _by_recovery_code(self, challenge: Challenge, code_hash: bytes, device: Device) -> TokenPair:
         found = await self._find(challenge)
         reserved = self._throttle.recovery_code(challenge.user_id, device.ip)
         async with self._attempt(challenge, reserved) as attempt:
             proof = RecoveryProof(challenge.digest, challenge.good_until, code_hash)
-            return await self._sign_in_with_more(found, proof, device, attempt)
-
-    async def _sign_in_with_more(self, found: Challenged, proof: Proof, device: Device, attempt: Attempt) -> TokenPair:
-        """As `SignIn.sign_in()`, with all that the proof leads to beside the session."""
-        await self._sign_in.ensure_ready()
-        opened = await self._open(found, proof, device)
-        return await self._sign_in.finish(opened, found.account, device, attempt)
+            return await self._sign_in.sign_in(found.account, proof, BY_CODE, device, attempt)
 
     @asynccontextmanager
     async def _attempt(
@@ -124,18 +115,3 @@ class SecondFactor:
         if found is None or account is None or account.credential_epoch != challenge.credential_epoch:
             raise InvalidSecondFactor
         return found
-
-    @retried
-    async def _open(self, found: Challenged, proof: Proof, device: Device) -> OpenedSession:
-        """Open the session, and let no reset of factors happen that are not lost.
-
-        After a recovery code, tell the owner how many are left: somebody else may have found them.
-        """
-        user_id = found.account.id
-        async with self._database.transaction() as tx:
-            opened = await self._sign_in.open(tx, found.account, BY_CODE, device, proof=proof)
-            await stop_changes(tx, user_id, StopReason.SIGN_IN, ChangeKind.FACTORS)
-            if not isinstance(proof, RecoveryProof):
-                return opened
-            await self._notices.recovery_code_used(tx, user_id)
-        return opened

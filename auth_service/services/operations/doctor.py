@@ -148,7 +148,7 @@ class Doctor:
             return Check(name, True, "not for this role to read")
         must = FactorPolicy.from_settings(self._settings).asks(Role.ADMIN)
         administrators = UserFilter(role=Role.ADMIN, is_active=True)
-        wanted = replace(administrators, without_factor=FactorPolicy(frozenset()))
+        wanted = replace(administrators, without_factor=FactorPolicy({}))
         async with self._database.statement() as tx:
             found = await tx.user_search.find_page(wanted, MOST_NAMED + 1)
         if not found:

@@ -166,6 +166,14 @@ class Throttler:
         if self._attempts:
             await self._attempts.spend(what, Tally(self._keys.of("changes", what, str(user_id)), self._changes))
 
+    async def refused_passkey(self, client_ip: str | None) -> None:
+        """Count a sign-in with a passkey that was refused; raises `TooManyAttempts` for too many from this IP address.
+
+        Nobody guesses a signature, so a good one is never counted, and no refusal of others keeps it out.
+        """
+        if self._attempts:
+            await self._attempts.spend("passkey", *self._from("passkeys", client_ip, self._address))
+
     async def username(self, user_id: UUID, client_ip: str | None) -> None:
         """Count a try of another username, which tells whether it is taken, as a registration does.
 

@@ -36,6 +36,8 @@ GIVING_TOKENS = {
     "POST /auth/login/second-factor": "asks for it",
     "POST /auth/login/enrol/confirm": "it is the factor that it adds, to an account that has none",
     "POST /auth/me/totp/{factor_id}/confirm": "it is the factor that it adds",
+    "POST /auth/me/passkeys": "it is the factor that it adds",
+    "POST /auth/passkeys/login": "it is the factor, and the first one too",
     "POST /auth/me/password": "opens a session with the proof of the one that asks",
     "POST /auth/refresh": "goes on with a session",
     "POST /auth/step-up": "goes on with a session",
@@ -205,7 +207,8 @@ def test_every_way_to_a_token_asks_for_the_second_factor() -> None:
     schemas = document()["components"]["schemas"]
 
     def gives(operation: dict[str, Any]) -> bool:
-        content = operation["responses"].get("200", {}).get("content", {}).get("application/json", {})
+        answers = [operation["responses"].get(status, {}) for status in ("200", "201")]
+        content = [answer.get("content", {}).get("application/json", {}) for answer in answers]
         names = re.findall(r"schemas/(\w+)", json.dumps(content))
         return any("access_token" in schemas[name].get("properties", {}) for name in names)
 

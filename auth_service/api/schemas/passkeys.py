@@ -1,0 +1,126 @@
+"""Bodies and answers of the routes about passkeys: the JSON forms of Web Authentication Level 3, section 5.1.8."""
+
+import base64
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from auth_service.api.schemas.common import Body, BrowserTokens, Tokens, clean
+from auth_service.api.schemas.factors import ChallengeText, PasskeyItem, RecoveryCodes
+from auth_service.services.factors.passkey_enrolment import Attestation
+from auth_service.services.factors.passkey_proofs import Assertion
+
+MAX_CREDENTIAL_ID = 1023  # bytes (Web Authentication Level 3, section 4, "credential ID")
+MAX_PART = 12_288  # bytes; the whole body has at most 16 KiB
+MAX_NAME = 64  # characters
+
+_BASE64URL = re.compile(r"[A-Za-z0-9_-]*")
+
+
+def _decoded(value: Any) -> Any:
+    """The bytes of base64url without padding (RFC 4648, section 5), in the one spelling that they have."""
+    if not isinstance(value, str) or not _BASE64URL.fullmatch(value) or len(value) % 4 == 1:
+        raise ValueError("Must be base64url without padding.")
+    decoded = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
+    if base64.urlsafe_b64encode(decoded).rstrip(b"=").decode() != value:
+        raise ValueError("Must be base64url without padding.")
+    return decoded
+
+
+_SCHEMA = WithJsonSchema({"type": "string", "format": "base64url", "pattern": "^[A-Za-z0-9_-]+$"})
+CredentialId = Annotated[bytes, BeforeValidator(_decoded), Field(min_length=1, max_length=MAX_CREDENTIAL_ID), _SCHEMA]
+Part = Annotated[bytes, BeforeValidator(_decoded), Field(min_length=1, max_length=MAX_PART), _SCHEMA]
+Extensions = Annotated[dict[str, Any], Field(description="What the browser says of extensions; none is looked at")]
+Transport = Annotated[str, Field(min_length=1, max_length=20, pattern=r"^[a-z-]+$")]
+PasskeyName = Annotated[str, Field(min_length=1, max_length=MAX_NAME, examples=["My phone"]), AfterValidator(clean)]
+
+
+class _Credential(Body):
+    id: CredentialId
+    raw_id: CredentialId = Field(alias="rawId")
+    type: Literal["public-key"]
+    authenticator_attachment: str | None = Field(None, alias="authenticatorAttachment", max_length=32)
+    client_extension_results: Extensions = Field(default_factory=dict, alias="clientExtensionResults")
+
+
+class _AssertionResponse(Body):
+    client_data: Part = Field(alias="clientDataJSON")
+    authenticator_data: Part = Field(alias="authenticatorData")
+    signature: Part
+    user_handle: Part | None = Field(None, alias="userHandle")
+    attestation_object: Part | None = Field(None, alias="attestationObject")
+
+
+class AssertionCredential(_Credential):
+    """What `navigator.credentials.get()` returns, by `toJSON()`."""
+
+    response: _AssertionResponse
+
+    def assertion(self, challenge: str) -> Assertion:
+        said = self.response
+        return Assertion(
+            challenge, self.raw_id, said.client_data, said.authenticator_data, said.signature, said.user_handle
+        )
+
+
+class _AttestationResponse(Body):
+    client_data: Part = Field(alias="clientDataJSON")
+    attestation_object: Part = Field(alias="attestationObject")
+    authenticator_data: Part | None = Field(None, alias="authenticatorData")
+    transports: Annotated[list[Transport], Field(default_factory=list, max_length=8)]
+    public_key: Part | None = Field(None, alias="publicKey")
+    public_key_algorithm: int | None = Field(None, alias="publicKeyAlgorithm")
+
+
+class AttestationCredential(_Credential):
+    """What `navigator.credentials.create()` returns, by `toJSON()`."""
+
+    response: _AttestationResponse
+
+    def attestation(self, challenge: str) -> Attestation:
+        said = self.response
+        return Attestation(challenge, self.raw_id, said.client_data, said.attestation_object, said.transports)
+
+
+class NoFields(Body):
+    """An object without fields."""
+
+
+class PasskeyLoginBody(Body):
+    challenge: ChallengeText
+    credential: AssertionCredential
+
+
+class NewPasskeyBody(Body):
+    challenge: ChallengeText
+    name: PasskeyName | None = None
+    credential: AttestationCredential
+
+
+class PasskeyNameBody(Body):
+    name: PasskeyName
+
+
+class PasskeyChallenge(BaseModel):
+    """A challenge, and what a page gives to the browser with it: `PublicKeyCredential.parse...OptionsFromJSON()`."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    challenge: str
+    public_key: dict[str, Any]
+    expires_in: int
+
+
+class FirstPasskey(PasskeyItem, Tokens, RecoveryCodes):
+    """The first factor of an account: the tokens of a new session, and the recovery codes, which are told once."""
+
+
+class BrowserFirstPasskey(PasskeyItem, BrowserTokens, RecoveryCodes):
+    """The same for a page whose refresh token is in a cookie."""
+
+
+class RelatedOrigins(BaseModel):
+    """The pages of other domains that may use these passkeys (Web Authentication Level 3, section 5.11)."""
+
+    origins: list[str]
