@@ -19,9 +19,12 @@ Rows: TypeAlias = Sequence[Mapping[Any, Any]]
 
 
 class Prepared:
-    """One statement, made for each kind of database when it is first run on it."""
+    """One statement, made for each kind of database when it is first run on it.
 
-    def __init__(self, build: Callable[[Clock], Any]) -> None:
+    What else `build` takes beside the clock is for whoever makes it a part of another statement.
+    """
+
+    def __init__(self, build: Callable[..., Any]) -> None:
         self.build = build
         self._made: dict[str, _Made] = {}
 

@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 from uuid import UUID
 
 import structlog
-from sqlalchemy import bindparam, insert, literal, literal_column, select
+from sqlalchemy import CTE, bindparam, insert, literal, literal_column, select
 from sqlalchemy.sql.dml import ReturningDelete, ReturningInsert, ReturningUpdate
 from uuid_utils.compat import uuid7
 
@@ -60,7 +60,8 @@ class AuditEvents:
         """
         statement, values = change, {}
         if self._dialect.writes_in_ctes:
-            statement, values = _with_trail(self._dialect.clock(), change, event, user, session), _trail(details)
+            changed = change.cte("changed")
+            statement, values = with_trail(self._dialect.clock(), changed, event, user, session), _trail(details)
         rows = (await self._connection.execute(statement, values)).mappings().all()
         await self._record(rows, event, user, session, details)
         return rows
@@ -109,14 +110,25 @@ class AuditEvents:
 
 
 class AuditedChange:
-    """A change of the hot path and the event that it leaves for each row that it returns; see `AuditEvents.execute`."""
+    """A change of the hot path and the event that it leaves for each row that it returns; see `AuditEvents.execute`.
+
+    Where one statement can make several changes it is `whole`, which may make more of them than change and event.
+    """
 
     def __init__(
-        self, build: Callable[[Clock], Any], event: SecurityEvent, *, user: str | None, session: str | None
+        self,
+        build: Callable[[Clock], Any],
+        event: SecurityEvent,
+        *,
+        user: str | None,
+        session: str | None,
+        whole: Callable[[Clock], Any] | None = None,
     ) -> None:
         self.event, self.user, self.session = event, user, session
         self.alone = Prepared(build)
-        self.with_trail = Prepared(lambda clock: _with_trail(clock, build(clock), event, user, session))
+        self.with_trail = Prepared(
+            whole or (lambda clock: with_trail(clock, build(clock).cte("changed"), event, user, session))
+        )
 
 
 def _requester(details: Mapping[str, Any]) -> dict[str, Any]:
@@ -129,12 +141,12 @@ def _requester(details: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _trail(details: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of `_with_trail()`."""
+    """The values of `with_trail()`."""
     return {f"trail_{name}": value for name, value in _requester(details).items()}
 
 
-def _with_trail(clock: Clock, change: Change, event: SecurityEvent, user: str | None, session: str | None) -> Any:
-    changed = change.cte("changed")
+def with_trail(clock: Clock, changed: CTE, event: SecurityEvent, user: str | None, session: str | None) -> Any:
+    """Select what was changed; the event is written for each row of it by the same statement."""
     values: dict[str, Any] = {"id": _UUID7, "at": clock.at(), "event": literal(event, A.event.type)}
     values |= {"user_id": changed.c[user]} if user else {}
     values |= {"session_id": changed.c[session]} if session else {}

@@ -48,8 +48,8 @@ METHODS = ("passkey", "totp", "recovery_code")
 SPENT_KEPT = timedelta(days=1)  # a challenge is good for five minutes: no step of a clock makes it good again
 
 # Not `user_id`, which is a column: SQLAlchemy would set it in each UPDATE of a table that has it.
-_WHO = bindparam("session_user_id", type_=Uuid())
-_EPOCH = bindparam("session_credential_epoch", type_=U.credential_epoch.type)
+WHO = bindparam("session_user_id", type_=Uuid())
+EPOCH = bindparam("session_credential_epoch", type_=U.credential_epoch.type)
 _DIGEST = bindparam("challenge_digest", type_=LargeBinary())
 _IS_TOTP = and_(F.kind == FactorKind.TOTP, F.confirmed_at.is_not(None))
 _ACCOUNT = [U[column.name] for column in fields(LoginAccount) if column.name in U]
@@ -173,11 +173,13 @@ def _is_good(clock: Clock) -> ColumnElement[bool]:
     return clock.at() <= bindparam("challenge_until", type_=UtcDateTime())
 
 
-def used_up(clock: Clock, spend: Spending) -> ColumnElement[bool]:
-    """The condition that all of a proof was used up, by the statement that it is a condition of."""
-    is_fresh = and_(_is_good(clock), ~exists().where(S.digest == _DIGEST))  # else the code would be used up in vain
-    unchanged = select(U.id).where(U.id == _WHO, U.credential_epoch == _EPOCH, U.is_active, is_fresh)
-    account = unchanged.with_for_update(read=True).cte("account")
+def is_fresh(clock: Clock) -> ColumnElement[bool]:
+    """The condition that a challenge was not used up, as far as the statement sees."""
+    return and_(_is_good(clock), ~exists().where(S.digest == _DIGEST))
+
+
+def used_up(clock: Clock, spend: Spending, account: CTE) -> ColumnElement[bool]:
+    """The condition that all of a proof of this account was used up, by the statement that it is a condition of."""
     code = spend(clock, account.c.id).cte("code")
     return exists(select(spend_challenge(clock, code).cte("challenge").c.digest))
 
@@ -196,7 +198,7 @@ class SpentOneByOne:
 
 
 def one_by_one(spend: Spending) -> SpentOneByOne:
-    return SpentOneByOne(Prepared(lambda clock: spend(clock, _WHO)), Prepared(spend_challenge))
+    return SpentOneByOne(Prepared(lambda clock: spend(clock, WHO)), Prepared(spend_challenge))
 
 
 @Prepared
@@ -210,7 +212,7 @@ def _find(clock: Clock) -> Any:
         F.secret_id,
         clock.at().label("now"),
     )
-    return select(*columns).select_from(USERS.outerjoin(FACTORS, totp)).where(U.id == _WHO)
+    return select(*columns).select_from(USERS.outerjoin(FACTORS, totp)).where(U.id == WHO)
 
 
 _RECORD = {f"passkey_{column.name}": F[column.name] for column in fields(PasskeyRecord)}
@@ -225,18 +227,18 @@ def _find_passkey(_clock: Clock) -> Any:
 
 @Prepared
 def _methods(clock: Clock) -> Any:
-    totp = exists().where(F.user_id == _WHO, _IS_TOTP)
-    passkey = exists().where(F.user_id == _WHO, F.kind == FactorKind.PASSKEY)
-    recovery_code = exists().where(R.user_id == _WHO)
+    totp = exists().where(F.user_id == WHO, _IS_TOTP)
+    passkey = exists().where(F.user_id == WHO, F.kind == FactorKind.PASSKEY)
+    recovery_code = exists().where(R.user_id == WHO)
     return select(
         passkey.label("passkey"), totp.label("totp"), recovery_code.label("recovery_code"), clock.at().label("now")
     )
 
 
 _spend_challenge = Prepared(spend_challenge)
-_spend_step = Prepared(lambda clock: spend_step(clock, _WHO))
-_spend_signature = Prepared(lambda clock: spend_signature(clock, _WHO))
-_spend_recovery_code = Prepared(lambda clock: spend_recovery_code(clock, _WHO))
+_spend_step = Prepared(lambda clock: spend_step(clock, WHO))
+_spend_signature = Prepared(lambda clock: spend_signature(clock, WHO))
+_spend_recovery_code = Prepared(lambda clock: spend_recovery_code(clock, WHO))
 
 
 class FactorProofs:

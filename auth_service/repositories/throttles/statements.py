@@ -60,8 +60,8 @@ _NAMES = ("reserve", "spend", "blocks", "shorten", "fail", "succeed")
 
 @cache
 def _statements(shape: Shape) -> Statements:
-    def build(name: str, clock: Clock) -> Any:
-        return getattr(_Builder(clock, shape), name)()
+    def build(name: str, clock: Clock, *conditions: ColumnElement[bool]) -> Any:
+        return getattr(_Builder(clock, shape), name)(*conditions)
 
     return Statements(*(Prepared(partial(build, name)) for name in _NAMES))
 
@@ -143,13 +143,14 @@ class _Builder:
         statement = update(THROTTLES).values(**values).where(in_order(self._keys))
         return statement.returning(T.key, T.failures, T.blocked_until, self._now.label("now"))
 
-    def succeed(self) -> Any:
+    def succeed(self, *conditions: ColumnElement[bool]) -> Any:
+        """Note a right attempt; as a part of another statement, under its conditions."""
         fresh = self._fresh(only_known=True)
         values = {
             "key": fresh.c.key, "failures": literal(0), "pending": literal(0), "pending_until": self._now,
             "blocked_until": self._now, "expires_at": fresh.c.expires_at,
         }  # fmt: skip
-        every = select(*values.values()).where(fresh.c.key.is_not(None)).order_by(fresh.c.key)
+        every = select(*values.values()).where(fresh.c.key.is_not(None), *conditions).order_by(fresh.c.key)
         statement = self._dialect.insert(THROTTLES).from_select(list(values), every)
         later = statement.excluded.expires_at
         ended = self._by_key(T.key, lambda allowance: literal(int(bool(allowance.delays))), literal(0)) == 1

@@ -23,16 +23,16 @@ class FactorSignIn:
         if not account.awaits_reset and not isinstance(proof, RecoveryProof):
             return await self._sign_in.sign_in(account, authentication, device, attempt, proof=proof)
         await self._sign_in.ensure_ready()
-        opened = await self._open(account, proof, authentication, device)
-        return await self._sign_in.finish(opened, account, device, attempt)
+        opened = await self._open(account, proof, authentication, device, attempt)
+        return await self._sign_in.finish(opened, account, device)
 
     @retried
     async def _open(
-        self, account: LoginAccount, proof: Proof, authentication: Authentication, device: Device
+        self, account: LoginAccount, proof: Proof, authentication: Authentication, device: Device, attempt: Attempt
     ) -> OpenedSession:
         """After a recovery code, the owner is told how many are left: somebody else may have found them."""
         async with self._database.transaction() as tx:
-            opened = await self._sign_in.open(tx, account, authentication, device, proof=proof)
+            opened = await self._sign_in.open(tx, account, authentication, device, attempt, proof=proof)
             await stop_changes(tx, account.id, StopReason.SIGN_IN, ChangeKind.FACTORS)
             if isinstance(proof, RecoveryProof):
                 await self._notices.recovery_code_used(tx, account.id)

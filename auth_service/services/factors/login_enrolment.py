@@ -22,6 +22,7 @@ from auth_service.services.sessions.revocations import Revocations
 from auth_service.services.sessions.sign_in import OpenedSession, SignIn
 from auth_service.services.sessions.token_issuer import TokenPair
 from auth_service.services.signing_keys.database_clock import DatabaseClock
+from auth_service.services.throttling.attempts import Attempt
 from auth_service.services.throttling.throttle import Throttler
 
 
@@ -90,12 +91,12 @@ class LoginEnrolment:
         found = self._read(challenge)
         async with self._throttle.enrolment(found.user_id, device.ip) as attempt:
             await self._sign_in.ensure_ready()
-            enrolled = await self._enrol(found, read_totp_code(code), device)
+            enrolled = await self._enrol(found, read_totp_code(code), device, attempt)
             if enrolled is None:
                 await self._audit.record(SecurityEvent.FACTOR_CODE_REFUSED, found.user_id)
                 raise InvalidSecondFactor
             self._revocations.add(enrolled.ended)
-            tokens = await self._sign_in.finish(enrolled.opened, enrolled.account, device, attempt)
+            tokens = await self._sign_in.finish(enrolled.opened, enrolled.account, device)
         return enrolled.recovery_codes, tokens
 
     def _read(self, challenge: str) -> Challenge:
@@ -105,7 +106,9 @@ class LoginEnrolment:
         return found
 
     @retried
-    async def _enrol(self, challenge: Challenge, digits: str | None, device: Device) -> Enrolled | None:
+    async def _enrol(
+        self, challenge: Challenge, digits: str | None, device: Device, attempt: Attempt
+    ) -> Enrolled | None:
         """Do all of it in one transaction, whose first lock is the user's; None if anything is wrong."""
         async with self._database.transaction() as tx:
             user = await tx.users.lock(challenge.user_id)
@@ -124,6 +127,6 @@ class LoginEnrolment:
             await tx.factors.add_confirmed(user.id, factor_id, *sealed, step)
             codes = await renew_recovery_codes(tx, user.id)
             account, ended = await end_sessions(tx, user, EndReason.FACTOR_ADDED)
-            opened = await self._sign_in.open(tx, account, BY_CODE, device)
+            opened = await self._sign_in.open(tx, account, BY_CODE, device, attempt)
             await self._notices.notify(tx, MailKind.FACTOR_ADDED, user.id)
         return Enrolled(account, opened, codes, ended)

@@ -8,9 +8,11 @@ from uuid import UUID
 
 import structlog
 
-from auth_service.errors import DatabaseUnavailable, InvalidCredentials
+from auth_service.database.errors import TransactionConflict
+from auth_service.errors import DatabaseDiskFull, DatabaseUnavailable, InvalidCredentials, SchemaNotReady
 from auth_service.models import Authentication, Device, EndReason, LoginAccount, SessionRules, SessionState
 from auth_service.repositories.factors.proofs import Proof
+from auth_service.repositories.sessions.logins import Settling
 from auth_service.repositories.transaction import Database, Transaction, retried
 from auth_service.security.refresh_tokens import hash_secret, new_secret
 from auth_service.services.mail.notices import Notices, requester_details
@@ -24,10 +26,14 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class OpenedSession:
-    """A session as it was inserted, and the secret of its refresh tokens."""
+    """A session as it was inserted, and the secret of its refresh tokens; for a login also the attempt that was noted
+    with it, and how many sessions were alive then, if that is known.
+    """
 
     state: SessionState
     secret: bytes = field(repr=False)
+    attempt: Attempt | None = None
+    alive: int | None = None
 
 
 class SignIn:
@@ -71,8 +77,12 @@ class SignIn:
             Unavailable: no access token could be signed, so nothing is opened.
         """
         await self.ensure_ready()
-        opened = await self._open_alone(account, authentication, device, proof)
-        return await self.finish(opened, account, device, attempt, replacement=replacement)
+        try:
+            opened = await self._open_alone(account, authentication, device, attempt, proof)
+        except (TransactionConflict, DatabaseDiskFull, SchemaNotReady):  # which have left nothing behind
+            log.warning("login.not_recorded", user_id=str(account.id))
+            opened = await self._open_alone(account, authentication, device, None, proof)
+        return await self.finish(opened, account, device, replacement)
 
     async def open(
         self,
@@ -80,42 +90,50 @@ class SignIn:
         account: LoginAccount,
         authentication: Authentication,
         device: Device,
+        attempt: Attempt | None,
         *,
         instead: EndReason | None = None,
         proof: Proof | None = None,
     ) -> OpenedSession:
         """Open a session in a transaction, before which `ensure_ready()` is asked, by a login or `instead` of those
-        that it ends for this reason.
+        that it ends for this reason. With the attempt of a login, note that too: it was right.
 
         Raises:
             InvalidCredentials: as `sign_in()`; the transaction must not be committed.
         """
-        secret, known_by = new_secret(), (device.user_agent, device.ip)
-        session = await tx.logins.open(
+        secret = new_secret()
+        opened = await tx.logins.open(
             account,
             hash_secret(secret),
-            self._rules.absolute_lifetime,
-            known_by,
+            self._rules,
+            device,
             authentication=authentication,
             instead=instead,
             proof=proof,
+            settling=Settling(attempt.success, self._notice()) if attempt else None,
         )
-        if session is None:  # disabled, or the password changed while it was being verified
+        if opened is None:  # disabled, or the password changed while it was being verified
             raise InvalidCredentials
-        return OpenedSession(session, secret)
+        return OpenedSession(opened[0], secret, attempt, opened[1])
 
     async def finish(
-        self,
-        opened: OpenedSession,
-        account: LoginAccount,
-        device: Device,
-        attempt: Attempt,
-        *,
-        replacement: str | None = None,
+        self, opened: OpenedSession, account: LoginAccount, device: Device, replacement: str | None = None
     ) -> TokenPair:
-        """Once a session that a login has opened is committed, do all that goes with it, and return its tokens."""
+        """Once a session that a login has opened is committed, return its tokens, and do what could not go with it.
+
+        What fails there must not fail the login.
+        """
+        if opened.attempt:
+            opened.attempt.decided = True  # not before it is committed: what is rolled back must be taken back
         signed_in = await self._issuer.issue(opened.state, opened.secret, generation=0)
-        await self._settle(account, opened.state.id, device, replacement, attempt)
+        if replacement:
+            await self._renew_hash(account, replacement)
+        if opened.alive is None:
+            with suppress(DatabaseUnavailable):
+                await self._settle_later(opened.state, device)
+        if opened.alive is None or opened.alive > self._rules.max_per_user:  # the last of several at once sees them all
+            with suppress(DatabaseUnavailable):
+                self._revocations.add(await self._evict(account.id))
         return signed_in
 
     async def open_instead(
@@ -124,39 +142,37 @@ class SignIn:
         """As `open()`, in place of sessions that the transaction ends; return what makes the tokens, to be called once
         that is committed.
         """
-        opened = await self.open(tx, account, authentication, device, instead=reason)
+        opened = await self.open(tx, account, authentication, device, None, instead=reason)
         return partial(self._issuer.issue, opened.state, opened.secret, generation=0)
 
     @retried
     async def _open_alone(
-        self, account: LoginAccount, authentication: Authentication, device: Device, proof: Proof | None
+        self,
+        account: LoginAccount,
+        authentication: Authentication,
+        device: Device,
+        attempt: Attempt | None,
+        proof: Proof | None,
     ) -> OpenedSession:
-        async with self._database.statement() as tx:
-            return await self.open(tx, account, authentication, device, proof=proof)
+        async with self._throttle.statement() as tx:
+            return await self.open(tx, account, authentication, device, attempt, proof=proof)
 
-    async def _settle(
-        self, account: LoginAccount, session_id: UUID, device: Device, replacement: str | None, attempt: Attempt
-    ) -> None:
-        """Note the login, tell the owner of a new device, and make room. What fails here must not fail the login."""
-        alive = None
+    async def _renew_hash(self, account: LoginAccount, replacement: str) -> None:
         try:
-            async with self._throttle.statement() as tx:
-                notice = requester_details() if self._notices.is_configured else None
-                idle, known_by = self._rules.idle_lifetime, (device.user_agent, device.ip)
-                alive = await tx.logins.settle(
-                    account.id, session_id, idle, attempt.success, device=known_by, notice=notice
-                )
-            attempt.decided = True  # not before it is committed: what is rolled back must be taken back, and no more
-            if replacement:
-                async with self._database.statement() as tx:
-                    await tx.users.renew_hash(account, replacement)
+            async with self._database.statement() as tx:
+                await tx.users.renew_hash(account, replacement)
         except DatabaseUnavailable:
             log.warning("login.not_recorded", user_id=str(account.id))
-        if alive is None or alive > self._rules.max_per_user:  # the last of several at once sees them all
-            with suppress(DatabaseUnavailable):
-                self._revocations.add(await self._evict(account.id))
+
+    @retried
+    async def _settle_later(self, session: SessionState, device: Device) -> None:
+        async with self._database.statement() as tx:
+            await tx.logins.settle_later(session.user_id, session.id, device, self._notice())
 
     @retried
     async def _evict(self, user_id: UUID) -> Sequence[UUID]:
         async with self._database.statement() as tx:
             return await tx.user_sessions.revoke_oldest(user_id, self._rules.max_per_user, self._rules.idle_lifetime)
+
+    def _notice(self) -> dict[str, str] | None:
+        return requester_details() if self._notices.is_configured else None

@@ -150,6 +150,19 @@ async def test_no_password_no_reset_and_no_new_challenge_gives_more_tries_at_the
         assert_problem(refused, 429, "too-many-attempts")
 
 
+async def test_a_used_code_is_counted_as_a_wrong_one_and_notes_no_sign_in(make_client: MakeClient) -> None:
+    client = await make_client(proxy=GATEWAY)
+    user_id = (await client.register("ada@example.com")).json()["id"]
+    app = await Authenticator.add(client, await client.sign_in())
+    code, thief = app.code(), coming_from(ATTACKER)
+    tokens = (await client.second_factor(await client.challenge(), code)).raise_for_status().json()
+    before = (await client.me(tokens["access_token"])).json()
+    for tried in (app.wrong_code(), code, code):
+        assert (await client.second_factor(await client.challenge(), tried, headers=thief)).status_code == 401
+    assert await StoredAttempts(client).failures("second factor", user_id) == 3
+    assert (await client.me(tokens["access_token"])).json() == before
+
+
 async def test_a_full_tally_locks_no_owner_out(make_client: MakeClient) -> None:
     client = await make_client(proxy=GATEWAY)
     user_id = (await client.register("ada@example.com")).json()["id"]

@@ -9,6 +9,8 @@ import pytest
 
 from tests.conftest import MakeClient
 from tests.support.client import PASSWORD, Client
+from tests.support.databases import on_postgresql
+from tests.support.races import Gate
 from tests.support.sql import run_sql
 
 on_a_lasting_database = pytest.mark.parametrize("database_url", ["sqlite-file", "postgresql"], indirect=True)
@@ -90,6 +92,22 @@ async def test_sixty_parallel_logins_leave_fifty_sessions_and_end_the_oldest(mak
     evicted = [item for item in everything if item["ended_reason"] == "evicted"]
     assert len(evicted) == 11
     assert max(item["created_at"] for item in evicted) <= min(item["created_at"] for item in items)
+
+
+@on_postgresql
+@pytest.mark.parametrize("kept", [1, 2])
+async def test_of_logins_in_one_moment_no_more_are_left_than_may_be(
+    make_client: MakeClient, database_url: str, kept: int
+) -> None:
+    """None of them sees the sessions of the others when it begins."""
+    client = await make_client(sessions={"max_per_user": kept}, database=PATIENT)
+    ada = (await client.register("ada@example.com")).raise_for_status().json()["id"]
+    async with Gate.to(database_url) as gate:
+        answers = await gate.race("users", ada, *(client.login() for _ in range(3)))
+    tokens = [answer.raise_for_status().json()["access_token"] for answer in answers]
+    seen = [answer for answer in [await client.me(token) for token in tokens] if answer.status_code == 200]
+    assert len(seen) == kept
+    assert seen[0].json()["last_login_at"] is not None
 
 
 @on_a_lasting_database
