@@ -1,18 +1,16 @@
-"""Passkeys (WebAuthn Level 3): what a browser is asked for, and what is believed of its answer.
+"""Passkeys: what a browser is asked for (WebAuthn Level 3), and what is believed of its answer.
 
-fido2 reads CBOR, keys and authenticator data, and verifies signatures. What it lets pass is refused here: another
-origin, a page that another one frames, changed backup eligibility, algorithms and keys that nobody was asked for, and
-CBOR that is not canonical. Attestation is neither asked for nor read: a passkey is as good as the sign-in that adds it.
+fido2 reads CBOR, keys and authenticator data, and verifies signatures. What it lets pass is refused here and in
+`webauthn.py`: other origins, framed pages, changed backup eligibility, algorithms and keys that nobody was asked for,
+CBOR in a second spelling. Attestation is neither asked for nor read: a passkey is as good as the sign-in that adds it.
 
 Only this module imports fido2, and only where passkeys are configured is it imported itself: it costs memory.
 """
 
 import hashlib
-import json
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -24,59 +22,33 @@ from fido2.webauthn import AuthenticatorData
 from auth_service.models.factors import CredentialDescriptor
 from auth_service.security.challenges import LIFE
 from auth_service.security.keys import base64url
+from auth_service.security.webauthn import (
+    Asserted,
+    NewPasskey,
+    PasskeyRefused,
+    RelyingParty,
+    check_client_data,
+    encode_challenge,
+    require,
+)
 
-# In bytes. Whoever sends more has something else in mind than a passkey.
-CLIENT_DATA_LIMIT = 4_096
-AUTHENTICATOR_DATA_LIMIT = 4_096
-ATTESTATION_LIMIT = 12_288
-SIGNATURE_LIMIT = 1_024
+__all__ = ["Asserted", "NewPasskey", "PasskeyRefused", "PasskeyVerifier", "RelyingParty"]
+
+# In bytes. The longest credential id with the longest key takes 1,612; whoever sends much more means no passkey.
+AUTHENTICATOR_DATA_LIMIT = 2_048
+ATTESTATION_LIMIT = 8_192
+SIGNATURE_LIMIT = 512  # of the longest RSA key
 CREDENTIAL_ID_LIMIT = 1_023  # WebAuthn, section 4, credential id
 
-_CREATE, _GET = "webauthn.create", "webauthn.get"
-_ALGORITHMS = (ES256, EdDSA, ES384, ES512, RS256)  # the best-known first: authenticators take the first they can
-_FLAG = AuthenticatorData.FLAG
+_ALGORITHMS = (ES256, EdDSA, ES384, ES512, RS256)  # an authenticator takes the first that it knows
 _HEAD = struct.Struct(">32sBI")  # of authenticator data: hash of the RP id, flags, counter (WebAuthn, section 6.1)
+_TIMEOUT = int(LIFE.total_seconds() * 1000)  # milliseconds
 _RSA_BITS = range(2048, 4096 + 1)
 _RSA_EXPONENT = (65537).to_bytes(3)
 # What fido2 raises over bytes that are not what they should be.
 _UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, RecursionError, struct.error)
 
-
-class PasskeyRefused(ValueError):  # noqa: N818  # what happened, not what went wrong with us
-    """An answer that is not believed. Its text is for the log: it says what is wrong and repeats nothing of it."""
-
-
-@dataclass(frozen=True)
-class RelyingParty:
-    """Whom passkeys are for. `top_origins` are those of pages that may frame ours; all compare character by character.
-
-    `origins` are web origins, and those of Android apps (`android:apk-key-hash:...`).
-    """
-
-    id: str
-    name: str
-    origins: frozenset[str]
-    top_origins: frozenset[str]
-
-
-@dataclass(frozen=True)
-class NewPasskey:
-    """What an authenticator says of a passkey that it has made. `public_key` is a COSE key in canonical CBOR."""
-
-    credential_id: bytes
-    public_key: bytes
-    sign_count: int
-    backup_eligible: bool
-    backed_up: bool
-    aaguid: UUID
-
-
-@dataclass(frozen=True)
-class Asserted:
-    """What an authenticator says with a signature that was verified."""
-
-    sign_count: int
-    backed_up: bool
+_Rule = Callable[[Any], bool]
 
 
 class PasskeyVerifier:
@@ -102,10 +74,10 @@ class PasskeyVerifier:
         return {
             "rp": {"id": self._rp.id, "name": self._rp.name},
             "user": {"id": base64url(user_handle), "name": name, "displayName": display_name},
-            "challenge": _encode(challenge),
+            "challenge": encode_challenge(challenge),
             "pubKeyCredParams": [{"type": "public-key", "alg": key.ALGORITHM} for key in _ALGORITHMS],
-            "timeout": _milliseconds(),
-            "excludeCredentials": [_descriptor(credential) for credential in exclude],
+            "timeout": _TIMEOUT,
+            "excludeCredentials": [_describe(credential) for credential in exclude],
             "authenticatorSelection": {
                 "residentKey": "required",
                 "requireResidentKey": True,
@@ -118,9 +90,9 @@ class PasskeyVerifier:
         """Return `PublicKeyCredentialRequestOptionsJSON`; without `allow`, for whichever passkey the user picks."""
         return {
             "rpId": self._rp.id,
-            "challenge": _encode(challenge),
-            "timeout": _milliseconds(),
-            "allowCredentials": [_descriptor(credential) for credential in allow],
+            "challenge": encode_challenge(challenge),
+            "timeout": _TIMEOUT,
+            "allowCredentials": [_describe(credential) for credential in allow],
             "userVerification": "required",
         }
 
@@ -131,14 +103,14 @@ class PasskeyVerifier:
             PasskeyRefused: anything is not as it was asked for.
         """
         with _refusing("the registration"):
-            self._check_client_data(client_data, _CREATE, challenge)
+            check_client_data(self._rp, client_data, "webauthn.create", challenge)
             data = self._read_authenticator_data(_authenticator_data_of(attestation_object))
             made = data.credential_data
             if made is None:
                 raise PasskeyRefused("no credential is attested")
-            _require(1 <= len(made.credential_id) <= CREDENTIAL_ID_LIMIT, "a credential id of that length")
+            require(1 <= len(made.credential_id) <= CREDENTIAL_ID_LIMIT, "a credential id of that length")
             _check_key(made.public_key)
-            _require(data.is_user_verified(), "the user was not verified")
+            require(data.is_user_verified(), "the user was not verified")
             return NewPasskey(
                 credential_id=bytes(made.credential_id),
                 public_key=cbor.encode(made.public_key),
@@ -166,60 +138,47 @@ class PasskeyVerifier:
             PasskeyRefused: anything is not as it was asked for.
         """
         with _refusing("the assertion"):
-            self._check_client_data(client_data, _GET, challenge)
+            check_client_data(self._rp, client_data, "webauthn.get", challenge)
             data = self._read_authenticator_data(authenticator_data)
-            _require(data.credential_data is None, "a credential is attested in an assertion")
-            _require(data.is_backup_eligible() == backup_eligible, "backup eligibility has changed")
-            _require(len(signature) <= SIGNATURE_LIMIT, "a signature of that length")
+            require(data.credential_data is None, "a credential is attested in an assertion")
+            require(data.is_backup_eligible() == backup_eligible, "backup eligibility has changed")
+            require(len(signature) <= SIGNATURE_LIMIT, "a signature of that length")
             key = _read_key(public_key)
             try:
                 key.verify(authenticator_data + hashlib.sha256(client_data).digest(), signature)
             except InvalidSignature:
                 raise PasskeyRefused("a signature that is not of this key") from None
-            _require(data.is_user_verified(), "the user was not verified")
+            require(data.is_user_verified(), "the user was not verified")
             return Asserted(data.counter, data.is_backed_up())
 
-    def _check_client_data(self, client_data: bytes, ceremony: str, challenge: str) -> None:
-        """Members that are not known are no fault: browsers add some, so that nobody compares templates."""
-        _require(len(client_data) <= CLIENT_DATA_LIMIT, "client data of that length")
-        said = json.loads(client_data.decode(), object_pairs_hook=_without_duplicates)
-        _require(isinstance(said, dict), "client data that is no object")
-        _require(said.get("type") == ceremony, "client data of another ceremony")
-        _require(said.get("challenge") == _encode(challenge), "another challenge")
-        _require(said.get("origin") in self._rp.origins, "an origin that is not listed")
-        framed = said.get("crossOrigin", False) is not False or "topOrigin" in said
-        _require(not framed or said.get("topOrigin") in self._rp.top_origins, "framed by a page that is not listed")
-
     def _read_authenticator_data(self, raw: bytes) -> AuthenticatorData:
-        _require(len(raw) <= AUTHENTICATOR_DATA_LIMIT, "authenticator data of that length")
+        """It must be in CTAP2's canonical form (WebAuthn, section 2.4), as Chromium demands of authenticators too."""
+        require(len(raw) <= AUTHENTICATOR_DATA_LIMIT, "authenticator data of that length")
         data = AuthenticatorData(raw)
-        # fido2 reads the last of two members of one name, and lengths that go beyond the end.
-        _require(b"".join(_spell(data)) == raw, "authenticator data that is not canonical")
-        _require(data.extensions is None or isinstance(data.extensions, dict), "extensions that are no map")
-        _require(data.rp_id_hash == self._rp_id_hash, "another relying party")
-        _require(data.is_user_present(), "nobody was present")
-        _require(data.is_backup_eligible() or not data.is_backed_up(), "a backup of what is not eligible for one")
+        require(b"".join(_spell(data)) == raw, "authenticator data that is not canonical")
+        require(data.extensions is None or isinstance(data.extensions, dict), "extensions that are no map")
+        require(data.rp_id_hash == self._rp_id_hash, "another relying party")
+        require(data.is_user_present(), "nobody was present")
+        require(data.is_backup_eligible() or not data.is_backed_up(), "a backup of what is not eligible for one")
         return data
 
 
 def _authenticator_data_of(attestation_object: bytes) -> bytes:
-    """Not `fido2.webauthn.AttestationObject`: it makes as many bytes as a number in the place of the data says."""
-    _require(len(attestation_object) <= ATTESTATION_LIMIT, "an attestation object of that length")
-    attested = _decode(attestation_object)
-    _require(isinstance(attested, dict) and attested.keys() == {"fmt", "attStmt", "authData"}, "no attestation object")
-    data = attested["authData"]
-    _require(isinstance(data, bytes), "authenticator data that is no byte string")
-    return bytes(data)
+    """Not `fido2.webauthn.AttestationObject`: of a number in the place of the data it makes as many bytes.
 
-
-def _decode(data: bytes) -> Any:
-    """Read CBOR in CTAP2's canonical form, as WebAuthn wants it (section 2.4): one value, one spelling."""
-    value = cbor.decode(data)
-    _require(cbor.encode(value) == data, "CBOR that is not canonical")
-    return value
+    Windows writes the three members in an order of its own.
+    """
+    require(len(attestation_object) <= ATTESTATION_LIMIT, "an attestation object of that length")
+    attested: Any = cbor.decode(attestation_object)
+    require(isinstance(attested, dict) and attested.keys() == {"fmt", "attStmt", "authData"}, "no attestation object")
+    spelled = b"".join(cbor.encode(name) + cbor.encode(value) for name, value in attested.items())
+    require(attestation_object[1:] == spelled, "an attestation object that is not canonical")
+    require(isinstance(attested["authData"], bytes), "authenticator data that are no bytes")
+    return bytes(attested["authData"])
 
 
 def _spell(data: AuthenticatorData) -> Iterator[bytes]:
+    """What was read, written again: fido2 takes two members of one name, and lengths that go beyond the end."""
     yield _HEAD.pack(data.rp_id_hash, data.flags, data.counter)
     yield data.credential_data or b""
     yield b"" if data.extensions is None else cbor.encode(data.extensions)
@@ -227,28 +186,26 @@ def _spell(data: AuthenticatorData) -> Iterator[bytes]:
 
 def _read_key(public_key: bytes) -> CoseKey:
     """Read a key that `_check_key` let pass when it was new."""
-    members = _decode(public_key)
+    members: Any = cbor.decode(public_key)
     return _TYPES[members[3]](members)
 
 
 def _check_key(key: CoseKey) -> None:
     """Refuse keys that were not asked for, and members that a key has no use for (WebAuthn, section 6.5.1.1)."""
-    _require(type(key) in _ALGORITHMS, "an algorithm that was not asked for")
-    expected = _MEMBERS[type(key)]
-    _require(key.keys() == expected.keys(), "a key with other members")
-    for label, is_right in expected.items():
-        _require(is_right(key[label]), "a key with a wrong member")
+    rules = _MEMBERS.get(type(key), {})
+    require(key.keys() == rules.keys(), "a key of an algorithm that was not asked for, or with other members")
+    require(all(rule(key[label]) for label, rule in rules.items()), "a key with a wrong member")
     try:
-        key.verify(b"", b"")  # it is only then that fido2 makes a key of the numbers: a point off the curve is none
+        key.verify(b"", b"")  # only now does fido2 make a key of the numbers: a point that is not on the curve is none
     except InvalidSignature:
         return
 
 
-def _exactly(wanted: int) -> Callable[[Any], bool]:
+def _is(wanted: int) -> _Rule:
     return lambda value: type(value) is int and value == wanted
 
 
-def _bytes(length: int) -> Callable[[Any], bool]:
+def _bytes(length: int) -> _Rule:
     return lambda value: type(value) is bytes and len(value) == length
 
 
@@ -256,20 +213,19 @@ def _is_modulus(value: Any) -> bool:
     return type(value) is bytes and value[:1] != b"\0" and int.from_bytes(value).bit_length() in _RSA_BITS
 
 
-def _ec(algorithm: type[CoseKey], curve: int, length: int) -> dict[int, Callable[[Any], bool]]:
-    said = {1: _exactly(2), 3: _exactly(algorithm.ALGORITHM), -1: _exactly(curve)}
-    return {**said, -2: _bytes(length), -3: _bytes(length)}
+def _ec(algorithm: type[CoseKey], curve: int, length: int) -> dict[int, _Rule]:
+    return {1: _is(2), 3: _is(algorithm.ALGORITHM), -1: _is(curve), -2: _bytes(length), -3: _bytes(length)}
 
 
-_TYPES = {algorithm.ALGORITHM: algorithm for algorithm in _ALGORITHMS}
+_TYPES: dict[Any, type[CoseKey]] = {algorithm.ALGORITHM: algorithm for algorithm in _ALGORITHMS}
 # The members of each key: kty, alg, then its parameters (RFC 9053, section 7; RFC 8230, section 4). WebAuthn, section
 # 5.8.5, fixes the curve of each algorithm.
-_MEMBERS: dict[type[CoseKey], dict[int, Callable[[Any], bool]]] = {
+_MEMBERS: dict[type[CoseKey], dict[int, _Rule]] = {
     ES256: _ec(ES256, 1, 32),
     ES384: _ec(ES384, 2, 48),
     ES512: _ec(ES512, 3, 66),
-    EdDSA: {1: _exactly(1), 3: _exactly(EdDSA.ALGORITHM), -1: _exactly(6), -2: _bytes(32)},
-    RS256: {1: _exactly(3), 3: _exactly(RS256.ALGORITHM), -1: _is_modulus, -2: _RSA_EXPONENT.__eq__},
+    EdDSA: {1: _is(1), 3: _is(EdDSA.ALGORITHM), -1: _is(6), -2: _bytes(32)},
+    RS256: {1: _is(3), 3: _is(RS256.ALGORITHM), -1: _is_modulus, -2: lambda value: bool(value == _RSA_EXPONENT)},
 }
 
 
@@ -283,25 +239,5 @@ def _refusing(what: str) -> Iterator[None]:
         raise PasskeyRefused(f"{what} cannot be read: {type(error).__name__}") from None
 
 
-def _require(is_so: bool, otherwise: str) -> None:
-    if not is_so:
-        raise PasskeyRefused(otherwise)
-
-
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    _require(len(members) == len(pairs), "client data with two members of one name")
-    return members
-
-
-def _encode(challenge: str) -> str:
-    """As the browser has it, whose challenges are bytes: any can stand in a `str` (PEP 383), as W3C's vectors do."""
-    return base64url(challenge.encode(errors="surrogateescape"))
-
-
-def _descriptor(credential: CredentialDescriptor) -> dict[str, Any]:
+def _describe(credential: CredentialDescriptor) -> dict[str, Any]:
     return {"type": "public-key", "id": base64url(credential.credential_id), "transports": list(credential.transports)}
-
-
-def _milliseconds() -> int:
-    return int(LIFE.total_seconds() * 1000)
