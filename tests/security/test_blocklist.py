@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from auth_service.blocklist import SHIPPED, Blocklist
 from auth_service.cli import main
+from auth_service.security.passkey_names import SHIPPED as PASSKEY_NAMES
 from deploy.blocklist import main as make_table
 from tests.conftest import MakeClient
 from tests.support.client import PASSWORD, Client
@@ -121,8 +122,9 @@ def test_the_shipped_list_knows_what_leaked_and_nothing_that_was_drawn_by_lot() 
     assert sum(f"no such word {number}" in shipped for number in range(20_000)) <= 1
 
 
-def test_the_shipped_list_is_in_the_wheel_which_the_image_installs(tmp_path: Path) -> None:
+def test_the_shipped_lists_are_in_the_wheel_which_the_image_installs(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(build, cwd=ROOT, capture_output=True, check=True)
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
-        assert wheel.read("auth_service/blocklist.bin") == SHIPPED.read_bytes()
+        for path in (SHIPPED, PASSKEY_NAMES):
+            assert wheel.read(path.relative_to(ROOT).as_posix()) == path.read_bytes()

@@ -12,7 +12,8 @@ from auth_service.errors import FactorExists, InvalidAccessToken, InvalidChallen
 from auth_service.models import ChangeKind, Device, FactorView, MailKind, StopReason, User, by_passkey
 from auth_service.repositories.transaction import Database, Transaction, retried
 from auth_service.security.challenges import Challenge, ChallengeCodec, ChallengePurpose, Passed
-from auth_service.security.passkey_names import name_of_authenticator
+from auth_service.security.passkey_names import suggest_passkey_name
+from auth_service.security.webauthn import PasskeyRefused
 from auth_service.services.factors.factor_changes import Confirmed, lock_owner, open_for_first_factor
 from auth_service.services.factors.passkey_login import PasskeyOptions
 from auth_service.services.factors.stoppable_change import stop_changes
@@ -78,8 +79,6 @@ class NewPasskeys:
         Raises:
             InvalidChallenge: it was not made for this challenge and this site, or not as it was asked for.
         """
-        from auth_service.security.passkeys import PasskeyRefused  # noqa: PLC0415  # only where passkeys are configured
-
         try:
             made = self._verifier.read_registration(
                 attestation.client_data, attestation.attestation_object, attestation.challenge
@@ -90,7 +89,11 @@ class NewPasskeys:
         if made.credential_id != attestation.credential_id:
             raise InvalidChallenge("its id is another one than that of the answer")
         transports = " ".join(dict.fromkeys(attestation.transports))
-        return {**asdict(made), "transports": transports, "name": name or name_of_authenticator(made.aaguid)}
+        return {
+            **asdict(made),
+            "transports": transports,
+            "name": name or suggest_passkey_name(made.aaguid) or "Passkey",
+        }
 
 
 class PasskeyEnrolment:

@@ -10,6 +10,7 @@ from auth_service.models import MailKind, PasskeyRecord, SecurityEvent
 from auth_service.repositories.factors.proofs import FoundPasskey, PasskeyProof
 from auth_service.repositories.transaction import Database
 from auth_service.security.challenges import Challenge
+from auth_service.security.webauthn import PasskeyRefused
 from auth_service.services.mail.notices import Notices
 from auth_service.services.operations.audit import Audit
 
@@ -73,8 +74,6 @@ class PasskeyProofs:
         Raises:
             InvalidPasskey: for whatever is wrong with it alike; the log says what.
         """
-        from auth_service.security.passkeys import PasskeyRefused  # noqa: PLC0415  # only where passkeys are configured
-
         try:
             asserted = self._verifier.check_assertion(
                 assertion.client_data,
