@@ -1,4 +1,4 @@
-"""The one statement of the second step of a login as PostgreSQL gets it, on the service's own schema."""
+"""The one statement of a second step, or of a passkey, as PostgreSQL gets it, on the schema of the service."""
 
 import base64
 import hashlib
@@ -11,20 +11,27 @@ from auth_service.security.challenges import PREFIX
 from auth_service.security.keys import KEY_ID_BYTES
 from auth_service.security.totp import STEP_SECONDS
 
-# The parameters are the id and the hashed secret of the session, its user, the challenge's digest, and the code's step.
-# An account of the bare application has the same id as its factor.
-OPEN = """
+_CODE = """
+    UPDATE factors SET last_step = $5::bigint, last_used_at = clock_timestamp() FROM account
+    WHERE factors.id = $3 AND factors.user_id = account.id AND kind = 'totp' AND confirmed_at IS NOT NULL
+      AND last_step < $5::bigint
+    RETURNING factors.user_id
+"""
+_SIGNATURE = """
+    UPDATE factors SET sign_count = $5::bigint, backed_up = true, last_used_at = clock_timestamp() FROM account
+    WHERE factors.id = $3 AND factors.user_id = account.id AND kind = 'passkey'
+      AND (sign_count < $5::bigint OR backup_eligible)
+    RETURNING factors.user_id
+"""
+# The parameters are the id and the hashed secret of the session, its user, the challenge's digest, and the code's step
+# or the signature's counter. An account of the bare application has the same id as its factor.
+_OPEN = """
 WITH account AS (
     SELECT id FROM users
     WHERE id = $3 AND credential_epoch = 0 AND is_active AND clock_timestamp() <= $6::timestamptz
       AND NOT EXISTS (SELECT FROM spent_challenges WHERE digest = $4)
     FOR SHARE
-), code AS (
-    UPDATE factors SET last_step = $5::bigint, last_used_at = clock_timestamp() FROM account
-    WHERE factors.id = $3 AND factors.user_id = account.id AND kind = 'totp' AND confirmed_at IS NOT NULL
-      AND last_step < $5::bigint
-    RETURNING factors.user_id
-), challenge AS (
+), code AS (CODE), challenge AS (
     INSERT INTO spent_challenges (digest, expires_at)
     SELECT $4, clock_timestamp() + interval '1 day' FROM code WHERE clock_timestamp() <= $6::timestamptz
     ON CONFLICT DO NOTHING RETURNING digest
@@ -43,6 +50,7 @@ WITH account AS (
 )
 SELECT *, 'user' AS role FROM opened
 """
+OPEN, OPEN_BY_PASSKEY = _OPEN.replace("CODE", _CODE), _OPEN.replace("CODE", _SIGNATURE)
 _USER = slice(KEY_ID_BYTES + 1, KEY_ID_BYTES + 17)
 _AHEAD = timedelta(minutes=5)
 
@@ -52,3 +60,9 @@ def values_of(challenge: str) -> tuple[Any, ...]:
     packed, now = base64.urlsafe_b64decode(challenge.removeprefix(PREFIX) + "="), time.time()
     user, digest = UUID(bytes=packed[_USER]), hashlib.sha256(packed).digest()
     return user, digest, int(now) // STEP_SECONDS, datetime.fromtimestamp(now, UTC) + _AHEAD
+
+
+def passkey_values_of(challenge: str, user: UUID) -> tuple[Any, ...]:
+    """The same for a signature, of whichever user."""
+    packed = base64.urlsafe_b64decode(challenge.removeprefix(PREFIX) + "=")
+    return user, hashlib.sha256(packed).digest(), 0, datetime.now(UTC) + _AHEAD

@@ -1,5 +1,5 @@
-"""Bare Starlette: a route that says hello; a refresh, and the second step of a login, each of one raw statement and one
-ES256 signature.
+"""Bare Starlette: a route that says hello; a refresh, the second step of a login, and a sign-in with a passkey, each of
+one raw statement and one ES256 signature; the last one verifies such a signature too.
 
 Nothing is checked that the statement does not check, nothing is logged, and no answer but a 200 is thought of.
 """
@@ -13,9 +13,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from jose import jws
 from jose.backends.cryptography_backend import CryptographyECKey
@@ -26,9 +27,11 @@ from starlette.routing import Route
 from uuid_utils.compat import uuid7
 
 from bench.floors.rotation import PREPARED, token
-from bench.floors.second_step import OPEN, values_of
+from bench.floors.second_step import OPEN, OPEN_BY_PASSKEY, passkey_values_of, values_of
+from bench.passkey_accounts import KEY as PASSKEY_KEY
 
 KEY = CryptographyECKey(ec.generate_private_key(ec.SECP256R1()), "ES256")
+PASSKEY = PASSKEY_KEY.public_key()
 IDLE = timedelta(days=14)
 GRACE = timedelta(0)
 
@@ -62,6 +65,26 @@ async def second_step(request: Request) -> Response:
     async with request.app.state.pool.acquire() as connection:
         row = await connection.fetchrow(OPEN, uuid7(), hashlib.sha256(secret).digest(), *values)
     return _tokens(row, base64.urlsafe_b64encode(secret).decode())
+
+
+async def options(request: Request) -> Response:
+    assert json.loads(await request.body()) == {}
+    return JSONResponse({"challenge": "x" * 87, "public_key": {"challenge": "x" * 116, "rpId": "x" * 12}})
+
+
+async def passkey(request: Request) -> Response:
+    body = json.loads(await request.body())
+    said = {name: _decoded(value) for name, value in body["credential"]["response"].items()}
+    signed = said["authenticatorData"] + hashlib.sha256(said["clientDataJSON"]).digest()
+    PASSKEY.verify(said["signature"], signed, ec.ECDSA(hashes.SHA256()))
+    secret, values = os.urandom(32), passkey_values_of(body["challenge"], UUID(bytes=said["userHandle"][:16]))
+    async with request.app.state.pool.acquire() as connection:
+        row = await connection.fetchrow(OPEN_BY_PASSKEY, uuid7(), hashlib.sha256(secret).digest(), *values)
+    return _tokens(row, base64.urlsafe_b64encode(secret).decode())
+
+
+def _decoded(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
 def _tokens(row: Any, refresh_token: str) -> Response:
@@ -99,6 +122,8 @@ app = Starlette(
         Route("/hello", hello),
         Route("/refresh", refresh, methods=["POST"]),
         Route("/second-factor", second_step, methods=["POST"]),
+        Route("/options", options, methods=["POST"]),
+        Route("/passkey", passkey, methods=["POST"]),
     ],
     lifespan=lifespan,
 )
