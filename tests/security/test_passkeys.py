@@ -174,6 +174,7 @@ AUTHENTICATOR_DATA: list[tuple[dict[str, Any], str]] = [
     ({"flags": UP | UV | ED, "rest": b"\xa1\x78\1a\1"}, "not canonical"),  # a length in two bytes
     ({"flags": UP | UV | ED, "rest": b"\xa1\x61a\x18\1"}, "not canonical"),  # a number in two bytes
     ({"flags": UP | UV | ED, "rest": b"\xa1\x61a\x42x"}, "not canonical"),  # bytes that end early
+    ({"flags": UP | UV | ED, "rest": b"\xa1\x61a\x19\1"}, "error"),  # half a number
     ({"flags": UP | UV | ED, "rest": b"\xa1\x61a\xf6"}, "not canonical"),  # null
     ({"flags": UP | UV | ED, "rest": b"\xa1\x61a\xfb" + bytes(8)}, "ValueError"),  # a float
     ({"flags": UP | UV | ED, "rest": b"\xa1\x61a\xc0\0"}, "KeyError"),  # a tag
@@ -271,6 +272,9 @@ KEYS: list[tuple[Any, str]] = [
     (rsa_key(2048, b"\3"), "a wrong member"),
     (rsa_key(2048, b"\1"), "a wrong member"),
     (rsa_key(2048, b"\0\1\0\1"), "a wrong member"),
+    ({**rsa_key(2048), -1: [*rsa_key(2048)[-1]]}, "a wrong member"),
+    ({**rsa_key(2048), 1: 2}, "a wrong member"),
+    ({1: 2, 3: -8, -1: 6, -2: bytes(32)}, "a wrong member"),
     ({1: 1, 3: -8, -1: 6, -2: bytes(31)}, "a wrong member"),
     ({1: 1, 3: -8, -1: 7, -2: bytes(32)}, "a wrong member"),
     ({1: 1, 3: -8, -1: 6, -2: bytes(32), -3: bytes(32)}, "other members"),
