@@ -27,7 +27,7 @@ coverage = $(if $(filter no,$(COVERAGE)),,--cov --cov-branch --cov-report=term-m
 test: .venv/.dev ## Run the tests with branch coverage, JOBS=3 at a time; `make test ARGS="-k refresh"` runs some of them
 	.venv/bin/python -m pytest -n $(or $(JOBS),3) --dist worksteal $(coverage) $(ARGS)
 
-fuzz: .venv/.dev ## Fuzz every route with other requests than `make test` does, EXAMPLES=1000 of each kind
+fuzz: .venv/.dev ## Fuzz routes and passkeys with other data than `make test` does, EXAMPLES=1000 of each kind
 	FUZZ_EXAMPLES=$(or $(EXAMPLES),1000) .venv/bin/python -m pytest tests/fuzzing -n $(or $(JOBS),3) $(ARGS)
 
 torture: .venv/.dev ## Break everything for SECONDS=600 with SEED=1 and check that no session ended by accident or outlived its end

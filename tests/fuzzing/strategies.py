@@ -55,7 +55,12 @@ def bodies(good: Mapping[str, str]) -> st.SearchStrategy[bytes]:
     documents = (one_bad | pairs | pairs.map(lambda more: [*good.items(), *more])).map(_object)
     texts = documents | values | documents.map(lambda text: f"[{text}]")
     encoded = texts.map(_utf8) | st.tuples(texts, st.sampled_from(ENCODINGS)).map(_encode)
-    return encoded | st.tuples(encoded, st.integers(0), st.binary(max_size=4)).map(_damage) | st.binary(max_size=200)
+    return encoded | damaged(encoded) | st.binary(max_size=200)
+
+
+def damaged(whole: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
+    """The bytes with some of them overwritten, or a few after them."""
+    return st.tuples(whole, st.integers(0), st.binary(max_size=4)).map(_damage)
 
 
 def _object(pairs: Iterable[tuple[str, str]]) -> str:
