@@ -8,7 +8,7 @@ from uuid import UUID
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError, TemplateSyntaxError, select_autoescape
 
-from auth_service.models import LINKS, DueMail, MailKind, name_of_device
+from auth_service.models import LINKS, DueMail, FactorKind, MailKind, name_of_device
 
 OUR_FOLDER = Path(__file__).parent / "templates"
 SUBJECT = "Subject:"
@@ -65,6 +65,8 @@ class Letters:
             "device": name_of_device(str(details.get("device", ""))),
             "address": details.get("address", "") or "unknown",
             "codes_left": details.get("codes_left", ""),
+            "factor": details.get("factor", FactorKind.TOTP),  # an older service tells of apps alone
+            "factors_left": details.get("factors_left", 0),
             "rotated_device": name_of_device(str(details.get("rotated_device", ""))),
             "rotated_address": details.get("rotated_address", "") or "unknown",
         }

@@ -72,13 +72,13 @@ TEXTS = {
         },
     ),
     "keep-factors": (
-        "Keep your authenticator app",
+        "Keep your authenticator app or passkeys",
         "../factors/keep",
-        "<p>An administrator has requested to remove the authenticator app from your account. You can stop this.</p>",
-        "Keep my app",
+        "<p>An administrator wants to remove authenticator apps and passkeys from your account. You can stop this.</p>",
+        "Keep them",
         {
-            "done": "The removal was stopped, and your account keeps its authenticator app. If you did not ask for "
-            "the removal, somebody else may know your password: change it. You can close this page.",
+            "done": "The removal was stopped, and your account keeps its authenticator app and passkeys. If you did "
+            "not ask for the removal, somebody else may know your password: change it. You can close this page.",
             "invalid-link": "This link is no longer valid: the removal was stopped, has taken effect, or was requested "
             "again. In the last case, use the link in the newest e-mail.",
         },

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from auth_service.errors import LastCredential, NoSuchFactor
-from auth_service.models import ChangeKind, FactorPolicy, FactorView, MailKind, SecurityEvent, StopReason
+from auth_service.models import ChangeKind, FactorKind, FactorPolicy, FactorView, MailKind, SecurityEvent, StopReason
 from auth_service.repositories.transaction import Database, retried
 from auth_service.services.factors.factor_changes import lock_owner, renew_recovery_codes
 from auth_service.services.factors.stoppable_change import stop_changes
@@ -74,4 +74,5 @@ class OwnFactors:
             if is_last:
                 await tx.factors.set_recovery_codes(owner.id, ())
                 await stop_changes(tx, owner.id, StopReason.OTHER_CHANGE, ChangeKind.FACTORS)
-            await self._notices.notify(tx, MailKind.FACTOR_REMOVED, owner.id)
+            kind, left = FactorKind(removed.kind), len(factors) - 1
+            await self._notices.notify(tx, MailKind.FACTOR_REMOVED, owner.id, factor=kind, factors_left=left)

@@ -9,7 +9,7 @@ from uuid import UUID
 import structlog
 
 from auth_service.errors import FactorExists, InvalidAccessToken, InvalidChallenge, NoSuchFactor
-from auth_service.models import ChangeKind, Device, FactorView, MailKind, StopReason, User, by_passkey
+from auth_service.models import ChangeKind, Device, FactorKind, FactorView, MailKind, StopReason, User, by_passkey
 from auth_service.repositories.transaction import Database, Transaction, retried
 from auth_service.security.challenges import Challenge, ChallengeCodec, ChallengePurpose, Passed
 from auth_service.security.passkey_names import suggest_passkey_name
@@ -207,5 +207,5 @@ async def add_passkey(
     factor = await tx.factors.add_passkey(owner.id, {**columns, "user_handle": user_handle})
     if factor is None:
         raise FactorExists
-    await notices.notify(tx, MailKind.FACTOR_ADDED, owner.id)
+    await notices.notify(tx, MailKind.FACTOR_ADDED, owner.id, factor=FactorKind.PASSKEY)
     return factor

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from auth_service.errors import DatabaseUnavailable, MailNotConfigured
-from auth_service.models import REQUESTER, UNKNOWN_DEVICE, Device, MailKind, SecurityEvent
+from auth_service.models import REQUESTER, UNKNOWN_DEVICE, Device, FactorKind, MailKind, SecurityEvent
 from auth_service.repositories.transaction import Database, Transaction
 
 
@@ -40,12 +40,17 @@ class Notices:
             raise MailNotConfigured
 
     async def notify(
-        self, tx: Transaction, kind: MailKind, user_id: UUID, rotated_from: Device = UNKNOWN_DEVICE, **details: int
+        self,
+        tx: Transaction,
+        kind: MailKind,
+        user_id: UUID,
+        rotated_from: Device = UNKNOWN_DEVICE,
+        **details: int | FactorKind,
     ) -> None:
         """Tell the owner of an account what was done to it and from where, if the transaction is committed.
 
         `rotated_from` is where the session was rotated last whose spent token came now, for `REUSE_DETECTED`. Further
-        `details` are numbers that the mail tells.
+        `details` are what else the mail tells, or depends on.
         """
         if self.is_configured:
             rotated = {"rotated_device": rotated_from.user_agent, "rotated_address": rotated_from.ip}

@@ -90,7 +90,7 @@ async def keep_the_factors(browser: Browser, client: Client, mails: LinkMails) -
     user_id = (await admin.page(name=EVE))["items"][0]["id"]
     assert (await admin.call("POST", f"/{user_id}/factors/reset")).status_code == 202
     link = await mails.link(EVE, "keep-factors")
-    await press(browser, link, "your account keeps its authenticator app")
+    await press(browser, link, "your account keeps its authenticator app and passkeys")
     assert (await client.pending_reset(app.tokens["access_token"])).status_code == 404
     await press(browser, link, "This link is no longer valid: the removal was stopped")
 

@@ -60,7 +60,9 @@ async def test_the_owner_is_told_and_after_the_delay_the_password_alone_signs_in
     assert await ada.client.factors(signed_in.json()["access_token"]) == {"items": [], "recovery_codes_left": 0}
     assert_problem(await ada.client.refresh(ada.tokens["refresh_token"]), 401, "invalid-refresh-token")
     assert_problem(await ada.client.me(token), 401, "invalid-access-token")
-    assert "The authenticator app and the recovery codes were removed from your account" in await ada.mails.notice(OLD)
+    assert "Authenticator apps, passkeys and recovery codes were removed from your account" in await ada.mails.notice(
+        OLD
+    )
     assert_problem(await ada.client.keep_factors(link), 400, "invalid-link")
     ended = await run_sql(database_url, "SELECT DISTINCT revoked_reason FROM refresh_tokens WHERE amr = 'pwd otp mfa'")
     assert [reason for (reason,) in ended] == ["factors_reset"]
