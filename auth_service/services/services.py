@@ -1,4 +1,4 @@
-"""What the routes are given: the use cases that they call, plugged together in `parts.py`."""
+"""What the routes are given: the use cases that they call, plugged together in `parts`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

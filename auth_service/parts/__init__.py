@@ -1,0 +1,170 @@
+"""The parts of one process, plugged together."""
+
+from auth_service.parts import factors
+from auth_service.parts.groups import HashingParts, TokenParts, UpkeepParts
+from auth_service.repositories.transaction import Database
+from auth_service.services.accounts.email_change import EmailChange
+from auth_service.services.accounts.own_account import OwnAccount
+from auth_service.services.accounts.password_change import PasswordChange
+from auth_service.services.accounts.reauthentication import Reauthentication
+from auth_service.services.accounts.recovery import Recovery
+from auth_service.services.accounts.registration import Registration
+from auth_service.services.administration.administration import Administration
+from auth_service.services.administration.directory import Directory
+from auth_service.services.factors.own_factors import OwnFactors
+from auth_service.services.factors.second_factor import SecondFactor
+from auth_service.services.operations.audit import Audit
+from auth_service.services.services import Gauges, Services
+from auth_service.services.sessions.bearers import Bearers
+from auth_service.services.sessions.challenges import Challenges
+from auth_service.services.sessions.login import Login
+from auth_service.services.sessions.oauth_tokens import OAuthTokens
+from auth_service.services.sessions.own_sessions import OwnSessions
+from auth_service.services.sessions.refresh import Refresh
+from auth_service.services.sessions.replays import Replays
+from auth_service.services.sessions.sign_in import SignIn
+from auth_service.services.throttling.throttle import Throttler
+from auth_service.settings import Settings
+
+
+class Parts:
+    """Everything that a process is made of. Nothing runs yet."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.database = database = Database(settings.database)
+        self.audit = Audit(database)
+        self.tokens = TokenParts(settings, database)
+        self.hashing = HashingParts(settings)
+        patience = settings.hashing.deadline
+        self.throttle = Throttler(database, self.audit, self.tokens.secrets, settings.throttle, patience)
+        self.upkeep = UpkeepParts(settings, database, self.tokens, self.throttle)
+        self.services = _services(self)
+
+
+def _services(parts: Parts) -> Services:
+    """The use cases that the routes call."""
+    settings, database, tokens = parts.settings, parts.database, parts.tokens
+    hashing, upkeep = parts.hashing, parts.upkeep
+    keys, revocations, rules = tokens.keys, tokens.revocations, tokens.rules
+    new_passwords, throttle, audit = hashing.new_passwords, parts.throttle, parts.audit
+    notices, conceal = upkeep.notices, settings.registration.existing == "conceal"
+    proof = Reauthentication(
+        database=database, passwords=hashing.passwords, lane=hashing.lane, throttle=throttle, audit=audit
+    )
+    recent, factor_policy = settings.factors.recent, tokens.factor_policy
+    bearers = Bearers(database, keys, revocations, tokens.clock, recent=recent, factor_policy=factor_policy)
+    own_sessions = OwnSessions(database, revocations, rules)
+    sign_in = _sign_in(parts)
+    login, refresh, second_factor = _login(parts, sign_in), _refresh(parts), factors.second_factor(parts, sign_in)
+    return Services(
+        settings=settings,
+        registration=Registration(
+            database=database,
+            new_passwords=new_passwords,
+            throttle=throttle,
+            notices=notices,
+            conceal=conceal,
+            expires=settings.mail.host is not None,
+        ),
+        administration=Administration(database, revocations, notices),
+        directory=Directory(database, rules),
+        bearers=bearers,
+        password_change=_password_change(parts, sign_in, proof),
+        email_change=EmailChange(database=database, proof=proof, throttle=throttle, notices=notices, conceals=conceal),
+        delayed_email_change=upkeep.email_change,
+        recovery=Recovery(
+            database=database,
+            revocations=revocations,
+            new_passwords=new_passwords,
+            proof=proof,
+            throttle=throttle,
+            notices=notices,
+        ),
+        login=login,
+        refresh=refresh,
+        own_account=OwnAccount(database, revocations, proof, throttle, rules),
+        second_factor=second_factor,
+        enrolment=factors.enrolment(parts, sign_in),
+        login_enrolment=factors.login_enrolment(parts, sign_in),
+        passkeys=factors.passkeys(parts, sign_in) if settings.passkeys.rp_id else None,
+        own_factors=OwnFactors(database, throttle, notices, factor_policy),
+        factor_reset=upkeep.factor_reset,
+        own_sessions=own_sessions,
+        step_up=factors.step_up(parts),
+        oauth_tokens=OAuthTokens(bearers, refresh, own_sessions),
+        revocations=revocations,
+        keys=keys,
+        clock=tokens.clock,
+        health=upkeep.health,
+        lane=hashing.lane,
+        gauges=_gauges(parts, login, refresh, second_factor),
+    )
+
+
+def _sign_in(parts: Parts) -> SignIn:
+    tokens = parts.tokens
+    return SignIn(
+        database=parts.database,
+        issuer=tokens.issuer,
+        revocations=tokens.revocations,
+        rules=tokens.rules,
+        throttle=parts.throttle,
+        notices=parts.upkeep.notices,
+    )
+
+
+def _login(parts: Parts, sign_in: SignIn) -> Login:
+    return Login(
+        database=parts.database,
+        sign_in=sign_in,
+        challenges=Challenges(parts.tokens.challenges, parts.throttle),
+        login_check=parts.hashing.login_check,
+        throttle=parts.throttle,
+        audit=parts.audit,
+        factor_policy=parts.tokens.factor_policy,
+        apply_due_reset=parts.upkeep.factor_reset.apply_at_sign_in,
+        verified_only=parts.settings.registration.existing == "conceal",
+    )
+
+
+def _password_change(parts: Parts, sign_in: SignIn, proof: Reauthentication) -> PasswordChange:
+    return PasswordChange(
+        database=parts.database,
+        revocations=parts.tokens.revocations,
+        sign_in=sign_in,
+        issuer=parts.tokens.issuer,
+        new_passwords=parts.hashing.new_passwords,
+        proof=proof,
+        notices=parts.upkeep.notices,
+    )
+
+
+def _refresh(parts: Parts) -> Refresh:
+    tokens = parts.tokens
+    return Refresh(
+        database=parts.database,
+        tokens=tokens.refresh_tokens,
+        issuer=tokens.issuer,
+        revocations=tokens.revocations,
+        rules=tokens.rules,
+        throttle=parts.throttle,
+        replays=Replays(parts.database, parts.upkeep.notices),
+        factor_policy=tokens.factor_policy,
+    )
+
+
+def _gauges(parts: Parts, login: Login, refresh: Refresh, second_factor: SecondFactor) -> Gauges:
+    return Gauges(
+        database=parts.database,
+        lane=parts.hashing.lane,
+        refreshes=refresh.outcomes,
+        logins=login.outcomes,
+        second_factors=second_factor.outcomes,
+        throttled=parts.throttle.refused,
+        mail=parts.upkeep.mail,
+        revocations=parts.tokens.revocations,
+        keys=parts.tokens.keys,
+        rotation_interval=parts.settings.keys.rotation_interval,
+        cleanup=parts.upkeep.cleanup,
+    )

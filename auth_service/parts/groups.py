@@ -1,0 +1,107 @@
+"""Parts that several others are made of, in groups."""
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from auth_service.database.notifications import Notifications
+from auth_service.models import FactorPolicy, SessionRules
+from auth_service.repositories.probe import Probe
+from auth_service.repositories.transaction import Database
+from auth_service.schedule import Schedule
+from auth_service.security.access_tokens import AccessTokens
+from auth_service.security.challenges import ChallengeCodec
+from auth_service.security.keys import SecretKeys
+from auth_service.security.passwords import Passwords
+from auth_service.security.refresh_tokens import RefreshTokenCodec
+from auth_service.services.accounts.delayed_email_change import DelayedEmailChange
+from auth_service.services.factors.factor_reset import FactorReset
+from auth_service.services.mail.notices import MailNumbers, Notices
+from auth_service.services.operations.cleanup import Cleanup
+from auth_service.services.operations.health import HealthCheck
+from auth_service.services.passwords.hashing_lane import HashingLane
+from auth_service.services.passwords.lane_size import lane_size
+from auth_service.services.passwords.login_check import LoginCheck
+from auth_service.services.passwords.new_password import NewPasswords
+from auth_service.services.passwords.policy import PasswordPolicy
+from auth_service.services.sessions.revocations import Revocations
+from auth_service.services.sessions.token_issuer import TokenIssuer
+from auth_service.services.sessions.totp_codes import TotpCodes
+from auth_service.services.signing_keys.database_clock import DatabaseClock
+from auth_service.services.signing_keys.key_ring import KeyRing
+from auth_service.services.signing_keys.lifecycle import KeyLifecycle
+from auth_service.services.throttling.throttle import Throttler
+from auth_service.settings import Settings, read_limits
+
+if TYPE_CHECKING:
+    from auth_service.services.mail.dispatcher import Dispatcher
+
+REVOCATION_MARGIN = timedelta(seconds=10)
+LEEWAY_ELSEWHERE = timedelta(minutes=1)  # of those who verify by themselves; the most that our pages allow
+
+
+class TokenParts:
+    """What makes and checks tokens, and knows which sessions have ended."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        tokens = settings.tokens
+        self.secrets = SecretKeys.from_settings(settings)
+        self.rules = SessionRules.from_settings(settings)
+        self.refresh_tokens = RefreshTokenCodec(self.secrets)
+        self.factor_policy = FactorPolicy.from_settings(settings)
+        self.challenges = ChallengeCodec(self.secrets)
+        self.codes = TotpCodes(self.secrets)
+        access_tokens = AccessTokens(
+            settings.issuer, settings.audience, tokens.client_id, tokens.access_lifetime, tokens.leeway
+        )
+        self.clock = DatabaseClock(tokens.leeway, is_own=not settings.database.is_postgresql)
+        self.keys = KeyRing(database, self.secrets, access_tokens, self.clock)
+        self.issuer = TokenIssuer(self.refresh_tokens, self.keys, self.rules)
+        remember = tokens.access_lifetime + LEEWAY_ELSEWHERE + REVOCATION_MARGIN
+        self.revocations = Revocations(database, Notifications(settings.database), settings.revocations, remember)
+
+
+class HashingParts:
+    """What hashes passwords, compares them, and judges new ones."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.passwords = Passwords(settings.password)
+        self.lane_size = lane_size(settings, read_limits())
+        self.lane = HashingLane(settings.hashing, self.lane_size.threads)
+        self.login_check = LoginCheck(self.passwords, self.lane)
+        policy = PasswordPolicy(settings.password, settings.base_url)
+        self.new_passwords = NewPasswords(policy, self.passwords, self.lane)
+
+
+class UpkeepParts:
+    """What works beside the requests. There is a dispatcher where mail is sent."""
+
+    def __init__(self, settings: Settings, database: Database, tokens: TokenParts, throttle: Throttler) -> None:
+        self.health = HealthCheck(Probe(settings.database, database))
+        self.cleanup = Cleanup(database, settings.audit.retention, settings.registration.unverified_lifetime)
+        lifecycle = KeyLifecycle(database, tokens.secrets, settings.keys.rotation_interval)
+        self.notices = Notices(is_configured=settings.sends_mail)
+        given = database, tokens.revocations, throttle, self.notices
+        self.email_change = DelayedEmailChange(*given, settings.administration.email_change_delay)
+        self.factor_reset = FactorReset(*given, settings.factors.reset_delay)
+        self.schedule = Schedule(lifecycle, (self.email_change, self.factor_reset), self.cleanup, settings.cleanup)
+        self.mail = MailNumbers()
+        self.dispatcher = _dispatcher(settings, database, throttle, self.mail) if settings.sends_mail else None
+
+
+def _dispatcher(settings: Settings, database: Database, throttle: Throttler, numbers: MailNumbers) -> "Dispatcher":
+    """Who sends mail. SMTP and Jinja are imported here, before anything is served: without mail they are not needed."""
+    from auth_service.mail.letters import Letters  # noqa: PLC0415
+    from auth_service.mail.log import MailLog  # noqa: PLC0415
+    from auth_service.mail.smtp import SmtpServer  # noqa: PLC0415
+    from auth_service.services.mail.dispatcher import Dispatcher  # noqa: PLC0415
+    from auth_service.services.mail.link_issuer import LinkIssuer  # noqa: PLC0415
+
+    return Dispatcher(
+        database=database,
+        carrier=SmtpServer(settings.mail, settings.base_url) if settings.mail.host else MailLog(),
+        letters=Letters(settings.mail.templates, settings.mail_name),
+        link_issuer=LinkIssuer(settings),
+        throttle=throttle,
+        settings=settings.mail,
+        numbers=numbers,
+    )
