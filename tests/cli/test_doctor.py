@@ -9,8 +9,9 @@ import pytest
 
 from tests.conftest import environment
 from tests.support import roles
+from tests.support.certificates import make_certificate
 from tests.support.doctor import IN_ORDER, REAL_HASHES, examined
-from tests.support.mail_server import mail_server, make_certificate, tarpit
+from tests.support.mail_server import mail_server, tarpit
 from tests.support.postgres import Postgres
 from tests.support.server import Server, free_port, run_command
 from tests.support.sql import run_sql

@@ -2,15 +2,18 @@
 
 import logging
 import shutil
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
+from selenium.webdriver.support.expected_conditions import alert_is_present
 from selenium.webdriver.support.wait import WebDriverWait
 
 PATIENCE = 30  # seconds
@@ -34,6 +37,7 @@ _OPTIONS = (
     "--no-first-run",
     "--no-proxy-server",
     "--host-resolver-rules=MAP * 127.0.0.1",  # every name is this machine, and nothing is asked of any other
+    "--ignore-certificate-errors",  # the sites with TLS have a certificate of their own making
 )
 
 
@@ -100,10 +104,19 @@ class Browser:
         self.driver.find_element(By.CSS_SELECTOR, selector).click()
 
     def wait_for_text(self, selector: str, text: str) -> None:
-        """Wait until an element holds a text; raises TimeoutException after half a minute."""
-        WebDriverWait(self.driver, PATIENCE).until(
+        """Wait until an element holds a text, of whichever page comes; raises TimeoutException after half a minute."""
+        WebDriverWait(self.driver, PATIENCE, ignored_exceptions=[StaleElementReferenceException]).until(
             lambda driver: text in (driver.find_element(By.CSS_SELECTOR, selector).text or "")
         )
+
+    def accept(self, typed: str | None = None) -> str:
+        """Wait for what the page asks or says in a dialog, type an answer if there is one, and return what it said."""
+        asked = WebDriverWait(self.driver, PATIENCE).until(alert_is_present())
+        said = asked.text
+        if typed is not None:
+            asked.send_keys(typed)
+        asked.accept()
+        return said
 
     def complaints(self) -> list[str]:
         """Return what the browser has logged since it was last asked."""
@@ -112,9 +125,12 @@ class Browser:
 
 
 class Site:
-    """A web server for pages of the tests. Each path of `pages` is HTML; `origin(host)` is its name for a browser."""
+    """A web server for pages of the tests, with TLS if it is given a context.
 
-    def __init__(self) -> None:
+    Each path of `pages` is HTML; `origin(host)` is its name for a browser.
+    """
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.pages: dict[str, str] = {"/": "<!doctype html><title>empty</title>"}
         pages = self.pages
 
@@ -130,6 +146,10 @@ class Site:
                 pass
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._scheme = "https" if tls else "http"
+        if tls:  # the handshake is left to the thread of the connection: one that never comes holds up no other
+            plain = self._server.socket
+            self._server.socket = tls.wrap_socket(plain, server_side=True, do_handshake_on_connect=False)
         self._thread = threading.Thread(target=self._server.serve_forever)
 
     def __enter__(self) -> Self:
@@ -142,4 +162,4 @@ class Site:
         self._server.server_close()
 
     def origin(self, host: str = "localhost") -> str:
-        return f"http://{host}:{self._server.server_port}"
+        return f"{self._scheme}://{host}:{self._server.server_port}"

@@ -10,12 +10,10 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from selenium.webdriver.support.expected_conditions import alert_is_present
-from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.conftest import environment
 from tests.support.authenticator import Authenticator
-from tests.support.browser import PATIENCE, POST, Browser, Site
+from tests.support.browser import POST, Browser, Site
 from tests.support.client import PASSWORD, Client
 from tests.support.gate import gate
 from tests.support.markdown import block
@@ -134,9 +132,7 @@ async def test_the_page_asks_for_the_second_factor_of_an_account_that_has_one(
     browser.type("password", PASSWORD)
     for code, shown in ((factor.wrong_code(), "Invalid second factor"), (factor.recovery_codes[0], GRACE)):
         browser.click("#sign-in button")
-        asked = WebDriverWait(browser.driver, PATIENCE).until(alert_is_present())
-        asked.send_keys(code)
-        asked.accept()
+        browser.accept(code)
         browser.wait_for_text("#who", shown)
 
 

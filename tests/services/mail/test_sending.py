@@ -12,9 +12,10 @@ from sqlalchemy import select, update
 from auth_service.models import LINK_TOKENS, OUTGOING_MAILS
 from auth_service.security.link_tokens import hash_link_token
 from tests.conftest import MakeClient
+from tests.support.certificates import make_certificate
 from tests.support.client import Client
 from tests.support.databases import on_postgresql
-from tests.support.mail_server import LOGIN, link_in, mail_server, make_certificate, tarpit, text_of
+from tests.support.mail_server import LOGIN, link_in, mail_server, tarpit, text_of
 from tests.support.outbox import PLAIN, none_waits, rows, services_of, to
 from tests.support.polling import eventually
 
