@@ -9,14 +9,17 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
-from selenium.common.exceptions import StaleElementReferenceException
+from selenium.common.exceptions import StaleElementReferenceException, TimeoutException
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.expected_conditions import alert_is_present
 from selenium.webdriver.support.wait import WebDriverWait
 
+from .server import free_port
+
 PATIENCE = 30  # seconds
+HTTPS_PORT = free_port()
 logging.getLogger("selenium").setLevel(logging.INFO)  # it would log what tests type into forms
 NEEDED = "chromium and chromedriver are not installed (on Debian: apt-get install chromium chromium-driver)"
 # From a page: a POST in cookie mode, and what the page learns of the answer.
@@ -36,7 +39,8 @@ _OPTIONS = (
     "--disable-component-update",
     "--no-first-run",
     "--no-proxy-server",
-    "--host-resolver-rules=MAP * 127.0.0.1",  # every name is this machine, and nothing is asked of any other
+    # Every name is this machine, and nothing is asked of any other; where a URL with https has no port, one is chosen.
+    f"--host-resolver-rules=MAP *:443 127.0.0.1:{HTTPS_PORT}, MAP * 127.0.0.1",
     "--ignore-certificate-errors",  # the sites with TLS have a certificate of their own making
 )
 
@@ -104,10 +108,17 @@ class Browser:
         self.driver.find_element(By.CSS_SELECTOR, selector).click()
 
     def wait_for_text(self, selector: str, text: str) -> None:
-        """Wait until an element holds a text, of whichever page comes; raises TimeoutException after half a minute."""
-        WebDriverWait(self.driver, PATIENCE, ignored_exceptions=[StaleElementReferenceException]).until(
-            lambda driver: text in (driver.find_element(By.CSS_SELECTOR, selector).text or "")
-        )
+        """Wait until an element holds a text, of whichever page comes.
+
+        Raises TimeoutException after half a minute; it tells what the page has instead.
+        """
+        try:
+            WebDriverWait(self.driver, PATIENCE, ignored_exceptions=[StaleElementReferenceException]).until(
+                lambda driver: text in (driver.find_element(By.CSS_SELECTOR, selector).text or "")
+            )
+        except TimeoutException as error:
+            shown = self.driver.find_element(By.TAG_NAME, "body").text
+            raise TimeoutException(f"no {text!r} in {selector}: {shown}; {self.complaints()}") from error
 
     def accept(self, typed: str | None = None) -> str:
         """Wait for what the page asks or says in a dialog, type an answer if there is one, and return what it said."""
@@ -125,9 +136,9 @@ class Browser:
 
 
 class Site:
-    """A web server for pages of the tests, with TLS if it is given a context.
+    """A web server for pages of the tests; given a context it has TLS, where browsers look if a URL names no port.
 
-    Each path of `pages` is HTML; `origin(host)` is its name for a browser.
+    Each path of `pages` is HTML, but for JSON below `/.well-known`; `origin(host)` is its name for a browser.
     """
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
@@ -138,14 +149,15 @@ class Site:
             def do_GET(self) -> None:  # the library's name
                 page = pages.get(self.path)
                 self.send_response(404 if page is None else 200)
-                self.send_header("Content-Type", "text/html; charset=utf-8")
+                is_json = self.path.startswith("/.well-known/")
+                self.send_header("Content-Type", "application/json" if is_json else "text/html; charset=utf-8")
                 self.end_headers()
                 self.wfile.write((page or "").encode())
 
             def log_message(self, *_: Any) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", HTTPS_PORT if tls else 0), Handler)
         self._scheme = "https" if tls else "http"
         if tls:  # the handshake is left to the thread of the connection: one that never comes holds up no other
             plain = self._server.socket

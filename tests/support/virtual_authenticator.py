@@ -30,10 +30,11 @@ class VirtualAuthenticator:
 
     @classmethod
     @contextmanager
-    def plugged_in(cls, browser: Browser) -> Iterator[Self]:
-        """Plug it in, for the length of the block; its passkeys are gone after that."""
+    def plugged_in(cls, browser: Browser, *, synced: bool = False) -> Iterator[Self]:
+        """Plug it in, for the length of the block: its passkeys stay on it, or are synced to other devices."""
         browser.driver.execute_cdp_cmd("WebAuthn.enable", {"enableUI": False})
-        made = browser.driver.execute_cdp_cmd("WebAuthn.addVirtualAuthenticator", {"options": _OPTIONS})
+        options = {**_OPTIONS, "defaultBackupEligibility": synced, "defaultBackupState": synced}
+        made = browser.driver.execute_cdp_cmd("WebAuthn.addVirtualAuthenticator", {"options": options})
         authenticator = cls(browser, made["authenticatorId"])
         try:
             yield authenticator
@@ -44,14 +45,16 @@ class VirtualAuthenticator:
         found: list[Credential] = self._do("getCredentials")["credentials"]
         return found
 
-    def add(self, credential: Credential) -> None:
-        """Put a copy of a passkey in, as somebody does who has got at its private key."""
-        self._do("addCredential", credential=credential)
-
-    def clear(self) -> None:
+    def replace(self, credentials: list[Credential]) -> None:
+        """Let it hold these, as they were when they were told, in place of what it holds: so it is a copy of itself."""
         self._do("clearCredentials")
+        for credential in credentials:
+            self._do("addCredential", credential=credential)
 
-    def set_properties(self, credential: Credential, *, eligible: bool, backed_up: bool) -> None:
+    def set_user_verified(self, *, verified: bool) -> None:
+        self._do("setUserVerified", isUserVerified=verified)
+
+    def set_backup(self, credential: Credential, *, eligible: bool, backed_up: bool) -> None:
         """Change what a passkey will say of itself: that it may be backed up, and that it is."""
         properties = {"backupEligibility": eligible, "backupState": backed_up}
         self._do("setCredentialProperties", credentialId=credential["credentialId"], **properties)
