@@ -11,6 +11,7 @@ from auth_service.api.schemas.common import (
     MAX_EMAIL,
     MAX_PER_PAGE,
     Account,
+    Answer,
     Body,
     DeviceSession,
     Email,
@@ -72,7 +73,7 @@ class UserQuery(BaseModel):
         return self
 
 
-class UserList(BaseModel):
+class UserList(Answer):
     """Newest first. `total`, `page` and `pages` are null with a cursor; `next_cursor` is null at the end."""
 
     items: list[Account]
@@ -84,7 +85,7 @@ class UserList(BaseModel):
     next_cursor: str | None
 
 
-class UserCounts(BaseModel):
+class UserCounts(Answer):
     """`estimated` names the counts that are estimates, because counting would take too long."""
 
     active: int
@@ -130,5 +131,5 @@ class DelayedEmailBody(Body):
     email: Email
 
 
-class EndedSessions(BaseModel):
+class EndedSessions(Answer):
     ended: int

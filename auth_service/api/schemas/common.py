@@ -41,6 +41,12 @@ Password = Annotated[
 Token = Annotated[SecretStr, Field(min_length=1, examples=["art_..."]), AfterValidator(clean_secret)]
 
 
+class Answer(BaseModel):
+    """The fields of an answer. What writes them is built for the first one that is sent, and not at every start."""
+
+    model_config = ConfigDict(defer_build=True)
+
+
 class Body(BaseModel):
     """A body from outside: exact types, no unknown fields, and no value in any error."""
 
@@ -80,7 +86,7 @@ class ChangePasswordBody(Body):
     new_password: Password
 
 
-class Account(BaseModel):
+class Account(Answer):
     model_config = ConfigDict(from_attributes=True)
 
     id: UUID
@@ -94,13 +100,13 @@ class Account(BaseModel):
     last_login_at: datetime | None
 
 
-class Accepted(BaseModel):
+class Accepted(Answer):
     """The request was accepted; the rest follows by e-mail."""
 
     status: Literal["accepted"] = "accepted"
 
 
-class Tokens(BaseModel):
+class Tokens(Answer):
     """The answer of RFC 6749, section 5.1, with the session. Lifetimes are in seconds."""
 
     access_token: str
@@ -111,7 +117,7 @@ class Tokens(BaseModel):
     session_id: UUID
 
 
-class BrowserTokens(BaseModel):
+class BrowserTokens(Answer):
     """The tokens of a page whose refresh token is in a cookie."""
 
     access_token: str
@@ -121,7 +127,7 @@ class BrowserTokens(BaseModel):
     session_id: UUID
 
 
-class DeviceSession(BaseModel):
+class DeviceSession(Answer):
     """The session of a device. `ended_at` and `ended_reason` are null while it is active.
 
     `user_agent` and `ip` are those of the sign-in. To its owner, `last_used_at` is in whole hours and changes only on
@@ -146,20 +152,20 @@ class SessionItem(DeviceSession):
     current: bool
 
 
-class SessionList(BaseModel):
+class SessionList(Answer):
     """`next_cursor` is null on the last page."""
 
     items: list[SessionItem]
     next_cursor: str | None
 
 
-class JsonWebKeySet(BaseModel):
+class JsonWebKeySet(Answer):
     """RFC 7517, section 5; public keys only."""
 
     keys: list[dict[str, str]]
 
 
-class ServerMetadata(BaseModel):
+class ServerMetadata(Answer):
     """RFC 8414, with `acr_values_supported` (RFC 9470, section 7), the weakest first.
 
     There is no authorization or token endpoint: users sign in through this service's own API.
@@ -175,11 +181,11 @@ class ServerMetadata(BaseModel):
     acr_values_supported: list[str] = list(Acr)
 
 
-class EndedSessionSet(BaseModel):
+class EndedSessionSet(Answer):
     sids: list[UUID]
 
 
-class Introspection(BaseModel):
+class Introspection(Answer):
     """RFC 7662, section 2.2, and RFC 9470, section 6.2.
 
     For a token that would not be accepted, `active` is the only field.
@@ -201,7 +207,7 @@ class Introspection(BaseModel):
     token_type: Literal["Bearer"] | None = None
 
 
-class Health(BaseModel):
+class Health(Answer):
     status: Literal["ok"] = "ok"
 
 
@@ -216,12 +222,12 @@ class Readiness(Health):
     detail: str | None = None
 
 
-class FieldError(BaseModel):
+class FieldError(Answer):
     field: str
     reason: str
 
 
-class ProblemDetails(BaseModel):
+class ProblemDetails(Answer):
     """RFC 9457. `code` is the stable code for programs; `error` is that of RFC 6749, for OAuth clients."""
 
     type: str

@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, SecretStr
 
-from auth_service.api.schemas.common import Body, BrowserTokens, ProblemDetails, Tokens, clean_secret
+from auth_service.api.schemas.common import Answer, Body, BrowserTokens, ProblemDetails, Tokens, clean_secret
 from auth_service.models import FactorView
 from auth_service.security.keys import base64url
 
@@ -42,7 +42,7 @@ def _parted(value: Any) -> Any:
 Base64UrlText = Annotated[str, BeforeValidator(_encoded)]
 
 
-class FactorItem(BaseModel):
+class FactorItem(Answer):
     model_config = ConfigDict(from_attributes=True)
 
     id: UUID
@@ -61,7 +61,7 @@ class PasskeyItem(FactorItem):
     transports: Annotated[list[str], BeforeValidator(_parted)]
 
 
-class AcceptedCredentials(BaseModel):
+class AcceptedCredentials(Answer):
     """What `PublicKeyCredential.signalAllAcceptedCredentials()` takes, in its own names when written in camel case."""
 
     rp_id: str
@@ -69,13 +69,13 @@ class AcceptedCredentials(BaseModel):
     credential_ids: list[str]
 
 
-class FactorList(BaseModel):
+class FactorList(Answer):
     items: list[PasskeyItem | FactorItem]
     recovery_codes_left: int
     accepted_credentials: Annotated[AcceptedCredentials | None, Field(exclude_if=lambda told: told is None)] = None
 
 
-class TotpSecret(BaseModel):
+class TotpSecret(Answer):
     """A TOTP (RFC 6238: SHA-1, six digits, thirty seconds): the secret in base32, and as the URI of a QR code."""
 
     model_config = ConfigDict(from_attributes=True)
@@ -88,7 +88,7 @@ class NewTotpFactor(TotpSecret):
     id: UUID
 
 
-class RecoveryCodes(BaseModel):
+class RecoveryCodes(Answer):
     """Recovery codes, each good once in place of a second factor, and told once. Empty: the earlier ones stay good."""
 
     recovery_codes: list[str]

@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, SecretStr, model_validator
 
-from auth_service.api.schemas.common import Body, Email, Password, clean_secret
+from auth_service.api.schemas.common import Answer, Body, Email, Password, clean_secret
 from auth_service.models import PendingChange
 
 LinkToken = Annotated[
@@ -56,13 +56,13 @@ class ChangeEmailBody(Body):
     current_password: Password
 
 
-class EmailChangeState(BaseModel):
+class EmailChangeState(Answer):
     """`waiting` for the link sent to the other address, or `changed`."""
 
     status: Literal["waiting", "changed"]
 
 
-class DelayedChange(BaseModel):
+class DelayedChange(Answer):
     """The earliest time when a change takes effect, unless it is stopped."""
 
     model_config = ConfigDict(from_attributes=True)

@@ -3,9 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from pydantic import BaseModel
-
-from auth_service.api.schemas.common import Account, Body, DeviceSession, Password, Username
+from auth_service.api.schemas.common import Account, Answer, Body, DeviceSession, Password, Username
 from auth_service.api.schemas.factors import FactorItem
 from auth_service.api.schemas.links import DelayedChange, PendingEmail
 
@@ -18,7 +16,7 @@ class DeleteAccountBody(Body):
     current_password: Password
 
 
-class ExportedEvent(BaseModel):
+class ExportedEvent(Answer):
     """An event of the security trail. `by` is `owner`, `admin`, `cli` or `service`; addresses are the owner's only."""
 
     at: datetime
@@ -30,7 +28,7 @@ class ExportedEvent(BaseModel):
     details: dict[str, str | int]
 
 
-class AccountExport(BaseModel):
+class AccountExport(Answer):
     """All data kept about an account; sessions and events are newest first.
 
     Except the password hash, the secrets of second factors, and what would tell the holder of a copied token when and

@@ -4,9 +4,9 @@ import base64
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from auth_service.api.schemas.common import Body, BrowserTokens, Tokens, clean
+from auth_service.api.schemas.common import Answer, Body, BrowserTokens, Tokens, clean
 from auth_service.api.schemas.factors import ChallengeText, PasskeyItem, RecoveryCodes
 from auth_service.services.factors.passkey_enrolment import Attestation
 from auth_service.services.factors.passkey_proofs import Assertion
@@ -102,7 +102,7 @@ class PasskeyNameBody(Body):
     name: PasskeyName
 
 
-class PasskeyChallenge(BaseModel):
+class PasskeyChallenge(Answer):
     """A challenge, and what a page gives to the browser with it: `PublicKeyCredential.parse...OptionsFromJSON()`."""
 
     model_config = ConfigDict(from_attributes=True)
@@ -120,7 +120,7 @@ class BrowserFirstPasskey(PasskeyItem, BrowserTokens, RecoveryCodes):
     """The same for a page whose refresh token is in a cookie."""
 
 
-class RelatedOrigins(BaseModel):
+class RelatedOrigins(Answer):
     """The pages of other domains that may use these passkeys (Web Authentication Level 3, section 5.11)."""
 
     origins: list[str]

@@ -2,9 +2,9 @@
 
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import ConfigDict, model_validator
 
-from auth_service.api.schemas.common import Body, Password
+from auth_service.api.schemas.common import Answer, Body, Password
 from auth_service.api.schemas.factors import Code
 
 
@@ -25,7 +25,7 @@ class StepUpBody(Body):
         return self
 
 
-class SteppedUpToken(BaseModel):
+class SteppedUpToken(Answer):
     """Another access token of the same session. There is no refresh token: the one from before stays good."""
 
     access_token: str
