@@ -1,6 +1,8 @@
 """Password hashing: Argon2id for what we make, and the formats of the systems that people come from."""
 
 import secrets
+from importlib import import_module
+from threading import Lock
 from typing import Any
 
 from passlib.context import CryptContext
@@ -22,6 +24,7 @@ FOREIGN_SCHEMES = [
 ]  # fmt: skip
 # The library takes some of what is malformed for a mistake of the program.
 _MALFORMED = (ValueError, TypeError)
+_BCRYPT = Lock()
 
 
 class Passwords:
@@ -48,9 +51,12 @@ class Passwords:
         self._decoy: str = own(use_defaults=True, checksum=secrets.token_bytes(DIGEST_BYTES)).to_string()
 
     def try_out(self) -> None:
-        """Hash once, so that a server whose Argon2 or bcrypt does not run here does not even start."""
-        bcrypt.set_backend()  # as above
-        self.hash(secrets.token_urlsafe())
+        """Fill the memory of a hash once, so that a server whose Argon2 does not run here does not even start.
+
+        One whose bcrypt is missing does not either; that library's own tests take as long as a hash, and wait for one.
+        """
+        import_module("bcrypt")
+        self._context.handler("argon2").using(time_cost=1).hash(secrets.token_urlsafe())
 
     def hash(self, password: str) -> str:
         """Return a hash in PHC string format, with a random salt, of a password in canonical form."""
@@ -122,8 +128,11 @@ class Passwords:
         return form, parsed
 
     def _is_right(self, password: str, form: str) -> bool:
-        secret = password.encode()
-        if self._context.identify(form) == "bcrypt":  # which never looked at more; the hash that replaces it covers all
+        secret, scheme = password.encode(), self._context.identify(form)
+        if "bcrypt" in scheme:
+            with _BCRYPT:  # as for Argon2: two threads could both be the first to need it
+                bcrypt.set_backend()
+        if scheme == "bcrypt":  # which never looked at more; the hash that replaces it covers all
             secret = secret[:BCRYPT_BYTES]
         try:
             return bool(self._context.verify(secret, form))
