@@ -13,9 +13,8 @@ import tempfile
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from multiprocessing.reduction import DupFd
-from typing import Any
+from typing import Any, NamedTuple
 
 COPY_BYTES = 1024 * 1024  # of a slot's two copies; memory is taken only for what is written
 SLOT_BYTES = 2 * COPY_BYTES
@@ -24,8 +23,7 @@ ENDED = float("-inf")
 _HEAD = struct.Struct("@QdQQ")  # the copy's number, when it was written, the length of its content, and its checksum
 
 
-@dataclass(frozen=True)
-class Copy:
+class Copy(NamedTuple):
     """What was written into a slot, and when, by `time.monotonic()`; `ENDED` if its worker has gone for good."""
 
     number: int

@@ -43,7 +43,7 @@ def cleanup(batch_size: int | None, time_budget: timedelta | None, dry_run: bool
             return await job.delete_expired(size, time_budget, bar.update)
 
     report = run_with_database(clean_up)
-    click.echo(json.dumps(vars(report)) if as_json else _sentence(report))
+    click.echo(json.dumps(report._asdict()) if as_json else _sentence(report))
 
 
 def _sentence(report: CleanupReport) -> str:

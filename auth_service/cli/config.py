@@ -2,7 +2,6 @@
 
 import json
 import sys
-from dataclasses import asdict
 
 import click
 
@@ -35,7 +34,7 @@ def check(as_json: bool) -> None:
             problems += [] if told.name in {problem.name for problem in found.wrong} else [told]
     problems.sort(key=lambda problem: problem.name)
     if as_json:
-        click.echo(json.dumps({"ok": not problems, "problems": [asdict(problem) for problem in problems]}, indent=2))
+        click.echo(json.dumps({"ok": not problems, "problems": [problem._asdict() for problem in problems]}, indent=2))
     else:
         click.echo("\n".join(map(str, problems)) or "all settings can be used")
     sys.exit(2 if problems else 0)

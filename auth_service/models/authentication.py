@@ -1,10 +1,9 @@
 """How somebody was authenticated, and when: what access tokens say of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Self
+from typing import NamedTuple, Self
 
 from auth_service.roles import Role
 from auth_service.settings import Settings
@@ -30,8 +29,7 @@ class Acr(StrEnum):
         return (Acr.AAL1 if said is None else said) in self.satisfied_by
 
 
-@dataclass(frozen=True)
-class Authentication:
+class Authentication(NamedTuple):
     """What was proved at a sign-in: its class, and the methods (`amr`; RFC 8176), parted by blanks as in the table.
 
     `time` is when; None for now.
@@ -42,8 +40,7 @@ class Authentication:
     time: datetime | None = None
 
 
-@dataclass(frozen=True)
-class FactorPolicy:
+class FactorPolicy(NamedTuple):
     """How sure everybody of a role must be: `AAL2` with any second factor, `PHR` with a passkey. Roles that were
     imported go with `user`: here they have no rights beyond it.
     """

@@ -1,8 +1,8 @@
 """What the service writes to people, and the links in it."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import NamedTuple
 from uuid import UUID
 
 from auth_service.models.pending_changes import ChangeKind
@@ -89,8 +89,7 @@ nothing: whoever registered with it could have these mails sent there.
 NOTICE_LIFE = timedelta(days=3)
 
 
-@dataclass(frozen=True)
-class DueMail:
+class DueMail(NamedTuple):
     """A mail that this process has claimed: the `attempts`-th try to send it. `now` is the database's clock."""
 
     id: UUID

@@ -1,9 +1,8 @@
 """Long lists, in pages: what is on one, and where the next begins."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 Item = TypeVar("Item")
@@ -11,16 +10,14 @@ Position = tuple[datetime, UUID]
 """Where a list goes on: behind what was created at this time with this id."""
 
 
-@dataclass(frozen=True)
-class Slice:
+class Slice(NamedTuple):
     """Which part of a list is asked for: so many, from its beginning or behind a position."""
 
     limit: int
     behind: Position | None = None
 
 
-@dataclass(frozen=True)
-class Page(Generic[Item]):
+class Page(NamedTuple, Generic[Item]):
     """`next` is the position that the list goes on behind; None at its end."""
 
     items: Sequence[Item]

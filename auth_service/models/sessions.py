@@ -1,10 +1,9 @@
 """What a session is, and the pure rules about it. A rule never reads a clock: it is told the time."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Self
+from typing import NamedTuple, Self
 from uuid import UUID
 
 from auth_service.models.devices import UNKNOWN_DEVICE, Device
@@ -32,8 +31,7 @@ class EndReason(StrEnum):
     FACTORS_RESET = "factors_reset"
 
 
-@dataclass(frozen=True)
-class SessionRules:
+class SessionRules(NamedTuple):
     """How long a session may be used, and how long a spent token is still answered."""
 
     grace: timedelta
@@ -48,8 +46,7 @@ class SessionRules:
         return cls(tokens.refresh_grace, *lives, settings.sessions.max_per_user)
 
 
-@dataclass(frozen=True)
-class SessionState:
+class SessionState(NamedTuple):
     """What a rule judges: a session and its user as one statement read them, and the database's clock then."""
 
     id: UUID
@@ -115,8 +112,7 @@ def hour_of(time: datetime) -> datetime:
     return time.replace(minute=0, second=0, microsecond=0)
 
 
-@dataclass(frozen=True)
-class SessionView:
+class SessionView(NamedTuple):
     """A session as its owner sees it: columns of `RefreshToken`, and whether it is the one that asks (`current`).
 
     `last_used_at` is what `told_use()` makes of it.

@@ -1,9 +1,10 @@
 """How often something may be tried, as pure rules."""
 
 import ipaddress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 ADDRESS_WINDOW = timedelta(minutes=10)
 GLOBAL_WINDOW = timedelta(minutes=1)
@@ -24,8 +25,7 @@ class Whom(StrEnum):
     STRANGER = "stranger"
 
 
-@dataclass(frozen=True)
-class Allowance:
+class Allowance(NamedTuple):
     """How many failures a tally may have, and what follows.
 
     With `delays`, failures are counted in a row: from each number of them on, the next attempt has to wait so long, and
@@ -87,4 +87,4 @@ def networks_of(client_ip: str | None, allowance: Allowance) -> tuple[tuple[str,
         (str(ipaddress.ip_network((client_ip, prefix), strict=False)), times * allowance.failures)
         for prefix, times in WIDER_PREFIXES
     )
-    return (narrowest, *((network, replace(allowance, failures=failures)) for network, failures in wider))
+    return (narrowest, *((network, allowance._replace(failures=failures)) for network, failures in wider))

@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -32,8 +32,7 @@ END
 """)
 
 
-@dataclass(frozen=True)
-class Privilege:
+class Privilege(NamedTuple):
     """One privilege on a table, on a column of it, or on a function."""
 
     privilege: str

@@ -56,8 +56,7 @@ def verifier_of(public_jwk: Mapping[str, str]) -> CryptographyECKey:
     return CryptographyECKey(dict(public_jwk), ALGORITHM)
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(NamedTuple):
     """Whom an access token is made for: a session of a user, and what was proved when (RFC 9068, section 2.2.1)."""
 
     user_id: UUID

@@ -1,8 +1,8 @@
 """What the routes are given: the use cases that they call, plugged together in `parts`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
+from typing import NamedTuple
 
 from auth_service.models import Verdict
 from auth_service.repositories.transaction import Database
@@ -38,8 +38,7 @@ from auth_service.services.signing_keys.key_ring import KeyRing
 from auth_service.settings import Settings
 
 
-@dataclass(frozen=True)
-class Gauges:
+class Gauges(NamedTuple):
     """What the parts know about themselves, for `/metrics` alone."""
 
     database: Database
@@ -55,16 +54,14 @@ class Gauges:
     cleanup: Cleanup
 
 
-@dataclass(frozen=True)
-class Passkeys:
+class Passkeys(NamedTuple):
     """The use cases of passkeys, where they are configured."""
 
     login: PasskeyLogin
     enrolment: PasskeyEnrolment
 
 
-@dataclass(frozen=True)
-class Services:
+class Services(NamedTuple):
     settings: Settings
     registration: Registration
     administration: Administration

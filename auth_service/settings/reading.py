@@ -2,9 +2,8 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, InitSettingsSource
@@ -22,8 +21,7 @@ class WrongSettingError(Exception):
     """A setting cannot be used. The message is one line that names the variable and never holds its value."""
 
 
-@dataclass(frozen=True)
-class Examined:
+class Examined(NamedTuple):
     """The settings if they can be used; what stops every command; and names that nothing reads, which stop none."""
 
     settings: Settings | None

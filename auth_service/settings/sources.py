@@ -8,14 +8,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from stat import S_ISREG
+from typing import NamedTuple
 
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource
 
 MAX_FILE_BYTES = 65_536
 
 
-@dataclass(frozen=True)
-class SettingProblem:
+class SettingProblem(NamedTuple):
     """What is wrong with a setting. It holds no value, and no path of a `NAME_FILE`: that may be the secret itself."""
 
     name: str

@@ -1,6 +1,5 @@
 """The rule that judges a refresh token which did not rotate its session, for any session and any time."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 from operator import itemgetter
@@ -83,10 +82,10 @@ def test_the_end_of_a_session_beats_everything(
 ) -> None:
     session, steps = case
     ended = {
-        "revoked": replace(session, revoked_at=NOW - DAY),
-        "user": replace(session, credential_is_current=False),
-        "idle": replace(session, last_used_at=NOW - rules.idle_lifetime),
-        "age": replace(session, expires_at=NOW),
+        "revoked": session._replace(revoked_at=NOW - DAY),
+        "user": session._replace(credential_is_current=False),
+        "idle": session._replace(last_used_at=NOW - rules.idle_lifetime),
+        "age": session._replace(expires_at=NOW),
     }[end]
     for generation in (ended.generation - steps, ended.generation, ended.generation + steps):
         assert judge(ended, generation, key, rules, UNKNOWN_DEVICE) is Verdict.ENDED
@@ -109,9 +108,9 @@ def test_the_grace_ends_at_its_last_microsecond(
     case: tuple[SessionState, int], any_rules: SessionRules, grace: timedelta
 ) -> None:
     session, steps = case
-    rules = replace(any_rules, grace=grace)
+    rules = any_rules._replace(grace=grace)
     for age, expected in ((rules.grace - INSTANT, Verdict.REPLAY), (rules.grace, Verdict.REUSE)):
-        moved = replace(session, rotations=[NOW - age] * len(session.rotations), idempotency_hash=None)
+        moved = session._replace(rotations=[NOW - age] * len(session.rotations), idempotency_hash=None)
         assert judge(moved, moved.generation - steps, None, rules, UNKNOWN_DEVICE) is expected
 
 
@@ -121,7 +120,7 @@ def test_an_ancestor_of_which_nothing_is_known_is_a_reuse(
     case: tuple[SessionState, int], rules: SessionRules, key: bytes | None
 ) -> None:
     session, steps = case
-    fresh = replace(session, rotations=[NOW] * len(session.rotations))
+    fresh = session._replace(rotations=[NOW] * len(session.rotations))
     assert judge(fresh, fresh.generation - steps, key, rules, UNKNOWN_DEVICE) is Verdict.REUSE
 
 
@@ -153,7 +152,7 @@ def test_a_current_token_is_answered_unchanged_exactly_while_there_are_so_many_r
     session: SessionState, rules: SessionRules, steps: int, age: timedelta, more: int
 ) -> None:
     """The first was so long ago, by a clock that may have stepped back, and the others were just now."""
-    session = replace(session, rotations=[NOW] * (MOST_ROTATIONS + more - 1) + [NOW - age])
+    session = session._replace(rotations=[NOW] * (MOST_ROTATIONS + more - 1) + [NOW - age])
     first = {-2: None, -1: None, 0: age}.get(more, timedelta(0))
     is_held = first is not None and timedelta(0) <= first < rules.grace
     expected = Verdict.UNCHANGED if is_held else Verdict.RACE
@@ -167,8 +166,8 @@ def test_a_session_is_usable_until_the_sooner_of_its_two_ends(session: SessionSt
     assert end <= session.expires_at
     assert end <= session.last_used_at + rules.idle_lifetime
     assert end in {session.expires_at, session.last_used_at + rules.idle_lifetime}
-    assert judge(replace(session, now=end - INSTANT), session.generation, None, rules, UNKNOWN_DEVICE) is Verdict.RACE
-    assert judge(replace(session, now=end), session.generation, None, rules, UNKNOWN_DEVICE) is Verdict.ENDED
+    assert judge(session._replace(now=end - INSTANT), session.generation, None, rules, UNKNOWN_DEVICE) is Verdict.RACE
+    assert judge(session._replace(now=end), session.generation, None, rules, UNKNOWN_DEVICE) is Verdict.ENDED
 
 
 HERE = Device("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "203.0.113.7")
@@ -184,12 +183,12 @@ def test_a_replay_in_the_grace_is_a_reuse_only_from_another_network_and_another_
     case: tuple[SessionState, int], rules: SessionRules, key: bytes | None, ip: str | None, user_agent: str | None
 ) -> None:
     session, steps = case
-    spent_now = replace(session, rotations=[NOW] * len(session.rotations), rotated_from=HERE)
-    rules = replace(rules, grace=max(rules.grace, INSTANT))
+    spent_now = session._replace(rotations=[NOW] * len(session.rotations), rotated_from=HERE)
+    rules = rules._replace(grace=max(rules.grace, INSTANT))
     excused = key is not None and key == session.idempotency_hash and not session.idempotency_spent
     expected = Verdict.REUSE if ip in FAR and user_agent in OTHERS and not excused else Verdict.REPLAY
     assert judge(spent_now, session.generation - steps, key, rules, Device(user_agent, ip)) is expected
-    unknown = replace(spent_now, rotated_from=UNKNOWN_DEVICE)  # an older service rotated it
+    unknown = spent_now._replace(rotated_from=UNKNOWN_DEVICE)  # an older service rotated it
     assert judge(unknown, session.generation - steps, key, rules, Device(user_agent, ip)) is Verdict.REPLAY
 
 

@@ -1,10 +1,9 @@
 """The table that maps the code of each refusal to HTTP, and the explanation on its page."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(NamedTuple):
     """One row of the table: the HTTP form of a code, and what its page tells a developer."""
 
     status: int

@@ -1,7 +1,7 @@
 """The metrics that there are, named by the conventions of Prometheus, and how several workers add up."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from auth_service.api.http.request_counts import REQUEST_BOUNDS
 from auth_service.services.passwords.hashing_lane import LANE_BOUNDS
@@ -22,8 +22,7 @@ class Merge(StrEnum):
     EACH = "each of them, by the label `worker`"
 
 
-@dataclass(frozen=True)
-class Family:
+class Family(NamedTuple):
     """One metric. `bounds` are those of a histogram, in seconds;"""
 
     name: str

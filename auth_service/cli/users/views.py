@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import fields, replace
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
@@ -57,7 +57,7 @@ def list_users(
 
     async def print_page(database: Database, settings: Settings) -> None:
         policy = FactorPolicy.from_settings(settings) if without_factor else None
-        chosen = replace(wanted, without_factor=policy)
+        chosen = wanted._replace(without_factor=policy)
         async for user in _read(_directory(database, settings), chosen, limit):
             told = _told(user, ACCOUNT)
             click.echo(json.dumps(told) if as_json else escaped("  ".join(_cell(value) for value in told.values())))

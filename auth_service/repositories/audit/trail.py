@@ -1,8 +1,8 @@
 """The security trail, read from its newest end, and kept within its retention."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import delete, func, tuple_
@@ -15,8 +15,7 @@ A = AUDIT_EVENTS.c
 MONTHS_AHEAD = 3
 
 
-@dataclass(frozen=True)
-class AuditFilter:
+class AuditFilter(NamedTuple):
     """Which events are asked for, and `without` which; None asks for all. `since` is included, `until` is not."""
 
     user_id: UUID | None = None
@@ -26,8 +25,7 @@ class AuditFilter:
     until: datetime | None = None
 
 
-@dataclass(frozen=True)
-class Upkeep:
+class Upkeep(NamedTuple):
     """What was done about the trail's age: months on PostgreSQL; on SQLite nothing is made, and `dropped` is rows."""
 
     made: int

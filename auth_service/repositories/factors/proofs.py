@@ -7,7 +7,7 @@ code is used up; then the challenge. Each of these only happens if the one befor
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
 from sqlalchemy import (
@@ -64,8 +64,7 @@ class SealedTotp:
     secret_id: str
 
 
-@dataclass(frozen=True)
-class Challenged:
+class Challenged(NamedTuple):
     """Whose challenge it is: the account, its TOTP if it has one, and the database's time."""
 
     account: LoginAccount
@@ -184,8 +183,7 @@ def used_up(clock: Clock, spend: Spending, account: CTE) -> ColumnElement[bool]:
     return exists(select(spend_challenge(clock, code).cte("challenge").c.digest))
 
 
-@dataclass(frozen=True)
-class SpentOneByOne:
+class SpentOneByOne(NamedTuple):
     """The same for SQLite."""
 
     code: Prepared

@@ -1,7 +1,6 @@
 """Links, used: each is let through once, by the statement that judges it."""
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, delete, or_, update
@@ -27,8 +26,7 @@ BY_MAILBOX = (LinkPurpose.VERIFY_EMAIL, LinkPurpose.RESET_PASSWORD)
 EMAIL_CHANGE = (LinkPurpose.APPROVE_EMAIL_CHANGE, LinkPurpose.CONFIRM_EMAIL_CHANGE)
 
 
-@dataclass(frozen=True)
-class FoundLink:
+class FoundLink(NamedTuple):
     """A link that could be used at the moment when it was looked up."""
 
     user: User

@@ -1,7 +1,7 @@
 """Sessions whose absolute life is over: counted, and deleted in batches."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, delete, func
 from sqlmodel import col, select
@@ -12,8 +12,7 @@ from auth_service.models import REFRESH_TOKENS, RefreshToken
 T = REFRESH_TOKENS.c
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(NamedTuple):
     """What one step of the clean-up deleted, and how far it got."""
 
     deleted: int

@@ -4,8 +4,8 @@ The index has them in the order of their end. Where they are scattered over the 
 written to the log of the database as a whole, once for each of its rows; in stored order it is once for all of them.
 """
 
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from sqlalchemy import BigInteger, bindparam, text
 
@@ -57,8 +57,7 @@ RowAddress = tuple[int, int]
 """A row's page, and its number on it, which counts from 1."""
 
 
-@dataclass(frozen=True)
-class Sweep:
+class Sweep(NamedTuple):
     """How far a sweep has got. It sees no session that ends after it has `begun`, by the database's clock."""
 
     begun: datetime
@@ -85,7 +84,7 @@ class SessionSweep:
         before = (sweep.after[0] + PAGES, 0)
         parameters = {"after": sweep.after, "before": before, "limit": limit}
         deleted, last = (await self._connection.execute(_DELETE, parameters)).one()
-        return deleted, replace(sweep, after=last if deleted == limit else before)
+        return deleted, sweep._replace(after=last if deleted == limit else before)
 
     async def survey(self) -> tuple[int, timedelta | None]:
         """Read the whole table; return how many have expired, and how long ago the first one did."""

@@ -4,10 +4,9 @@ Rows are locked in the order of their keys everywhere, so that two attempts neve
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
@@ -32,8 +31,7 @@ T = THROTTLES.c
 Shape = tuple[tuple[Allowance, Whom], ...]
 
 
-@dataclass(frozen=True)
-class Statements:
+class Statements(NamedTuple):
     """One of each kind; their parameters are `key0`, `key1` and so on, and `reserved_for`."""
 
     reserve: Prepared

@@ -1,9 +1,8 @@
 """Attempts, counted. One statement lets an attempt in on all of its tallies, or on none: the database judges races."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from sqlalchemy import update
 
@@ -16,8 +15,7 @@ from auth_service.repositories.throttles.statements import in_order, statements_
 T = THROTTLES.c
 
 
-@dataclass(frozen=True)
-class Block:
+class Block(NamedTuple):
     """A tally that is closed, and for how long."""
 
     tally: Tally
@@ -30,8 +28,7 @@ class Block:
         return bool(self.tally.allowance.delays) and self.failures == self.tally.allowance.failures
 
 
-@dataclass(frozen=True)
-class Success:
+class Success(NamedTuple):
     """What notes that an attempt was right, which may be done with other things: a statement and its values."""
 
     statement: Prepared

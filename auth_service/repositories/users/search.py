@@ -1,9 +1,8 @@
 """Lists, searches and counts of users, for those who look after them. Nothing in here decides who gets in."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, exists, func, or_, tuple_
@@ -18,8 +17,7 @@ from auth_service.repositories.sessions.user_sessions import page_of_user
 COUNTED = 10_000  # in the planner's units: as much as a scan of 80 MiB; what would cost more is estimated
 
 
-@dataclass(frozen=True)
-class UserFilter:
+class UserFilter(NamedTuple):
     """Which users are asked for, names in canonical form; None asks for all.
 
     `fragment` is part of an address or a username, `name` the whole of one. `created_from` is included, `created_to` is
@@ -38,8 +36,7 @@ class UserFilter:
     without_factor: FactorPolicy | None = None
 
 
-@dataclass(frozen=True)
-class Count:
+class Count(NamedTuple):
     number: int
     is_estimate: bool = False
 

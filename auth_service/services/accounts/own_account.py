@@ -1,8 +1,8 @@
 """What owners do with their account: rename it, take their data with them, and delete it."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from auth_service.errors import InvalidAccessToken, NoSuchUser
@@ -31,8 +31,7 @@ from auth_service.services.throttling.throttle import Throttler
 AT_ONCE = 200  # rows of an export: what is made of them at once holds up nobody else's request
 
 
-@dataclass(frozen=True)
-class Export:
+class Export(NamedTuple):
     """All that is kept about a user. Sessions and events come in pages, the newest first, each read when asked for."""
 
     account: AccountView

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 from uuid import UUID
 
 from auth_service.errors import DatabaseUnavailable, InvalidInput, NoSuchUser
@@ -25,8 +25,7 @@ COUNTS_AT_ONCE = 2  # connections of this process, however many administrators l
 COUNTS_PATIENCE = 3.0  # seconds: one statement takes less
 
 
-@dataclass(frozen=True)
-class UserPage:
+class UserPage(NamedTuple):
     """`total` is there for a page with a number; who goes on from a position has no need of it."""
 
     users: Sequence[User]
@@ -34,8 +33,7 @@ class UserPage:
     total: Count | None
 
 
-@dataclass(frozen=True)
-class ShownUser:
+class ShownUser(NamedTuple):
     """A user with a page of their sessions, the changes that wait for their time, and their second factors."""
 
     user: User
@@ -63,7 +61,7 @@ class Directory:
             known = _known_total(skipped, len(found), size)
             total = known or await tx.user_search.count(wanted)
         if found and not known:
-            total = replace(total, number=max(total.number, skipped + len(found)))  # as many have been seen
+            total = total._replace(number=max(total.number, skipped + len(found)))  # as many have been seen
         return UserPage(found[:size], len(found) <= size, total)
 
     @retried
@@ -120,7 +118,7 @@ def _known_total(skipped: int, found: int, size: int) -> Count | None:
 def _canonical(wanted: UserFilter) -> UserFilter:
     """The same with its names in canonical form."""
     fragment = canonical_fragment(wanted.fragment) if wanted.fragment is not None else None
-    return replace(wanted, fragment=fragment, name=_canonical_name(wanted.name))
+    return wanted._replace(fragment=fragment, name=_canonical_name(wanted.name))
 
 
 def _canonical_name(name: str | None) -> str | None:

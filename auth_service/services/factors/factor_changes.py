@@ -1,7 +1,7 @@
 """What changes of factors have in common, each in the transaction of the change."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from auth_service.errors import InvalidAccessToken
@@ -60,7 +60,7 @@ async def open_for_first_factor(
     codes = await renew_recovery_codes(tx, owner.id)
     before = await tx.user_sessions.authentication_of(asking)
     account, ended = await end_sessions(tx, owner, EndReason.FACTOR_ADDED)
-    proved = replace(proved, time=before.time if before else None)
+    proved = proved._replace(time=before.time if before else None)
     tokens = await sign_in.open_instead(tx, account, proved, device, EndReason.FACTOR_ADDED)
     return Confirmed(codes, ended, tokens)
 

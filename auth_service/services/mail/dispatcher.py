@@ -4,7 +4,6 @@ import asyncio
 import random
 import time
 from contextlib import suppress
-from dataclasses import replace
 from datetime import timedelta
 
 import structlog
@@ -170,7 +169,7 @@ class Dispatcher:
             await self._throttle.mail(mail.kind, canonical_email(recipient))
         if mail.kind == MailKind.REGISTERED_AGAIN and not user.is_verified:
             # Nobody can sign in yet, and the two may be different people: the page of this link lets the owner in.
-            mail = replace(mail, kind=MailKind.VERIFY_EMAIL)
+            mail = mail._replace(kind=MailKind.VERIFY_EMAIL)
         if is_asked_for(mail) and (seconds := await self._throttle.link()):
             raise TooManyLinksError(seconds)
         if mail.kind not in LINKS:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -23,8 +23,7 @@ from auth_service.settings import DEFAULT_AUDIT_RETENTION, MAX_ACCESS_LIFETIME
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True)
-class CleanupReport:
+class CleanupReport(NamedTuple):
     """What a run did. `oldest_expired_seconds` is the age of the oldest row that is left, or None."""
 
     deleted: int
@@ -114,7 +113,7 @@ class Cleanup:
             **tidied,
         )
         self._note(report)
-        log.info("cleanup.finished", **vars(report))
+        log.info("cleanup.finished", **report._asdict())
         return report
 
     async def look_at_oldest(self) -> None:

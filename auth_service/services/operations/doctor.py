@@ -1,6 +1,5 @@
 """What an operator wants to know about a deployment, each as one line that is in order or not."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from auth_service.errors import DatabaseUnavailable, MissingPrivileges
@@ -148,7 +147,7 @@ class Doctor:
             return Check(name, True, "not for this role to read")
         must = FactorPolicy.from_settings(self._settings).asks(Role.ADMIN)
         administrators = UserFilter(role=Role.ADMIN, is_active=True)
-        wanted = replace(administrators, without_factor=FactorPolicy({}))
+        wanted = administrators._replace(without_factor=FactorPolicy({}))
         async with self._database.statement() as tx:
             found = await tx.user_search.find_page(wanted, MOST_NAMED + 1)
         if not found:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 from auth_service.errors import InvalidAccessToken, NoSuchSession
@@ -12,8 +12,7 @@ from auth_service.services.sessions.own_sessions import OwnSessions
 from auth_service.services.sessions.refresh import Refresh
 
 
-@dataclass(frozen=True)
-class ActiveToken:
+class ActiveToken(NamedTuple):
     """What an active token says. Times are in seconds since 1970; a refresh token has no `issued_at` and no `jti`."""
 
     user_id: UUID

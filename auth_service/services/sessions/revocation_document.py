@@ -5,14 +5,13 @@ import hashlib
 import json
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 WRITE_EVERY = 0.2  # seconds; a request waits at most this long for a change, and then gets all changes
 
 
-@dataclass(frozen=True)
-class Document:
+class Document(NamedTuple):
     body: bytes
     digest: str
 

@@ -5,7 +5,6 @@ copied the refresh token: it lasts as long as this one access token.
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from functools import partial
 from typing import TypeAlias
 from uuid import UUID
@@ -136,7 +135,7 @@ class StepUp:
                 raise InvalidSecondFactor("The code is wrong or was used before.")
             await attempt.succeed(tx)
             await tx.audit.add(SecurityEvent.STEP_UP_SUCCEEDED, session.user_id, session.id, acr=proved.acr)
-        return replace(session, authenticated_at=session.now, acr=proved.acr, amr=proved.amr)
+        return session._replace(authenticated_at=session.now, acr=proved.acr, amr=proved.amr)
 
     async def _use_totp_code(self, digits: str, tx: Transaction, user_id: UUID) -> bool:
         found = await tx.factor_proofs.find(user_id)

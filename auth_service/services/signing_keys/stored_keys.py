@@ -1,8 +1,7 @@
 """Which of the stored signing keys are of our own making. To write to the table is not enough to make tokens."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -13,8 +12,7 @@ from auth_service.security.keys import ForgedKeyError, SecretKeys, UnknownSecret
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True)
-class KeySet:
+class KeySet(NamedTuple):
     """One reading of the stored keys; `keys` are all that are not forged. `signer` is None if none can be used."""
 
     keys: Sequence[SigningKey]
@@ -23,8 +21,7 @@ class KeySet:
     public: list[dict[str, str]]
 
 
-@dataclass(frozen=True)
-class _Opened:
+class _Opened(NamedTuple):
     signer: Signer
     verifier: Any
 

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -56,7 +55,7 @@ class Throttler:
         self._sessions = Allowance("account", MOST_BY_SESSIONS, FAILURES_KEPT, stop, renewed=True)
         self._logins = Allowance("account", settings.logins, GLOBAL_WINDOW, counts_successes=True)
         self._changes = Allowance("account", settings.changes, ADDRESS_WINDOW)
-        self._proved_changes = replace(self._changes, counts_successes=True)
+        self._proved_changes = self._changes._replace(counts_successes=True)
         self._address = Allowance("address", settings.address_failures, ADDRESS_WINDOW)
         self._everybody = Allowance("everybody", settings.global_failures, GLOBAL_WINDOW)
         self._registrations = Allowance("address", settings.registrations, ADDRESS_WINDOW)
