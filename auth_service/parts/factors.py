@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from auth_service.security.webauthn import RelyingParty
 from auth_service.services.factors.enrolment import Enrolment
 from auth_service.services.factors.factor_sign_in import FactorSignIn
 from auth_service.services.factors.login_enrolment import LoginEnrolment
@@ -38,7 +39,7 @@ def _factor_sign_in(parts: "Parts", sign_in: SignIn) -> FactorSignIn:
 
 def passkeys(parts: "Parts", sign_in: SignIn) -> Passkeys:
     """fido2 is imported here, before anything is served: without passkeys it is not needed."""
-    from auth_service.security.passkeys import PasskeyVerifier, RelyingParty  # noqa: PLC0415
+    from auth_service.security.passkeys import PasskeyVerifier  # noqa: PLC0415
 
     settings, tokens, upkeep = parts.settings, parts.tokens, parts.upkeep
     verifier = PasskeyVerifier(

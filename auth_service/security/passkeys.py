@@ -32,8 +32,6 @@ from auth_service.security.webauthn import (
     require,
 )
 
-__all__ = ["Asserted", "NewPasskey", "PasskeyRefused", "PasskeyVerifier", "RelyingParty"]
-
 # In bytes. The longest credential id with the longest key takes 1,612; whoever sends much more means no passkey.
 AUTHENTICATOR_DATA_LIMIT = 2_048
 ATTESTATION_LIMIT = 8_192
