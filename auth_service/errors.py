@@ -152,21 +152,33 @@ class InvalidSecondFactor(InvalidCredentials):
 
 
 class SecondFactorRequired(Refused):
-    """The password is right, and not enough. `methods` are those that the account has; `expires_in` is in seconds."""
+    """The password is right, and not enough. `methods` are those that the account has; `expires_in` is in seconds.
+
+    For a passkey, `public_key` is what the browser is asked.
+    """
 
     code = "second-factor-required"
     detail = "The password is right. Send a second factor with this challenge to /auth/login/second-factor."
 
-    def __init__(self, challenge: str, methods: Sequence[str], expires_in: int) -> None:
+    def __init__(
+        self,
+        challenge: str,
+        methods: Sequence[str],
+        expires_in: int,
+        public_key: Mapping[str, object] | None = None,
+    ) -> None:
         super().__init__()
-        self.members = {"challenge": challenge, "methods": list(methods), "expires_in": expires_in}
+        asked = {"public_key": public_key} if public_key else {}
+        self.members = {"challenge": challenge, "methods": list(methods), "expires_in": expires_in, **asked}
 
 
 class SecondFactorEnrolmentRequired(Refused):
-    """The password is right, but the account must have a second factor, and has none; members as above."""
+    """The password is right, or a code too, but the account must have a second factor that it has not; members as
+    above.
+    """
 
     code = "second-factor-enrolment-required"
-    detail = "The password is right, but this account must have a second factor. Add one at /auth/login/enrol."
+    detail = "The password is right, but this account must add a second factor, at /auth/login/enrol."
 
     def __init__(self, challenge: str, methods: Sequence[str], expires_in: int) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """The parts of one process, plugged together."""
 
 from auth_service.parts import factors
-from auth_service.parts.groups import HashingParts, TokenParts, UpkeepParts
+from auth_service.parts.groups import HashingParts, PasskeyParts, TokenParts, UpkeepParts
 from auth_service.repositories.transaction import Database
 from auth_service.services.accounts.email_change import EmailChange
 from auth_service.services.accounts.own_account import OwnAccount
@@ -39,6 +39,8 @@ class Parts:
         patience = settings.hashing.deadline
         self.throttle = Throttler(database, self.audit, self.tokens.secrets, settings.throttle, patience)
         self.upkeep = UpkeepParts(settings, database, self.tokens, self.throttle)
+        given = settings, database, self.tokens, self.audit, self.upkeep.notices
+        self.passkeys = PasskeyParts(*given) if settings.passkeys.rp_id else None
         self.services = _services(self)
 
 
@@ -87,7 +89,7 @@ def _services(parts: Parts) -> Services:
         second_factor=second_factor,
         enrolment=factors.enrolment(parts, sign_in),
         login_enrolment=factors.login_enrolment(parts, sign_in),
-        passkeys=factors.passkeys(parts, sign_in) if settings.passkeys.rp_id else None,
+        passkeys=factors.passkeys(parts, parts.passkeys, sign_in) if parts.passkeys else None,
         own_factors=OwnFactors(database, throttle, notices, factor_policy),
         factor_reset=upkeep.factor_reset,
         own_sessions=own_sessions,
@@ -118,7 +120,12 @@ def _login(parts: Parts, sign_in: SignIn) -> Login:
     return Login(
         database=parts.database,
         sign_in=sign_in,
-        challenges=Challenges(parts.tokens.challenges, parts.throttle),
+        challenges=Challenges(
+            parts.tokens.challenges,
+            parts.throttle,
+            parts.tokens.factor_policy,
+            parts.passkeys.verifier if parts.passkeys else None,
+        ),
         login_check=parts.hashing.login_check,
         throttle=parts.throttle,
         audit=parts.audit,

@@ -2,13 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from auth_service.security.webauthn import RelyingParty
 from auth_service.services.factors.enrolment import Enrolment
 from auth_service.services.factors.factor_sign_in import FactorSignIn
 from auth_service.services.factors.login_enrolment import LoginEnrolment
-from auth_service.services.factors.passkey_enrolment import NewPasskeys, PasskeyEnrolment
+from auth_service.services.factors.login_factors import AddTotp
+from auth_service.services.factors.passkey_enrolment import PasskeyEnrolment
 from auth_service.services.factors.passkey_login import PasskeyLogin
-from auth_service.services.factors.passkey_proofs import PasskeyProofs
+from auth_service.services.factors.passkey_step_up import PasskeyStepUp
+from auth_service.services.factors.required_passkey import RequiredPasskey
 from auth_service.services.factors.second_factor import SecondFactor
 from auth_service.services.services import Passkeys
 from auth_service.services.sessions.sign_in import SignIn
@@ -16,6 +17,7 @@ from auth_service.services.sessions.step_up import StepUp
 
 if TYPE_CHECKING:
     from auth_service.parts import Parts
+    from auth_service.parts.groups import PasskeyParts
 
 
 def second_factor(parts: "Parts", sign_in: SignIn) -> SecondFactor:
@@ -23,6 +25,8 @@ def second_factor(parts: "Parts", sign_in: SignIn) -> SecondFactor:
     return SecondFactor(
         database=parts.database,
         codes=tokens.codes,
+        passkeys=parts.passkeys.proofs if parts.passkeys else None,
+        required_passkey=RequiredPasskey(parts.database, tokens.challenges, tokens.factor_policy),
         challenges=tokens.challenges,
         clock=tokens.clock,
         sign_in=_factor_sign_in(parts, sign_in),
@@ -37,33 +41,22 @@ def _factor_sign_in(parts: "Parts", sign_in: SignIn) -> FactorSignIn:
     return FactorSignIn(parts.database, sign_in, parts.upkeep.notices)
 
 
-def passkeys(parts: "Parts", sign_in: SignIn) -> Passkeys:
-    """fido2 is imported here, before anything is served: without passkeys it is not needed."""
-    from auth_service.security.passkeys import PasskeyVerifier  # noqa: PLC0415
-
-    settings, tokens, upkeep = parts.settings, parts.tokens, parts.upkeep
-    verifier = PasskeyVerifier(
-        RelyingParty(
-            settings.passkeys.rp_id or "",
-            settings.mail_name,
-            frozenset(settings.passkey_origins),
-            frozenset(settings.passkeys.top_origins),
-        )
-    )
+def passkeys(parts: "Parts", given: "PasskeyParts", sign_in: SignIn) -> Passkeys:
+    tokens, upkeep = parts.tokens, parts.upkeep
     login = PasskeyLogin(
-        verifier=verifier,
-        proofs=PasskeyProofs(parts.database, verifier, parts.audit, upkeep.notices),
+        verifier=given.verifier,
+        proofs=given.proofs,
         challenges=tokens.challenges,
         clock=tokens.clock,
         sign_in=_factor_sign_in(parts, sign_in),
         apply_due_reset=upkeep.factor_reset.apply_at_sign_in,
         throttle=parts.throttle,
         audit=parts.audit,
-        verified_only=settings.registration.existing == "conceal",
+        verified_only=parts.settings.registration.existing == "conceal",
     )
     enrolment = PasskeyEnrolment(
         database=parts.database,
-        passkeys=NewPasskeys(verifier, tokens.challenges),
+        passkeys=given.new,
         challenges=tokens.challenges,
         clock=tokens.clock,
         sign_in=sign_in,
@@ -72,7 +65,17 @@ def passkeys(parts: "Parts", sign_in: SignIn) -> Passkeys:
         throttle=parts.throttle,
         notices=upkeep.notices,
     )
-    return Passkeys(login, enrolment)
+    by_passkey = PasskeyStepUp(
+        database=parts.database,
+        verifier=given.verifier,
+        proofs=given.proofs,
+        challenges=tokens.challenges,
+        clock=tokens.clock,
+        step_up=step_up(parts),
+        throttle=parts.throttle,
+        audit=parts.audit,
+    )
+    return Passkeys(login, enrolment, by_passkey)
 
 
 def enrolment(parts: "Parts", sign_in: SignIn) -> Enrolment:
@@ -95,7 +98,9 @@ def login_enrolment(parts: "Parts", sign_in: SignIn) -> LoginEnrolment:
     tokens = parts.tokens
     return LoginEnrolment(
         database=parts.database,
-        secrets=tokens.secrets,
+        totp=AddTotp(tokens.challenges, tokens.secrets, parts.upkeep.notices, parts.settings.mail_name),
+        passkeys=parts.passkeys.new if parts.passkeys else None,
+        factor_policy=tokens.factor_policy,
         challenges=tokens.challenges,
         clock=tokens.clock,
         sign_in=sign_in,
@@ -103,7 +108,6 @@ def login_enrolment(parts: "Parts", sign_in: SignIn) -> LoginEnrolment:
         throttle=parts.throttle,
         audit=parts.audit,
         notices=parts.upkeep.notices,
-        issuer_name=parts.settings.mail_name,
     )
 
 
@@ -118,4 +122,5 @@ def step_up(parts: "Parts") -> StepUp:
         throttle=parts.throttle,
         audit=parts.audit,
         notices=parts.upkeep.notices,
+        factor_policy=parts.tokens.factor_policy,
     )

@@ -13,9 +13,13 @@ from auth_service.security.challenges import ChallengeCodec
 from auth_service.security.keys import SecretKeys
 from auth_service.security.passwords import Passwords
 from auth_service.security.refresh_tokens import RefreshTokenCodec
+from auth_service.security.webauthn import RelyingParty
 from auth_service.services.accounts.delayed_email_change import DelayedEmailChange
 from auth_service.services.factors.factor_reset import FactorReset
+from auth_service.services.factors.passkey_enrolment import NewPasskeys
+from auth_service.services.factors.passkey_proofs import PasskeyProofs
 from auth_service.services.mail.notices import MailNumbers, Notices
+from auth_service.services.operations.audit import Audit
 from auth_service.services.operations.cleanup import Cleanup
 from auth_service.services.operations.health import HealthCheck
 from auth_service.services.passwords.hashing_lane import HashingLane
@@ -86,6 +90,26 @@ class UpkeepParts:
         self.schedule = Schedule(lifecycle, (self.email_change, self.factor_reset), self.cleanup, settings.cleanup)
         self.mail = MailNumbers()
         self.dispatcher = _dispatcher(settings, database, throttle, self.mail) if settings.sends_mail else None
+
+
+class PasskeyParts:
+    """What asks for passkeys, and checks what comes back. fido2 is imported here, before anything is served."""
+
+    def __init__(
+        self, settings: Settings, database: Database, tokens: TokenParts, audit: Audit, notices: Notices
+    ) -> None:
+        from auth_service.security.passkeys import PasskeyVerifier  # noqa: PLC0415  # it costs memory
+
+        self.verifier = PasskeyVerifier(
+            RelyingParty(
+                settings.passkeys.rp_id or "",
+                settings.mail_name,
+                frozenset(settings.passkey_origins),
+                frozenset(settings.passkeys.top_origins),
+            )
+        )
+        self.proofs = PasskeyProofs(database, self.verifier, audit, notices)
+        self.new = NewPasskeys(self.verifier, tokens.challenges)
 
 
 def _dispatcher(settings: Settings, database: Database, throttle: Throttler, numbers: MailNumbers) -> "Dispatcher":

@@ -20,6 +20,7 @@ from auth_service.services.factors.login_enrolment import LoginEnrolment
 from auth_service.services.factors.own_factors import OwnFactors
 from auth_service.services.factors.passkey_enrolment import PasskeyEnrolment
 from auth_service.services.factors.passkey_login import PasskeyLogin
+from auth_service.services.factors.passkey_step_up import PasskeyStepUp
 from auth_service.services.factors.second_factor import SecondFactor
 from auth_service.services.mail.notices import MailNumbers
 from auth_service.services.operations.cleanup import Cleanup
@@ -59,6 +60,7 @@ class Passkeys(NamedTuple):
 
     login: PasskeyLogin
     enrolment: PasskeyEnrolment
+    step_up: PasskeyStepUp
 
 
 class Services(NamedTuple):

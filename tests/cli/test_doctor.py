@@ -178,7 +178,8 @@ async def test_administrators_without_a_second_factor_are_named_and_fail_where_t
     assert strict["failed"] == ["second factors"]
     assert strict["checks"]["second factors"]["detail"].endswith("must have one: root@example.com")
     with_one = (
-        f"INSERT INTO factors SELECT '{'0' * 32}', id, 'totp', NULL, NULL, NULL, 0, {NOW}, {NOW}, NULL FROM users"
+        "INSERT INTO factors (id, user_id, kind, last_step, created_at, confirmed_at) "
+        f"SELECT '{'0' * 32}', id, 'totp', 0, {NOW}, {NOW} FROM users"
     )
     await run_sql(env["DATABASE_URL"], with_one)
     checks = examined(tmp_path, env | {"AUTH_FACTORS__REQUIRED_ROLES": "admin"}, 0)["checks"]

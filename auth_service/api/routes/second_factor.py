@@ -13,11 +13,14 @@ from auth_service.api.schemas.factors import (
     ChallengeBody,
     EnrolledBrowserTokens,
     EnrolledTokens,
-    SecondFactorBody,
     TotpSecret,
     enrolled,
 )
-from auth_service.services.factors.factor_changes import EnrolmentSecret
+from auth_service.api.schemas.second_factor import ConfirmEnrolmentBody, PasskeyAsked, SecondFactorBody
+from auth_service.models import Device
+from auth_service.services.factors.login_factors import PasskeyRequest
+from auth_service.services.services import Services
+from auth_service.services.sessions.token_issuer import TokenPair
 
 router = APIRouter(
     prefix="/auth/login", tags=["second factors"], route_class=PlainRoute, dependencies=[Depends(set_requester)]
@@ -26,39 +29,47 @@ router = APIRouter(
 
 @router.post(
     "/second-factor",
-    responses={200: SETS_COOKIE, **problems(*GIVING, "invalid-second-factor", "overloaded", body=True)},
+    responses={
+        200: SETS_COOKIE,
+        **problems(*GIVING, "invalid-second-factor", "second-factor-enrolment-required", "overloaded", body=True),
+    },
 )
 async def second_factor(
     body: SecondFactorBody, device: DeviceDep, cookie_mode: CookieMode, services: ServicesDep, response: Response
 ) -> Tokens | BrowserTokens:
-    """Open a session with the challenge that a right password was answered with, and a code.
+    """Open a session with the challenge that a right password was answered with, and a code or a passkey.
 
-    The code is one of the authenticator app, which is good once and for about a minute, or a recovery code. The
-    challenge is good once and for five minutes; after a wrong code, it may be sent again with another.
+    Exactly one of `code` and `credential`. The code is one of the authenticator app, which is good once and for about a
+    minute, or a recovery code. The credential is what the browser returns for `public_key`. The challenge is good once
+    and for five minutes; after a wrong code, it may be sent again with another.
     """
-    challenge, code = body.challenge.get_secret_value(), body.code.get_secret_value()
-    pair = await services.second_factor.sign_in(challenge, code, device)
-    return token_response(pair, response, cookie_mode=cookie_mode)
+    return token_response(await _sign_in(body, device, services), response, cookie_mode=cookie_mode)
 
 
 @plain(router, second_factor)
 async def plain_second_factor(request: PlainRequest) -> Tokens | None:
     body = await request.body(SecondFactorBody)
-    if body is None:
-        return None
-    challenge, code = body.challenge.get_secret_value(), body.code.get_secret_value()
-    return tokens_of(await request.services.second_factor.sign_in(challenge, code, request.device()))
+    return tokens_of(await _sign_in(body, request.device(), request.services)) if body is not None else None
 
 
-@router.post(
-    "/enrol", response_model=TotpSecret, responses=problems("invalid-second-factor", "database-unavailable", body=True)
-)
-async def begin_enrolment(body: ChallengeBody, services: ServicesDep) -> EnrolmentSecret:
+async def _sign_in(body: SecondFactorBody, device: Device, services: Services) -> TokenPair:
+    challenge = body.challenge.get_secret_value()
+    if body.credential is not None:
+        return await services.second_factor.sign_in_by_passkey(body.credential.assertion(challenge), device)
+    return await services.second_factor.sign_in(challenge, body.code.get_secret_value() if body.code else "", device)
+
+
+@router.post("/enrol", responses=problems("invalid-second-factor", "database-unavailable", body=True))
+async def begin_enrolment(body: ChallengeBody, services: ServicesDep) -> TotpSecret | PasskeyAsked:
     """Begin to add the factor that the account must have, with the challenge of `second-factor-enrolment-required`.
 
-    Asking twice gives the same secret; nothing is stored before a code of it is confirmed.
+    That is an authenticator app, or a passkey where the role must have one. Asking twice gives the same; nothing is
+    stored before it is confirmed.
     """
-    return await services.login_enrolment.begin(body.challenge.get_secret_value())
+    asked = await services.login_enrolment.begin(body.challenge.get_secret_value())
+    if isinstance(asked, PasskeyRequest):
+        return PasskeyAsked.model_validate(asked)
+    return TotpSecret.model_validate(asked)
 
 
 @router.post(
@@ -66,9 +77,16 @@ async def begin_enrolment(body: ChallengeBody, services: ServicesDep) -> Enrolme
     responses={200: SETS_COOKIE, **problems(*GIVING, "invalid-second-factor", "overloaded", body=True)},
 )
 async def confirm_enrolment(
-    body: SecondFactorBody, device: DeviceDep, cookie_mode: CookieMode, services: ServicesDep, response: Response
+    body: ConfirmEnrolmentBody, device: DeviceDep, cookie_mode: CookieMode, services: ServicesDep, response: Response
 ) -> EnrolledTokens | EnrolledBrowserTokens:
-    """Add the factor with a code of it, and open a session. The recovery codes are never told again."""
-    challenge, code = body.challenge.get_secret_value(), body.code.get_secret_value()
-    codes, pair = await services.login_enrolment.confirm(challenge, code, device)
+    """Add the factor with a code of it, or with the passkey that the browser made, and open a session.
+
+    Exactly one of `code` and `credential`. The recovery codes are never told again; there are none if the account has
+    some from before.
+    """
+    challenge, enrolment = body.challenge.get_secret_value(), services.login_enrolment
+    if body.credential is not None:
+        codes, pair = await enrolment.confirm_passkey(body.credential.attestation(challenge), body.name, device)
+    else:
+        codes, pair = await enrolment.confirm(challenge, body.code.get_secret_value() if body.code else "", device)
     return enrolled(token_response(pair, response, cookie_mode=cookie_mode), codes)

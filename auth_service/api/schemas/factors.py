@@ -26,11 +26,6 @@ class ChallengeBody(Body):
     challenge: ChallengeText
 
 
-class SecondFactorBody(Body):
-    challenge: ChallengeText
-    code: Code
-
-
 def _encoded(value: Any) -> Any:
     return base64url(value) if isinstance(value, bytes) else value
 
@@ -104,20 +99,25 @@ class EnrolledBrowserTokens(BrowserTokens, RecoveryCodes):
 
 class _NextStep(ProblemDetails):
     challenge: str
-    methods: list[Literal["totp", "recovery_code"]]
     expires_in: int
 
 
 class SecondFactorRequiredProblem(_NextStep):
-    """RFC 9457. The sign-in goes on with `challenge`, by one of the `methods`, within `expires_in` seconds."""
+    """RFC 9457. The sign-in goes on with `challenge`, by one of the `methods`, within `expires_in` seconds.
+
+    Where `passkey` is one of them, `public_key` is what the page gives to the browser.
+    """
 
     code: Literal["second-factor-required"]
+    methods: list[Literal["passkey", "totp", "recovery_code"]]
+    public_key: dict[str, Any] | None = None
 
 
 class EnrolmentRequiredProblem(_NextStep):
-    """RFC 9457. The sign-in goes on by adding a factor with `challenge`, within `expires_in` seconds."""
+    """RFC 9457. The sign-in goes on by adding a factor of `methods` with `challenge`, within `expires_in` seconds."""
 
     code: Literal["second-factor-enrolment-required"]
+    methods: list[Literal["passkey", "totp"]]
 
 
 class StepUpProblem(ProblemDetails):

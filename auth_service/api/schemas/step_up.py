@@ -5,23 +5,32 @@ from typing import Any, Literal, Self
 from pydantic import ConfigDict, model_validator
 
 from auth_service.api.schemas.common import Answer, Body, Password
-from auth_service.api.schemas.factors import Code
+from auth_service.api.schemas.factors import ChallengeText, Code
+from auth_service.api.schemas.passkeys import AssertionCredential
 
 
-def _text(name: str) -> dict[str, Any]:
-    return {"required": [name], "properties": {name: {"type": "string"}}}
+def _of(**kinds: str) -> dict[str, Any]:
+    return {"required": list(kinds), "properties": {name: {"type": kind} for name, kind in kinds.items()}}
 
 
 class StepUpBody(Body):
-    model_config = ConfigDict(json_schema_extra={"oneOf": [_text("password"), _text("code")]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [_of(password="string"), _of(code="string"), _of(challenge="string", credential="object")]  # noqa: S106
+        }
+    )
 
     password: Password | None = None
     code: Code | None = None
+    challenge: ChallengeText | None = None
+    credential: AssertionCredential | None = None
 
     @model_validator(mode="after")
     def _one_proof(self) -> Self:
-        if (self.password is None) == (self.code is None):
-            raise ValueError("Give exactly one of password and code.")
+        if (self.challenge is None) != (self.credential is None):
+            raise ValueError("Give challenge and credential together.")
+        if sum(given is not None for given in (self.password, self.code, self.credential)) != 1:
+            raise ValueError("Give exactly one of password, code, and challenge with credential.")
         return self
 
 

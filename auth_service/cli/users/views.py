@@ -45,7 +45,8 @@ SESSION = ("id", "created_at", "last_used_at", "expires_at", "user_agent", "ip",
 @click.option(
     "--without-factor",
     is_flag=True,
-    help="Only accounts that have no second factor: of the roles that must have one, or of all if none must.",
+    help="Only accounts without what their role must have, a second factor or a passkey; if no role must have one, all "
+    "without a second factor.",
 )
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 10_000_000), help="Number of accounts.")
 @click.option("--json", "as_json", is_flag=True, help="Print each account as a line of JSON.")

@@ -5,13 +5,13 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, exists, func, or_, tuple_
+from sqlalchemy import ColumnElement, and_, exists, func, or_, tuple_
 from sqlalchemy.orm import joinedload
 from sqlmodel import col, select
 from sqlmodel.sql.expression import Select
 
 from auth_service.database.connection import Connection
-from auth_service.models import FACTORS, FactorPolicy, RefreshToken, Role, Slice, User
+from auth_service.models import FACTORS, FactorKind, FactorPolicy, RefreshToken, Role, Slice, User
 from auth_service.repositories.sessions.user_sessions import page_of_user
 
 COUNTED = 10_000  # in the planner's units: as much as a scan of 80 MiB; what would cost more is estimated
@@ -22,7 +22,7 @@ class UserFilter(NamedTuple):
 
     `fragment` is part of an address or a username, `name` the whole of one. `created_from` is included, `created_to` is
     not. `seen_within` is the time since the last sign-in. `without_factor` is the policy by which they must have a
-    second factor, and have none; if it asks nobody for one, all who have none.
+    second factor or a passkey, and have none; if it asks nobody for one, all who have no factor.
     """
 
     fragment: str | None = None
@@ -105,9 +105,16 @@ class UserSearch:
 
 
 def _lacks_factor(policy: FactorPolicy) -> list[ColumnElement[bool]]:
-    has_none = ~exists().where(FACTORS.c.user_id == col(User.id), FACTORS.c.confirmed_at.is_not(None))
+    """Who has not what the policy asks of the role: a passkey, or any factor. If it asks nobody, who has no factor."""
+    kinds = [FactorKind.PASSKEY if policy.asks_for_passkey(role) else None for role in (Role.ADMIN, Role.USER)]
     admins, others = policy.asks(Role.ADMIN), policy.asks(Role.USER)
-    if admins == others:
-        return [has_none]
+    if admins == others and kinds[0] == kinds[1]:
+        return [_has_none(kinds[0])]
     is_admin = col(User.role) == Role.ADMIN
-    return [has_none, is_admin if admins else ~is_admin]
+    asked = ((admins, is_admin, kinds[0]), (others, ~is_admin, kinds[1]))
+    return [or_(*(and_(of_role, _has_none(kind)) for is_asked, of_role, kind in asked if is_asked))]
+
+
+def _has_none(kind: FactorKind | None) -> ColumnElement[bool]:
+    counting = exists().where(FACTORS.c.user_id == col(User.id), FACTORS.c.confirmed_at.is_not(None))
+    return ~(counting.where(FACTORS.c.kind == kind) if kind else counting)

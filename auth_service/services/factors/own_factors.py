@@ -52,7 +52,7 @@ class OwnFactors:
 
         Raises:
             NoSuchFactor: unknown, another user's, or not confirmed.
-            LastCredential: it is the last one, and the bearer's role must have one.
+            LastCredential: it is the last one, or the last passkey, and the bearer's role must have one.
             InvalidAccessToken: the bearer's session has ended in the meantime.
             TooManyAttempts: too much was changed.
         """
@@ -70,6 +70,9 @@ class OwnFactors:
             is_last = len(factors) == 1
             if is_last and self._factor_policy.asks(owner.role):
                 raise LastCredential
+            is_last_passkey = [factor.id for factor in factors if factor.kind == FactorKind.PASSKEY] == [removed.id]
+            if is_last_passkey and self._factor_policy.asks_for_passkey(owner.role):
+                raise LastCredential("The role of the account must have a passkey. Add another one before.")
             await tx.factors.remove(owner.id, removed.id, removed.kind)
             if is_last:
                 await tx.factors.set_recovery_codes(owner.id, ())

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 import structlog
 
@@ -67,6 +68,13 @@ class PasskeyProofs:
         if assertion.user_handle not in {None, found.record.user_handle}:
             raise InvalidPasskey
         return found
+
+    async def of_user(self, user_id: UUID, assertion: Assertion, challenge: Challenge) -> PasskeyProof:
+        """Return what is to be used up for a good signature by a passkey of this user; raises as the two below."""
+        found = await self.find(assertion)
+        if found.record.user_id != user_id:
+            raise InvalidPasskey
+        return await self.check(assertion, challenge, found.record)
 
     async def check(self, assertion: Assertion, challenge: Challenge, record: PasskeyRecord) -> PasskeyProof:
         """Return what is to be used up for a good signature.

@@ -1,17 +1,21 @@
-"""The second step of a login: a code of the app, or a recovery code, for the challenge that the password has led to."""
+"""The second step of a login: a code of the app, a recovery code or a passkey, for the challenge that the password has
+led to.
+"""
 
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from auth_service.errors import InvalidCredentials, InvalidSecondFactor
-from auth_service.models import BY_CODE, Device, LoginAccount, MailKind, SecurityEvent
+from auth_service.models import BY_CODE, Device, LoginAccount, MailKind, SecurityEvent, by_passkey
 from auth_service.repositories.factors.proofs import Challenged, RecoveryProof, TotpProof
 from auth_service.repositories.transaction import Database
 from auth_service.security.challenges import Challenge, ChallengeCodec, ChallengePurpose
 from auth_service.security.recovery_codes import hash_recovery_code, read_recovery_code
 from auth_service.security.totp import read_totp_code
 from auth_service.services.factors.factor_sign_in import FactorSignIn
+from auth_service.services.factors.passkey_proofs import Assertion, PasskeyProofs
+from auth_service.services.factors.required_passkey import RequiredPasskey
 from auth_service.services.mail.notices import Notices
 from auth_service.services.operations.audit import Audit
 from auth_service.services.sessions.login_outcomes import LoginOutcome, counted
@@ -23,13 +27,15 @@ from auth_service.services.throttling.throttle import Throttler
 
 
 class SecondFactor:
-    """`apply_due_reset` is as in `Login`."""
+    """`apply_due_reset` is as in `Login`; `passkeys` are there where they are configured."""
 
     def __init__(
         self,
         *,
         database: Database,
         codes: TotpCodes,
+        passkeys: PasskeyProofs | None,
+        required_passkey: RequiredPasskey,
         challenges: ChallengeCodec,
         clock: DatabaseClock,
         sign_in: FactorSignIn,
@@ -40,6 +46,8 @@ class SecondFactor:
     ) -> None:
         self._database = database
         self._codes = codes
+        self._passkeys = passkeys
+        self._required_passkey = required_passkey
         self._challenges = challenges
         self._clock = clock
         self._sign_in = sign_in
@@ -54,19 +62,36 @@ class SecondFactor:
 
         Raises:
             InvalidSecondFactor: for whatever is wrong with either of them alike.
+            SecondFactorEnrolmentRequired: both are right, and the account must add a passkey before anything else.
             TooManyAttempts: too many wrong codes of apps. Recovery codes, which nobody guesses, are still looked at.
             HashingOverloaded: other attempts of this account were not decided for too long.
             Unavailable: no access token could be signed, or the secret of the app does not open, which counts nowhere.
         """
         with counted(self.outcomes):
-            read = self._challenges.read(challenge, ChallengePurpose.SECOND_FACTOR)
-            if read is None or read.is_over(self._clock.now()):
-                raise InvalidSecondFactor
+            read = self._read(challenge)
             if recovery_code := read_recovery_code(code):
                 return await self._by_recovery_code(read, hash_recovery_code(recovery_code), device)
             if digits := read_totp_code(code):
                 return await self._by_totp(read, digits, device)
             raise InvalidSecondFactor
+
+    async def sign_in_by_passkey(self, assertion: Assertion, device: Device) -> TokenPair:
+        """The same for a passkey of the account that the challenge is of; raises the same."""
+        with counted(self.outcomes):
+            challenge = self._read(assertion.challenge)
+            found = await self._find(challenge)
+            async with self._attempt(challenge, self._throttle.passkey(challenge.user_id, device.ip)) as attempt:
+                if self._passkeys is None:
+                    raise InvalidSecondFactor
+                proof = await self._passkeys.of_user(challenge.user_id, assertion, challenge)
+                proved = by_passkey(is_device_bound=proof.is_device_bound, beside_password=True)
+                return await self._sign_in.sign_in(found.account, proof, proved, device, attempt)
+
+    def _read(self, challenge: str) -> Challenge:
+        read = self._challenges.read(challenge, ChallengePurpose.SECOND_FACTOR)
+        if read is None or read.is_over(self._clock.now()):
+            raise InvalidSecondFactor
+        return read
 
     async def _by_totp(self, challenge: Challenge, digits: str, device: Device) -> TokenPair:
         found = await self._find(challenge)
@@ -76,10 +101,14 @@ class SecondFactor:
             if found.totp is None or step is None:
                 raise InvalidSecondFactor
             proof = TotpProof(challenge.digest, challenge.good_until, found.totp.factor_id, step)
+            if self._required_passkey.is_asked_of(found.account):
+                raise await self._required_passkey.after_code(challenge, proof, attempt)
             return await self._sign_in.sign_in(found.account, proof, BY_CODE, device, attempt)
 
     async def _by_recovery_code(self, challenge: Challenge, code_hash: bytes, device: Device) -> TokenPair:
         found = await self._find(challenge)
+        if self._required_passkey.is_asked_of(found.account):
+            raise InvalidSecondFactor
         reserved = self._throttle.recovery_code(challenge.user_id, device.ip)
         async with self._attempt(challenge, reserved) as attempt:
             proof = RecoveryProof(challenge.digest, challenge.good_until, code_hash)

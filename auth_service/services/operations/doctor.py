@@ -145,18 +145,19 @@ class Doctor:
         name = "second factors"
         if self._only_cleans_up:
             return Check(name, True, "not for this role to read")
-        must = FactorPolicy.from_settings(self._settings).asks(Role.ADMIN)
+        policy = FactorPolicy.from_settings(self._settings)
+        must, one = policy.asks(Role.ADMIN), "a passkey" if policy.asks_for_passkey(Role.ADMIN) else "one"
         administrators = UserFilter(role=Role.ADMIN, is_active=True)
-        wanted = administrators._replace(without_factor=FactorPolicy({}))
+        wanted = administrators._replace(without_factor=policy if must else FactorPolicy({}))
         async with self._database.statement() as tx:
             found = await tx.user_search.find_page(wanted, MOST_NAMED + 1)
         if not found:
             async with self._database.statement() as tx:
                 has_any = bool(await tx.user_search.find_page(administrators, 1))
-            return Check(name, True, "every administrator has one" if has_any else NO_ADMINISTRATOR)
+            return Check(name, True, f"every administrator has {one}" if has_any else NO_ADMINISTRATOR)
         named = ", ".join([escaped(user.email) for user in found[:MOST_NAMED]] + ["others"] * (len(found) > MOST_NAMED))
         rule = "must have one" if must else "AUTH_FACTORS__REQUIRED_ROLES=admin asks for one"
-        return Check(name, not must, f"administrators without one, and {rule}: {named}")
+        return Check(name, not must, f"administrators without {one}, and {rule}: {named}")
 
     async def _secrets_of_factors(self) -> Check:
         """Whether AUTH_SECRET_KEY opens the secret of every authenticator app, and which key would do so alone."""

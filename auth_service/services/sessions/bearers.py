@@ -80,6 +80,8 @@ class Bearers:
         """
         if not bearer.was_authenticated_within(self._recent, self._clock.now()):
             enough = Acr.AAL2 if bearer.acr in Acr.AAL2.satisfied_by else Acr.AAL1
+            if self._factor_policy.asks_for_passkey(bearer.role):
+                enough = Acr.PHR
             raise StepUpRequired(self._recent, enough.satisfied_by, bearer.user_id)
 
     async def verify(

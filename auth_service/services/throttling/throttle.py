@@ -113,6 +113,11 @@ class Throttler:
             "recovery-code", user_id, *self._from("recovery codes", client_ip, self._address), known=known
         )
 
+    def passkey(self, user_id: UUID, client_ip: str | None) -> AbstractAsyncContextManager[Attempt]:
+        """Reserve a passkey at the second step of a sign-in; as `recovery_code()`, and counted apart from it."""
+        tallies = self._from("passkeys after passwords", client_ip, self._address)
+        return self._attempt("passkey", user_id, *tallies, known=self._known_by_code(user_id, client_ip))
+
     def password(self, user_id: UUID, session_id: UUID) -> AbstractAsyncContextManager[Attempt]:
         """Reserve a look at the current password for a change by this session; used and refused like `login()`.
 
@@ -142,6 +147,11 @@ class Throttler:
     def step_up_recovery(self, user_id: UUID, session_id: UUID) -> AbstractAsyncContextManager[Attempt]:
         """Reserve a recovery code for the same. Nobody guesses one: it is counted for this session alone, and apart."""
         counted = Tally(self._keys.of("recovery codes of sessions", str(session_id)), self._session)
+        return self._attempt("step-up", user_id, counted)
+
+    def step_up_passkey(self, user_id: UUID, session_id: UUID) -> AbstractAsyncContextManager[Attempt]:
+        """Reserve a passkey for the same, as a recovery code is, and counted apart from it."""
+        counted = Tally(self._keys.of("passkeys of sessions", str(session_id)), self._session)
         return self._attempt("step-up", user_id, counted)
 
     def enrolment(

@@ -1,0 +1,159 @@
+"""Where a role must have a passkey, nothing else yields a token: no password, app, recovery code, step-up or reset."""
+
+from typing import Any
+
+import pytest
+from jose import jwt
+
+from tests.conftest import MakeClient
+from tests.services.factors.passkeys.test_second_step import asked, second, step_up, step_up_options
+from tests.support.authenticator import Authenticator
+from tests.support.client import PASSWORD, Client, bearer
+from tests.support.passkeys import PASSKEYS, Passkey, begin, encode
+from tests.support.problems import assert_problem
+
+STRICT: dict[str, Any] = {"passkeys": {**PASSKEYS["passkeys"], "required_roles": ("user", "admin")}}
+CODE = "invalid-second-factor"
+ENROL = "second-factor-enrolment-required"
+
+
+@pytest.fixture
+async def strict(make_client: MakeClient) -> Client:
+    """A client of a service where everybody must have a passkey, and ada has none."""
+    client = await make_client(**STRICT)
+    (await client.register("ada@example.com", PASSWORD, "ada")).raise_for_status()
+    return client
+
+
+async def enrolment(client: Client, challenge: str) -> dict[str, Any]:
+    answer = await client.post("/auth/login/enrol", json={"challenge": challenge})
+    public_key: dict[str, Any] = answer.raise_for_status().json()["public_key"]
+    return public_key
+
+
+async def confirm(client: Client, challenge: str, credential: dict[str, Any], **more: Any) -> Any:
+    body = {"challenge": challenge, "credential": credential, **more}
+    return await client.post("/auth/login/enrol/confirm", json=body)
+
+
+async def enrolled(client: Client, passkey: Passkey, challenge: str | None = None) -> dict[str, Any]:
+    """Add a passkey by a login, and return the answer."""
+    challenge = challenge or (await client.login()).json()["challenge"]
+    answer = await confirm(client, challenge, passkey.made_for(await enrolment(client, challenge)))
+    told: dict[str, Any] = answer.raise_for_status().json()
+    passkey.tokens = told
+    return told
+
+
+async def test_a_right_password_leads_to_a_passkey_alone_and_that_to_a_session(strict: Client) -> None:
+    refused = await strict.login()
+    assert_problem(refused, 403, ENROL)
+    told = refused.json()
+    assert told["methods"] == ["passkey"]
+    asked_for = await enrolment(strict, told["challenge"])
+    assert asked_for == await enrolment(strict, told["challenge"]), "asking twice gives the same"
+    assert asked_for["authenticatorSelection"]["userVerification"] == "required"
+    passkey = Passkey()
+    answer = await confirm(strict, told["challenge"], passkey.made_for(asked_for), name="My key")
+    assert answer.status_code == 200, answer.text
+    mine = answer.json()
+    claims = jwt.get_unverified_claims(mine["access_token"])
+    assert (claims["acr"], claims["amr"], len(mine["recovery_codes"])) == ("phr", ["pwd", "swk", "user", "mfa"], 10)
+    (item,) = (await strict.factors(mine["access_token"]))["items"]
+    assert (item["kind"], item["name"]) == ("passkey", "My key")
+    assert_problem(await confirm(strict, told["challenge"], Passkey().made_for(asked_for)), 401, CODE)
+    told = await asked(strict)
+    assert told["methods"] == ["passkey"]
+    answer = await second(strict, told["challenge"], passkey.signed_for(told["public_key"]))
+    assert answer.status_code == 200, answer.text
+    assert (await passkey.sign_in(strict))["access_token"]
+
+
+async def test_no_code_signs_in_or_steps_up_whoever_has_a_passkey(make_client: MakeClient, database_url: str) -> None:
+    lax = await make_client(database_url, **PASSKEYS)
+    (await lax.register("ada@example.com")).raise_for_status()
+    app = await Authenticator.add(lax, await lax.sign_in())
+    passkey = await Passkey.add(lax, app.tokens)
+    if database_url == "sqlite+aiosqlite://":
+        pytest.skip("each app has a database of its own")
+    strict = await make_client(database_url, **STRICT)
+    assert_problem(await strict.refresh(app.tokens["refresh_token"]), 401, "invalid-refresh-token")
+    assert_problem(await strict.me(app.tokens["access_token"]), 401, "invalid-access-token")
+    told = await asked(strict)
+    assert told["methods"] == ["passkey"]
+    for code in (app.code(), app.recovery_codes[0]):
+        assert_problem(await strict.second_factor(told["challenge"], code), 401, CODE)
+    token = (await passkey.sign_in(strict))["access_token"]
+    for proof in ({"code": app.code()}, {"code": app.recovery_codes[0]}, {"password": PASSWORD}):
+        assert_problem(await strict.step_up(token, **proof), 401, CODE)
+    options = (await step_up_options(strict, token)).json()
+    answer = await step_up(strict, token, options["challenge"], passkey.signed_for(options["public_key"]))
+    assert answer.status_code == 200, answer.text
+    assert (await strict.factors(token))["recovery_codes_left"] == 10, "none was used up"
+    assert_problem(await strict.remove_factor(token, passkey.id), 409, "last-credential")
+    other = await Passkey.add(strict, {**app.tokens, "access_token": token})
+    assert (await strict.remove_factor(token, passkey.id)).status_code == 204
+    assert_problem(await strict.remove_factor(token, other.id), 409, "last-credential")
+    assert (await strict.remove_factor(token, app.id)).status_code == 204
+
+
+@pytest.mark.parametrize("database_url", ["sqlite-file", "postgresql"], indirect=True)
+async def test_whoever_has_an_app_gives_a_code_before_a_passkey_is_added(
+    make_client: MakeClient, database_url: str
+) -> None:
+    """Whoever knows the password alone could else add a passkey of their own."""
+    lax = await make_client(database_url, **PASSKEYS)
+    (await lax.register("ada@example.com")).raise_for_status()
+    app = await Authenticator.add(lax, await lax.sign_in())
+    strict = await make_client(database_url, **STRICT)
+    told = await asked(strict)
+    assert (told["methods"], "public_key" in told) == (["totp"], False)
+    assert_problem(await strict.begin_login_enrolment(told["challenge"]), 401, CODE)
+    signed = Passkey().made_for({"user": {"id": "AAAA"}, "challenge": encode(told["challenge"].encode())})
+    assert_problem(await confirm(strict, told["challenge"], signed), 401, CODE)
+    assert_problem(await strict.second_factor(told["challenge"], app.recovery_codes[0]), 401, CODE)
+    code = app.code()
+    proved = await strict.second_factor(told["challenge"], code)
+    assert_problem(proved, 403, ENROL)
+    assert proved.json()["methods"] == ["passkey"]
+    assert_problem(await strict.second_factor((await asked(strict))["challenge"], code), 401, CODE)
+    mine = await enrolled(strict, Passkey(), proved.json()["challenge"])
+    assert mine["recovery_codes"] == [], "those from before stay good"
+    assert jwt.get_unverified_claims(mine["access_token"])["acr"] == "phr"
+    assert (await asked(strict))["methods"] == ["passkey"]
+
+
+async def test_a_code_of_an_app_confirms_nothing_where_a_passkey_is_asked_for(strict: Client) -> None:
+    challenge = (await strict.login()).json()["challenge"]
+    assert_problem(await strict.confirm_login_enrolment(challenge, "123456"), 401, CODE)
+    await enrolled(strict, Passkey(), challenge)
+
+
+async def test_what_was_not_made_for_the_challenge_adds_nothing_and_tells_nothing(strict: Client) -> None:
+    (await strict.register("eve@example.com")).raise_for_status()
+    ada = Passkey()
+    await enrolled(strict, ada)
+    challenge = (await strict.login("eve@example.com")).json()["challenge"]
+    public_key = await enrolment(strict, challenge)
+    copied = Passkey(credential_id=ada.credential_id)
+    foreign = Passkey().made_for(public_key, origin="https://evil.example.test")
+    unverified = Passkey().made_for(public_key, flags=1)
+    answers = [await confirm(strict, challenge, made) for made in (copied.made_for(public_key), foreign, unverified)]
+    for answer in answers:
+        assert_problem(answer, 401, CODE)
+    assert len({answer.json()["detail"] for answer in answers}) == 1
+    await enrolled(strict, Passkey(), challenge)
+
+
+async def test_a_session_that_is_not_recent_is_told_that_only_a_passkey_will_do(make_client: MakeClient) -> None:
+    client = await make_client(**STRICT, factors={"recent": 10})
+    (await client.register("ada@example.com")).raise_for_status()
+    passkey = Passkey()
+    told = await enrolled(client, passkey)
+    services = client._transport.app.state.services  # type: ignore[attr-defined]
+    services.bearers._recent = -10
+    refused = await begin(client, told["access_token"])
+    assert_problem(refused, 401, "step-up-required")
+    assert refused.json()["acr_values"] == "phr"
+    refused = await client.delete("/auth/sessions", headers=bearer(told["access_token"]))
+    assert refused.json()["acr_values"] == "phr"
