@@ -4,7 +4,6 @@ A socket that is closed with bytes unread is reset, and the other side loses wha
 """
 
 import asyncio
-from collections.abc import Callable
 
 LINGER_SECONDS = 4  # with the ten of a slow body, no more than what a head may take
 LINGER_BYTES = 8 * 1024 * 1024
@@ -40,12 +39,3 @@ class LingeringClose(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._timer.cancel()
         self._before.connection_lost(exc)
-
-
-class UnfinishedTransport:
-    """The transport as an answer has it whose request has not arrived whole: closing it is left to the protocol."""
-
-    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
-        self.write = transport.write
-        self.is_closing = transport.is_closing
-        self.close = close

@@ -12,9 +12,10 @@ import structlog
 from uuid_utils import uuid7
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from auth_service.api.http.answer_transport import AnswerTransport
 from auth_service.api.http.framing import is_clear
 from auth_service.api.http.headers import complete
-from auth_service.api.http.lingering import LingeringClose, UnfinishedTransport
+from auth_service.api.http.lingering import LingeringClose
 from auth_service.api.http.middleware import ARRIVED
 from auth_service.api.http.problems import BadRequest, BodyTooLarge, HeadersTooLarge, answer
 from auth_service.errors import Refused
@@ -51,6 +52,7 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         super().connection_made(transport)
+        self._answers = AnswerTransport(transport, self._close)
         self._wait_for_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -63,8 +65,8 @@ class Protocol(HttpToolsProtocol):
         self._bytes += len(data)
         if self._in_head and self._bytes > HEAD_BYTES:
             self._refuse(HeadersTooLarge())
-        elif self._in_body:
-            self._expect_more()
+        elif self._in_body and self._bytes > MESSAGE_BYTES:
+            self._refuse(BodyTooLarge())
 
     def on_message_begin(self) -> None:
         self._in_head, self._bytes = True, 0
@@ -75,6 +77,7 @@ class Protocol(HttpToolsProtocol):
         if not clear or len(self.pipeline) >= REQUESTS_AHEAD:
             raise _AmbiguousError
         super().on_headers_complete()
+        self.cycle.transport = self._answers  # type: ignore[assignment]  # all that the cycle asks of one
         self._in_head, self._in_body = False, True
         _cancel(self._patience)
         self.headers = []  # for trailers, which are no headers: no gateway has looked at them (RFC 9110, section 6.5.1)
@@ -87,6 +90,7 @@ class Protocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
+        self._answers.end()
         super().on_response_complete()
         if self.cycle.response_complete:  # else the next request was there already and is being answered
             self._wait_for_head()
@@ -112,13 +116,6 @@ class Protocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:  # uvicorn's sentence for every defect
         self._refuse(BadRequest())
-
-    def _expect_more(self) -> None:
-        """The message has not arrived whole: it may be answered before it has, with the last answer."""
-        if self.cycle.transport is self.transport:
-            self.cycle.transport = UnfinishedTransport(self.transport, self._close)  # type: ignore[assignment]
-        if self._bytes > MESSAGE_BYTES:
-            self._refuse(BodyTooLarge())
 
     def _close(self) -> None:
         """Close the connection after the last answer, which a client that is still sending can read first."""
