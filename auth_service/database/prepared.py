@@ -57,8 +57,10 @@ class _Made:
         ]
 
     async def fetch(self, driver: Any, values: Values) -> Rows:
-        given = [(values.get(name, default), process) for name, default, process in self._arguments]
-        arguments = [process(value) if process else value for value, process in given]
+        arguments = [
+            process(values.get(name, default)) if process else values.get(name, default)
+            for name, default, process in self._arguments
+        ]
         try:
             with span(self._name, "CLIENT", self._told):
                 rows: Rows = await driver.fetch(self._sql, *arguments)

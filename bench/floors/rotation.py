@@ -8,25 +8,23 @@ UPDATE refresh_tokens
 SET generation = {generation}::bigint + 1,
     rotations = (array_fill(clock_timestamp(), ARRAY[({generation}::bigint - generation + 1)::int]) || rotations)[1:
         CASE WHEN rotations[5] > clock_timestamp() - {grace}::interval THEN 63 ELSE 8 END],
-    idempotency_hash = coalesce(NULL, idempotency_hash),
     idempotency_spent = true,
-    idempotency_seen = idempotency_seen,
     rotated_to = {generation}::bigint + 1,
     rotated_user_agent = 'bench',
     rotated_ip = '127.0.0.1',
     earlier_used_at = CASE WHEN last_used_at < date_trunc('hour', clock_timestamp(), 'UTC') THEN last_used_at
                            ELSE earlier_used_at END,
     last_used_at = clock_timestamp()
+FROM users AS u
 WHERE secret_hash = {secret_hash}
   AND generation BETWEEN {generation}::bigint - 3 AND {generation}::bigint
   AND revoked_at IS NULL
   AND (rotations[60] > clock_timestamp() - {grace}::interval AND rotations[60] <= clock_timestamp()) IS NOT TRUE
   AND expires_at > clock_timestamp()
   AND last_used_at > clock_timestamp() - {idle}::interval
-  AND EXISTS (SELECT 1 FROM users AS u WHERE u.id = refresh_tokens.user_id AND u.is_active
-              AND u.credential_epoch = refresh_tokens.credential_epoch)
-RETURNING id, user_id, generation, rotations, idempotency_hash, last_used_at, expires_at,
-          (SELECT u.role FROM users AS u WHERE u.id = refresh_tokens.user_id) AS role
+  AND u.id = user_id AND u.is_active AND u.credential_epoch = refresh_tokens.credential_epoch
+RETURNING refresh_tokens.id, user_id, generation, CASE WHEN rotations[1] = rotations[2] THEN rotations[1:4] END,
+          last_used_at, expires_at, authenticated_at, acr, amr, refresh_tokens.created_at, u.role
 """
 PREPARED = ROTATE.format(generation="$1", secret_hash="$2", idle="$3", grace="$4")
 # A client of pgbench keeps its session's generation in a variable of its own.

@@ -20,6 +20,8 @@ class Dialect(Protocol):
     name: ClassVar[str]
     writes_in_ctes: ClassVar[bool]
     """Whether one statement can make several changes: `WITH changed AS (UPDATE ... RETURNING ...) INSERT ...`."""
+    returns_joined: ClassVar[bool]
+    """Whether an UPDATE can return columns of a table that it is joined with."""
     is_server: ClassVar[bool]
     """Whether connections lead to another process: they take time, get lost, are pinged and can be hung up on."""
     has_partitions: ClassVar[bool]

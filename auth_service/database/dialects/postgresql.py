@@ -44,7 +44,7 @@ IDLE_IN_TRANSACTION = timedelta(seconds=10)
 
 class PostgreSQL(Dialect):
     name = "postgresql"
-    writes_in_ctes = is_server = has_partitions = has_page_order = True
+    writes_in_ctes = is_server = returns_joined = has_partitions = has_page_order = True
 
     def make_engine(self, settings: DatabaseSettings, *, read_only: bool) -> AsyncEngine:
         arguments = connect_args(settings)

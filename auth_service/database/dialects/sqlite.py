@@ -44,7 +44,7 @@ class SQLite(Dialect):
     """One writer at a time, so that there is nothing to lock."""
 
     name = "sqlite"
-    writes_in_ctes = is_server = has_partitions = has_page_order = False
+    writes_in_ctes = is_server = returns_joined = has_partitions = has_page_order = False
 
     def make_engine(self, settings: DatabaseSettings, *, read_only: bool = False) -> AsyncEngine:
         pool: type[Pool] = NullPool if settings.sqlite_file else StaticPool

@@ -145,6 +145,6 @@ class Refresh:
     def _tell(self, session: SessionState, verdict: Verdict) -> None:
         if verdict is Verdict.REUSE:
             self._revocations.add([session.id])
-        skipped = session.rotations[1:].count(session.rotations[0]) if verdict is Verdict.ROTATED else 0
-        if skipped:
+        if verdict is Verdict.ROTATED and session.rotations:  # which are told if several were added at once
+            skipped = session.rotations[1:].count(session.rotations[0])
             log.warning("refresh.fast_forwarded", sid=str(session.id), generations=skipped)
