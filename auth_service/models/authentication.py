@@ -66,7 +66,8 @@ class FactorPolicy(NamedTuple):
 
     def refuses(self, role: str, acr: str | None) -> bool:
         """Whether a session of this role is not sure enough: it was opened before its user had to have a factor."""
-        return self.asks(role) and not self.required_acr(role).is_met_by(acr)
+        # Nobody must where none are listed, and every request asks.
+        return bool(self.required) and self.asks(role) and not self.required_acr(role).is_met_by(acr)
 
 
 BY_PASSWORD = Authentication(Acr.AAL1, "pwd")

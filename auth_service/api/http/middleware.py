@@ -127,8 +127,9 @@ def _summary(scope: Scope, route: str | None, status: int, seconds: float) -> di
 
 def _client(scope: Scope, proxy: ProxySettings) -> dict[str, str]:
     """Whose request it was, as far as that is known."""
-    found = {"ip": address_of(scope, proxy), "user_id": USER_ID.get()}
-    return {name: str(value) for name, value in found.items() if value is not None}
+    ip, user_id = address_of(scope, proxy), USER_ID.get()
+    found = {"ip": ip} if ip else {}
+    return found | {"user_id": str(user_id)} if user_id else found
 
 
 def is_too_large(headers: Sequence[tuple[bytes, bytes]]) -> bool:

@@ -101,17 +101,16 @@ def _headers(claims: Claims) -> list[tuple[bytes, bytes]]:
     return [
         (b"x-auth-user", user_id),
         (b"x-auth-session", session_id),
-        (b"x-auth-role", claims.role.encode()),
-        *_ALWAYS,
-        *_of_sign_in(claims.acr or "", claims.amr),
+        *_shared_headers(claims.role, claims.acr or "", claims.amr),
         (b"x-auth-time", b"" if claims.auth_time is None else b"%d" % claims.auth_time),
     ]
 
 
 @lru_cache(maxsize=64)
-def _of_sign_in(acr: str, amr: tuple[str, ...]) -> Sequence[tuple[bytes, bytes]]:
-    """Which is the same for nearly everybody."""
-    return (b"x-auth-acr", acr.encode()), (b"x-auth-amr", " ".join(amr).encode())
+def _shared_headers(role: str, acr: str, amr: tuple[str, ...]) -> Sequence[tuple[bytes, bytes]]:
+    """Those that are the same for nearly everybody, made once."""
+    about = {b"x-auth-role": role, b"x-auth-acr": acr, b"x-auth-amr": " ".join(amr)}
+    return *((name, value.encode()) for name, value in about.items()), *_ALWAYS
 
 
 def _requirements(query: bytes) -> dict[str, Any]:
