@@ -13,6 +13,7 @@ from tests.support.client import PASSWORD
 from tests.support.postgres import Cluster
 
 ROOT = Path(__file__).parents[1]
+BEFORE = "the other checkout"
 OURS, FLOOR, FASTAPI_USERS, SIMPLEJWT, BETTER_AUTH = (
     "this service", "bare floor", "fastapi-users", "Django simplejwt", "better-auth",
 )  # fmt: skip
@@ -86,6 +87,22 @@ def ours(cluster: Cluster) -> Contestant:
             "verify": get("/internal/verify", bearer, f"X-Internal-Token: {_INTERNAL}"),
         },
     )  # fmt: skip
+
+
+def other(cluster: Cluster, folder: Path) -> Contestant:
+    """This service as another checkout has it, on a database of its own, without the settings that it does not know."""
+    here, python = ours(cluster), str(folder.absolute() / ".venv" / "bin" / "python")
+    known = (folder / ".env.example").read_text(encoding="utf-8")
+    env = here.env | {"DATABASE_URL": cluster.url("before")}
+    return replace(
+        here,
+        name=BEFORE,
+        database="before",
+        folder=folder,
+        env={name: value for name, value in env.items() if name in known},
+        prepare=([python, "-m", "auth_service", "migrate"],),
+        command=lambda *how: [python, *here.command(*how)[1:]],
+    )
 
 
 def deployed(contestant: Contestant) -> Contestant:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from bench import contestants, generator, machine
-from bench.contestants import FLOOR, OURS, SECRET, Contestant
+from bench.contestants import BEFORE, FLOOR, OURS, SECRET, Contestant
 from bench.exchanges import CODE, VALUE, post
 from bench.generator import Generator, Job, Stretch
 from bench.results import HEADLINE, Results, ratio_of
@@ -18,7 +18,7 @@ from bench.totp_accounts import TotpAccounts
 from tests.support.client import PASSWORD
 from tests.support.postgres import Cluster
 
-BEFORE, UNCOUNTED = "the other checkout", "this service without limits of attempts"
+UNCOUNTED = "this service without limits of attempts"
 LOGIN, WHOLE, SECOND = "login", "login with TOTP", "second step"
 UNCHANGED = (LOGIN, "refresh", "me", "verify")  # of accounts without a factor
 LONGER = 2  # times as long are stretches of logins, each of which costs as much as many of the others
@@ -104,20 +104,8 @@ def _servers(cluster: Cluster, before: Path | None) -> list[Contestant]:
     """Each on a database of its own; the same service without limits of attempts on that of the one with them."""
     ours = contestants.ours(cluster)
     uncounted = replace(ours, name=UNCOUNTED, env=ours.env | {"AUTH_THROTTLE__ENABLED": "false"})
-    return [ours, uncounted, contestants.floor(cluster), *([_other(cluster, ours, before)] if before else [])]
-
-
-def _other(cluster: Cluster, ours: Contestant, folder: Path) -> Contestant:
-    python, database = str(folder.absolute() / ".venv" / "bin" / "python"), "before"
-    return replace(
-        ours,
-        name=BEFORE,
-        database=database,
-        folder=folder,
-        env=ours.env | {"DATABASE_URL": cluster.url(database)},
-        prepare=([python, "-m", "auth_service", "migrate"],),
-        command=lambda *how: [python, *ours.command(*how)[1:]],
-    )
+    other = [contestants.other(cluster, before)] if before else []
+    return [ours, uncounted, contestants.floor(cluster), *other]
 
 
 def _told(results: Results) -> Iterator[str]:
