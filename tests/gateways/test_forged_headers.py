@@ -5,6 +5,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests.support.client import PASSWORD
+from tests.support.echo_upstream import EchoUpstream
 from tests.support.gateway_places import CLIENT_ADDRESS, INTERNAL_TOKEN, Fleet, Place, User
 from tests.support.gateways import Kind, forgetful
 from tests.support.raw_http import exchange
@@ -13,7 +14,7 @@ EVIL = "6.6.6.6"
 IDENTITY = [
     "X-Auth-User", "x-auth-user", "X_Auth_User", "X-Auth_User", "X_AUTH-USER", "X-Auth-Session", "X_Auth_Session",
     "X-Auth-Role", "X_Auth_Role", "X-Auth-Acr", "X_Auth_Acr", "X-Auth-Amr", "X-Auth_Amr", "X-Auth-Time", "x_auth-time",
-    "X-Auth.Time", "X-Auth-Email", "X-Auth-Request-User", "X-Forwarded-User", "X_Forwarded_User",
+    "X-Auth.Time", "X-Auth-Cookie", "X-Auth-Email", "X-Auth-Request-User", "X-Forwarded-User", "X_Forwarded_User",
     "X-Remote-User", "X_Remote_User", "Remote-User", "Remote_User", "X-Internal-Token", "X_Internal_Token",
     "X-Original-URL", "X-Rewrite-URL", *(f"X{sign}Auth{sign}User" for sign in ".~!#$%&'*+^`|"),
     "X.Auth-Role", "X-Auth.User", "X.Forwarded.User", "Remote.User",
@@ -107,6 +108,19 @@ def test_forged_addresses_do_not_reach_the_application(place: Place, ada: User, 
             assert EVIL not in str(got.headers), name
             assert got.values("X-Forwarded-For") == [CLIENT_ADDRESS]
             assert got.values("X-Forwarded-Proto") == ["http"]
+
+
+def test_of_all_that_begins_with_x_auth_the_service_hears_what_asks_for_a_cookie_and_nothing_else(
+    kind: Kind, fleet: Fleet, upstream: EchoUpstream, mark: str
+) -> None:
+    with ExitStack() as stack:
+        place = fleet.start(kind, stack, auth_port=upstream.port)
+        place.client.post(f"/auth/{mark}-asks", headers={"X-Auth-Cookie": "1", "X-Auth-User": EVIL, "X-Auth-Own": EVIL})
+        place.client.post(f"/auth/{mark}-does-not", headers={"X-Auth-User": EVIL})
+        asks, does_not = place.heard(mark)
+        assert (asks.values("X-Auth-Cookie"), does_not.values("X-Auth-Cookie")) == (["1"], [])
+        if kind.is_strict:  # the others leave to the service, which believes none of them, what they cannot name
+            assert EVIL not in f"{asks.headers}{does_not.headers}"
 
 
 def test_the_list_of_sessions_shows_the_real_address_whatever_is_forged(place: Place, ada: User) -> None:
