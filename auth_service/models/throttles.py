@@ -1,5 +1,6 @@
 """How often something may be tried, as pure rules."""
 
+import hashlib
 import ipaddress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -45,11 +46,18 @@ class Allowance(NamedTuple):
 
 @dataclass(frozen=True)
 class Tally:
-    """One count that an attempt goes on."""
+    """One count that an attempt goes on; `of_account` until `about()` tells of which, and then under another key."""
 
     key: bytes = field(repr=False)
     allowance: Allowance
     whom: Whom = Whom.ANYBODY
+    of_account: bool = False
+
+    def about(self, account: bytes) -> "Tally":
+        """Return that of an account, by the bytes of its id or what stands for it. PostgreSQL can make the key too."""
+        if not self.of_account:
+            return self
+        return Tally(hashlib.sha256(self.key + account).digest(), self.allowance, self.whom)
 
 
 def growing_delays(free: int, longest: timedelta) -> tuple[tuple[int, timedelta], ...]:

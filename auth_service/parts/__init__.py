@@ -118,7 +118,6 @@ def _sign_in(parts: Parts) -> SignIn:
 
 def _login(parts: Parts, sign_in: SignIn) -> Login:
     return Login(
-        database=parts.database,
         sign_in=sign_in,
         challenges=Challenges(
             parts.tokens.challenges,

@@ -1,7 +1,9 @@
 """The counts of attempts, looked at and moved in time through the connection of the app under test."""
 
+import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import httpx
 from sqlalchemy import select, update
@@ -39,12 +41,19 @@ class StoredAttempts:
         assert isinstance(transport, httpx.ASGITransport)
         app: Any = transport.app
         login = app.state.services.login
-        self._database, self._keys = login._database, login._throttle._keys
+        self._database, self._keys = login._throttle._database, login._throttle._keys
 
     def key(self, *tally: str) -> bytes:
         """The key of a tally."""
-        key: bytes = self._keys.of(*tally)
-        return key
+        what, *about = tally
+        if what not in {"login", "right logins", "second factor"}:
+            return bytes(self._keys.of(*tally))
+        account, *network = about
+        try:
+            who = UUID(account).bytes
+        except ValueError:
+            who = self._keys.of("unknown", account)
+        return hashlib.sha256(self._keys.of(what, *network) + who).digest()
 
     async def rows(self) -> dict[bytes, dict[str, Any]]:
         """Every row by its key."""

@@ -4,7 +4,7 @@ On PostgreSQL that is one statement, on SQLite one transaction. The account is l
 code is used up; then the challenge. Each of these only happens if the one before it did.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeAlias
@@ -41,6 +41,7 @@ from auth_service.models import (
     PasskeyRecord,
     UtcDateTime,
 )
+from auth_service.repositories.throttles.throttles import Lookup
 from auth_service.repositories.users.pending_changes import AWAITS_RESET
 
 F, R, S, U = FACTORS.c, RECOVERY_CODES.c, SPENT_CHALLENGES.c, USERS.c
@@ -205,6 +206,7 @@ def _find(clock: Clock) -> Any:
     columns = (
         *_ACCOUNT,
         AWAITS_RESET.label("awaits_reset"),
+        and_(U.credential_epoch == EPOCH, ~AWAITS_RESET).label("is_current"),
         F.id.label("factor_id"),
         F.secret,
         F.secret_id,
@@ -233,6 +235,19 @@ def _methods(clock: Clock) -> Any:
     )
 
 
+def _read(row: Mapping[Any, Any]) -> Challenged:
+    totp = SealedTotp(row["factor_id"], row["secret"], row["secret_id"]) if row["factor_id"] else None
+    columns = (*(column.name for column in _ACCOUNT), "awaits_reset")
+    return Challenged(LoginAccount(**{name: row[name] for name in columns}), totp, row["now"])
+
+
+def challenged(user_id: UUID, credential_epoch: int | None = None) -> Lookup[Challenged]:
+    """Look up the account that a second step is for; an attempt is reserved if it still has the epoch of the challenge,
+    and no reset of its factors is pending.
+    """
+    return Lookup(_find, {"session_user_id": user_id, "session_credential_epoch": credential_epoch}, _read)
+
+
 _spend_challenge = Prepared(spend_challenge)
 _spend_step = Prepared(lambda clock: spend_step(clock, WHO))
 _spend_signature = Prepared(lambda clock: spend_signature(clock, WHO))
@@ -250,13 +265,7 @@ class FactorProofs:
 
     async def find(self, user_id: UUID) -> Challenged | None:
         """The account that a second step is for."""
-        rows = await _find.execute(self._connection, session_user_id=user_id)
-        if not rows:
-            return None
-        row = rows[0]
-        totp = SealedTotp(row["factor_id"], row["secret"], row["secret_id"]) if row["factor_id"] else None
-        columns = (*(column.name for column in _ACCOUNT), "awaits_reset")
-        return Challenged(LoginAccount(**{name: row[name] for name in columns}), totp, row["now"])
+        return await challenged(user_id).find(self._connection)
 
     async def find_passkey(self, credential_id: bytes) -> FoundPasskey | None:
         """The passkey of this id, whoever it is of."""

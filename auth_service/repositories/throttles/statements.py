@@ -9,6 +9,7 @@ from functools import cache, partial
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    ARRAY,
     ColumnElement,
     LargeBinary,
     Select,
@@ -16,9 +17,11 @@ from sqlalchemy import (
     bindparam,
     case,
     false,
+    func,
     literal,
     or_,
     select,
+    true,
     union_all,
     update,
 )
@@ -44,7 +47,12 @@ class Statements(NamedTuple):
 
 def statements_for(tallies: Sequence[Tally]) -> Statements:
     """The statements for attempts of these tallies, whatever their keys."""
-    return _statements(tuple((tally.allowance, tally.whom) for tally in tallies))
+    return _statements(shape_of(tallies))
+
+
+def shape_of(tallies: Sequence[Tally]) -> Shape:
+    """What the statements depend on."""
+    return tuple((tally.allowance, tally.whom) for tally in tallies)
 
 
 def in_order(keys: Sequence[Any]) -> ColumnElement[bool]:
@@ -64,23 +72,52 @@ def _statements(shape: Shape) -> Statements:
     return Statements(*(Prepared(partial(build, name)) for name in _NAMES))
 
 
+@cache
+def find_and_reserve(find: Prepared, shape: Shape, of_account: tuple[bool, ...]) -> Prepared:
+    """Find an account, and let an attempt in on its tallies, as one statement, which SQLite cannot do.
+
+    Return one row: what was found, or NULLs, and the keys that are `reserved`. Those `of_account` are made of its id,
+    or of the parameter `unknown` if there is none. If the account has a column `is_current`, that must be true.
+    """
+
+    def build(clock: Clock) -> Any:
+        account = find.build(clock).cte("account")
+        id_ = func.uuid_send(select(account.c.id).scalar_subquery(), type_=LargeBinary())
+        who = select(func.coalesce(id_, bindparam("unknown", type_=LargeBinary())).label("id")).cte("who")
+        keys = [
+            select(func.sha256(key.concat(who.c.id), type_=LargeBinary())).scalar_subquery() if is_part else key
+            for key, is_part in zip(_parameters(shape), of_account, strict=True)
+        ]
+        conditions = [select(account.c.id).where(account.c.is_current).exists()] if "is_current" in account.c else []
+        reserved = _Builder(clock, shape, keys).reserve(*conditions).cte("reserved")
+        found = select(literal(1)).subquery().outerjoin(account, true())
+        every = select(func.array_agg(reserved.c.key, type_=ARRAY(LargeBinary()))).scalar_subquery()
+        return select(*account.c, every.label("reserved")).select_from(found)
+
+    return Prepared(build)
+
+
+def _parameters(shape: Shape) -> list[ColumnElement[bytes]]:
+    return [bindparam(f"key{number}", type_=LargeBinary()) for number in range(len(shape))]
+
+
 class _Builder:
     """Builds one statement."""
 
-    def __init__(self, clock: Clock, shape: Shape) -> None:
+    def __init__(self, clock: Clock, shape: Shape, keys: Sequence[ColumnElement[bytes]] = ()) -> None:
         self._dialect = clock.dialect
         self._at = clock.at
         self._after = clock.after
         self._shape = shape
-        self._keys = [bindparam(f"key{number}", type_=LargeBinary()) for number in range(len(shape))]
+        self._keys = keys or _parameters(shape)
         self._now = clock.at()
 
-    def reserve(self) -> Any:
+    def reserve(self, *conditions: ColumnElement[bool]) -> Any:
         """Let an attempt in that is decided later."""
         until = self._after("reserved_for")
         first = {"failures": literal(0), "pending": literal(1), "pending_until": until, "blocked_until": self._now}
         taken = {"failures": self._failures(T), "pending": self._pending(T) + 1, "pending_until": until}
-        return self._let_in(first, taken).returning(T.key)
+        return self._let_in(first, taken, *conditions).returning(T.key)
 
     def spend(self) -> Any:
         """Let an attempt in that counts whatever comes of it. One cannot be all that is allowed."""
@@ -92,12 +129,14 @@ class _Builder:
         statement = self._let_in(first, taken)
         return statement.returning(T.key, T.failures, T.blocked_until, self._now.label("now"))
 
-    def _let_in(self, first: dict[str, Any], again: dict[str, Any]) -> Any:
+    def _let_in(self, first: dict[str, Any], again: dict[str, Any], *conditions: ColumnElement[bool]) -> Any:
         """Insert or change the rows that concern an attempt, if each of them has room."""
         seen, wanted = THROTTLES.alias("seen"), self._fresh()
         full = self._concerned(seen.c.key, seen.c.key).where(~self._has_room(seen.c))
         values = {"key": wanted.c.key, "expires_at": wanted.c.expires_at, **first}
-        chosen = self._concerned(wanted.c.key, *values.values()).where(~full.exists()).order_by(wanted.c.key)
+        chosen = (
+            self._concerned(wanted.c.key, *values.values()).where(~full.exists(), *conditions).order_by(wanted.c.key)
+        )
         statement = self._dialect.insert(THROTTLES).from_select(list(values), chosen)
         life = case((T.expires_at <= self._now, statement.excluded.expires_at), else_=T.expires_at)
         return statement.on_conflict_do_update(

@@ -1,8 +1,10 @@
 """Attempts, counted. One statement lets an attempt in on all of its tallies, or on none: the database judges races."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, NamedTuple, Self
+from typing import Any, Generic, NamedTuple, Self, TypeVar
+from uuid import UUID
 
 from sqlalchemy import update
 
@@ -10,9 +12,10 @@ from auth_service.database.connection import Connection
 from auth_service.database.expiry import delete_expired
 from auth_service.database.prepared import Prepared, Rows
 from auth_service.models import THROTTLES, Tally, Whom
-from auth_service.repositories.throttles.statements import in_order, statements_for
+from auth_service.repositories.throttles.statements import find_and_reserve, in_order, shape_of, statements_for
 
 T = THROTTLES.c
+Found = TypeVar("Found")
 
 
 class Block(NamedTuple):
@@ -43,6 +46,22 @@ class Success(NamedTuple):
         return cls(statements_for(several).succeed, _keys(several))
 
 
+@dataclass(frozen=True)
+class Lookup(Generic[Found]):
+    """An account that is looked for, alone or by the statement that reserves an attempt for it.
+
+    `read` makes it of a row. Where rows have a column `is_current`, nothing is reserved unless that is true.
+    """
+
+    statement: Prepared
+    values: Mapping[str, Any]
+    read: Callable[[Mapping[Any, Any]], Found]
+
+    async def find(self, connection: Connection) -> Found | None:
+        rows = await self.statement.execute(connection, **self.values)
+        return self.read(rows[0]) if rows else None
+
+
 class Throttles:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -55,7 +74,29 @@ class Throttles:
         a race that the rows themselves decide. After `reserved_for` an undecided attempt counts as failed.
         """
         statement = statements_for(tallies).reserve
-        keys = frozenset(row["key"] for row in await self._run(statement, tallies, reserved_for))
+        rows = await self._run(statement, tallies, reserved_for)
+        return await self._all_or_none([row["key"] for row in rows], tallies)
+
+    async def find_and_reserve(
+        self, lookup: Lookup[Found], tallies: Sequence[Tally], reserved_for: timedelta, unknown: bytes
+    ) -> tuple[Found | None, UUID | None, Sequence[Tally], frozenset[bytes]]:
+        """Find an account, and in the same statement let an attempt in as `reserve()` does, which SQLite cannot do.
+
+        Return it and its id, the tallies about it, or about `unknown` if there is none, and the keys of `reserve()`.
+        """
+        statement, values = lookup.statement, {**lookup.values, **_keys(tallies)}
+        if self._connection.dialect.writes_in_ctes:
+            of_account = tuple(tally.of_account for tally in tallies)
+            statement = find_and_reserve(statement, shape_of(tallies), of_account)
+            values |= {"unknown": unknown, "reserved_for": reserved_for}
+        rows = await statement.execute(self._connection, **values)
+        id_ = rows[0]["id"] if rows else None
+        whole = [tally.about(unknown if id_ is None else id_.bytes) for tally in tallies]
+        taken = await self._all_or_none((rows and rows[0].get("reserved")) or (), whole)
+        return None if id_ is None else lookup.read(rows[0]), id_, whole, taken
+
+    async def _all_or_none(self, taken: Iterable[bytes], tallies: Sequence[Tally]) -> frozenset[bytes]:
+        keys = frozenset(taken)
         if keys in {_concerned(tallies, Whom.KNOWN), _concerned(tallies, Whom.STRANGER)}:
             return keys
         if keys:

@@ -1,5 +1,6 @@
 """Questions about users, and the statements that change them."""
 
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 from uuid import UUID
@@ -20,6 +21,7 @@ from auth_service.models import (
     User,
 )
 from auth_service.repositories.audit.events import AuditEvents
+from auth_service.repositories.throttles.throttles import Lookup
 from auth_service.repositories.users.pending_changes import AWAITS_RESET
 
 _A = USERS.alias("admins")
@@ -56,6 +58,21 @@ _ASKED: list[Any] = [
 _LOGIN = select(*_ASKED)
 _BY_EMAIL = Prepared(lambda _clock: _LOGIN.where(USERS.c.email_canonical == bindparam("email")))
 _BY_USERNAME = Prepared(lambda _clock: _LOGIN.where(USERS.c.username_canonical == bindparam("username")))
+_NAMES = [field.name for field in fields(LoginAccount)]
+
+
+def _read(row: Mapping[Any, Any]) -> LoginAccount:
+    return LoginAccount(*(row[name] for name in _NAMES))
+
+
+def by_email(email_canonical: str) -> Lookup[LoginAccount]:
+    """Look an account up by its e-mail address."""
+    return Lookup(_BY_EMAIL, {"email": email_canonical}, _read)
+
+
+def by_username(username_canonical: str) -> Lookup[LoginAccount]:
+    """The same by its username."""
+    return Lookup(_BY_USERNAME, {"username": username_canonical}, _read)
 
 
 def _by_session(*columns: Any) -> Prepared:
@@ -94,12 +111,10 @@ class Users:
         return User(**values).model_dump(exclude={"created_at", "updated_at"}) | {"created_at": now, "updated_at": now}
 
     async def find_by_email(self, email_canonical: str) -> LoginAccount | None:
-        rows = await _BY_EMAIL.execute(self._connection, email=email_canonical)
-        return LoginAccount(**rows[0]) if rows else None
+        return await by_email(email_canonical).find(self._connection)
 
     async def find_by_username(self, username_canonical: str) -> LoginAccount | None:
-        rows = await _BY_USERNAME.execute(self._connection, username=username_canonical)
-        return LoginAccount(**rows[0]) if rows else None
+        return await by_username(username_canonical).find(self._connection)
 
     async def find_user(self, whose: UUID | str) -> User | None:
         """The user of an id or of a canonical e-mail address."""

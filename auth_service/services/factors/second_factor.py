@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from auth_service.errors import InvalidCredentials, InvalidSecondFactor
 from auth_service.models import BY_CODE, Device, LoginAccount, MailKind, SecurityEvent, by_passkey
-from auth_service.repositories.factors.proofs import Challenged, RecoveryProof, TotpProof
+from auth_service.repositories.factors.proofs import Challenged, RecoveryProof, TotpProof, challenged
 from auth_service.repositories.transaction import Database
 from auth_service.security.challenges import Challenge, ChallengeCodec, ChallengePurpose
 from auth_service.security.recovery_codes import hash_recovery_code, read_recovery_code
@@ -94,8 +94,9 @@ class SecondFactor:
         return read
 
     async def _by_totp(self, challenge: Challenge, digits: str, device: Device) -> TokenPair:
-        found = await self._find(challenge)
-        reserved = self._throttle.second_factor(challenge.user_id, device.ip)
+        lookup = challenged(challenge.user_id, challenge.credential_epoch)
+        whose, reserved = await self._throttle.second_factor(lookup, challenge.user_id, device.ip)
+        found = await self._still_good(challenge, whose)
         async with self._attempt(challenge, reserved) as attempt:
             step = self._codes.step_of(found.totp, digits, found.now) if found.totp else None
             if found.totp is None or step is None:
@@ -131,13 +132,16 @@ class SecondFactor:
             raise InvalidSecondFactor from None
 
     async def _find(self, challenge: Challenge) -> Challenged:
+        async with self._database.statement() as tx:
+            found = await tx.factor_proofs.find(challenge.user_id)
+        return await self._still_good(challenge, found)
+
+    async def _still_good(self, challenge: Challenge, found: Challenged | None) -> Challenged:
         """The account of a challenge, if that is still good for it; the statement that uses it up asks again.
 
         This is before anything is counted: whoever holds one of before a change knows the password no more, and guesses
         nothing with it. A reset that is due is made first, and ends the challenge too.
         """
-        async with self._database.statement() as tx:
-            found = await tx.factor_proofs.find(challenge.user_id)
         account = found.account if found else None
         if account and account.awaits_reset and account.credential_epoch == challenge.credential_epoch:
             account = await self._apply_due_reset(account)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from auth_service.errors import InvalidCredentials
 from auth_service.identifiers import canonical_email, canonical_username
 from auth_service.models import BY_PASSWORD, Device, FactorPolicy, LoginAccount, SecurityEvent
-from auth_service.repositories.transaction import Database
+from auth_service.repositories.users.users import by_email, by_username
 from auth_service.services.operations.audit import Audit
 from auth_service.services.passwords.login_check import LoginCheck
 from auth_service.services.sessions.challenges import Challenges
@@ -22,7 +22,6 @@ class Login:
     def __init__(
         self,
         *,
-        database: Database,
         sign_in: SignIn,
         challenges: Challenges,
         login_check: LoginCheck,
@@ -32,7 +31,6 @@ class Login:
         apply_due_reset: Callable[[LoginAccount], Awaitable[LoginAccount]],
         verified_only: bool,
     ) -> None:
-        self._database = database
         self._sign_in = sign_in
         self._challenges = challenges
         self._login_check = login_check
@@ -58,8 +56,10 @@ class Login:
 
     async def _log_in(self, email: str | None, username: str | None, password: str, device: Device) -> TokenPair:
         self._login_check.lane.ensure_room()
-        account, name = await self._find_account(email, username)
-        async with self._throttle.login(account.id if account else None, name, device.ip) as attempt:
+        name = canonical_email(email) if email is not None else canonical_username(username or "")
+        lookup = by_email(name) if email is not None else by_username(name)
+        account, reserved = await self._throttle.login(lookup, name, device.ip)
+        async with reserved as attempt:
             may_sign_in = account and account.is_active and (account.is_verified or not self._verified_only)
             stored = account.hashed_password if account and may_sign_in else None
             right, replacement = await self._login_check.verify(password, stored)
@@ -73,10 +73,3 @@ class Login:
             if self._factor_policy.asks(account.role):
                 raise await self._challenges.ask_for_enrolment(account, attempt, replacement)
             return await self._sign_in.sign_in(account, BY_PASSWORD, device, attempt, replacement=replacement)
-
-    async def _find_account(self, email: str | None, username: str | None) -> tuple[LoginAccount | None, str]:
-        """Return the account, and the name that was given in canonical form."""
-        name = canonical_email(email) if email is not None else canonical_username(username or "")
-        async with self._database.statement() as tx:
-            find = tx.users.find_by_email if email is not None else tx.users.find_by_username
-            return await find(name), name

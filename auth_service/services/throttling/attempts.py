@@ -7,9 +7,10 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, nullcontext, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 from weakref import WeakValueDictionary
 
@@ -22,7 +23,7 @@ from auth_service.errors import (
     Unavailable,
 )
 from auth_service.models import SecurityEvent, Tally, Whom
-from auth_service.repositories.throttles.throttles import Block, Success
+from auth_service.repositories.throttles.throttles import Block, Found, Lookup, Success
 from auth_service.repositories.transaction import Database, Transaction, retried
 from auth_service.services.operations.audit import Audit
 
@@ -73,19 +74,27 @@ class Attempts:
 
     @asynccontextmanager
     async def reserve(
-        self, what: str, user_id: UUID | None, tallies: Sequence[Tally], known: Sequence[Tally] = ()
+        self,
+        what: str,
+        user_id: UUID | None,
+        tallies: Sequence[Tally],
+        known: Sequence[Tally] = (),
+        taken: frozenset[bytes] = frozenset(),
     ) -> AsyncIterator[Attempt]:
         """Reserve for the length of the block: `InvalidCredentials` makes it a failure, whatever else takes it back.
 
-        By success the network becomes known to the tally of known ones, and to those of `known`.
+        By success the network becomes known to the tally of known ones, and to those of `known`. What is `taken` was
+        reserved before.
 
         Raises:
             TooManyAttempts: one of the tallies is closed.
             HashingOverloaded: other attempts were not decided for too long.
         """
         deadline = asyncio.get_running_loop().time() + self._patience
-        async with self._place(tallies[0], deadline):
-            attempt = await self._enter(what, tallies, known, deadline)
+        async with nullcontext() if taken else self._place(tallies[0], deadline):
+            taken = taken or await self._enter(what, tallies, deadline)
+            remembered = [*(tally for tally in tallies if tally.whom is Whom.KNOWN), *known]
+            attempt = Attempt([tally for tally in tallies if tally.key in taken], remembered)
             try:
                 yield attempt
             except InvalidCredentials:
@@ -96,6 +105,24 @@ class Attempts:
             finally:
                 if not attempt.decided:
                     self._take_back(attempt)
+
+    async def find(
+        self, what: str, lookup: Lookup[Found], tallies: Sequence[Tally], known: Sequence[Tally], unknown: bytes
+    ) -> tuple[Found | None, AbstractAsyncContextManager[Attempt]]:
+        """Find an account, and return it with what `reserve()` does, which is done at once where it can be.
+
+        The tallies are about the account, or about `unknown` if there is none. Whoever does not enter the block leaves
+        nothing behind only if nothing was reserved; see `Lookup`.
+        """
+        found, user_id, whole, taken = await self._find(lookup, tallies, unknown)
+        return found, self.reserve(what, user_id, whole, known, taken)
+
+    @retried
+    async def _find(
+        self, lookup: Lookup[Any], tallies: Sequence[Tally], unknown: bytes
+    ) -> tuple[Any, UUID | None, Sequence[Tally], frozenset[bytes]]:
+        async with self.statement() as tx:
+            return await tx.throttles.find_and_reserve(lookup, tallies, self._reserved_for, unknown)
 
     async def spend(self, what: str, *tallies: Tally) -> None:
         """Count an attempt whatever comes of it; raises `TooManyAttempts`."""
@@ -121,7 +148,7 @@ class Attempts:
         async with _in_turn(place, deadline, HashingOverloaded):
             yield
 
-    async def _enter(self, what: str, tallies: Sequence[Tally], known: Sequence[Tally], deadline: float) -> Attempt:
+    async def _enter(self, what: str, tallies: Sequence[Tally], deadline: float) -> frozenset[bytes]:
         """Reserve, or wait while nothing but undecided attempts stands in the way: they may all be right."""
         loop, pause = asyncio.get_running_loop(), PAUSE_FIRST
         while not (taken := await self._reserve(what, tallies)):
@@ -129,8 +156,7 @@ class Attempts:
                 raise HashingOverloaded
             await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311  # no secret: it spreads the crowd
             pause = min(pause * 2, PAUSE_MOST)
-        remembered = [*(tally for tally in tallies if tally.whom is Whom.KNOWN), *known]
-        return Attempt([tally for tally in tallies if tally.key in taken], remembered)
+        return taken
 
     @retried
     async def _reserve(self, what: str, tallies: Sequence[Tally]) -> frozenset[bytes]:

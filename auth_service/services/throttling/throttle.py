@@ -16,12 +16,15 @@ from auth_service.models import (
     HARD_STOP,
     KNOWN_FOR,
     Allowance,
+    LoginAccount,
     Tally,
     Whom,
     growing_delays,
     network_of,
     networks_of,
 )
+from auth_service.repositories.factors.proofs import Challenged
+from auth_service.repositories.throttles.throttles import Found, Lookup
 from auth_service.repositories.transaction import Database, Transaction
 from auth_service.security.keys import SecretKeys
 from auth_service.security.throttle_keys import ThrottleKeys
@@ -64,8 +67,11 @@ class Throttler:
         self._address_links = Allowance("address", settings.address_links, ADDRESS_WINDOW)
         self._all_links = Allowance("everybody", settings.global_links, GLOBAL_WINDOW)
 
-    def login(self, user_id: UUID | None, name: str, client_ip: str | None) -> AbstractAsyncContextManager[Attempt]:
-        """Reserve a sign-in. The block raises `InvalidCredentials` for a failure, and succeeds by `Attempt.succeed()`.
+    async def login(
+        self, lookup: Lookup[LoginAccount], name: str, client_ip: str | None
+    ) -> tuple[LoginAccount | None, AbstractAsyncContextManager[Attempt]]:
+        """Find the account of a name, and return it with what reserves a sign-in: its block raises `InvalidCredentials`
+        for a failure, and succeeds by `Attempt.succeed()`.
 
         A network that the account was signed in to from is counted apart from strangers, who so cannot lock the owner
         out. An account that does not exist is counted by the name, just like one that does.
@@ -74,31 +80,32 @@ class Throttler:
             TooManyAttempts: of this account, from this IP address, or in all.
             HashingOverloaded: others were being checked for too long.
         """
-        account = str(user_id or name)
-        return self._attempt(
+        return await self._find(
             "login",
-            user_id,
-            self._known("login", account, client_ip),
-            Tally(self._keys.of("login", account), self._account, Whom.STRANGER),
+            lookup,
+            *self._by_place("login", client_ip),
             *self._from("logins", client_ip, self._address),
             Tally(self._keys.of("logins"), self._everybody, Whom.STRANGER),
-            Tally(self._keys.of("right logins", account), self._logins),
+            Tally(self._keys.of("right logins"), self._logins, of_account=True),
+            unknown=self._keys.of("unknown", name),
         )
 
-    def second_factor(self, user_id: UUID, client_ip: str | None) -> AbstractAsyncContextManager[Attempt]:
-        """Reserve the code of an app at a sign-in; used and refused like `login()`, and counted apart from it.
+    async def second_factor(
+        self, lookup: Lookup[Challenged], user_id: UUID, client_ip: str | None
+    ) -> tuple[Challenged | None, AbstractAsyncContextManager[Attempt]]:
+        """Find whose challenge it is, and return that with what reserves the code of an app at a sign-in; used and
+        refused like `login()`, and counted apart from it.
 
         Whoever knows the password gets no more guesses by it: nothing but such a code that is right wipes this out.
         """
-        account = str(user_id)
-        return self._attempt(
+        known = self._by_place("login", client_ip)[0]
+        return await self._find(
             "second-factor",
-            user_id,
-            self._known("second factor", account, client_ip),
-            Tally(self._keys.of("second factor", account), self._account, Whom.STRANGER),
+            lookup,
+            *(tally.about(user_id.bytes) for tally in self._by_place("second factor", client_ip)),
             *self._from("second factors", client_ip, self._address),
             Tally(self._keys.of("second factors"), self._everybody, Whom.STRANGER),
-            known=[self._known("login", account, client_ip)],
+            known=[known.about(user_id.bytes)],
         )
 
     def recovery_code(self, user_id: UUID, client_ip: str | None) -> AbstractAsyncContextManager[Attempt]:
@@ -237,9 +244,8 @@ class Throttler:
 
     async def forgive(self, tx: Transaction, user_id: UUID, client_ip: str | None) -> None:
         """Wipe out what was counted against an account: of strangers, of this network, and of its current password."""
-        account, network = str(user_id), network_of(client_ip)
-        about = (("login", account), ("login", account, network), ("password", account))
-        await tx.throttles.forgive([self._keys.of(*parts) for parts in about])
+        of_login = [tally.about(user_id.bytes).key for tally in self._by_place("login", client_ip)]
+        await tx.throttles.forgive([*of_login, self._keys.of("password", str(user_id))])
 
     def refresh(self, session: bytes) -> None:
         """Count a refresh of a session, in this process alone; raises `TooManyAttempts`."""
@@ -259,13 +265,15 @@ class Throttler:
         if self._attempts:
             await self._attempts.close()
 
-    def _known(self, what: str, account: str, client_ip: str | None) -> Tally:
-        """The tally of an account's network, if the account was signed in to from there."""
-        return Tally(self._keys.of(what, account, network_of(client_ip)), self._network, Whom.KNOWN)
+    def _by_place(self, what: str, client_ip: str | None) -> tuple[Tally, Tally]:
+        """The tallies of an account: of the network, if it was signed in to from there, and of strangers."""
+        network = self._keys.of(what, network_of(client_ip))
+        known = Tally(network, self._network, Whom.KNOWN, of_account=True)
+        return known, Tally(self._keys.of(what), self._account, Whom.STRANGER, of_account=True)
 
     def _known_by_code(self, user_id: UUID, client_ip: str | None) -> list[Tally]:
         """What knows a network of an account by a right code that is not counted by networks itself."""
-        return [self._known(what, str(user_id), client_ip) for what in ("login", "second factor")]
+        return [self._by_place(what, client_ip)[0].about(user_id.bytes) for what in ("login", "second factor")]
 
     def _of_session(self, what: str, user_id: UUID, session_id: UUID) -> tuple[Tally, Tally]:
         """The tallies of one session, and of all of the account together."""
@@ -284,3 +292,11 @@ class Throttler:
         if self._attempts is None:
             return nullcontext(Attempt())
         return self._attempts.reserve(what, user_id, tallies, known)
+
+    async def _find(
+        self, what: str, lookup: Lookup[Found], *tallies: Tally, known: Sequence[Tally] = (), unknown: bytes = b""
+    ) -> tuple[Found | None, AbstractAsyncContextManager[Attempt]]:
+        if self._attempts is None:
+            async with self._database.statement() as tx:
+                return await lookup.find(tx.connection), nullcontext(Attempt())
+        return await self._attempts.find(what, lookup, tallies, known, unknown)

@@ -172,6 +172,6 @@ async def test_a_login_takes_as_many_round_trips_as_without_a_trail(make_client:
             proxy.reset_counters()
             await client.sign_in()
             costs.append(proxy.round_trips)
-        assert min(costs) == 3  # find the account, reserve, open the session with all that goes with it
+        assert min(costs) == 2  # find the account and reserve, open the session with all that goes with it
     ((logins,),) = await run_sql(database_url, "SELECT count(*) FROM audit_events WHERE event = 'login.succeeded'")
     assert logins == 11

@@ -120,8 +120,8 @@ async def test_an_attempt_that_comes_too_late_on_one_count_is_taken_back_on_the_
 
 
 @on_postgresql
-@pytest.mark.parametrize(("right", "more"), [(True, 1), (False, 2)])
-async def test_a_login_is_counted_with_one_statement_before_and_one_after_that_a_right_one_needs_anyway(
+@pytest.mark.parametrize(("right", "more"), [(True, 0), (False, 1)])
+async def test_a_right_login_is_counted_by_the_statements_that_it_needs_anyway_and_a_wrong_one_by_one_more(
     make_client: MakeClient, database_url: str, right: bool, more: int
 ) -> None:
     database = {"pool_pre_ping": False, "pool_size": 1}
