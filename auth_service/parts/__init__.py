@@ -14,7 +14,7 @@ from auth_service.services.administration.directory import Directory
 from auth_service.services.factors.own_factors import OwnFactors
 from auth_service.services.factors.second_factor import SecondFactor
 from auth_service.services.operations.audit import Audit
-from auth_service.services.services import Gauges, Services
+from auth_service.services.services import Gauges, Passkeys, Services
 from auth_service.services.sessions.bearers import Bearers
 from auth_service.services.sessions.challenges import Challenges
 from auth_service.services.sessions.login import Login
@@ -59,6 +59,7 @@ def _services(parts: Parts) -> Services:
     own_sessions = OwnSessions(database, revocations, rules)
     sign_in = _sign_in(parts)
     login, refresh, second_factor = _login(parts, sign_in), _refresh(parts), factors.second_factor(parts, sign_in)
+    passkeys = factors.passkeys(parts, parts.passkeys, sign_in) if parts.passkeys else None
     return Services(
         settings=settings,
         registration=Registration(
@@ -75,21 +76,14 @@ def _services(parts: Parts) -> Services:
         password_change=_password_change(parts, sign_in, proof),
         email_change=EmailChange(database=database, proof=proof, throttle=throttle, notices=notices, conceals=conceal),
         delayed_email_change=upkeep.email_change,
-        recovery=Recovery(
-            database=database,
-            revocations=revocations,
-            new_passwords=new_passwords,
-            proof=proof,
-            throttle=throttle,
-            notices=notices,
-        ),
+        recovery=_recovery(parts, proof),
         login=login,
         refresh=refresh,
         own_account=OwnAccount(database, revocations, proof, throttle, rules),
         second_factor=second_factor,
         enrolment=factors.enrolment(parts, sign_in),
         login_enrolment=factors.login_enrolment(parts, sign_in),
-        passkeys=factors.passkeys(parts, parts.passkeys, sign_in) if parts.passkeys else None,
+        passkeys=passkeys,
         own_factors=OwnFactors(database, throttle, notices, factor_policy),
         factor_reset=upkeep.factor_reset,
         own_sessions=own_sessions,
@@ -100,7 +94,7 @@ def _services(parts: Parts) -> Services:
         clock=tokens.clock,
         health=upkeep.health,
         lane=hashing.lane,
-        gauges=_gauges(parts, login, refresh, second_factor),
+        gauges=_gauges(parts, login, refresh, second_factor, passkeys),
     )
 
 
@@ -134,6 +128,18 @@ def _login(parts: Parts, sign_in: SignIn) -> Login:
     )
 
 
+def _recovery(parts: Parts, proof: Reauthentication) -> Recovery:
+    return Recovery(
+        database=parts.database,
+        revocations=parts.tokens.revocations,
+        new_passwords=parts.hashing.new_passwords,
+        proof=proof,
+        throttle=parts.throttle,
+        notices=parts.upkeep.notices,
+        factor_policy=parts.tokens.factor_policy,
+    )
+
+
 def _password_change(parts: Parts, sign_in: SignIn, proof: Reauthentication) -> PasswordChange:
     return PasswordChange(
         database=parts.database,
@@ -160,13 +166,16 @@ def _refresh(parts: Parts) -> Refresh:
     )
 
 
-def _gauges(parts: Parts, login: Login, refresh: Refresh, second_factor: SecondFactor) -> Gauges:
+def _gauges(
+    parts: Parts, login: Login, refresh: Refresh, second_factor: SecondFactor, passkeys: Passkeys | None
+) -> Gauges:
     return Gauges(
         database=parts.database,
         lane=parts.hashing.lane,
         refreshes=refresh.outcomes,
         logins=login.outcomes,
         second_factors=second_factor.outcomes,
+        passkey_logins=passkeys.login.outcomes if passkeys else {},
         throttled=parts.throttle.refused,
         mail=parts.upkeep.mail,
         revocations=parts.tokens.revocations,

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from auth_service.services.accounts.password_removal import PasswordRemoval
 from auth_service.services.factors.enrolment import Enrolment
 from auth_service.services.factors.factor_sign_in import FactorSignIn
 from auth_service.services.factors.login_enrolment import LoginEnrolment
@@ -75,7 +76,7 @@ def passkeys(parts: "Parts", given: "PasskeyParts", sign_in: SignIn) -> Passkeys
         throttle=parts.throttle,
         audit=parts.audit,
     )
-    return Passkeys(login, enrolment, by_passkey)
+    return Passkeys(login, enrolment, by_passkey, PasswordRemoval(parts.database, parts.throttle, upkeep.notices))
 
 
 def enrolment(parts: "Parts", sign_in: SignIn) -> Enrolment:

@@ -10,6 +10,7 @@ from auth_service.services.accounts.delayed_email_change import DelayedEmailChan
 from auth_service.services.accounts.email_change import EmailChange
 from auth_service.services.accounts.own_account import OwnAccount
 from auth_service.services.accounts.password_change import PasswordChange
+from auth_service.services.accounts.password_removal import PasswordRemoval
 from auth_service.services.accounts.recovery import Recovery
 from auth_service.services.accounts.registration import Registration
 from auth_service.services.administration.administration import Administration
@@ -47,6 +48,7 @@ class Gauges(NamedTuple):
     refreshes: Mapping[Verdict, int]
     logins: Mapping[LoginOutcome, int]
     second_factors: Mapping[LoginOutcome, int]
+    passkey_logins: Mapping[LoginOutcome, int]
     throttled: Mapping[str, int]
     mail: MailNumbers
     revocations: Revocations
@@ -61,6 +63,7 @@ class Passkeys(NamedTuple):
     login: PasskeyLogin
     enrolment: PasskeyEnrolment
     step_up: PasskeyStepUp
+    password_removal: PasswordRemoval
 
 
 class Services(NamedTuple):

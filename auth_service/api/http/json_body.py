@@ -26,12 +26,15 @@ class StrictJsonRoute(APIRoute):
         handle = super().get_route_handler()
         if self.body_field is None:
             return handle
+        may_be_left_out = not self.body_field.field_info.is_required()
 
         async def check_and_handle(request: Request) -> Response:
             if self.path in HASHING:
                 request.app.state.services.lane.ensure_room()
-            _require_json(request)
             strict = _StrictRequest(request.scope, request.receive)
+            if may_be_left_out and not await strict.body():
+                return await handle(strict)
+            _require_json(request)
             strict.document = parse(await strict.body())
             watch_for_disconnect(request.receive)
             return await handle(strict)

@@ -42,9 +42,9 @@ PROBLEMS: dict[str, Problem] = {
     "invalid-second-factor": Problem(
         401,
         "Invalid second factor",
-        "A wrong code, one that was used before, a challenge that is unknown, used, or older than five minutes, and a "
-        "password where a code is needed all get this answer. Let the user try another code; if the challenge may be "
-        "too old, sign in again with the password.",
+        "A wrong code, one that was used before, a passkey that was refused, a challenge that is unknown, used, or "
+        "older than five minutes, a password where a code is needed, and a code where a passkey is needed all get this "
+        "answer. Let the user try again; if the challenge may be too old, sign in again with the password.",
     ),
     "password-required": Problem(
         401,
@@ -85,14 +85,14 @@ PROBLEMS: dict[str, Problem] = {
     "second-factor-required": Problem(
         403,
         "Second factor required",
-        "The password is right, and nobody is signed in yet. Send 'challenge' with a code of one of the 'methods' to "
-        "/auth/login/second-factor within 'expires_in' seconds.",
+        "The password is right, and nobody is signed in yet. Send 'challenge' with a code of one of the 'methods', or "
+        "with what the browser returns for 'public_key', to /auth/login/second-factor within 'expires_in' seconds.",
     ),
     "second-factor-enrolment-required": Problem(
         403,
         "Second factor must be added",
-        "The password is right, but the account has to have a second factor, and has none. Add one with 'challenge' at "
-        "/auth/login/enrol within 'expires_in' seconds; nothing else is open to it.",
+        "The password is right, but the account has to have a second factor of 'methods', and has none. Add one with "
+        "'challenge' at /auth/login/enrol within 'expires_in' seconds; nothing else is open to it.",
     ),
     "insufficient-role": Problem(
         403,
@@ -136,8 +136,9 @@ PROBLEMS: dict[str, Problem] = {
     "last-credential": Problem(
         409,
         "Last credential",
-        "The role of the account must have a second factor, and this is the only one. To change phones, add the app of "
-        "the new phone: once it is confirmed, it replaces this one.",
+        "The role of the account must have this factor, or nobody could sign in without it; 'detail' says which. To "
+        "change phones, add the app of the new phone: once it is confirmed, it replaces this one. Of passkeys, add "
+        "another one before you remove this one or the password.",
     ),
     "last-admin": Problem(
         409,

@@ -67,6 +67,7 @@ FAMILIES = {
         _seconds("auth_http_request_duration_seconds", "How long requests took", REQUEST_BOUNDS, "route", "method"),
         _counter("auth_logins_total", "Logins, by outcome", "outcome"),
         _counter("auth_second_factors_total", "Second steps of logins, by outcome", "outcome"),
+        _counter("auth_passkey_logins_total", "Sign-ins with a passkey alone, by outcome", "outcome"),
         _counter("auth_refreshes_total", "Refresh tokens presented, by outcome", "outcome"),
         _counter("auth_throttled_total", "Attempts refused as too many, by what was attempted", "what"),
         _gauge("auth_hashing_threads", "Hashing threads"),

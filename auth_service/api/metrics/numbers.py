@@ -47,6 +47,7 @@ def _samples(gauges: Gauges, requests: RequestCounts) -> Iterator[Sample]:
         yield "auth_http_request_duration_seconds", route, durations.numbers
     yield from _counted("auth_logins_total", gauges.logins, LoginOutcome)
     yield from _counted("auth_second_factors_total", gauges.second_factors, SECOND_STEPS)
+    yield from _counted("auth_passkey_logins_total", gauges.passkey_logins, SECOND_STEPS)
     yield from _counted("auth_refreshes_total", gauges.refreshes, OUTCOMES)
     yield from _counted("auth_throttled_total", gauges.throttled, THROTTLED)
     yield from _hashing(gauges.lane)

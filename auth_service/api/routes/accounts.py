@@ -14,7 +14,15 @@ from auth_service.api.requests.dependencies import (
     bearer_token,
     set_requester,
 )
-from auth_service.api.schemas.common import Accepted, Account, BrowserTokens, ChangePasswordBody, RegisterBody, Tokens
+from auth_service.api.schemas.common import (
+    Accepted,
+    Account,
+    BrowserTokens,
+    ChangePasswordBody,
+    RegisterBody,
+    Tokens,
+    secret_of,
+)
 from auth_service.models import AccountView, User
 
 PASSWORD = ("password-too-short", "password-too-long", "password-blocklisted")
@@ -78,6 +86,6 @@ async def change_password(
 
     If the answer is lost, sign in again, with the new password: a retry has only tokens of a session that has ended.
     """
-    current, new = body.current_password.get_secret_value(), body.new_password.get_secret_value()
+    current, new = secret_of(body.current_password), body.new_password.get_secret_value()
     pair = await services.password_change.change_password(bearer, current, new, device)
     return token_response(pair, response, cookie_mode=cookie_mode)

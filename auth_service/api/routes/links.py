@@ -7,7 +7,6 @@ A link is used by a POST with its token in the body, so a GET by a scanner or a 
 from typing import Any
 
 from fastapi import APIRouter, Depends, status
-from pydantic import SecretStr
 
 from auth_service.api.http.json_body import StrictJsonRoute
 from auth_service.api.http.openapi import problems
@@ -20,6 +19,7 @@ from auth_service.api.requests.dependencies import (
     set_requester,
 )
 from auth_service.api.routes.accounts import BEARER, PASSWORD, RECENT
+from auth_service.api.schemas.common import secret_of
 from auth_service.api.schemas.links import (
     ChangeEmailBody,
     ConfirmEmailBody,
@@ -56,7 +56,7 @@ async def verify_email(body: VerifyEmailBody, bearer: BearerIfAny, device: Devic
     if body.new_password is not None:
         await services.recovery.take_over(token, body.new_password.get_secret_value(), device.ip)
     else:
-        await services.recovery.verify_email(token, bearer, _secret(body.password))
+        await services.recovery.verify_email(token, bearer, secret_of(body.password))
 
 
 @router.post("/verify-email/resend", status_code=status.HTTP_202_ACCEPTED, responses=problems(*ASKING, body=True))
@@ -92,7 +92,7 @@ async def change_email(body: ChangeEmailBody, bearer: RecentBearer, device: Devi
 
     An account whose address was never verified needs only the link sent to the new one.
     """
-    current = body.current_password.get_secret_value()
+    current = secret_of(body.current_password)
     await services.email_change.ask(bearer, body.new_email, current, device.ip)
 
 
@@ -104,7 +104,7 @@ async def confirm_email(body: ConfirmEmailBody, bearer: BearerIfAny, services: S
 
     The link sent to the new address also takes an access token of the account, or its `password`.
     """
-    changed = await services.email_change.confirm(body.token.get_secret_value(), bearer, _secret(body.password))
+    changed = await services.email_change.confirm(body.token.get_secret_value(), bearer, secret_of(body.password))
     return EmailChangeState(status="changed" if changed else "waiting")
 
 
@@ -130,7 +130,3 @@ async def keep_email(body: LinkBody, services: ServicesDep) -> None:
 async def keep_factors(body: LinkBody, services: ServicesDep) -> None:
     """Stop a reset of the second factors that an administrator has requested, with the link of the e-mail."""
     await services.factor_reset.keep(body.token.get_secret_value())
-
-
-def _secret(password: SecretStr | None) -> str | None:
-    return password.get_secret_value() if password is not None else None

@@ -11,8 +11,8 @@ from auth_service.api.http.json_body import StrictJsonRoute
 from auth_service.api.http.openapi import problems
 from auth_service.api.requests.dependencies import DeviceDep, RecentBearer, ServicesDep, set_requester
 from auth_service.api.routes.accounts import RECENT
-from auth_service.api.schemas.common import Account, DeviceSession
-from auth_service.api.schemas.factors import FactorItem
+from auth_service.api.schemas.common import Account, DeviceSession, secret_of
+from auth_service.api.schemas.factors import factor_item
 from auth_service.api.schemas.links import DelayedChange, PendingEmail
 from auth_service.api.schemas.own_account import AccountExport, DeleteAccountBody, ExportedEvent, RenameBody
 from auth_service.models import AuditEvent, ChangeKind, User
@@ -37,9 +37,12 @@ async def rename(body: RenameBody, bearer: RecentBearer, device: DeviceDep, serv
     status_code=status.HTTP_204_NO_CONTENT,
     responses=problems(*RECENT, "invalid-credentials", "last-admin", "too-many-attempts", "overloaded", body=True),
 )
-async def delete(body: DeleteAccountBody, bearer: RecentBearer, services: ServicesDep) -> None:
-    """Delete the account with all its data. All sessions end, and the e-mail address becomes available again."""
-    await services.own_account.delete(bearer, body.current_password.get_secret_value())
+async def delete(bearer: RecentBearer, services: ServicesDep, body: DeleteAccountBody | None = None) -> None:
+    """Delete the account with all its data. All sessions end, and the e-mail address becomes available again.
+
+    A recent sign-in is the proof, and no body is needed. If `current_password` is given, it must be right.
+    """
+    await services.own_account.delete(bearer, secret_of(body.current_password) if body else None)
 
 
 @router.get(
@@ -63,7 +66,7 @@ async def _document(found: Export) -> AsyncIterator[str]:
         account=Account.model_validate(found.account),
         pending_email=PendingEmail.of(found.pending.get(ChangeKind.EMAIL)),
         pending_factors_reset=DelayedChange.of(found.pending.get(ChangeKind.FACTORS)),
-        factors=[FactorItem.model_validate(factor) for factor in found.factors],
+        factors=[factor_item(factor) for factor in found.factors],
         recovery_codes_left=found.recovery_codes_left,
         sessions=[],
         events=[],

@@ -137,6 +137,19 @@ async def rename_passkey(
     return PasskeyItem.model_validate(await passkeys.enrolment.rename(bearer, factor_id, body.name))
 
 
+@router.delete(
+    "/auth/me/password",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=problems(*RECENT, "last-credential", "not-found", "too-many-attempts"),
+)
+async def remove_password(bearer: RecentBearer, passkeys: PasskeysDep) -> None:
+    """Remove the password of an account with two passkeys, which alone sign in then. Sessions go on.
+
+    The account gets a password again by the link of `/auth/forgot-password`, or by `POST /auth/me/password`.
+    """
+    await passkeys.password_removal.remove(bearer)
+
+
 @router.get("/.well-known/webauthn", responses=problems("not-found"))
 async def related_origins(services: ServicesDep, passkeys: PasskeysDep, response: Response) -> RelatedOrigins:
     """The pages that may use the passkeys of this domain from other domains."""

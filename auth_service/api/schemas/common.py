@@ -31,6 +31,11 @@ def clean_secret(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def secret_of(text: SecretStr | None) -> str | None:
+    """Return what a field holds that may be left out."""
+    return text.get_secret_value() if text is not None else None
+
+
 Email = Annotated[str, Field(min_length=3, max_length=MAX_EMAIL, examples=["ada@example.com"]), AfterValidator(clean)]
 Username = Annotated[str, Field(min_length=1, max_length=MAX_USERNAME, examples=["ada"]), AfterValidator(clean)]
 Password = Annotated[
@@ -81,8 +86,11 @@ class RefreshTokenBody(Body):
     refresh_token: Annotated[Token | None, Field(description="Required, unless it is in the cookie")] = None
 
 
+CurrentPassword = Annotated[Password | None, Field(description="Required, unless the account has no password")]
+
+
 class ChangePasswordBody(Body):
-    current_password: Password
+    current_password: CurrentPassword = None
     new_password: Password
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, SecretStr, model_validator
 
-from auth_service.api.schemas.common import Answer, Body, Email, Password, clean_secret
+from auth_service.api.schemas.common import Answer, Body, CurrentPassword, Email, Password, clean_secret
 from auth_service.models import PendingChange
 
 LinkToken = Annotated[
@@ -53,7 +53,7 @@ class ResetPasswordBody(Body):
 
 class ChangeEmailBody(Body):
     new_email: Email
-    current_password: Password
+    current_password: CurrentPassword = None
 
 
 class EmailChangeState(Answer):

@@ -1,10 +1,13 @@
 """Bodies and answers of the routes for the owner's account."""
 
 from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
+from pydantic import Field
+
 from auth_service.api.schemas.common import Account, Answer, Body, DeviceSession, Password, Username
-from auth_service.api.schemas.factors import FactorItem
+from auth_service.api.schemas.factors import FactorItem, PasskeyItem
 from auth_service.api.schemas.links import DelayedChange, PendingEmail
 
 
@@ -13,7 +16,9 @@ class RenameBody(Body):
 
 
 class DeleteAccountBody(Body):
-    current_password: Password
+    current_password: Annotated[Password | None, Field(description="Not needed; if it is given, it must be right")] = (
+        None
+    )
 
 
 class ExportedEvent(Answer):
@@ -31,15 +36,15 @@ class ExportedEvent(Answer):
 class AccountExport(Answer):
     """All data kept about an account; sessions and events are newest first.
 
-    Except the password hash, the secrets of second factors, and what would tell the holder of a copied token when and
-    from where a device refreshes (events `refresh.replayed`).
+    Except the password hash, the secrets and keys of second factors, and what would tell the holder of a copied token
+    when and from where a device refreshes (events `refresh.replayed`).
     """
 
     exported_at: datetime
     account: Account
     pending_email: PendingEmail | None
     pending_factors_reset: DelayedChange | None
-    factors: list[FactorItem]
+    factors: list[PasskeyItem | FactorItem]
     recovery_codes_left: int
     sessions: list[DeviceSession]
     events: list[ExportedEvent]

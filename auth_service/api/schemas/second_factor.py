@@ -49,6 +49,6 @@ class ConfirmEnrolmentBody(Body):
 class PasskeyAsked(Answer):
     """What a page gives to the browser to add a passkey: `PublicKeyCredential.parseCreationOptionsFromJSON()`."""
 
-    model_config = ConfigDict(from_attributes=True, defer_build=True)
+    model_config = ConfigDict(from_attributes=True)
 
     public_key: dict[str, Any]

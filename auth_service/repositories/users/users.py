@@ -160,6 +160,11 @@ class Users:
         rows = await self._audit.execute(statement, event, user="id")
         return rows[0]["credential_epoch"] if rows else None
 
+    async def remove_password(self, user_id: UUID, unusable: str) -> None:
+        """Let the `unusable` hash be that of a user. Sessions go on, so the credential epoch stays."""
+        removed = update(USERS).values(hashed_password=unusable, updated_at=self._now()).where(USERS.c.id == user_id)
+        await self._audit.execute(removed.returning(USERS.c.id), SecurityEvent.PASSWORD_REMOVED, user="id")
+
     async def raise_epoch(self, user_id: UUID) -> int:
         """Let no session of a user who is locked, and no login under way, be good any more; return the new epoch."""
         raised = self._change_credentials().where(USERS.c.id == user_id).returning(USERS.c.credential_epoch)

@@ -26,12 +26,13 @@ class EmailChange:
         self._notices = notices
         self._conceals = conceals
 
-    async def ask(self, bearer: Bearer, new_email: str, current: str, client_ip: str | None) -> None:
+    async def ask(self, bearer: Bearer, new_email: str, current: str | None, client_ip: str | None) -> None:
         """Have links sent to both addresses; a change that was asked for before is off.
 
         Raises:
             MailNotConfigured: there is no mail server.
-            InvalidInput: the new address cannot be taken, or is the account's own.
+            InvalidInput: the new address cannot be taken, or is the account's own; or the current password was not
+                given, and there is one.
             InvalidCredentials: the current password is wrong, or the account was changed at the same moment.
             InvalidAccessToken: the bearer's session has ended in the meantime.
             AccountExists: the new address is already taken, unless that is concealed.

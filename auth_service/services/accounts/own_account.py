@@ -80,8 +80,10 @@ class OwnAccount:
             raise InvalidAccessToken
         return user
 
-    async def delete(self, bearer: Bearer, password: str) -> None:
+    async def delete(self, bearer: Bearer, password: str | None) -> None:
         """Remove the bearer's account with all that hangs on it; every session of theirs ends.
+
+        That the bearer signed in recently is enough, but if a password is given it must be right.
 
         Raises:
             InvalidCredentials: the password is wrong, or was changed at the same moment.
@@ -90,6 +92,9 @@ class OwnAccount:
             TooManyAttempts: the password was wrong too often.
         """
         user = await self._proof.owner(bearer)
+        if password is None:
+            self._revocations.add(await self._remove(user, Attempt()))
+            return
         async with self._proof.given(bearer, user, password, SecurityEvent.ACCOUNT_DELETE_REFUSED) as attempt:
             ended = await self._remove(user, attempt)
         self._revocations.add(ended)

@@ -36,7 +36,7 @@ class PasswordChange:
         self._proof = proof
         self._notices = notices
 
-    async def change_password(self, bearer: Bearer, current: str, new: str, device: Device) -> TokenPair:
+    async def change_password(self, bearer: Bearer, current: str | None, new: str, device: Device) -> TokenPair:
         """Set a new password, end every session of the user, and return the tokens of a new one.
 
         The bearer's own session ends too: whoever holds a copy of its tokens is out (ASVS 7.2.4). The new one tells of
@@ -44,6 +44,7 @@ class PasswordChange:
 
         Raises:
             InvalidPassword: the policy refuses the new one.
+            InvalidInput: the current one was not given, and there is one.
             InvalidCredentials: the current one is wrong, or was changed by another request at the same moment.
             InvalidAccessToken: the bearer's session has ended in the meantime.
             TooManyAttempts: the current one was wrong too often, or the password was changed too often.

@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from uuid import UUID
 
-from auth_service.errors import InvalidAccessToken, InvalidCredentials, PasswordRequired
+from auth_service.errors import InvalidAccessToken, InvalidCredentials, InvalidInput, PasswordRequired
 from auth_service.models import SecurityEvent, User
 from auth_service.repositories.transaction import Database
-from auth_service.security.passwords import Passwords
+from auth_service.security.passwords import UNUSABLE, Passwords
 from auth_service.services.operations.audit import Audit
 from auth_service.services.passwords.hashing_lane import HashingLane
 from auth_service.services.sessions.bearers import Bearer
@@ -40,19 +40,30 @@ class Reauthentication:
         return user
 
     def given(
-        self, bearer: Bearer, user: User, password: str, refused: SecurityEvent
+        self, bearer: Bearer, user: User, password: str | None, refused: SecurityEvent
     ) -> AbstractAsyncContextManager[Attempt]:
         """Enter the block with an attempt, which succeeds in the transaction of the change, if the password is right.
+        For an account without a password, that the bearer signed in recently is enough.
 
         A wrong one is noted as the event `refused`. `InvalidCredentials` out of the block counts as a wrong one too;
         it counts against the bearer's session first.
 
         Raises:
+            InvalidInput: none was given, and the account has one.
             InvalidCredentials: it is wrong.
             TooManyAttempts: it was wrong too often, or too much was changed with the right one.
             HashingOverloaded: the lane is full.
         """
+        if password is None:
+            return self._without(user)
         return self._given(bearer.session_id, user, password, refused)
+
+    @asynccontextmanager
+    async def _without(self, user: User) -> AsyncIterator[Attempt]:
+        if user.hashed_password != UNUSABLE:
+            raise InvalidInput("current_password", "Is required: the account has a password.")
+        await self._throttle.change("password", user.id)
+        yield Attempt()
 
     @asynccontextmanager
     async def _given(

@@ -10,6 +10,8 @@ from auth_service.identifiers import canonical_email
 from auth_service.models import (
     ChangeKind,
     EndReason,
+    FactorKind,
+    FactorPolicy,
     LinkPurpose,
     MailKind,
     ResetReason,
@@ -18,8 +20,9 @@ from auth_service.models import (
     User,
 )
 from auth_service.repositories.mail.link_uses import FoundLink
-from auth_service.repositories.transaction import Database, retried
+from auth_service.repositories.transaction import Database, Transaction, retried
 from auth_service.security.link_tokens import hash_link_token
+from auth_service.security.passwords import UNUSABLE
 from auth_service.services.accounts.reauthentication import Reauthentication
 from auth_service.services.factors.stoppable_change import stop_changes
 from auth_service.services.mail.notices import Notices
@@ -40,6 +43,7 @@ class Recovery:
         proof: Reauthentication,
         throttle: Throttler,
         notices: Notices,
+        factor_policy: FactorPolicy,
     ) -> None:
         self._database = database
         self._revocations = revocations
@@ -47,6 +51,7 @@ class Recovery:
         self._proof = proof
         self._throttle = throttle
         self._notices = notices
+        self._factor_policy = factor_policy
 
     async def ask(self, kind: MailKind, email: str, client_ip: str | None) -> None:
         """Have a link sent to the account with this e-mail address, asked for from this IP address.
@@ -153,7 +158,17 @@ class Recovery:
             if not is_verified and not user.email_assigned:
                 await tx.factors.remove_all(user.id, ResetReason.TAKEOVER)
                 await stop_changes(tx, user.id, StopReason.OTHER_CHANGE, ChangeKind.FACTORS)
+            await self._ensure_may_have_one(tx, user)
             ended = await tx.user_sessions.revoke_of_user(user.id, EndReason.PASSWORD_CHANGED)
             await self._notices.notify(tx, MailKind.PASSWORD_CHANGED, user.id)
             await self._throttle.forgive(tx, user.id, client_ip)
             return ended
+
+    async def _ensure_may_have_one(self, tx: Transaction, user: User) -> None:
+        """Raise `InvalidLink` if a user, as it was before, has given the password up, and the role must have a passkey
+        that is there: whoever reads the mailbox has no use for a password then.
+        """
+        if user.hashed_password != UNUSABLE or not self._factor_policy.asks_for_passkey(user.role):
+            return
+        if any(factor.kind == FactorKind.PASSKEY for factor in await tx.factors.list_of_user(user.id)):
+            raise InvalidLink("The account signs in with passkeys alone, as its role must. The link was not used up.")

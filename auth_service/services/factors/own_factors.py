@@ -6,6 +6,7 @@ from uuid import UUID
 from auth_service.errors import LastCredential, NoSuchFactor
 from auth_service.models import ChangeKind, FactorKind, FactorPolicy, FactorView, MailKind, SecurityEvent, StopReason
 from auth_service.repositories.transaction import Database, retried
+from auth_service.security.passwords import UNUSABLE
 from auth_service.services.factors.factor_changes import lock_owner, renew_recovery_codes
 from auth_service.services.factors.stoppable_change import stop_changes
 from auth_service.services.mail.notices import Notices
@@ -52,7 +53,8 @@ class OwnFactors:
 
         Raises:
             NoSuchFactor: unknown, another user's, or not confirmed.
-            LastCredential: it is the last one, or the last passkey, and the bearer's role must have one.
+            LastCredential: it is the last one, or the last passkey, and the bearer's role must have one; or the last
+                passkey of an account without a password.
             InvalidAccessToken: the bearer's session has ended in the meantime.
             TooManyAttempts: too much was changed.
         """
@@ -73,6 +75,8 @@ class OwnFactors:
             is_last_passkey = [factor.id for factor in factors if factor.kind == FactorKind.PASSKEY] == [removed.id]
             if is_last_passkey and self._factor_policy.asks_for_passkey(owner.role):
                 raise LastCredential("The role of the account must have a passkey. Add another one before.")
+            if is_last_passkey and owner.hashed_password == UNUSABLE:
+                raise LastCredential("The account has no password. Add another passkey before, or set a password.")
             await tx.factors.remove(owner.id, removed.id, removed.kind)
             if is_last:
                 await tx.factors.set_recovery_codes(owner.id, ())

@@ -11,6 +11,7 @@ from auth_service.models import BY_CODE, Device, LoginAccount, MailKind, Securit
 from auth_service.repositories.factors.proofs import Challenged, RecoveryProof, TotpProof, challenged
 from auth_service.repositories.transaction import Database
 from auth_service.security.challenges import Challenge, ChallengeCodec, ChallengePurpose
+from auth_service.security.passwords import UNUSABLE
 from auth_service.security.recovery_codes import hash_recovery_code, read_recovery_code
 from auth_service.security.totp import read_totp_code
 from auth_service.services.factors.factor_sign_in import FactorSignIn
@@ -146,5 +147,7 @@ class SecondFactor:
         if account and account.awaits_reset and account.credential_epoch == challenge.credential_epoch:
             account = await self._apply_due_reset(account)
         if found is None or account is None or account.credential_epoch != challenge.credential_epoch:
+            raise InvalidSecondFactor
+        if account.hashed_password == UNUSABLE:  # the password that led to the challenge is gone since
             raise InvalidSecondFactor
         return found
