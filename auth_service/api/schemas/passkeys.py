@@ -2,9 +2,9 @@
 
 import base64
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from auth_service.api.schemas.common import Answer, Body, BrowserTokens, Tokens, clean
 from auth_service.api.schemas.factors import ChallengeText, PasskeyItem, RecoveryCodes
@@ -42,6 +42,12 @@ class _Credential(Body):
     type: Literal["public-key"]
     authenticator_attachment: str | None = Field(None, alias="authenticatorAttachment", max_length=32)
     client_extension_results: Extensions = Field(default_factory=dict, alias="clientExtensionResults")
+
+    @model_validator(mode="after")
+    def _one_id(self) -> Self:
+        if self.id != self.raw_id:
+            raise ValueError("Must have the same id and rawId.")
+        return self
 
 
 class _AssertionResponse(Body):
