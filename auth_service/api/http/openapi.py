@@ -17,7 +17,12 @@ from starlette.staticfiles import StaticFiles
 
 from auth_service.api.http.problem_table import PROBLEMS
 from auth_service.api.schemas.common import ProblemDetails
-from auth_service.api.schemas.factors import EnrolmentRequiredProblem, SecondFactorRequiredProblem, StepUpProblem
+from auth_service.api.schemas.factors import (
+    EnrolmentRequiredProblem,
+    InvalidCredentialsProblem,
+    SecondFactorRequiredProblem,
+    StepUpProblem,
+)
 
 ALWAYS = ("internal-error", "headers-too-large", "body-too-large", "bad-request")
 WITH_BODY = ("malformed-json", "request-timeout", "unsupported-media-type", "validation-error")
@@ -39,6 +44,7 @@ _HEADERS = {
 }
 
 _WITH_MEMBERS: dict[str, type[ProblemDetails]] = {
+    "invalid-credentials": InvalidCredentialsProblem,
     "second-factor-required": SecondFactorRequiredProblem,
     "second-factor-enrolment-required": EnrolmentRequiredProblem,
     "step-up-required": StepUpProblem,

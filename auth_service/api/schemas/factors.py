@@ -120,6 +120,13 @@ class EnrolmentRequiredProblem(_NextStep):
     methods: list[Literal["passkey", "totp"]]
 
 
+class InvalidCredentialsProblem(ProblemDetails):
+    """RFC 9457. `unknown_credential` is there, and true, for a passkey that no account has, or none any more."""
+
+    code: Literal["invalid-credentials"]
+    unknown_credential: bool | None = None
+
+
 class StepUpProblem(ProblemDetails):
     """RFC 9457 and 9470. The bearer may step up, or sign in again: within `max_age` seconds, by one of `acr_values`.
 
