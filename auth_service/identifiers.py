@@ -64,11 +64,13 @@ def canonical_password(password: str) -> str:
 
 
 def password_spellings(password: str) -> tuple[str, ...]:
-    """The forms to compare with a stored hash: the canonical one, and the one given where that is another.
+    """The forms to compare with a hash of another system, each once: the canonical one, the one given, NFKC and NFKD.
 
-    Other systems hashed what the keyboard sent. Some keyboards send a letter and its accent apart, which is not NFC.
+    Other systems hashed what the keyboard sent, and some keyboards send a letter and its accent apart, which is not
+    NFC; or they hashed a compatibility form, as better-auth (NFKC) and Flask-Security (NFKD) do.
     """
-    return tuple(dict.fromkeys((canonical_password(password), password)))
+    compatible = (unicodedata.normalize("NFKC", password), unicodedata.normalize("NFKD", password))
+    return tuple(dict.fromkeys((canonical_password(password), password, *compatible)))
 
 
 def _refuse_lookalikes(field: str, text: str) -> None:

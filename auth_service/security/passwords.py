@@ -3,28 +3,42 @@
 import secrets
 from importlib import import_module
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 from passlib.context import CryptContext
 from passlib.hash import bcrypt
 
-from auth_service.identifiers import password_spellings
+from auth_service.identifiers import canonical_password, password_spellings
 from auth_service.security import argon2_build
 from auth_service.security.firebase_scrypt import FirebaseScrypt
 from auth_service.security.foreign_hashes import library_form
+from auth_service.security.foreign_schemes import FOREIGN_SCHEMES
 from auth_service.security.hash_costs import recipe, refuse_too_dear
+from auth_service.security.hash_faults import fault_of
+from auth_service.security.prepared_passwords import MissingSecretError, Prepare, as_it_is, preparation
 from auth_service.settings import PasswordSettings
 
 UNUSABLE = "!"  # stored for an account without a password: no login opens it, until a reset sets one
 LONGEST = 512  # characters, as the column holds
 BCRYPT_BYTES = 72
+# Of schemes that hash the password itself in each round, so that a long one costs many times as much.
+ROUND_BY_ROUND = {"sha256_crypt", "sha512_crypt", "md5_crypt", "apr_md5_crypt", "phpass", "drupal_sha512"}
+LONGEST_SECRET = 512  # bytes, as crypt takes them
 DIGEST_BYTES = 32
-FOREIGN_SCHEMES = [
-    "bcrypt", "bcrypt_sha256", "django_bcrypt_sha256", "pbkdf2_sha1", "pbkdf2_sha256", "pbkdf2_sha512", "scrypt",
-]  # fmt: skip
+_OWN = "$argon2id$"
+_AS_OF_ANOTHER = "argon2"  # before it, as Django has it: another system's, however alike the parameters are
 # The library takes some of what is malformed for a mistake of the program.
 _MALFORMED = (ValueError, TypeError)
 _BCRYPT = Lock()
+
+
+class _Stored(NamedTuple):
+    """A stored hash in the library's form, and parsed; what is done to a password first; and whether it is our own."""
+
+    form: str
+    parsed: Any
+    prepare: Prepare = as_it_is
+    is_own: bool = True
 
 
 class Passwords:
@@ -34,6 +48,8 @@ class Passwords:
         key = settings.firebase_signer_key
         firebase = [FirebaseScrypt.with_key(key.get_secret_value())] if key else []
         self._has_firebase = bool(firebase)
+        pepper = settings.imported_pepper
+        self._pepper = pepper.get_secret_value().encode() if pepper else b""
         argon2_build.choose()
         self._context: Any = CryptContext(
             schemes=["argon2", *FOREIGN_SCHEMES, *firebase],
@@ -48,7 +64,8 @@ class Passwords:
         own = self._context.handler("argon2")
         own.set_backend()  # not in the lane: two threads could both be the first to need it, which ends in an error
         # Verified like any hash of the current parameters, and that of no password: to make one would cost a hash.
-        self._decoy: str = own(use_defaults=True, checksum=secrets.token_bytes(DIGEST_BYTES)).to_string()
+        decoy = own(use_defaults=True, checksum=secrets.token_bytes(DIGEST_BYTES))
+        self._decoy = _Stored(decoy.to_string(), decoy)
 
     def try_out(self) -> None:
         """Fill the memory of a hash once, so that a server whose Argon2 does not run here does not even start.
@@ -66,9 +83,11 @@ class Passwords:
     def adopt(self, stored: str) -> str:
         """Return what to store for an account that comes from another system with this hash, which costs no hashing.
 
-        A marker for "no password" (Django's, which starts with `!`) becomes `UNUSABLE`.
+        That is the hash itself, or the same one in a form that shows its parameters, or that it is not our own. A
+        marker for "no password" (Django's, which starts with `!`) becomes `UNUSABLE`.
 
         Raises:
+            MissingSecretError: a setting is missing that would let it be verified.
             ValueError: it could not be verified, or only at a cost that no client should be able to cause. The
                 message says what was expected and repeats nothing of it.
         """
@@ -77,64 +96,74 @@ class Passwords:
         if len(stored) > LONGEST:
             raise ValueError(f"The hash may be at most {LONGEST} characters long.")
         if stored.startswith(FirebaseScrypt.ident) and not self._has_firebase:
-            raise ValueError("A Firebase hash needs the setting AUTH_PASSWORD__FIREBASE_SIGNER_KEY.")
-        _, parsed = self._read(stored)
-        refuse_too_dear(parsed, self._own_kib, self._own_written_kib)
-        return stored
+            raise MissingSecretError("A Firebase hash needs the setting AUTH_PASSWORD__FIREBASE_SIGNER_KEY.")
+        found = self._read(stored)
+        refuse_too_dear(found.parsed, self._own_kib, self._own_written_kib)
+        if found.is_own:
+            return _AS_OF_ANOTHER + found.form
+        return stored if "$" in stored or stored.startswith("{") else found.form
 
     def recipe(self, hashed: str | None) -> str:
         """Return the scheme and the parameters of a stored hash, which are what verifying it costs."""
-        return recipe(self._read(self._verifiable(hashed) or self._decoy)[1])
+        return recipe((self._verifiable(hashed) or self._decoy).parsed)
 
     def is_outdated(self, hashed: str) -> bool:
         """Return whether a login renews a stored hash; raises ValueError if it cannot be read."""
-        return bool(self._context.needs_update(self._read(hashed)[0]))
+        return self._is_outdated(self._read(hashed))
+
+    def spellings(self, password: str, hashed: str | None) -> tuple[str, ...]:
+        """Return the forms of a password to compare with a stored hash: NFC alone with our own, and with none."""
+        found = self._verifiable(hashed)
+        return password_spellings(password) if found and not found.is_own else (canonical_password(password),)
 
     def verify(self, password: str, hashed: str | None) -> tuple[bool, str | None]:
         """Return whether a password, as it was given, is right, and a new hash if the stored one is outdated.
 
-        Each of its spellings is compared until one is right, whatever the hash. Without a stored hash that can be read
-        (no such account, or one without a password) a decoy of the current parameters is verified, so that the answer
-        takes as long.
+        Each of its spellings is compared until one is right. Without a stored hash that can be read (no such account,
+        or one without a password) a decoy of the current parameters is verified.
         """
-        form = self._verifiable(hashed)
-        canonical, *_ = spellings = password_spellings(password)
-        right = next((spelling for spelling in spellings if self._is_right(spelling, form or self._decoy)), None)
-        if right is None or form is None:
+        found = self._verifiable(hashed)
+        compared = found or self._decoy
+        is_right = any(self._is_right(spelling, compared) for spelling in self.spellings(password, hashed))
+        if not is_right or found is None:
             return False, None
-        is_outdated = right != canonical or self._context.needs_update(form)
-        return True, self.hash(canonical) if is_outdated else None
+        return True, self.hash(canonical_password(password)) if self._is_outdated(found) else None
 
-    def _verifiable(self, hashed: str | None) -> str | None:
-        """Return a stored hash in the library's form, or None."""
+    def _is_outdated(self, found: _Stored) -> bool:
+        return not found.is_own or bool(self._context.needs_update(found.form))
+
+    def _verifiable(self, hashed: str | None) -> _Stored | None:
+        """Return a stored hash as it can be verified, or None."""
         try:
-            return self._read(hashed)[0] if hashed else None
+            return self._read(hashed) if hashed else None
         except ValueError:
             return None
 
-    def _read(self, stored: str) -> tuple[str, Any]:
-        """Return a stored hash in the library's form, and parsed.
+    def _read(self, stored: str) -> _Stored:
+        """Return a stored hash as it can be verified.
 
         Raises:
             ValueError: it cannot be read.
         """
-        form = library_form(stored)
+        bare, prepare = preparation(stored, self._pepper)
+        form = library_form(bare, self._pepper)
         try:
             parsed = self._context.handler(self._context.identify(form, required=True)).from_string(form)
         except _MALFORMED:
-            raise ValueError("The hash is not well-formed.") from None
+            raise ValueError(fault_of(bare)) from None
         if not parsed.checksum:
             raise ValueError("The hash has no digest.")
-        return form, parsed
+        return _Stored(form, parsed, prepare, is_own=stored.startswith(_OWN))
 
-    def _is_right(self, password: str, form: str) -> bool:
-        secret, scheme = password.encode(), self._context.identify(form)
+    def _is_right(self, password: str, stored: _Stored) -> bool:
+        secret, scheme = stored.prepare(password.encode()), stored.parsed.name
         if "bcrypt" in scheme:
             with _BCRYPT:  # as for Argon2: two threads could both be the first to need it
                 bcrypt.set_backend()
         if scheme == "bcrypt":  # which never looked at more; the hash that replaces it covers all
             secret = secret[:BCRYPT_BYTES]
-        try:
-            return bool(self._context.verify(secret, form))
+        is_short = len(secret) <= LONGEST_SECRET or scheme not in ROUND_BY_ROUND
+        try:  # a longer one costs what the longest does, and is not right
+            return bool(self._context.verify(secret if is_short else secret[:LONGEST_SECRET], stored.form)) and is_short
         except (ValueError, OverflowError):  # a NUL in the password, for bcrypt; parameters beyond all bounds
             return False

@@ -54,6 +54,7 @@ class PasswordSettings(Group):
     argon2_parallelism: int = Field(1, ge=1, le=64)
     blocklist: Path | None = None
     firebase_signer_key: SecretStr | None = None
+    imported_pepper: SecretStr | None = Field(None, min_length=1)
 
     @field_validator("blocklist")
     @classmethod

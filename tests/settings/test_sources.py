@@ -17,6 +17,7 @@ SECRETS = {
     "AUTH_SECRET_KEY": SECRET,
     "AUTH_INTERNAL_TOKEN": TOKEN,
     "AUTH_PASSWORD__FIREBASE_SIGNER_KEY": SIGNER_KEY,
+    "AUTH_PASSWORD__IMPORTED_PEPPER": "hunter2 of another system",
     "AUTH_MAIL__PASSWORD": " hunter2 with spaces ",
 }
 BESIDE = {"AUTH_MAIL__USERNAME": "me"}  # a mail password needs it
@@ -43,6 +44,7 @@ def found(settings: Settings) -> dict[str, str | None]:
         "AUTH_SECRET_KEY": settings.secret_key[0],
         "AUTH_INTERNAL_TOKEN": settings.internal_token[0],
         "AUTH_PASSWORD__FIREBASE_SIGNER_KEY": settings.password.firebase_signer_key,
+        "AUTH_PASSWORD__IMPORTED_PEPPER": settings.password.imported_pepper,
         "AUTH_MAIL__PASSWORD": settings.mail.password,
     }
     return {name: secret.get_secret_value() if secret else None for name, secret in secrets.items()}

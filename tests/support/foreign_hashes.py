@@ -2,7 +2,11 @@
 
 import base64
 import hashlib
+import hmac
+import json
+import unicodedata
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import argon2
@@ -102,3 +106,68 @@ BY_SYSTEM: dict[str, dict[str, Maker]] = {
     "raw": {"PBKDF2": _raw_pbkdf2, "scrypt": _raw_scrypt},
     "Firebase": {"scrypt": FIREBASE.__getitem__},
 }
+
+PEPPER = "the pepper of another system"
+
+
+def _prepared(prefix: str, prepare: Callable[[bytes], bytes]) -> Maker:
+    return lambda password: (
+        prefix + bcrypt.hashpw(prepare(password.encode())[:72], bcrypt.gensalt(4, b"2a" if prefix else b"2b")).decode()
+    )
+
+
+# Passwords, and hashes of them that the named program made or that are in its own tests; some with a pepper.
+PUBLISHED: list[dict[str, str]] = [
+    json.loads(line) for line in (Path(__file__).parent / "published_hashes.jsonl").read_text("utf-8").splitlines()
+]
+
+
+def _respelled(hashed: str, *, padded: bool = True, order: str = "tpm", version: bool = True) -> str:
+    """An Argon2 hash as another program writes it."""
+    _, kind, written, parameters, *parts = hashed.split("$")
+    given = {pair[0]: pair for pair in parameters.split(",")}
+    if padded:
+        parts = [part + "=" * (-len(part) % 4) for part in parts]
+    return "$".join(["", kind, *([written] if version else []), ",".join(given[name] for name in order), *parts])
+
+
+def _lucia(prefix: str, salt: str, block_size: int) -> Maker:
+    """Lucia 1 and 2, by the lines of their validateScryptHash."""
+
+    def make(password: str) -> str:
+        normal = unicodedata.normalize("NFKC", password).encode()
+        key = hashlib.scrypt(normal, salt=salt.encode(), n=16384, r=block_size, p=1, maxmem=1 << 26, dklen=64)
+        return f"{prefix}{salt}:{key.hex()}"
+
+    return make
+
+
+def _short(name: str, size: int) -> Maker:
+    def make(password: str) -> str:
+        digest = hashlib.pbkdf2_hmac(name, password.encode(), b"salt", 1000, size)
+        return f"$pbkdf2-{name}$i=1000,l={size}${_base64(b'salt')}${_base64(digest)}"
+
+    return make
+
+
+BY_SYSTEM |= {
+    "Argon2 as others write it": {
+        "padded": lambda password: _respelled(_argon2(memory=256)(password), order="mtp"),
+        "another order": lambda password: _respelled(_argon2(memory=256)(password), padded=False),
+        "both, Argon2i": lambda password: _respelled(_argon2(argon2.Type.I)(password), order="ptm"),
+        "our own parameters": _argon2(memory=64),
+        "of Spring": lambda password: "{argon2@SpringSecurity_v5_8}" + _argon2(memory=256)(password),
+        "of Dovecot": lambda password: "{ARGON2ID}" + _argon2(memory=256)(password),
+    },
+    "Lucia 1 and 2": {"s2": _lucia("s2:", "abcdefghij012345", 16), "before": _lucia("", "abcdefghij012345", 8)},
+    "digests that are cut": {name: _short(name, 16) for name in ("sha1", "sha256")} | {"sha512": _short("sha512", 32)},
+    "Meteor": {"bcrypt": _prepared("{meteor}", lambda password: hashlib.sha256(password).hexdigest().encode())},
+    "Devise with a pepper": {"bcrypt": _prepared("{devise}", lambda password: password + PEPPER.encode())},
+    "WordPress": {
+        "6.8": lambda password: (
+            "$wp" + bcrypt.hashpw(
+                base64.b64encode(hmac.digest(b"wp-sha384", password.encode(), "sha384")), bcrypt.gensalt(4)
+            ).decode().replace("$2b$", "$2y$")
+        ),
+    },
+}  # fmt: skip

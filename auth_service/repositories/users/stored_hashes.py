@@ -10,11 +10,14 @@ from auth_service.database.connection import Connection
 from auth_service.models import AuditEvent, SecurityEvent, User
 
 # What stands between two $ and is neither a scheme nor a parameter: a salt or a digest. What looks like one by chance
-# makes a kind of its own here, and the example shows that it is the same.
-_KEPT = r"\d{1,9}|2[abxy]?|argon2(id|i|d)|pbkdf2(-sha\d+)?|scrypt|(bcrypt|firebase)-\w+|[a-z]+=\w+(,[a-z]+=\w+)*"
-_SALTS = rf"\$(?!({_KEPT})(\$|$))[^$]*"
-_IN_LETTERS = "$7$"  # this format has its parameters in eleven letters
-_PREFIX = 14
+# makes a kind of its own here, and the example shows that it is the same. Without any $, what follows a } is both.
+_KEPT = (
+    r"\d{1,9}|2[abxy]?|argon2(id|i|d)|pbkdf2(-sha\d+)?|scrypt|(bcrypt|firebase)-\w+|apr1|s0|[0-9a-f]{5,6}"
+    r"|[a-z]+=\w+(,[a-z]+=\w+)*"
+)
+_SALTS = rf"\$(?!({_KEPT})(\$|$))[^$]*|(?<=\}})[^$]+$"
+# These have their parameters in as many letters as these at the beginning.
+_IN_LETTERS = {"$7$": 14, "$P$": 4, "$H$": 4, "$S$": 4, "U$S$": 5}
 
 
 class StoredHashRows:
@@ -26,7 +29,7 @@ class StoredHashRows:
         """For each kind of hash: an example, how many accounts have one, and how many of them ever signed in."""
         hashed = col(User.hashed_password)
         kind = case(
-            (hashed.startswith(_IN_LETTERS), func.substr(hashed, 1, _PREFIX)),
+            *((hashed.startswith(start), func.substr(hashed, 1, length)) for start, length in _IN_LETTERS.items()),
             else_=func.regexp_replace(hashed, _SALTS, "$", "g"),
         )
         told = (

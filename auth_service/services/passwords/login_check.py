@@ -31,13 +31,13 @@ class LoginCheck:
         Raises:
             HashingOverloaded: the lane is full.
         """
-        recipe = self._passwords.recipe(hashed)
-        spellings = len(password_spellings(password))
+        recipe, hashes = self._passwords.recipe(hashed), len(self._passwords.spellings(password, hashed))
         right, replacement, seconds = await self.lane.run(lambda: self._timed(password, hashed))
-        if not right or (replacement is None and spellings == 1):  # otherwise it was the time of more hashes or fewer
-            self._remember(recipe, seconds / spellings)
-        if not right:
-            await asyncio.sleep(min(LONGEST, self._dearest()) * spellings - seconds)
+        if not right or (replacement is None and hashes == 1):  # otherwise it was the time of more hashes or fewer
+            self._remember(recipe, seconds / hashes)
+        if not right:  # as for a hash of another system, which every spelling is compared with
+            most = len(password_spellings(password))
+            await asyncio.sleep(min(LONGEST, self._dearest()) * most - seconds)
         return right, replacement
 
     def _timed(self, password: str, hashed: str | None) -> tuple[bool, str | None, float]:
