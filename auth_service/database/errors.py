@@ -128,11 +128,15 @@ def _verdict_of(error: Exception) -> DatabaseUnavailable | None:
 
 
 def fault_of_row(error: DBAPIError) -> str | None:
-    """Return the name of an error that the values of a row are to blame for, and None if it is of any other kind."""
+    """Return the name of an error that the values of a row are to blame for, with the constraint or the column that it
+    names, and None if it is of any other kind.
+    """
     sqlstate = getattr(error.orig, "sqlstate", None)
-    if sqlstate:
-        return f"SQLSTATE {sqlstate}" if sqlstate.startswith(ROW_FAULTS) else None
     cause = error.orig.__cause__ if error.orig and error.orig.__cause__ else error.orig
+    if sqlstate:
+        named = [getattr(cause, name, None) for name in ("constraint_name", "column_name")]
+        parts = [f"SQLSTATE {sqlstate}", *filter(None, named)]
+        return ", ".join(parts) if sqlstate.startswith(ROW_FAULTS) else None
     return str(getattr(cause, "sqlite_errorname", None)) if _is_of_sqlite(cause, "IntegrityError") else None
 
 

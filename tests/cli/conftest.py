@@ -15,6 +15,7 @@ def operator(client: Client, database_url: str, tmp_path: Path) -> Operator:
 
 @pytest.fixture
 def embedded(tmp_path: Path) -> Operator:
+    """An operator of an embedded database, for what is the same on every one."""
     found = Operator(f"sqlite+aiosqlite:///{tmp_path}/auth.db", tmp_path)
     found.run("migrate")
     return found

@@ -7,7 +7,6 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import bcrypt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,13 +15,13 @@ from auth_service.errors import InvalidInput
 from auth_service.identifiers import canonical_email
 from auth_service.services.transfer.rows import quick_canonical_email
 from tests.conftest import environment
+from tests.support.accounts_files import HASH, exported, lines, people, report
 from tests.support.client import PASSWORD, Client
 from tests.support.operator import Operator
 from tests.support.polling import eventually
 from tests.support.server import Server
 from tests.support.sql import run_sql
 
-HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
 on_a_lasting_database = pytest.mark.parametrize("database_url", ["sqlite-file", "postgresql"], indirect=True)
 
 
@@ -32,33 +31,6 @@ def operator(database_url: str, tmp_path: Path, request: pytest.FixtureRequest) 
     if database_url.startswith("sqlite") and "client" not in request.fixturenames:  # the service does it by itself
         found.run("migrate")
     return found
-
-
-@pytest.fixture
-def embedded(tmp_path: Path) -> Operator:
-    """An operator of an embedded database, for what is the same on every one."""
-    found = Operator(f"sqlite+aiosqlite:///{tmp_path}/auth.db", tmp_path)
-    found.run("migrate")
-    return found
-
-
-def lines(*accounts: dict[str, Any]) -> str:
-    return "".join(json.dumps(account) + "\n" for account in accounts)
-
-
-def people(*numbers: int) -> str:
-    return lines(*({"email": f"user{number}@example.com", "username": f"user{number}"} for number in numbers))
-
-
-def report(operator: Operator, *words: str, code: int = 0, given: str | bytes | None = None) -> dict[str, Any]:
-    done = operator.run("users", "import", *words, "--json", code=code, given=given)
-    found: dict[str, Any] = json.loads(done.stdout)
-    assert found.pop("seconds") >= 0
-    return found
-
-
-def exported(operator: Operator, *words: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in operator.run("users", "export", *words).stdout.splitlines()]
 
 
 async def emails(url: str) -> set[str]:
@@ -143,15 +115,22 @@ def test_a_file_that_cannot_be_written_is_one_line_and_costs_nothing(embedded: O
         done = embedded.run("users", *words, code=1)
         assert done.stderr.splitlines()[-1].startswith("Error: "), words
         assert "nowhere" in done.stderr
-    assert "--rejects" in embedded.run("users", "import", file, "--rejects", file, code=2).stderr
+    assert "--rejects" in embedded.run("users", "import", file, "--rejects", file, code=2).stderr, "the file itself"
     assert Path(file).read_text("utf-8") == people(1) + "{\n"
     assert exported(embedded) == [], "it is known before the first batch"
 
 
-def test_rejects_are_those_of_this_import_also_if_there_are_none(embedded: Operator) -> None:
-    rejects = embedded.write("rejects.jsonl", "what another import refused")
-    embedded.run("users", "import", embedded.write("in.jsonl", people(1)), "--rejects", rejects)
-    assert not Path(rejects).read_text("utf-8")
+def test_rejects_are_a_new_file_also_if_there_are_none_and_overwrite_nothing(embedded: Operator) -> None:
+    file, rejects = embedded.write("in.jsonl", people(1)), embedded.folder / "rejects.jsonl"
+    embedded.run("users", "import", file, "--rejects", str(rejects))
+    assert not rejects.read_text("utf-8")
+    for held in ("", "what another import refused"):
+        rejects.write_text(held)
+        for words in ((), ("--dry-run",)):
+            done = embedded.run("users", "import", file, "--rejects", str(rejects), *words, code=2)
+            assert "overwrites nothing" in done.stderr
+            assert rejects.read_text("utf-8") == held
+    embedded.run("users", "import", file, "--rejects", "/dev/null")
 
 
 REFUSED: dict[str, tuple[bytes, str]] = {
@@ -162,6 +141,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "too long a line": (b'{"email": "' + b"x" * 20_000 + b'@example.com"}', "longer"),
     "twice": (b'{"email": "a@example.com", "email": "b@example.com"}', "repeated"),
     "a password in plain text": (b'{"email": "a@example.com", "password": "secret-word"}', "Only these"),
+    "a value for a name": (b'{"email": "a@example.com", "secret word": 1}', "Only these"),
     "no address": (b'{"username": "secret-word"}', "Required"),
     "a bad address": (b'{"email": "secret-word"}', "e-mail address"),
     "too long an address": (b'{"email": "' + b"x" * 400 + b'@example.com"}', "Too long"),
@@ -239,6 +219,7 @@ TRIGGERS = {
     "postgresql": [
         "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'x'; END $$",
         "CREATE TRIGGER no BEFORE INSERT ON users FOR EACH ROW WHEN (new.username = 'user7') EXECUTE FUNCTION no()",
+        "ALTER TABLE users ADD CONSTRAINT nobody_eleven CHECK (username IS DISTINCT FROM 'user11')",
     ],
 }  # fmt: skip
 
@@ -250,6 +231,11 @@ async def test_a_row_that_the_database_refuses_costs_only_itself(operator: Opera
     file = operator.write("in.jsonl", people(*range(10)))
     done = await asyncio.to_thread(operator.run, "users", "import", file, code=1)
     assert "line 8: Refused by the database (" in done.stderr
+    if database_url.startswith("postgresql"):
+        eleven = await asyncio.to_thread(
+            operator.run, "users", "import", operator.write("11.jsonl", people(11)), code=1
+        )
+        assert "line 1: Refused by the database (SQLSTATE 23514, nobody_eleven)." in eleven.stderr
     assert await emails(database_url) == {f"user{number}@example.com" for number in range(10) if number != 7}
     (told,) = await asyncio.to_thread(audit, operator, "accounts.imported")
     assert (told["details"]["accounts"], told["details"]["through_line"]) == (9, 10)
@@ -278,7 +264,7 @@ async def test_an_import_that_was_killed_is_finished_by_the_same_command(
         process.kill()
         process.communicate()
     found = await asyncio.to_thread(report, operator, *words[2:], given=text)
-    assert found == {"imported": 3, "already_there": 6, "refused": 0, "through_line": 9}
+    assert (found["imported"], found["already_there"], found["refused"], found["through_line"]) == (3, 6, 0, 9)
     assert await emails(database_url) == {f"user{number}@example.com" for number in range(9)}
     ended = await asyncio.to_thread(audit, operator, "accounts.imported")
     resumed = await asyncio.to_thread(report, operator, *words[2:], "--resume-from", "10", given=text + people(9))

@@ -3,9 +3,10 @@
 import click
 
 from auth_service.cli.users.accounts import create, delete, disable, enable, set_role
+from auth_service.cli.users.exports import export_users
 from auth_service.cli.users.hashes import hashes
+from auth_service.cli.users.imports import import_users
 from auth_service.cli.users.recovery import end_sessions, reset_factors, reset_password, set_email, verify
-from auth_service.cli.users.transfer import export_users, import_users
 from auth_service.cli.users.views import list_users, show
 
 

@@ -26,10 +26,10 @@ class UserImports:
         self._connection = connection
         self._now = connection.dialect.now
 
-    async def add(self, rows: Sequence[Values]) -> tuple[set[UUID], dict[UUID, str]]:
-        """Insert rows; return the ids of those that are new, and what the database had against others.
+    async def add(self, rows: Sequence[Values]) -> tuple[set[int], dict[int, str]]:
+        """Insert rows; return the places of those that are new, and what the database had against others, by place.
 
-        A row whose address or name is already taken is in neither. If the database refuses the statement, which
+        A row whose id, address or name is already taken is in neither. If the database refuses the statement, which
         is in a savepoint, its halves are tried, down to the one row that is to blame.
         """
         if not rows:
@@ -42,16 +42,18 @@ class UserImports:
             if refused is None:
                 raise
         if len(rows) == 1:
-            return set(), {rows[0]["id"]: refused}
+            return set(), {0: refused}
         middle = len(rows) // 2
         added, reasons = await self.add(rows[:middle])
         more_added, more_reasons = await self.add(rows[middle:])
-        return added | more_added, reasons | more_reasons
+        more = {middle + place: reason for place, reason in more_reasons.items()}
+        return added | {middle + place for place in more_added}, reasons | more
 
-    async def find_taken(self, emails: Sequence[str], usernames: Sequence[str]) -> Sequence[User]:
-        """The accounts that have one of these canonical addresses or names."""
+    async def find_taken(self, emails: Sequence[str], usernames: Sequence[str], ids: Sequence[UUID]) -> Sequence[User]:
+        """The accounts that have one of these canonical addresses or names, or one of these ids."""
         is_one_of = self._connection.dialect.is_one_of
-        taken = or_(is_one_of(U.email_canonical, emails), is_one_of(U.username_canonical, usernames))
+        pairs = ((U.email_canonical, emails), (U.username_canonical, usernames), (U.id, ids))
+        taken = or_(*(is_one_of(column, values) for column, values in pairs if values))
         return (await self._connection.session.exec(select(User).where(taken))).all()
 
     async def page(self, after: UUID | None, limit: int) -> Sequence[User]:
@@ -61,7 +63,7 @@ class UserImports:
             statement = statement.where(col(User.id) > after)
         return (await self._connection.session.exec(statement)).all()
 
-    async def _insert(self, rows: Sequence[Values]) -> set[UUID]:
+    async def _insert(self, rows: Sequence[Values]) -> set[int]:
         given, now = self._connection.dialect.rows_of(_GIVEN, rows).c, self._now()
         values: dict[str, Any] = {column.name: given[column.name] for column in _GIVEN}
         values |= {"created_at": func.coalesce(given.created_at, now), "updated_at": now}
@@ -69,4 +71,7 @@ class UserImports:
         insert = self._connection.dialect.insert(USERS)
         # Without a WHERE, SQLite would take ON CONFLICT for a join's ON.
         statement = insert.from_select(list(values), select(*values.values()).where(true()))
-        return set((await self._connection.execute(statement.on_conflict_do_nothing().returning(U.id))).scalars())
+        new = statement.on_conflict_do_nothing().returning(U.id, U.email_canonical)
+        # Ids that a file gives may be there twice, and one of two rows with both the same is as good as the other.
+        places = {(row["id"], row["email_canonical"]): place for place, row in reversed(list(enumerate(rows)))}
+        return {places[user_id, email] for user_id, email in await self._connection.execute(new)}

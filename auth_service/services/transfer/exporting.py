@@ -1,13 +1,13 @@
 """Accounts go out, in the form that an import reads."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from datetime import UTC
 from typing import Any
 
 from auth_service.models import SecurityEvent
 from auth_service.repositories.transaction import Database
 from auth_service.security.passwords import UNUSABLE
-from auth_service.services.transfer.lines import FIELDS
+from auth_service.services.transfer.fields import FIELDS
 
 PAGE = 5000  # rows to a statement
 
@@ -16,14 +16,14 @@ class Exporter:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def export_accounts(self, *, with_hashes: bool) -> AsyncIterator[dict[str, Any]]:
-        """Note in the trail that all accounts are read, and yield them in the order of their ids.
+    async def export_accounts(self, names: Collection[str]) -> AsyncIterator[dict[str, Any]]:
+        """Note in the trail that all accounts are read, and yield these fields of each in the order of their ids.
 
         No connection is held between two pages: who registers or changes meanwhile may be seen or not.
         """
+        with_hashes, after = "hashed_password" in names, None
         async with self._database.statement() as tx:
             await tx.audit.add(SecurityEvent.ACCOUNTS_EXPORTED, with_hashes=str(with_hashes).lower())
-        names, after = exported_fields(with_hashes=with_hashes), None
         while True:
             async with self._database.statement() as tx:
                 page = await tx.user_imports.page(after, PAGE)
@@ -36,9 +36,12 @@ class Exporter:
     def _told(self, name: str, value: Any) -> Any:
         if name == "created_at":
             return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        if name == "id":
+            return str(value)
         return None if name == "hashed_password" and value == UNUSABLE else value
 
 
-def exported_fields(*, with_hashes: bool) -> tuple[str, ...]:
+def exported_fields(*, with_ids: bool, with_hashes: bool) -> tuple[str, ...]:
     """The fields of an export, in order."""
-    return FIELDS if with_hashes else tuple(name for name in FIELDS if name != "hashed_password")
+    left_out = {"id": not with_ids, "hashed_password": not with_hashes}
+    return tuple(name for name in FIELDS if not left_out.get(name))

@@ -1,0 +1,57 @@
+"""What became of the lines of an import."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from auth_service.services.transfer.fields import RefusedLine
+from auth_service.services.transfer.rows import ImportRow
+
+
+@dataclass
+class ImportReport:
+    """How many lines came in, were there already, and were refused; `through_line` is the last that is decided.
+
+    Of those that came in, `hashes_reset` have no password, because the one given could not be read, and
+    `usernames_dropped` no username.
+    """
+
+    imported: int = 0
+    already_there: int = 0
+    refused: int = 0
+    hashes_reset: int = 0
+    usernames_dropped: int = 0
+    through_line: int = 0
+    seconds: float = 0.0
+
+    def add(self, outcome: "Outcome") -> None:
+        """Count a batch."""
+        self.imported += len(outcome.added)
+        self.hashes_reset += sum("hashed_password" in row.without for row in outcome.added)
+        self.usernames_dropped += sum("username" in row.without for row in outcome.added)
+        self.already_there += outcome.already_there
+        self.refused += len(outcome.refused)
+        self.through_line = outcome.through_line
+
+
+@dataclass
+class Outcome:
+    """Of one batch: the rows that are new, how many are there already, and the lines that are refused."""
+
+    through_line: int
+    refused: list[tuple[int, RefusedLine]]
+    added: Sequence[ImportRow] = ()
+    already_there: int = 0
+
+    def refuse(self, row: ImportRow, reason: str, column: str | None = None) -> None:
+        """Note a row that cannot come in."""
+        self.refused.append((row.line, RefusedLine(reason, column)))
+
+    def judge(self, row: ImportRow, different: Sequence[str] | None, *, id_is_taken: bool) -> None:
+        """Note a row that is not new: in what it differs from the account with its address, or that there is none."""
+        if different is None:
+            self.refuse(row, "Used by another account or an earlier line.", "id" if id_is_taken else "username")
+        elif different:
+            reason = f"An account or an earlier line with this address has a different {', '.join(different)}."
+            self.refuse(row, reason, "email")
+        else:
+            self.already_there += 1
