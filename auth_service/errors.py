@@ -34,16 +34,40 @@
     ├── NoPendingChange
     ├── Unavailable
     │   ├── DatabaseUnavailable
-    │   │   ├── DatabaseLoginRefused
-    │   │   ├── NoSuchDatabase
-    │   │   ├── SchemaNotReady
-    │   │   │   ├── MissingPrivileges
-    │   │   │   └── NotTheOwner            database/migrator.py
-    │   │   ├── DatabaseReadOnly
-    │   │   ├── DatabaseDiskFull
+    │   │   ├── DatabaseUnusable
+    │   │   │   ├── SchemaNotReady
+    │   │   │   │   ├── MissingPrivileges
+    │   │   │   │   └── NotTheOwner            database/migrator.py
+    │   │   │   ├── DatabaseReadOnly
+    │   │   │   ├── DatabaseDiskFull
+    │   │   │   ├── WrongDatabaseSetting
+    │   │   │   │   ├── PoolerNotDeclared      database/refusals.py
+    │   │   │   │   ├── ParameterRefused       database/refusals.py
+    │   │   │   │   └── ConnectionSettingWrong database/refusals.py
+    │   │   │   ├── DatabaseLoginRefused       database/refusals.py
+    │   │   │   ├── RoleNotAllowed             database/refusals.py
+    │   │   │   ├── MayNotConnect              database/refusals.py
+    │   │   │   ├── NoSuchDatabase             database/refusals.py
+    │   │   │   ├── ClosedDatabase             database/refusals.py
+    │   │   │   ├── SignInNotSupported         database/refusals.py
+    │   │   │   ├── UntrustedCertificate       database/refusals.py
+    │   │   │   │   ├── UnknownAuthority       database/refusals.py
+    │   │   │   │   ├── OtherName              database/refusals.py
+    │   │   │   │   └── OutOfDate              database/refusals.py
+    │   │   │   ├── TlsFailed                  database/refusals.py
+    │   │   │   ├── NotPostgresql              database/refusals.py
+    │   │   │   ├── WrongEncoding              database/refusals.py
+    │   │   │   ├── WrongServer                database/errors.py
+    │   │   │   ├── ForeignTables              database/errors.py
+    │   │   │   ├── SqliteFileUnusable         database/errors.py
+    │   │   │   └── NoSqliteFile               database/errors.py
+    │   │   ├── TooManyConnections     database/refusals.py
+    │   │   ├── DatabaseStarting       database/refusals.py
+    │   │   ├── HungUp                 database/refusals.py
+    │   │   ├── NoServerWillDo         database/refusals.py
     │   │   ├── TransactionConflict    database/errors.py
     │   │   │   └── ReplicaFailed      database/replica.py
-    │   │   ├── WrongServer            database/errors.py
+    │   │   ├── SqliteFileBusy         database/errors.py
     │   │   ├── StatementTooSlow       database/errors.py
     │   │   ├── NotAReplica            database/replica.py
     │   │   └── ReplicaBehind          database/replica.py
@@ -339,28 +363,28 @@ class Unavailable(Refused):
 class DatabaseUnavailable(Unavailable):
     code = "database-unavailable"
     detail = "The database is not answering; try again."
+    is_transient: ClassVar[bool] = True
+    """Whether it may be over by itself."""
 
 
-class DatabaseLoginRefused(DatabaseUnavailable):
-    detail = (
-        "The database server refuses the connection: the role or the password in DATABASE_URL is wrong, or that role "
-        "may not connect from here (pg_hba.conf, CONNECT)."
-    )
+class DatabaseUnusable(DatabaseUnavailable):
+    """It stays like this until somebody does what the detail says."""
+
+    detail = "The database cannot be used as it is."
+    is_transient = False
     retry_after = 5
 
 
-class NoSuchDatabase(DatabaseUnavailable):
-    detail = "The database server has no database of the name in DATABASE_URL: correct the name, or create it."
-    retry_after = 5
+class WrongDatabaseSetting(DatabaseUnusable):
+    """What is to be done is to change a setting of the service."""
 
 
-class SchemaNotReady(DatabaseUnavailable):
+class SchemaNotReady(DatabaseUnusable):
     code = "schema-not-ready"
     detail = (
         "The database schema does not match this version of the service: run 'auth-service migrate' "
         "(on PostgreSQL 'auth-service migrate --grant-to ROLE' for the role that serves)."
     )
-    retry_after = 5
 
 
 class MissingPrivileges(SchemaNotReady):
@@ -373,16 +397,14 @@ class MissingPrivileges(SchemaNotReady):
         self.missing = list(missing)
 
 
-class DatabaseReadOnly(DatabaseUnavailable):
+class DatabaseReadOnly(DatabaseUnusable):
     code = "database-read-only"
     detail = "The database accepts no writes: DATABASE_URL leads to a standby, or to a server set to read-only."
-    retry_after = 5
 
 
-class DatabaseDiskFull(DatabaseUnavailable):
+class DatabaseDiskFull(DatabaseUnusable):
     code = "database-disk-full"
-    detail = "The disk of the database is full."
-    retry_after = 5
+    detail = "The disk of the database is full: make room on it, or enlarge it."
 
 
 class ShuttingDown(Unavailable):

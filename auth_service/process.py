@@ -55,7 +55,7 @@ class Process:
         upkeep.schedule.start()
         parts.hashing.lane_size.tell(parts.settings.hashing)
         log.info("service.started", version=__version__)
-        _warn_of_unencrypted_ways(parts.settings)
+        _warn_of_ways(parts.settings)
         try:
             with delay_sigterm(parts.settings.shutdown.drain, upkeep.health.end_is_near):
                 yield
@@ -106,7 +106,11 @@ class Process:
         return True
 
 
-def _warn_of_unencrypted_ways(settings: Settings) -> None:
+def _warn_of_ways(settings: Settings) -> None:
+    """Tell of what makes a way to another machine less safe, or of another kind, than somebody expects."""
     for way in of_ways(settings):
         if not way.ok:
             log.warning("service.unencrypted", what=way.name, hint=way.detail)
+    for setting, server in settings.database.servers.items():
+        if server.ignored:
+            log.warning("database.options_ignored", setting=setting, options=server.ignored)

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 import click
 
 from auth_service import logs
-from auth_service.cli.wrong_setting import settings_or_exit
+from auth_service.cli.wrong_setting import WrongSetting, settings_or_exit
 from auth_service.database.errors import TransactionConflict
-from auth_service.errors import InvalidInput, Refused
+from auth_service.errors import DatabaseUnavailable, InvalidInput, Refused, WrongDatabaseSetting
 from auth_service.models import REQUESTER, Requester
 from auth_service.repositories.transaction import Database
 from auth_service.settings import Settings
@@ -26,6 +26,12 @@ class LostConflict(click.ClickException):
     exit_code = os.EX_TEMPFAIL
 
 
+class NotNow(click.ClickException):
+    """The database cannot be reached, or is busy with itself: the same command may succeed later."""
+
+    exit_code = os.EX_TEMPFAIL
+
+
 def run_with_database(
     work: Callable[[Database, Settings], Coroutine[Any, Any, Result]],
     *,
@@ -35,7 +41,7 @@ def run_with_database(
 ) -> Result:
     """Run a job on the database of the settings; what is refused, or no file can do, becomes one line and exit code 1.
 
-    It is 75 if another transaction stood in the way.
+    It is 75 if the database may answer later, or another transaction stood in the way, and 2 for a wrong setting.
 
     A job that changes accounts or keys tells its security events, at the level of the settings; others only warn. None
     works on a schema that this code does not, unless the schema is what it is about.
@@ -67,7 +73,13 @@ def run_with_database(
         cause = "".join(f" ({cause})" for cause in causes[-1:])
         if isinstance(error, TransactionConflict):
             raise LostConflict(f"Another transaction stands in the way: try again.{cause}") from None
-        raise click.ClickException(error.detail + cause) from None
+        raise _kind_of(error)(error.detail + cause) from None
+
+
+def _kind_of(error: Refused) -> type[click.ClickException]:
+    if isinstance(error, WrongDatabaseSetting):
+        return WrongSetting
+    return NotNow if isinstance(error, DatabaseUnavailable) and error.is_transient else click.ClickException
 
 
 def confirm(question: str) -> None:

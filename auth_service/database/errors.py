@@ -7,13 +7,20 @@ import asyncpg
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from auth_service.database.refusals import (
+    DatabaseStarting,
+    NoSuchDatabase,
+    PoolerNotDeclared,
+    TooManyConnections,
+    WrongEncoding,
+)
 from auth_service.errors import (
     AccountExists,
     DatabaseDiskFull,
-    DatabaseLoginRefused,
+    DatabaseReadOnly,
     DatabaseUnavailable,
+    DatabaseUnusable,
     MissingPrivileges,
-    NoSuchDatabase,
     Refused,
     SchemaNotReady,
 )
@@ -23,8 +30,35 @@ class TransactionConflict(DatabaseUnavailable):
     """The transaction lost against another one and left nothing behind: it may be run again."""
 
 
-class WrongServer(DatabaseUnavailable):
+class WrongServer(DatabaseUnusable):
     """The server at the other end cannot do what it should (a standby after a failover): the connection must go."""
+
+    detail = DatabaseReadOnly.detail
+    retry_after = DatabaseUnavailable.retry_after  # the next connection may lead to the primary
+
+
+class ForeignTables(DatabaseUnusable):
+    detail = (
+        "The database has tables of names that the service needs, and not its revision (alembic_version): they are "
+        "another application's, so give the service a database of its own, or come from an incomplete backup."
+    )
+
+
+class SqliteFileUnusable(DatabaseUnusable):
+    detail = (
+        "The SQLite file of DATABASE_URL cannot be used: its folder is missing, or this user may not write to both."
+    )
+
+
+class NoSqliteFile(DatabaseUnusable):
+    detail = (
+        "The file of DATABASE_URL is no SQLite database, or is damaged: name another one, or bring the last backup "
+        "back."
+    )
+
+
+class SqliteFileBusy(DatabaseUnavailable):
+    detail = "Another program has locked the SQLite file; try again."
 
 
 class StatementTooSlow(DatabaseUnavailable):
@@ -41,32 +75,47 @@ CONFLICTS: dict[str, type[Refused]] = {
     "users.username_canonical": AccountExists,
 }
 
-NO_RIGHT = "42501"
 # SQLSTATE (PostgreSQL manual, appendix A), the longest prefix wins; what is not here is a fault of our own, a 500.
 VERDICTS: dict[str, type[DatabaseUnavailable]] = {
     "08": DatabaseUnavailable,  # connection exception
+    "22P05": WrongEncoding,  # the database cannot keep this letter
     "25006": WrongServer,  # read-only transaction
     "25P03": DatabaseUnavailable,  # idle in transaction for too long
-    "28": DatabaseLoginRefused,
-    "3D000": NoSuchDatabase,
+    "26000": PoolerNotDeclared,  # what was prepared is on another connection of the server's
     "3F000": SchemaNotReady,
     "40001": TransactionConflict,  # serialization failure
     "40P01": TransactionConflict,  # deadlock
-    NO_RIGHT: MissingPrivileges,
+    "42501": MissingPrivileges,
     "42703": SchemaNotReady,  # no such column
-    "42704": DatabaseUnavailable,  # the URL has an option that the server does not know
+    "42704": SchemaNotReady,  # no such type or role
     "42P01": SchemaNotReady,  # no such table
-    "53": DatabaseUnavailable,  # out of connections or memory
+    "42P05": PoolerNotDeclared,  # and this is another one's
+    "42P07": ForeignTables,  # there is a table of this name
+    "42710": ForeignTables,  # or a type or trigger
+    "42723": ForeignTables,  # or a function
+    "53": DatabaseUnavailable,  # out of memory
     "53100": DatabaseDiskFull,
+    "53300": TooManyConnections,
     "55P03": TransactionConflict,  # lock time-out
-    "57": DatabaseUnavailable,  # shutdown, starting up
+    "57": DatabaseStarting,  # shutdown, starting up
     "57014": StatementTooSlow,
+    "57P04": NoSuchDatabase,  # it was dropped
     "58": DatabaseUnavailable,  # input/output error
     "XX": DatabaseUnavailable,  # the server's internal error, such as a corrupt page
 }
 
-# The second where a file beside that of the database cannot grow (https://sqlite.org/rescode.html#ioerr_shmsize).
-FULL = ("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE")
+# SQLite's names of its errors (https://sqlite.org/rescode.html), the longest beginning wins.
+OF_SQLITE: dict[str, type[DatabaseUnavailable]] = {
+    "SQLITE_BUSY": SqliteFileBusy,
+    "SQLITE_CANTOPEN": SqliteFileUnusable,
+    "SQLITE_CORRUPT": NoSqliteFile,
+    "SQLITE_FULL": DatabaseDiskFull,
+    "SQLITE_IOERR_SHMSIZE": DatabaseDiskFull,  # a file beside that of the database cannot grow
+    "SQLITE_LOCKED": SqliteFileBusy,
+    "SQLITE_NOTADB": NoSqliteFile,
+    "SQLITE_PERM": SqliteFileUnusable,
+    "SQLITE_READONLY": SqliteFileUnusable,
+}
 
 # Data exceptions, constraints, check options of views, and what a trigger of the operator's own raises.
 ROW_FAULTS = ("22", "23", "44", "P0001")
@@ -114,17 +163,21 @@ def _verdict_of(error: Exception) -> DatabaseUnavailable | None:
     said = _said(error)
     sqlstate = getattr(said, "sqlstate", None)
     if sqlstate:
-        if sqlstate == NO_RIGHT and isinstance(error, DBAPIError) and error.statement is None:
-            return DatabaseLoginRefused()  # there was no statement yet: it is the database that may not be connected to
         found = VERDICTS.get(sqlstate) or VERDICTS.get(sqlstate[:2])
         return found() if found else None
-    if _is_of_sqlite(said, "OperationalError"):
-        if getattr(said, "sqlite_errorname", None) in FULL:
-            return DatabaseDiskFull()
-        return SchemaNotReady() if "no such" in str(said) else DatabaseUnavailable()
+    if _is_of_sqlite(said, "OperationalError") or _is_of_sqlite(said, "DatabaseError"):
+        named = str(getattr(said, "sqlite_errorname", ""))
+        known = next((OF_SQLITE[name] for name in sorted(OF_SQLITE, reverse=True) if named.startswith(name)), None)
+        return (known or _of_schema(str(said)) or DatabaseUnavailable)()
     is_lost = isinstance(error, DBAPIError) and error.connection_invalidated
-    is_lost = is_lost or _is_of_sqlite(said, "DatabaseError") or _is_client_side(said)
-    return DatabaseUnavailable() if is_lost else None
+    return DatabaseUnavailable() if is_lost or _is_client_side(said) else None
+
+
+def _of_schema(message: str) -> type[DatabaseUnavailable] | None:
+    """What SQLite says of a schema, for which it has no code."""
+    if "no such" in message:
+        return SchemaNotReady
+    return ForeignTables if "already exists" in message else None
 
 
 def fault_of_row(error: DBAPIError) -> str | None:

@@ -18,7 +18,7 @@ from auth_service.database.dialects import dialect_of
 from auth_service.database.errors import WrongServer, domain_errors, raise_domain_error
 from auth_service.database.pool_queue import PoolQueue
 from auth_service.database.statement_spans import SYSTEM, watch
-from auth_service.errors import DatabaseUnavailable
+from auth_service.errors import DatabaseDiskFull, DatabaseUnavailable
 from auth_service.settings import DatabaseSettings
 from auth_service.tracing import is_exported, span
 
@@ -39,6 +39,8 @@ class Pool:
         self._max_age = settings.pool_recycle.total_seconds()
         self._pings = settings.pool_pre_ping
         self._answered_at = NEVER
+        self.disk_full_at = NEVER
+        """When a write last met a full disk, by the clock that does not go back."""
         self._by_driver = self._dialect.runs_by_driver(settings)
         self._explicit, self._single = self._dialect.engines(settings, self._engine)
         self._lost: WeakSet[ConnectionPoolEntry] = WeakSet()  # what the pool has instead of connections that it lost
@@ -86,6 +88,9 @@ class Pool:
             raise_domain_error(error)
         except WrongServer:
             connection.hang_up()
+            raise
+        except DatabaseDiskFull:
+            self.disk_full_at = time.monotonic()
             raise
         # asyncpg raises it if we hang up while it prepares a statement.
         if isinstance(error, AttributeError) and self._dialect.is_server and connection.is_closed:

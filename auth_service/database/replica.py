@@ -39,12 +39,19 @@ class NotAReplica(DatabaseUnavailable):
     """The server is no standby: promoted, or named by mistake."""
 
     code = "not-a-standby"
+    detail = "The server of DATABASE_URL is no standby: it was promoted, or is named by mistake."
 
 
 class ReplicaBehind(DatabaseUnavailable):
     """The replica lags more than the settings allow, or its lag is unknown."""
 
     code = "behind"
+    detail = "The standby of DATABASE_URL lags by more than DB_READ_REPLICA_MAX_LAG, or its lag is unknown."
+
+
+def detail_of(error: DatabaseUnavailable) -> str:
+    """What is wrong with the replica, and with its URL: the sentences are those of the primary."""
+    return error.detail.replace("DATABASE_URL", "DATABASE_READ_REPLICA_URL")
 
 
 class Replica:
@@ -112,7 +119,8 @@ class Replica:
         self.lag = self.lag if isinstance(error, ReplicaBehind) else None
         if self.is_up:
             self.is_up = False
-            log.warning("replica.lost", because=error.code, lag=self.lag, caused_by=logs.causes_of(error))
+            told = {"detail": detail_of(error), "caused_by": logs.causes_of(error)}
+            log.warning("replica.lost", because=error.code, lag=self.lag, **told)
 
     def _record_success(self) -> None:
         if not self.is_up:

@@ -24,6 +24,7 @@ MIGRATE = {
     "postgresql": "run 'auth-service migrate --grant-to ROLE' as the owner of the tables, for the ROLE that serves.",
     "sqlite": "run 'auth-service migrate'.",
 }
+NOT_OURS = "The database has the schema of another application: give the service a database of its own."
 TOO_NEW = "The database schema is too new for this version of the service: run a newer version, or migrate back."
 
 _VERSION = text("SELECT version_num FROM alembic_version")
@@ -41,7 +42,8 @@ def check(connection: Connection) -> SchemaState:
     """Return how the schema stands to this code, if the code works on it.
 
     Raises:
-        SchemaNotReady: there is none, or it is older, or newer and no longer serves this code; the detail says which.
+        SchemaNotReady: there is none, or it is older, newer and no longer serves this code, or none of ours; the
+            detail says which.
         MissingPrivileges: the role may not read what tells.
         DatabaseUnavailable: the database does not answer.
     """
@@ -59,8 +61,8 @@ def check(connection: Connection) -> SchemaState:
 
 
 def oldest_served(connection: Connection) -> str | None:
-    """Return what a newer schema declares; raises as `check` does."""
-    return _read(connection, _OLDEST_SERVED, TOO_NEW)
+    """Return what a newer schema declares; raises as `check` does. Each of ours since 0006 has the table."""
+    return _read(connection, _OLDEST_SERVED, NOT_OURS)
 
 
 def _read(connection: Connection, question: Executable, without_table: str) -> str | None:

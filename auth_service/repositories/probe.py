@@ -25,6 +25,11 @@ class Probe:
         in_memory = not settings.is_postgresql and settings.sqlite_file is None
         self._engine = None if in_memory else self._dialect.make_probe_engine(settings, PATIENCE)
 
+    @property
+    def disk_was_full(self) -> bool:
+        """Whether a write met a full disk in the last minute."""
+        return self._database.disk_was_full
+
     async def check(self) -> SchemaState:
         """Return if the database answers, takes writes, its schema serves us, and our role may do all that we do.
 

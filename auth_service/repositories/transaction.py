@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
@@ -48,6 +49,7 @@ Answer = TypeVar("Answer")
 Repository = TypeVar("Repository")
 UseCase: TypeAlias = Callable[Arguments, Coroutine[Any, Any, Answer]]
 
+DISK_REMEMBERED = 60.0  # seconds
 PAUSE = (0.005, 0.05)  # seconds, the least and the most, before something is run again
 
 
@@ -196,6 +198,11 @@ class Database:
                 connection = await stack.enter_async_context(self._pool.single())
             yield Reading(connection)
             await connection.session.commit()
+
+    @property
+    def disk_was_full(self) -> bool:
+        """Whether a write met a full disk in the last minute."""
+        return time.monotonic() - self._pool.disk_full_at < DISK_REMEMBERED
 
     def numbers(self) -> dict[str, int]:
         """The pool's size, how many connections are out and beyond the size, who waits, and who waited in vain."""

@@ -14,9 +14,11 @@ from auth_service.settings.groups import (
     RevocationSettings,
     ThrottleSettings,
 )
+from auth_service.settings.libpq import load_certificate
 from auth_service.settings.limits import MachineLimits, read_limits
 from auth_service.settings.mail import MailSettings, address_of
 from auth_service.settings.names import environment_names
+from auth_service.settings.postgresql_url import PostgresqlUrl
 from auth_service.settings.reading import Examined, WrongSettingError, examine_settings, read_settings
 from auth_service.settings.sources import SettingProblem
 from auth_service.settings.values import LOOPBACK

@@ -1,26 +1,18 @@
 """Where the database is: `DATABASE_URL` and `DB_*`."""
 
-import os
-import re
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Set
 from datetime import timedelta
 from pathlib import Path
 from typing import Self
-from urllib.parse import parse_qs, unquote, urlsplit
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from auth_service.settings.values import LOOPBACK, SOURCES, ZERO, Duration
+from auth_service.settings.postgresql_url import PostgresqlUrl, WrongUrlError, read_postgresql_url
+from auth_service.settings.values import SOURCES, ZERO, Duration
 
 POSTGRESQL_SCHEMES = {"postgres", "postgresql", "postgresql+asyncpg"}
 SQLITE_SCHEMES = {"sqlite", "sqlite+aiosqlite"}
-TLS_MODES = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
-SESSION_ATTRIBUTES = {"any", "primary", "standby", "prefer-standby", "read-write", "read-only"}
-TLS_FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
-_PORT = "6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[0-5]?[0-9]{0,4}"
-_PORTS = re.compile(rf"({_PORT})(,({_PORT}))*")
-_HOST_AND_PORT = re.compile(rf"(\[[^\]]*\]|[^:]*)(:({_PORT}))?")
 
 
 class DatabaseSettings(BaseSettings):
@@ -56,7 +48,18 @@ class DatabaseSettings(BaseSettings):
 
     @property
     def is_postgresql(self) -> bool:
-        return urlsplit(self.url.get_secret_value()).scheme in POSTGRESQL_SCHEMES
+        return _scheme_of(self.url) in POSTGRESQL_SCHEMES
+
+    @property
+    def server(self) -> PostgresqlUrl:
+        """What a URL of PostgreSQL says."""
+        return read_postgresql_url(self.url.get_secret_value())
+
+    @property
+    def servers(self) -> dict[str, PostgresqlUrl]:
+        """What each URL of PostgreSQL says, by the name of its setting."""
+        urls = {"DATABASE_URL": self, "DATABASE_READ_REPLICA_URL": self.of_read_replica}
+        return {name: one.server for name, one in urls.items() if one.url and one.is_postgresql}
 
     @property
     def location(self) -> str:
@@ -69,31 +72,11 @@ class DatabaseSettings(BaseSettings):
         return self.model_copy(update={"url": self.read_replica_url})
 
     @property
-    def may_be_overheard(self) -> bool:
-        """Whether a connection leads to another machine and its URL, or libpq's variable, does not demand TLS."""
-        parts = urlsplit(self.url.get_secret_value())
-        options = parse_qs(parts.query)
-        named = [_HOST_AND_PORT.fullmatch(host) for host in parts.netloc.rpartition("@")[2].split(",")]
-        hosts = {unquote(match[1]).strip("[]") for match in named if match}
-        hosts |= {host for hosts in options.get("host", ()) for host in hosts.split(",")}
-        mode = options.get("sslmode", [os.environ.get("PGSSLMODE", "")])[-1]
-        leaves = any(host and not host.startswith("/") and host not in LOOPBACK for host in hosts)
-        return self.is_postgresql and leaves and mode not in {"require", "verify-ca", "verify-full"}
-
-    @property
     def described(self) -> str:
         """Which database it is, in words and without credentials."""
-        if not self.is_postgresql:
-            return f"SQLite file {self.sqlite_file.absolute()}" if self.sqlite_file else "SQLite in memory"
-        parts = urlsplit(self.url.get_secret_value())
-        if "@" in parts.path + parts.query + parts.fragment:  # of a password, perhaps, that is not percent-encoded
-            return "PostgreSQL"
-        options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-        host = unquote(parts.netloc.rpartition("@")[2]) or options.get("host") or os.environ.get("PGHOST")
-        path = unquote(parts.path.removeprefix("/"))
-        name = path or options.get("dbname") or options.get("database") or os.environ.get("PGDATABASE")
-        where = f"at {host}" if host else "on this machine"
-        return f"PostgreSQL database {name} {where}" if name else f"PostgreSQL {where}"
+        if self.is_postgresql:
+            return self.server.described
+        return f"SQLite file {self.sqlite_file.absolute()}" if self.sqlite_file else "SQLite in memory"
 
     @property
     def sqlite_file(self) -> Path | None:
@@ -102,35 +85,28 @@ class DatabaseSettings(BaseSettings):
         return None if self.is_postgresql or path in {"", "//", ":memory:"} else Path(path)
 
 
+def _scheme_of(url: SecretStr) -> str:
+    return url.get_secret_value().partition(":")[0].lower()
+
+
 def _complaint_about(url: SecretStr, schemes: Set[str], expected: str) -> str | None:
     """What is wrong with a URL, if anything."""
-    try:
-        parts = urlsplit(url.get_secret_value())
-    except ValueError:
-        return "must be a URL"
-    if parts.scheme not in schemes:
+    scheme, text = _scheme_of(url), url.get_secret_value()
+    if scheme not in schemes or not text[len(scheme) :].startswith("://"):
         return f"must start with {expected}"
-    if parts.scheme in SQLITE_SCHEMES:
-        return None
-    # As in libpq there may be several hosts, each with a port, and an IPv6 address stands in brackets.
-    hosts = parts.netloc.rpartition("@")[2].split(",")
-    if not all(_HOST_AND_PORT.fullmatch(host) for host in hosts):
-        return "a port must be a number, and ':/@' in a password percent-encoded"
-    return _complaint(parse_qs(parts.query))
-
-
-def _complaint(options: Mapping[str, Sequence[str]]) -> str | None:
-    """What is wrong with the options of a PostgreSQL URL; the driver would say it at every connection, and wait."""
-    for name, allowed in (("sslmode", TLS_MODES), ("target_session_attrs", SESSION_ATTRIBUTES)):
-        if not allowed.issuperset(options.get(name, ())):
-            return f"{name} must be one of {', '.join(sorted(allowed))}"
-    if not all(_PORTS.fullmatch(ports) for ports in options.get("port", ())):
-        return "a port must be a number"
-    for name in TLS_FILES:
-        if not all(_is_readable(Path(file)) for file in options.get(name, ())):
-            return f"{name} must be a readable file"
+    if scheme in SQLITE_SCHEMES:
+        return _complaint_about_file(text.partition("://")[2])
+    try:
+        read_postgresql_url(text, with_files=True)
+    except WrongUrlError as error:
+        return str(error)
     return None
 
 
-def _is_readable(file: Path) -> bool:
-    return file.is_file() and os.access(file, os.R_OK)
+def _complaint_about_file(path: str) -> str | None:
+    """What is wrong with the URL of an SQLite file."""
+    if path and not path.startswith("/"):
+        return "an SQLite file stands after three slashes, and one with an absolute path after four"
+    if "?" in path:
+        return "an SQLite file takes no options"
+    return None if path.isprintable() else "must not hold line breaks or other control characters"

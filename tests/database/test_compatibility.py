@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from auth_service.database.schema import HEAD, MIGRATE, NONE, OLDER, REVISIONS, TOO_NEW
+from auth_service.database.schema import HEAD, MIGRATE, NONE, NOT_OURS, OLDER, REVISIONS, TOO_NEW
 from auth_service.errors import MissingPrivileges
 from tests.conftest import MakeClient
 from tests.support import roles
@@ -19,7 +19,7 @@ OF_NOBODY = "UPDATE schema_compatibility SET oldest_served = '9999'"
 UNSERVED = {
     "newer": (f"{NEWER}; {OF_NOBODY}", TOO_NEW),
     "newer, and silent": (f"{NEWER}; DELETE FROM schema_compatibility", TOO_NEW),
-    "newer, and not one of ours": (f"{NEWER}; DROP TABLE schema_compatibility", TOO_NEW),
+    "none of ours": (f"{NEWER}; DROP TABLE schema_compatibility", NOT_OURS),
     "older": (f"UPDATE alembic_version SET version_num = '{REVISIONS[-2]}'", OLDER),
     "not stamped": ("DELETE FROM alembic_version", NONE),
     "not there": ("DROP TABLE alembic_version", NONE),
@@ -74,7 +74,8 @@ async def test_a_schema_that_does_not_serve_this_version_is_not_ready_and_everyb
     client: Client, database_url: str, tmp_path: Path, statements: str, told: str
 ) -> None:
     await execute(database_url, statements)
-    if told != TOO_NEW:
+    is_for_others = told in {TOO_NEW, NOT_OURS}
+    if not is_for_others:
         told += f": {MIGRATE['postgresql' if database_url.startswith('postgresql') else 'sqlite']}"
     for path in ("/health/ready", "/health/db"):
         answer = await client.get(path)
@@ -82,7 +83,7 @@ async def test_a_schema_that_does_not_serve_this_version_is_not_ready_and_everyb
     for words in (
         ("cleanup",),
         ("users", "list"),
-        *([("migrate",), ("migrate", "--check")] if told == TOO_NEW else []),
+        *([("migrate",), ("migrate", "--check")] if is_for_others else []),
     ):
         assert (await run(database_url, tmp_path, *words, code=1)).startswith(f"Error: {told}"), words
     assert f"FAIL  schema: {told}\n" in await doctor(database_url, tmp_path)
@@ -121,6 +122,16 @@ async def test_an_older_version_leaves_the_grants_of_a_newer_schema_alone(
     held = f"SELECT has_table_privilege('{parts.username}', 'of_a_newer_one', 'SELECT')"
     assert await run_sql(database_url, held) == [(True,)]
     assert (await client.get("/health/ready")).status_code == 200
+
+
+@on_a_lasting_database
+async def test_tables_of_another_application_are_no_fault_of_ours_and_stay_as_they_are(
+    database_url: str, tmp_path: Path
+) -> None:
+    await execute(database_url, "DROP TABLE alembic_version")
+    told = await run(roles.as_role(database_url, "owner"), tmp_path, "migrate", code=1)
+    assert told.startswith("Error: The database has tables of names that the service needs")
+    assert await run_sql(database_url, "SELECT count(*) FROM users") == [(0,)]
 
 
 async def doctor(url: str, folder: Path) -> str:

@@ -42,7 +42,7 @@ async def test_an_option_that_the_server_does_not_know_is_unavailable(
     make_database: MakeDatabase, postgres_url: str
 ) -> None:
     with pytest.raises(DatabaseUnavailable):
-        await make_database(postgres_url + "?no_such_option=1").check()
+        await make_database(postgres_url + "?options=-cno_such_option=1").check()
 
 
 async def test_a_host_that_does_not_exist_is_unavailable(make_database: MakeDatabase) -> None:

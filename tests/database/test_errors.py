@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,22 @@ import asyncpg
 import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from auth_service.database.errors import StatementTooSlow, TransactionConflict, WrongServer
+from auth_service.database.errors import (
+    ForeignTables,
+    NoSqliteFile,
+    SqliteFileBusy,
+    SqliteFileUnusable,
+    StatementTooSlow,
+    TransactionConflict,
+    WrongServer,
+)
+from auth_service.database.refusals import (
+    DatabaseStarting,
+    NoSuchDatabase,
+    PoolerNotDeclared,
+    TooManyConnections,
+    WrongEncoding,
+)
 from auth_service.errors import AccountExists, DatabaseDiskFull, DatabaseUnavailable, MissingPrivileges, SchemaNotReady
 from auth_service.repositories.transaction import Database
 from tests.conftest import PATIENT
@@ -50,6 +66,17 @@ BECOMES: list[tuple[str, type[Exception], tuple[str, ...]]] = [
     ("read-only", WrongServer, ("SET TRANSACTION READ ONLY", "DELETE FROM users")),
     ("killed by an operator", DatabaseUnavailable, ("SELECT pg_terminate_backend(pg_backend_pid())", "SELECT 1")),
     ("disk full", DatabaseDiskFull, (raising("53100"),)),
+    ("no connection left", TooManyConnections, (raising("53300"),)),
+    ("stopped", DatabaseStarting, (raising("57P01"),)),
+    ("dropped", NoSuchDatabase, (raising("57P04"),)),
+    ("prepared elsewhere", PoolerNotDeclared, (raising("26000"),)),
+    ("prepared by another", PoolerNotDeclared, (raising("42P05"),)),
+    ("a letter that the encoding has not", WrongEncoding, (raising("22P05"),)),
+    ("a table of another application", ForeignTables, ("CREATE TABLE users ()",)),
+    ("a trigger of another application", ForeignTables, (raising("42710"),)),
+    ("a function of another application", ForeignTables, (raising("42723"),)),
+    ("no such role", SchemaNotReady, ("GRANT SELECT ON users TO no_such_role",)),
+    ("what the server cannot do", DBAPIError, (raising("0A000"),)),
     ("out of memory", DatabaseUnavailable, (raising("53200"),)),
     ("input/output error", DatabaseUnavailable, (raising("58030"),)),
     ("corrupt index", DatabaseUnavailable, (raising("XX002"),)),
@@ -166,8 +193,18 @@ async def test_what_a_lost_connection_said_never_reaches_the_client(served: Data
 
 async def test_a_file_that_is_no_database_is_unavailable(make_database: MakeDatabase, tmp_path: Path) -> None:
     (tmp_path / "auth.db").write_text("no database " * 1000)
-    with pytest.raises(DatabaseUnavailable):
+    with pytest.raises(NoSqliteFile):
         await make_database(f"sqlite+aiosqlite:///{tmp_path}/auth.db").check()
+
+
+@pytest.mark.parametrize("name", ["missing/auth.db", ""])
+async def test_a_file_that_cannot_be_opened_is_not_said_to_be_busy(
+    make_database: MakeDatabase, tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(SqliteFileUnusable):
+        await make_database(f"sqlite+aiosqlite:///{tmp_path}/{name}").check()
+    threads = [thread.name for thread in threading.enumerate()]
+    assert not any("_connection_worker_thread" in name for name in threads), "it would speak to a loop that is closed"
 
 
 async def test_an_sqlite_file_that_stays_locked_is_unavailable(make_database: MakeDatabase, tmp_path: Path) -> None:
@@ -176,7 +213,7 @@ async def test_an_sqlite_file_that_stays_locked_is_unavailable(make_database: Ma
     await database.check()
     held = sqlite3.connect(tmp_path / "auth.db", isolation_level=None)
     held.execute("BEGIN IMMEDIATE")
-    with pytest.raises(DatabaseUnavailable):
+    with pytest.raises(SqliteFileBusy):
         async with database.transaction():
             pass
     held.close()

@@ -19,6 +19,7 @@ from tests.support.processes import events
 from tests.support.server import Server, run_command
 
 DISK_MIB = 40
+FULL = "The disk of the database is full: make room on it, or enlarge it."
 PATIENT = {"AUTH_THROTTLE__ENABLED": "false", "AUTH_PUBLIC_URL": "http://127.0.0.1:8000"}
 
 
@@ -93,12 +94,16 @@ async def test_a_full_disk_is_named_to_the_client_in_the_log_and_by_the_doctor_a
             assert_problem(refused, 503, "database-disk-full")
             assert refused.headers["retry-after"] == "5"
             assert events(server.log(), "request.unavailable", code="database-disk-full")
-            assert told_by_the_doctor(url, tmp_path)[-1] == "The disk of the database is full."
+            assert told_by_the_doctor(url, tmp_path)[-1] == FULL
+            created = run_command(
+                "users", "create", "bob@example.com", "--no-password", env=environment(url), cwd=tmp_path
+            )
+            assert (created.returncode, created.stderr.splitlines()[-1][: 7 + len(FULL)]) == (1, f"Error: {FULL}")
             health = await client.get("/health/ready")
             if url.startswith("sqlite"):  # it cannot even be read, for the files that a reader writes
                 assert_problem(health, 503, "database-disk-full")
             else:
-                assert health.status_code == 200
+                assert (health.status_code, health.json()["detail"]) == (200, FULL)
                 assert (await client.me(tokens["access_token"])).status_code == 200
             ballast.unlink()
             assert (await client.register("last@example.com")).status_code == 201

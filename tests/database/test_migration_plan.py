@@ -76,7 +76,8 @@ def test_a_migration_says_first_which_database_it_works_on_without_credentials(o
     [
         ("postgres://auth:secret@db1,db2:5433/auth%20x?sslmode=require", "PostgreSQL database auth x at db1,db2:5433"),
         ("postgresql:///?host=/run/pg&dbname=auth&password=secret", "PostgreSQL database auth at /run/pg"),
-        ("postgresql://auth:1/secret@db1/auth", "PostgreSQL"),
+        ("postgresql://auth:secret@[::1]:5433/auth", "PostgreSQL database auth at [::1]:5433"),
+        ("postgresql://auth:secret@localhost/auth?host=/run/pg", "PostgreSQL database auth at /run/pg"),
         ("sqlite+aiosqlite://", "SQLite in memory"),
     ],
 )

@@ -3,11 +3,13 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
+from datetime import datetime
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
+from auth_service.database.refusals import PoolerNotDeclared
 from auth_service.errors import DatabaseUnavailable
 from tests.conftest import environment
 from tests.support import pgbouncer, roles
@@ -123,5 +125,35 @@ async def test_while_the_server_behind_the_pooler_is_gone_it_is_unavailable(make
 
 async def test_without_the_setting_it_does_not_work(owner: dict[str, str], tmp_path: Path) -> None:
     done = run_command("migrate", env={**owner, "DB_PGBOUNCER": "false"}, cwd=tmp_path)
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[1].startswith("Error: The database is not answering")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[1].startswith(
+        "Error: A pooler in transaction mode stands before the database server"
+    )
+    assert "set DB_PGBOUNCER=true" in done.stderr
+
+
+async def test_a_pooler_that_takes_the_settings_is_told_by_its_prepared_statements(
+    cluster: Cluster, make_database: MakeDatabase
+) -> None:
+    ignored = "statement_timeout, lock_timeout, idle_in_transaction_session_timeout, jit, extra_float_digits"
+    with PgBouncer(cluster, pool_size=SERVER_CONNECTIONS, ignored=ignored) as pooler:
+        database = make_database(pooler.url("postgres"), pool_size=8)
+        outcomes = [await asyncio.gather(*(database.now() for _ in range(8)), return_exceptions=True) for _ in range(4)]
+    told = {type(outcome) for found in outcomes for outcome in found}
+    assert PoolerNotDeclared in told
+    assert told <= {PoolerNotDeclared, datetime}
+
+
+@pytest.mark.parametrize(
+    ("database", "user", "words"),
+    [
+        ("no_such_database", "postgres", "has no database of the name in DATABASE_URL"),
+        ("postgres", "nobody_here", "the role or the password in DATABASE_URL is wrong"),
+    ],
+)
+def test_what_a_pooler_refuses_is_said_as_if_the_server_did(
+    pooler: PgBouncer, tmp_path: Path, database: str, user: str, words: str
+) -> None:
+    env = environment(pooler.url(database, user), DB_PGBOUNCER="true")
+    done = run_command("users", "list", env=env, cwd=tmp_path)
+    assert (done.returncode, words in done.stderr) == (1, True), done.stderr

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from auth_service.cli import main
 from auth_service.settings import Settings, WrongSettingError, environment_names, read_settings
 from tests.conftest import SECRET, make_settings
+from tests.support.certificates import Authority
 from tests.support.markdown import PAGES
 from tests.support.server import run_command
 
@@ -168,8 +169,9 @@ def test_no_secret_that_stands_in_our_pages_can_be_started_with() -> None:
 
 
 def test_the_options_of_a_database_url_that_the_driver_knows_are_taken(tmp_path: Path) -> None:
-    (tmp_path / "root.crt").touch()
-    options = f"sslmode=verify-full&sslrootcert={tmp_path}/root.crt&target_session_attrs=read-write&port=5432,5433"
+    options = (
+        f"sslmode=verify-full&sslrootcert={Authority(tmp_path).file}&target_session_attrs=read-write&port=5432,5433"
+    )
     assert (
         run("openapi", {"DATABASE_URL": f"{POSTGRESQL}?host=a,b&{options}", "AUTH_SECRET_KEY": SECRET}).exit_code == 0
     )

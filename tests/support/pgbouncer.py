@@ -12,7 +12,7 @@ from .server import free_port, wait_until
 
 USERS = ("postgres", "auth_owner", "auth_app", "auth_cleanup")
 
-# ignore_startup_parameters and the like stay at their defaults: a client that needs more than them shall fail.
+# What is not here stays at its default: a client that needs more shall fail.
 _CONFIG = """\
 [databases]
 * = host=127.0.0.1 port={server_port}
@@ -26,6 +26,7 @@ auth_file = {users}
 pool_mode = transaction
 default_pool_size = {pool_size}
 max_client_conn = 200
+ignore_startup_parameters = {ignored}
 """
 
 
@@ -37,12 +38,14 @@ def available() -> bool:
 class PgBouncer:
     """PgBouncer on a free port of 127.0.0.1 that lends `pool_size` server connections per database.
 
+    It takes the startup parameters that are `ignored`, and does not pass them on.
+
     Takes a running cluster. As a context manager it starts with the block and ends with it.
     """
 
-    def __init__(self, cluster: Cluster, *, pool_size: int = 2) -> None:
+    def __init__(self, cluster: Cluster, *, pool_size: int = 2, ignored: str = "") -> None:
         self.port = free_port()
-        self._numbers = {"server_port": cluster.port, "port": self.port, "pool_size": pool_size}
+        self._values = {"server_port": cluster.port, "port": self.port, "pool_size": pool_size, "ignored": ignored}
         self._folder: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -91,7 +94,7 @@ class PgBouncer:
         config = folder / "pgbouncer.ini"
         users = folder / "users.txt"
         users.write_text("".join(f'"{user}" ""\n' for user in USERS), encoding="utf-8")
-        config.write_text(_CONFIG.format(**self._numbers, users=users), encoding="utf-8")
+        config.write_text(_CONFIG.format(**self._values, users=users), encoding="utf-8")
         for file in (users, config):
             file.chmod(0o644)
         with (folder / "log").open("wb") as log:

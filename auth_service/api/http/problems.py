@@ -132,7 +132,8 @@ def answer_to(request: Request, refused: Refused, base_url: str) -> Response:
         # A flood is counted (/metrics), not told line by line: that would cost a quarter of refusing it.
         tell = log.debug if isinstance(refused, HashingOverloaded | ShuttingDown) else log.warning
         missing = {"missing": refused.missing} if isinstance(refused, MissingPrivileges) else {}
-        tell("request.unavailable", code=refused.code, caused_by=causes_of(refused), **missing)
+        told = {"code": refused.code, "detail": refused.detail, "caused_by": causes_of(refused)}
+        tell("request.unavailable", **told, **missing)
     return answer(refused, base_url, cookies.on_refusal(refused, request))
 
 

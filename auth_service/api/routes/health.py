@@ -33,15 +33,17 @@ async def ready(services: ServicesDep) -> Readiness:
     `schema` is `newer, compatible` after a migration of a later version that still serves this one. `revocations` is
     `stale` while revocations are out of date, and every access token is checked in the database. `clock` is `apart`
     while this machine's clock and the database's differ by more than the leeway; `detail` says by how much. Tokens are
-    judged by the database's clock, so nobody is refused for it.
+    judged by the database's clock, so nobody is refused for it. `detail` also says if a write met a full disk in the
+    last minute.
     """
     state, clock = await services.health.check(), services.clock
-    detail = f"The database's clock is {clock.offset:+.1f} s from this machine's; set it right."
+    is_apart = f"The database's clock is {clock.offset:+.1f} s from this machine's; set it right."
+    amiss = [services.health.warning, is_apart if clock.is_apart else None]
     return Readiness(
         schema_state=state,
         revocations="stale" if services.revocations.is_stale else "fresh",
         clock="apart" if clock.is_apart else "together",
-        detail=detail if clock.is_apart else None,
+        detail=" ".join(filter(None, amiss)) or None,
     )
 
 

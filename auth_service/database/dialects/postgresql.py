@@ -51,7 +51,7 @@ class PostgreSQL(Dialect):
         if read_only and not settings.pgbouncer:
             arguments["server_settings"]["default_transaction_read_only"] = "on"
         return create_async_engine(
-            "postgresql+asyncpg://",  # asyncpg reads the URLs itself: TLS modes as in libpq
+            "postgresql+asyncpg://",  # what the URL says is the driver's to know, not SQLAlchemy's
             connect_args=arguments,
             pool_size=settings.pool_size,
             max_overflow=settings.max_overflow,
@@ -189,9 +189,9 @@ def _explain(element: _Explain, compiler: Any, **options: Any) -> str:
 def connect_args(settings: DatabaseSettings) -> dict[str, Any]:
     """What asyncpg is told for every connection."""
     arguments: dict[str, Any] = {
-        "async_creator_fn": Hosts("postgresql:" + settings.location).connect,
+        "async_creator_fn": Hosts(server := settings.server).connect,
         "timeout": settings.connect_timeout.total_seconds(),
-        "server_settings": {"application_name": APPLICATION_NAME},
+        "server_settings": {"application_name": APPLICATION_NAME, **server.parameters},
     }
     if settings.pgbouncer:
         # A server connection changes hands between transactions: nothing may be prepared or set on it.

@@ -1,13 +1,16 @@
 """The embedded SQLite, by aiosqlite. It has no clock, no networks and no arrays: Python lends it those."""
 
+import asyncio
 import ipaddress
 import json
 import re
 import shutil
+import sqlite3
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import aiosqlite
 from sqlalchemy import (
     Boolean,
     Column,
@@ -51,7 +54,7 @@ class SQLite(Dialect):
         engine = create_async_engine(
             "sqlite+aiosqlite:" + settings.location,
             poolclass=pool,
-            connect_args={"timeout": settings.statement_timeout.total_seconds()},
+            connect_args={"timeout": settings.statement_timeout.total_seconds(), "async_creator_fn": _connect},
             echo=settings.echo,
             hide_parameters=True,
         )
@@ -181,6 +184,18 @@ def _prepare(connection: Any, _record: object) -> None:
     for pragma in ("foreign_keys = ON", "journal_mode = WAL", "synchronous = NORMAL"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+async def _connect(*arguments: Any, **options: Any) -> aiosqlite.Connection:
+    """Connect; a thread that could not is waited for, as it speaks to its loop once more, which may be closed then."""
+    connection = aiosqlite.connect(*arguments, **options)
+    thread = connection._thread  # noqa: SLF001  # SQLAlchemy reaches for it too
+    thread.daemon = True
+    try:
+        return await connection
+    except sqlite3.Error:
+        await asyncio.to_thread(thread.join)
+        raise
 
 
 def _begin(connection: Connection) -> None:

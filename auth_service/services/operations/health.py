@@ -3,7 +3,7 @@
 import asyncio
 
 from auth_service.database.schema import SchemaState
-from auth_service.errors import DatabaseUnavailable, ShuttingDown
+from auth_service.errors import DatabaseDiskFull, DatabaseUnavailable, ShuttingDown
 from auth_service.repositories.probe import Probe
 
 PATIENCE = 0.8  # seconds, so that an answer is out within one
@@ -20,6 +20,11 @@ class HealthCheck:
     def end_is_near(self) -> None:
         """Have no more requests sent to this process."""
         self._ends = True
+
+    @property
+    def warning(self) -> str | None:
+        """What is amiss although the service can answer: on a full disk, what only reads goes on."""
+        return DatabaseDiskFull.detail if self._probe.disk_was_full else None
 
     async def check(self) -> SchemaState:
         """Return if the service can work, and on which schema.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-from auth_service.database.replica import Replica
+from auth_service.database.replica import Replica, detail_of
 from auth_service.errors import DatabaseUnavailable
 from auth_service.logs import causes_of
 from auth_service.settings import LOOPBACK, Settings
@@ -37,14 +37,14 @@ def of_settings(settings: Settings) -> Iterator[Check]:
 
 def of_ways(settings: Settings) -> Iterator[Check]:
     """Look for ways to other machines on which passwords, tokens and rows travel unencrypted (ASVS 12.2.1, 12.3.1)."""
-    database, public = settings.database, urlsplit(settings.public_url)
-    if database.is_postgresql:
-        urls = {"DATABASE_URL": database}
-        if database.read_replica_url:
-            urls["DATABASE_READ_REPLICA_URL"] = database.of_read_replica
-        open_to_all = " and ".join(name for name, one in urls.items() if one.may_be_overheard)
+    servers, public = settings.database.servers, urlsplit(settings.public_url)
+    if servers:
+        open_to_all = " and ".join(name for name, one in servers.items() if one.may_be_overheard)
         hint = f"not required on the way to another machine: add sslmode=verify-full to {open_to_all}"
         yield Check("TLS", not open_to_all, hint if open_to_all else "required, or the server is on this machine")
+    for name, one in servers.items():
+        if one.ignored:
+            yield Check("ignored options", True, f"of {name}, without effect: {', '.join(one.ignored)}")
     if public.hostname not in LOOPBACK:
         hint = f"{settings.base_url} is not encrypted: use TLS at the gateway, and its https URL as AUTH_PUBLIC_URL"
         yield Check("HTTPS", public.scheme == "https", hint if public.scheme == "http" else "the public URL has it")
@@ -70,5 +70,5 @@ async def read_replica(replica: Replica) -> Check:
     except DatabaseUnavailable as error:
         cause = ", ".join([error.code, *causes_of(error)[-1:]])
         hint = "the primary does its work; check DATABASE_READ_REPLICA_URL and the server"
-        return Check("read replica", False, f"cannot be used ({cause}): {hint}")
+        return Check("read replica", False, f"cannot be used ({cause}): {hint}. {detail_of(error)}")
     return Check("read replica", True, f"a standby that answers, at most {replica.lag or 0:.1f} s behind")

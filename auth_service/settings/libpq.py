@@ -1,0 +1,147 @@
+"""The options of libpq (PostgreSQL manual, 34.1.2): what becomes of each, its values, and what other tools have."""
+
+import os
+import re
+import ssl
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+PORT = re.compile(r"0*([1-9][0-9]{0,4})")
+_LAST_PORT = 65535
+SYSTEM = "system"  # as sslrootcert: the authorities that the system trusts
+
+TLS_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+ENCRYPTED = TLS_MODES[TLS_MODES.index("require") :]
+_TLS_VERSIONS = ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
+
+# Options that asyncpg obeys, each with the variable that libpq and asyncpg read where the URL does not have it.
+OBEYED: Mapping[str, str | None] = {
+    "host": "PGHOST",
+    "port": "PGPORT",
+    "dbname": "PGDATABASE",
+    "user": "PGUSER",
+    "password": "PGPASSWORD",
+    "passfile": "PGPASSFILE",
+    "sslmode": "PGSSLMODE",
+    "sslnegotiation": "PGSSLNEGOTIATION",
+    "sslrootcert": "PGSSLROOTCERT",
+    "sslcrl": "PGSSLCRL",
+    "sslcert": "PGSSLCERT",
+    "sslkey": "PGSSLKEY",
+    "sslpassword": None,
+    "ssl_min_protocol_version": "PGSSLMINPROTOCOLVERSION",
+    "ssl_max_protocol_version": "PGSSLMAXPROTOCOLVERSION",
+    "target_session_attrs": "PGTARGETSESSIONATTRS",
+    "krbsrvname": "PGKRBSRVNAME",
+    "gsslib": "PGGSSLIB",
+    "service": None,  # and PGSERVICE, which asyncpg reads
+}
+PARAMETERS = ("application_name", "options")  # the server obeys them
+SPELLINGS = {"database": "dbname"}  # asyncpg's word
+
+# asyncpg has no word for these, and a connection comes about without them.
+IGNORED = frozenset({
+    "channel_binding", "client_encoding", "connect_timeout", "fallback_application_name", "gssdelegation", "gssencmode",
+    "hostaddr", "keepalives", "keepalives_count", "keepalives_idle", "keepalives_interval", "load_balance_hosts",
+    "max_protocol_version", "min_protocol_version", "oauth_client_id", "oauth_client_secret", "oauth_issuer",
+    "oauth_scope", "replication", "require_auth", "requirepeer", "requiressl", "scram_client_key", "scram_server_key",
+    "servicefile", "sslcertmode", "sslcompression", "sslcrldir", "sslkeylogfile", "sslsni", "tcp_user_timeout",
+})  # fmt: skip
+
+ALLOWED: Mapping[str, tuple[str, ...]] = {
+    "gsslib": ("gssapi", "sspi"),
+    "ssl_max_protocol_version": _TLS_VERSIONS,
+    "ssl_min_protocol_version": _TLS_VERSIONS,
+    "sslmode": TLS_MODES,
+    "sslnegotiation": ("postgres", "direct"),
+    "target_session_attrs": ("any", "primary", "standby", "prefer-standby", "read-write", "read-only"),
+}
+
+_TLS = "say it with sslmode"
+_SIZE = "set DB_POOL_SIZE and DB_MAX_OVERFLOW instead"
+_POOLER = "set DB_PGBOUNCER=true instead if there is a pooler"
+_SEARCH_PATH = "set it on the role: ALTER ROLE ... SET search_path"
+# What Prisma, JDBC, Npgsql, node-postgres, Go's drivers, Rails, Django and SQLAlchemy put there, and our word for it.
+INSTEAD: Mapping[str, str] = {
+    "async_fallback": "take it out",
+    "connection_limit": _SIZE,
+    "currentSchema": _SEARCH_PATH,
+    "max_overflow": "set DB_MAX_OVERFLOW instead",
+    "pgbouncer": "set DB_PGBOUNCER=true instead",
+    "pool": _SIZE,
+    "pool_max_conns": _SIZE,
+    "pool_recycle": "set DB_POOL_RECYCLE instead",
+    "pool_size": _SIZE,
+    "pool_timeout": "set DB_POOL_TIMEOUT instead",
+    "prepareThreshold": _POOLER,
+    "prepared_statement_cache_size": _POOLER,
+    "prepared_statements": _POOLER,
+    "schema": _SEARCH_PATH,
+    "search_path": _SEARCH_PATH,
+    "socket_timeout": "set DB_STATEMENT_TIMEOUT instead",
+    "ssl": _TLS,
+    "ssl_mode": _TLS,
+    "sslaccept": _TLS,
+    "sslfactory": _TLS,
+    "statement_cache_size": _POOLER,
+    "statement_timeout": "set DB_STATEMENT_TIMEOUT instead",
+}
+
+
+def complaints(options: Mapping[str, str]) -> Iterator[str]:
+    """What is wrong with the values; each begins with the name of an option, and holds no value."""
+    for name, allowed in ALLOWED.items():
+        if options.get(name, allowed[0]) not in allowed:
+            yield f"{name} must be one of {', '.join(sorted(allowed))}"
+    ports = [port for port in options.get("port", "").split(",") if port]
+    if not all((one := PORT.fullmatch(port)) and int(one[1]) <= _LAST_PORT for port in ports):
+        yield f"port must be a number up to {_LAST_PORT}"
+    if not all(map(_is_host, options.get("host", "").split(","))):
+        yield "host must be the name of a machine, an address or the folder of a socket"
+    mode = options.get("sslmode")
+    if options.get("sslnegotiation") == "direct" and mode not in ENCRYPTED:
+        yield "sslnegotiation direct needs sslmode=require or more"
+    if options.get("sslrootcert") == SYSTEM and mode != "verify-full":
+        yield "sslrootcert system needs sslmode=verify-full"
+
+
+def complaints_of_files(options: Mapping[str, str]) -> Iterator[str]:
+    """The same of the files that are named."""
+    has_root = bool(options.get("sslrootcert") or default_file("root.crt"))
+    if options.get("sslmode") == "verify-ca" and not has_root:
+        yield "sslmode verify-ca needs sslrootcert; verify-full takes the authorities of the system"
+    for name in ("sslrootcert", "sslcrl"):
+        file = options.get(name)
+        if file and file != SYSTEM:
+            try:
+                ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=file)
+            except (OSError, ValueError):
+                yield f"{name} must be a readable file of certificates (PEM)"
+    if certificate := options.get("sslcert"):
+        try:
+            load_certificate(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), options)
+        except (OSError, ValueError):
+            readable = Path(certificate).is_file() and os.access(certificate, os.R_OK)
+            yield "sslkey must be the readable key of sslcert" if readable else "sslcert must be a readable file"
+
+
+def load_certificate(context: ssl.SSLContext, options: Mapping[str, str]) -> None:
+    """Let a client show its certificate; raises OSError if the files cannot be used."""
+    key = options.get("sslkey") or default_file("postgresql.key")
+    context.load_cert_chain(options["sslcert"], key, lambda: options.get("sslpassword", ""))
+
+
+def default_file(name: str) -> str | None:
+    """A file that libpq and asyncpg look for by themselves, if it is there."""
+    try:
+        file = str(Path.home() / ".postgresql" / name)
+    except (RuntimeError, KeyError):
+        return None
+    return file if os.path.exists(file) else None  # noqa: PTH110  # `Path.exists` raises where the home is another's
+
+
+def _is_host(host: str) -> bool:
+    try:
+        return host.startswith("/") or host.encode("idna") is not None
+    except UnicodeError:
+        return False
