@@ -66,6 +66,7 @@
     │   │   ├── HungUp                 database/refusals.py
     │   │   ├── NoServerWillDo         database/refusals.py
     │   │   ├── TransactionConflict    database/errors.py
+    │   │   │   ├── StatementOutOfDate database/errors.py
     │   │   │   └── ReplicaFailed      database/replica.py
     │   │   ├── SqliteFileBusy         database/errors.py
     │   │   ├── StatementTooSlow       database/errors.py

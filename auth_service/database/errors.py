@@ -37,6 +37,10 @@ class WrongServer(DatabaseUnusable):
     retry_after = DatabaseUnavailable.retry_after  # the next connection may lead to the primary
 
 
+class StatementOutOfDate(TransactionConflict):
+    """A migration has changed the type of a column while a connection had statements prepared; they are gone now."""
+
+
 class ForeignTables(DatabaseUnusable):
     detail = (
         "The database has tables of names that the service needs, and not its revision (alembic_version): they are "
@@ -161,6 +165,8 @@ def _said(error: Exception) -> BaseException:
 
 def _verdict_of(error: Exception) -> DatabaseUnavailable | None:
     said = _said(error)
+    if isinstance(said.__cause__ or said, asyncpg.InvalidCachedStatementError):
+        return StatementOutOfDate()
     sqlstate = getattr(said, "sqlstate", None)
     if sqlstate:
         found = VERDICTS.get(sqlstate) or VERDICTS.get(sqlstate[:2])

@@ -15,6 +15,7 @@ from auth_service.database.errors import (
     NoSqliteFile,
     SqliteFileBusy,
     SqliteFileUnusable,
+    StatementOutOfDate,
     StatementTooSlow,
     TransactionConflict,
     WrongServer,
@@ -31,6 +32,7 @@ from auth_service.repositories.transaction import Database
 from tests.conftest import PATIENT
 from tests.support.databases import MakeDatabase, add_user, query
 from tests.support.polling import eventually
+from tests.support.sql import run_sql
 
 
 @pytest.fixture
@@ -205,6 +207,18 @@ async def test_a_file_that_cannot_be_opened_is_not_said_to_be_busy(
         await make_database(f"sqlite+aiosqlite:///{tmp_path}/{name}").check()
     threads = [thread.name for thread in threading.enumerate()]
     assert not any("_connection_worker_thread" in name for name in threads), "it would speak to a loop that is closed"
+
+
+async def test_a_statement_whose_result_has_another_type_by_now_is_a_conflict_once(
+    served: Database, postgres_url: str
+) -> None:
+    question = "SELECT role FROM users"
+    async with served.transaction() as tx:
+        await query(tx, question)
+    await run_sql(postgres_url, "ALTER TABLE users ALTER COLUMN role TYPE text")
+    assert type(await provoke(served, question)) is StatementOutOfDate
+    async with served.transaction() as tx:
+        await query(tx, question)
 
 
 async def test_an_sqlite_file_that_stays_locked_is_unavailable(make_database: MakeDatabase, tmp_path: Path) -> None:
