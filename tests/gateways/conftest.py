@@ -49,13 +49,18 @@ def fleet(service: Service, upstream: EchoUpstream, tmp_path_factory: pytest.Tem
         yield Fleet(service, upstream, tmp_path_factory.mktemp("gateways"), stack)
 
 
-@pytest.fixture(params=list(KINDS))
-def kind(request: pytest.FixtureRequest) -> Kind:
-    """Each gateway in turn. Those that Debian has are never skipped in CI."""
-    found = KINDS[request.param]
+def installed(name: str) -> Kind:
+    """The gateway of this name, or the test is skipped; those that Debian has are never skipped in CI."""
+    found = KINDS[name]
     if not found.is_installed and not (os.environ.get("CI") and found.name in PACKAGED):
         pytest.skip(f"{found.name} is not installed{found.hint}")
     return found
+
+
+@pytest.fixture(params=list(KINDS))
+def kind(request: pytest.FixtureRequest) -> Kind:
+    """Each gateway in turn."""
+    return installed(request.param)
 
 
 @pytest.fixture

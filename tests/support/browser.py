@@ -19,7 +19,6 @@ from selenium.webdriver.support.wait import WebDriverWait
 from .server import free_port
 
 PATIENCE = 30  # seconds
-HTTPS_PORT = free_port()
 logging.getLogger("selenium").setLevel(logging.INFO)  # it would log what tests type into forms
 NEEDED = "chromium and chromedriver are not installed (on Debian: apt-get install chromium chromium-driver)"
 # From a page: a POST in cookie mode, and what the page learns of the answer.
@@ -39,8 +38,6 @@ _OPTIONS = (
     "--disable-component-update",
     "--no-first-run",
     "--no-proxy-server",
-    # Every name is this machine, and nothing is asked of any other; where a URL with https has no port, one is chosen.
-    f"--host-resolver-rules=MAP *:443 127.0.0.1:{HTTPS_PORT}, MAP * 127.0.0.1",
     "--ignore-certificate-errors",  # the sites with TLS have a certificate of their own making
 )
 
@@ -51,10 +48,15 @@ def available() -> bool:
 
 
 class Browser:
-    """Chromium with one profile of its own. Scripts that return a promise are waited for."""
+    """Chromium with one profile of its own. Scripts that return a promise are waited for.
 
-    def __init__(self, driver: Chrome) -> None:
+    Every name is this machine for it, so that nothing is asked of any other. `https_port` is where a URL with https
+    leads that names no port.
+    """
+
+    def __init__(self, driver: Chrome, https_port: int) -> None:
         self.driver = driver
+        self.https_port = https_port
 
     @classmethod
     @contextmanager
@@ -66,12 +68,14 @@ class Browser:
         options = ChromeOptions()
         options.binary_location = chromium
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        for option in _OPTIONS:
+        https_port = free_port()
+        names = f"--host-resolver-rules=MAP *:443 127.0.0.1:{https_port}, MAP * 127.0.0.1"
+        for option in (*_OPTIONS, names):
             options.add_argument(option)
         driver = Chrome(options=options, service=Service(chromedriver))  # both named, so that none is downloaded
         driver.set_script_timeout(PATIENCE)
         try:
-            yield cls(driver)
+            yield cls(driver, https_port)
         finally:
             driver.quit()
 
@@ -113,21 +117,31 @@ class Browser:
         Raises TimeoutException after half a minute; it tells what the page has instead.
         """
         try:
-            WebDriverWait(self.driver, PATIENCE, ignored_exceptions=[StaleElementReferenceException]).until(
-                lambda driver: text in (driver.find_element(By.CSS_SELECTOR, selector).text or "")
-            )
+            self._wait().until(lambda driver: text in (driver.find_element(By.CSS_SELECTOR, selector).text or ""))
         except TimeoutException as error:
             shown = self.driver.find_element(By.TAG_NAME, "body").text
             raise TimeoutException(f"no {text!r} in {selector}: {shown}; {self.complaints()}") from error
 
+    @contextmanager
+    def before_pages(self, script: str) -> Iterator[None]:
+        """Run a script in each page that is opened in the block, before any of its own."""
+        page = self.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": script})
+        try:
+            yield
+        finally:
+            self.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", page)
+
     def accept(self, typed: str | None = None) -> str:
         """Wait for what the page asks or says in a dialog, type an answer if there is one, and return what it said."""
-        asked = WebDriverWait(self.driver, PATIENCE).until(alert_is_present())
+        asked = self._wait().until(alert_is_present())
         said = asked.text
         if typed is not None:
             asked.send_keys(typed)
         asked.accept()
         return said
+
+    def _wait(self) -> WebDriverWait[Chrome]:
+        return WebDriverWait(self.driver, PATIENCE, 0.05, [StaleElementReferenceException])
 
     def complaints(self) -> list[str]:
         """Return what the browser has logged since it was last asked."""
@@ -136,12 +150,12 @@ class Browser:
 
 
 class Site:
-    """A web server for pages of the tests; given a context it has TLS, where browsers look if a URL names no port.
+    """A web server for pages of the tests, with TLS if it is given a context, on any free port unless one is named.
 
     Each path of `pages` is HTML, but for JSON below `/.well-known`; `origin(host)` is its name for a browser.
     """
 
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None, port: int = 0) -> None:
         self.pages: dict[str, str] = {"/": "<!doctype html><title>empty</title>"}
         pages = self.pages
 
@@ -157,7 +171,7 @@ class Site:
             def log_message(self, *_: Any) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", HTTPS_PORT if tls else 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self._scheme = "https" if tls else "http"
         if tls:  # the handshake is left to the thread of the connection: one that never comes holds up no other
             plain = self._server.socket

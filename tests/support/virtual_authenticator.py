@@ -54,6 +54,10 @@ class VirtualAuthenticator:
     def set_user_verified(self, *, verified: bool) -> None:
         self._do("setUserVerified", isUserVerified=verified)
 
+    def set_user_present(self, *, present: bool) -> None:
+        """Let it wait for its user from the next request on, or not any more."""
+        self._do("setAutomaticPresenceSimulation", enabled=present)
+
     def set_backup(self, credential: Credential, *, eligible: bool, backed_up: bool) -> None:
         """Change what a passkey will say of itself: that it may be backed up, and that it is."""
         properties = {"backupEligibility": eligible, "backupState": backed_up}

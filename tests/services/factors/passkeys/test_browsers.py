@@ -27,10 +27,10 @@ COUNTERS = "SELECT string_agg(event, ' ' ORDER BY id) FROM audit_events WHERE us
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A web server that is every site: the service's own page, and those of others."""
     tls, _ = make_certificate(tmp_path_factory.mktemp("site"))
-    with Site(tls) as running:
+    with Site(tls, browser.https_port) as running:
         running.pages["/"] = "<!doctype html><title>a page</title><button>press</button>"
         framed = running.origin("app.example.test")
         running.pages["/frame"] = f'<!doctype html><iframe src="{framed}/" allow="{ALLOW}"></iframe>'
@@ -113,6 +113,22 @@ def test_a_passkey_that_stays_on_its_device_signs_in_without_a_name(
 def test_the_autofill_of_the_browser_signs_in_too(page: Ceremonies, email: str) -> None:
     page.enrol(email)
     assert page.log_in(page.assertion(mediation="conditional")).status_code == 200
+
+
+def test_the_browser_forgets_what_is_not_among_the_accepted_credentials(
+    page: Ceremonies, authenticator: VirtualAuthenticator, email: str, browser: Browser
+) -> None:
+    told = page.factors(page.enrol(email))["accepted_credentials"]
+    (credential,) = authenticator.credentials()
+    (named,) = told["credential_ids"]
+    signal = """
+        const [{rp_id: rpId, user_id: userId}, allAcceptedCredentialIds] = args;
+        await PublicKeyCredential.signalAllAcceptedCredentials({rpId, userId, allAcceptedCredentialIds});
+    """
+    assert browser.run(signal, told, [named]) is None
+    assert authenticator.credentials() == [credential]
+    assert browser.run(signal, told, []) is None
+    assert authenticator.credentials() == []
 
 
 def test_an_authenticator_makes_one_passkey_for_a_user(
