@@ -91,7 +91,7 @@ class OwnAccount:
             LastAdmin: no administrator would be left.
             TooManyAttempts: the password was wrong too often.
         """
-        user = await self._proof.owner(bearer)
+        user = await self._proof.owner(bearer, will_prove=password is not None)
         if password is None:
             self._revocations.add(await self._remove(user, Attempt()))
             return

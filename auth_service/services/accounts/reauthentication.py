@@ -25,14 +25,15 @@ class Reauthentication:
         self._throttle = throttle
         self._audit = audit
 
-    async def owner(self, bearer: Bearer) -> User:
-        """Return the account of a bearer who will have to prove the password; its epoch guards the change.
+    async def owner(self, bearer: Bearer, *, will_prove: bool = True) -> User:
+        """Return the account of a bearer who will have to prove the password, or not; its epoch guards the change.
 
         Raises:
             InvalidAccessToken: the bearer's session has ended in the meantime.
             HashingOverloaded: there is no room in the lane; nothing was looked up.
         """
-        self._lane.ensure_room()
+        if will_prove:
+            self._lane.ensure_room()
         async with self._database.statement() as tx:
             user = await tx.users.find_by_session(bearer.user_id, bearer.session_id)
         if user is None:

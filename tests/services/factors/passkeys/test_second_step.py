@@ -112,7 +112,8 @@ async def test_challenges_of_other_purposes_and_users_open_nothing(keeper: Clien
         for purpose in ChallengePurpose
         if purpose is not ChallengePurpose.SECOND_FACTOR
     ]
-    wrong += [await stored.challenge("eve@example.com"), await stored.challenge(age=301.5)]
+    wrong += [await stored.challenge("eve@example.com")]
+    wrong += [await stored.challenge(age=age) for age in (301.5, -30)]
     for challenge in wrong:
         signed = passkey.signed_for({"challenge": encode(challenge.encode())})
         assert_problem(await second(keeper, challenge, signed), 401, CODE)
@@ -124,7 +125,7 @@ async def test_challenges_of_other_purposes_and_users_open_nothing(keeper: Clien
     step_up_purpose = ChallengePurpose.STEP_UP
     wrong += [
         await stored.challenge("eve@example.com", purpose=step_up_purpose),
-        await stored.challenge(age=301.5, purpose=step_up_purpose),
+        *[await stored.challenge(age=age, purpose=step_up_purpose) for age in (301.5, -30)],
     ]
     for challenge in wrong:
         signed = passkey.signed_for({"challenge": encode(challenge.encode())})
