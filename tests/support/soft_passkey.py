@@ -31,7 +31,8 @@ PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPri
 def private_key(algorithm: str, number: int = 0) -> PrivateKey:
     """A key of this algorithm, another for each number."""
     if algorithm in CURVES:
-        return ec.generate_private_key(CURVES[algorithm][0])
+        # The same in every process: tests are named after what is made of it, and workers must find the same ones.
+        return ec.derive_private_key(int.from_bytes(f"{algorithm} {number}".encode()), CURVES[algorithm][0])
     if algorithm == "EdDSA":
         return ed25519.Ed25519PrivateKey.generate()
     return rsa.generate_private_key(65537, 2048)
