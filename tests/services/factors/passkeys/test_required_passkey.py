@@ -5,12 +5,16 @@ from typing import Any
 import pytest
 from jose import jwt
 
+from auth_service.security.challenges import ChallengePurpose
+from auth_service.security.totp import SECRET_BYTES, base32
 from tests.conftest import MakeClient
 from tests.services.factors.passkeys.test_second_step import asked, second, step_up, step_up_options
 from tests.support.authenticator import Authenticator
 from tests.support.client import PASSWORD, Client, bearer
+from tests.support.outbox import services_of
 from tests.support.passkeys import PASSKEYS, Passkey, begin, encode
 from tests.support.problems import assert_problem
+from tests.support.stored_factors import StoredFactors
 
 STRICT: dict[str, Any] = {"passkeys": {**PASSKEYS["passkeys"], "required_roles": ("user", "admin")}}
 CODE = "invalid-second-factor"
@@ -112,6 +116,10 @@ async def test_whoever_has_an_app_gives_a_code_before_a_passkey_is_added(
     signed = Passkey().made_for({"user": {"id": "AAAA"}, "challenge": encode(told["challenge"].encode())})
     assert_problem(await confirm(strict, told["challenge"], signed), 401, CODE)
     assert_problem(await strict.second_factor(told["challenge"], app.recovery_codes[0]), 401, CODE)
+    unproved = await StoredFactors(strict).challenge(purpose=ChallengePurpose.ENROLMENT)  # of the password alone
+    assert_problem(await strict.begin_login_enrolment(unproved), 401, CODE)
+    signed = Passkey().made_for({"user": {"id": "AAAA"}, "challenge": encode(unproved.encode())})
+    assert_problem(await confirm(strict, unproved, signed), 401, CODE)
     code = app.code()
     proved = await strict.second_factor(told["challenge"], code)
     assert_problem(proved, 403, ENROL)
@@ -125,8 +133,20 @@ async def test_whoever_has_an_app_gives_a_code_before_a_passkey_is_added(
 
 async def test_a_code_of_an_app_confirms_nothing_where_a_passkey_is_asked_for(strict: Client) -> None:
     challenge = (await strict.login()).json()["challenge"]
-    assert_problem(await strict.confirm_login_enrolment(challenge, "123456"), 401, CODE)
+    codec = services_of(strict).second_factor._challenges
+    secret = codec.secret_of(codec.read(challenge, ChallengePurpose.ENROLMENT), SECRET_BYTES)
+    right = Authenticator(base32(secret)).code()  # of the app that the same challenge adds where an app will do
+    assert_problem(await strict.confirm_login_enrolment(challenge, right), 401, CODE)
     await enrolled(strict, Passkey(), challenge)
+
+
+async def test_a_passkey_confirms_nothing_where_an_app_is_asked_for(make_client: MakeClient) -> None:
+    client = await make_client(**PASSKEYS, factors={"required_roles": ("user", "admin")})
+    (await client.register("ada@example.com")).raise_for_status()
+    refused = (await client.login()).json()
+    assert refused["methods"] == ["totp"]
+    made = Passkey().made_for({"user": {"id": "AAAA"}, "challenge": encode(refused["challenge"].encode())})
+    assert_problem(await confirm(client, refused["challenge"], made), 401, CODE)
 
 
 async def test_what_was_not_made_for_the_challenge_adds_nothing_and_tells_nothing(strict: Client) -> None:
@@ -150,8 +170,7 @@ async def test_a_session_that_is_not_recent_is_told_that_only_a_passkey_will_do(
     (await client.register("ada@example.com")).raise_for_status()
     passkey = Passkey()
     told = await enrolled(client, passkey)
-    services = client._transport.app.state.services  # type: ignore[attr-defined]
-    services.bearers._recent = -10
+    services_of(client).bearers._recent = -10
     refused = await begin(client, told["access_token"])
     assert_problem(refused, 401, "step-up-required")
     assert refused.json()["acr_values"] == "phr"
