@@ -12,6 +12,7 @@ import re
 import secrets
 import struct
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from auth_service.security.keys import KEY_ID_BYTES, DerivedKeys, SecretKeys, base64url, hmac_sha256
 
@@ -31,7 +32,7 @@ class PresentedToken:
     secret: bytes = field(repr=False)
     generation: int
 
-    @property
+    @cached_property
     def secret_hash(self) -> bytes:
         return hash_secret(self.secret)
 

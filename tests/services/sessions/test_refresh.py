@@ -6,6 +6,7 @@ from typing import Any
 from tests.conftest import MakeClient
 from tests.support.client import Client
 from tests.support.endings import assert_dead
+from tests.support.forge import part
 from tests.support.stored_session import StoredSession
 
 DAY = 86_400
@@ -120,6 +121,18 @@ async def test_a_session_from_before_a_change_of_credentials_is_refused_also_wit
     await assert_dead(ada, parent)
     await assert_dead(ada, head)
     assert (await ada.refresh((await ada.sign_in())["refresh_token"])).status_code == 200
+
+
+async def test_a_session_is_judged_by_its_own_user_and_no_other(ada: Client) -> None:
+    """Neither is refused for what the other is, nor gets the other's role."""
+    (await ada.register("bob@example.com")).raise_for_status()
+    adas, bobs = await ada.sign_in(), await ada.sign_in("bob@example.com")
+    await StoredSession(ada, bobs).change_user(role="admin")
+    adas, bobs = await ada.rotate(adas["refresh_token"]), await ada.rotate(bobs["refresh_token"])
+    assert [part(tokens["access_token"], 1)["roles"] for tokens in (adas, bobs)] == [["user"], ["admin"]]
+    await StoredSession(ada, bobs).change_user(is_active=False)
+    await assert_dead(ada, bobs)
+    assert (await ada.refresh(adas["refresh_token"])).status_code == 200
 
 
 async def test_a_logout_with_the_newest_token_ends_the_session_and_no_other(ada: Client) -> None:
