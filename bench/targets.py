@@ -64,7 +64,7 @@ def _hash_beside(other: str) -> Figure:
     return lambda results: results.ratio("login", HASHING, other)
 
 
-_COLD = "four statements, a signature and two log lines run with caches that the hash has just evicted"
+_COLD = "two statements, a signature and two log lines run with caches that the hash has just evicted"
 _BOUND_BY_HASH = "even the hash alone, in the next row, does not reach this ratio"
 _NARROW = "the next row leaves little time besides the hash, and that runs with caches that the hash has evicted"
 

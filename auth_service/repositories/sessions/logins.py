@@ -1,210 +1,41 @@
-"""What a sign-in writes: the session, and all that goes with it. On PostgreSQL that is one statement."""
+"""What a sign-in writes: the session, and all that goes with it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
-from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import (
-    CTE,
-    ColumnElement,
-    String,
-    Uuid,
-    and_,
-    bindparam,
-    case,
-    func,
-    insert,
-    literal,
-    or_,
-    select,
-    update,
-)
 from uuid_utils.compat import uuid7
 
 from auth_service.database.connection import Connection
-from auth_service.database.dialects import Clock
 from auth_service.database.prepared import Prepared
 from auth_service.models import (
-    NUMBERS,
-    OUTGOING_MAILS,
-    REFRESH_TOKENS,
-    USERS,
     Authentication,
     Device,
     EndReason,
     LoginAccount,
-    MailKind,
-    SecurityEvent,
     SessionRules,
     SessionState,
     kind_of_device,
     neighbourhood_of,
 )
-from auth_service.repositories.audit.events import AuditedChange, AuditEvents, with_trail
-from auth_service.repositories.factors.proofs import (
-    EPOCH,
-    WHO,
-    PasskeyProof,
-    Proof,
-    RecoveryProof,
-    Spending,
-    TotpProof,
-    is_fresh,
-    one_by_one,
-    spend_recovery_code,
-    spend_signature,
-    spend_step,
-    used_up,
-)
+from auth_service.repositories.audit.events import AuditEvents
+from auth_service.repositories.factors.proofs import Proof, Spending
 from auth_service.repositories.mail.outbox import Outbox
-from auth_service.repositories.sessions.refresh_tokens import RETURNED, alive
-from auth_service.repositories.throttles.throttles import Success
-
-M, T, U = OUTGOING_MAILS.c, REFRESH_TOKENS.c, USERS.c
-MOST_KEPT = 200  # sessions of a user, unless more are alive
-EXPIRED_AT_ONCE = 500
-FORGOTTEN_AFTER = timedelta(minutes=15)  # as the triggers of migration 0001 have it
-_GIVEN = ("id", "user_id", "credential_epoch", "secret_hash", "user_agent", "ip", "acr", "amr")
-
-
-def _account(*conditions: ColumnElement[bool], told: Sequence[ColumnElement[Any]] = ()) -> CTE:
-    """The account as it was verified, locked: a change of its credentials either came first, or waits."""
-    unchanged = select(U.id, *told).where(U.id == WHO, U.credential_epoch == EPOCH, U.is_active, *conditions)
-    return unchanged.with_for_update(read=True).cte("account")
-
-
-def _open(clock: Clock, spend: Spending | None = None, told: Sequence[ColumnElement[Any]] = ()) -> tuple[CTE, Any]:
-    """Return the account, with what else is `told` of it, and the statement that opens a session of it.
-
-    That also uses a proof up, where one statement can.
-    """
-    spend = spend if clock.dialect.writes_in_ctes else None
-    times = {"created_at": clock.at(), "last_used_at": clock.at(), "expires_at": clock.after("lifetime")}
-    proved_at = bindparam("session_authenticated_at", type_=T.authenticated_at.type)
-    times |= {"authenticated_at": func.coalesce(proved_at, clock.at())}
-    fresh = {"generation": literal(0, T.generation.type), "rotations": literal([], T.rotations.type)}
-    given = {name: bindparam(f"session_{name}", type_=T[name].type) for name in _GIVEN}
-    values = {**given, **fresh, **times}
-    account = _account(*([is_fresh(clock)] if spend else []), told=told)  # else the code would be used up in vain
-    chosen = select(*values.values()).select_from(account)
-    if spend:
-        chosen = chosen.where(used_up(clock, spend, account))
-    return account, insert(REFRESH_TOKENS).from_select(list(values), chosen).returning(*RETURNED)
-
-
-_SPENDING: dict[type[Proof], Spending] = {
-    TotpProof: spend_step,
-    PasskeyProof: spend_signature,
-    RecoveryProof: spend_recovery_code,
-}
-_ONE_BY_ONE = {spend: one_by_one(spend) for spend in _SPENDING.values()}
-_OPENED_INSTEAD = AuditedChange(
-    lambda clock: _open(clock)[1], SecurityEvent.SESSION_OPENED, user="user_id", session="id"
+from auth_service.repositories.sessions.login_statements import (
+    COUNT,
+    EXPIRE_ENDED,
+    GIVEN,
+    NOTE,
+    NOTIFY,
+    ONE_BY_ONE,
+    OPENED_INSTEAD,
+    SPENDING,
+    opened,
+    opened_and_settled,
 )
-
-
-# Never waits: the row is held by another sign-in, which notes the same, or by a change that matters more.
-_UNLOCKED = select(U.id).where(U.id == WHO).with_for_update(skip_locked=True, key_share=True)
-
-
-def _note(clock: Clock, unlocked: Any = _UNLOCKED) -> Any:
-    return update(USERS).values(last_login_at=clock.at()).where(U.id.in_(unlocked))
-
-
-def _notify(clock: Clock, opened_at: ColumnElement[Any]) -> Any:
-    """A mail to the owner, unless this is their first session, or an earlier one came from such a device and place too.
-
-    Of several that are opened at once one is the first; if each looked at all others, none would be reported.
-    Numbers in a user agent do not count, since browsers raise them all the time.
-    """
-    others = select(T.id).where(T.user_id == WHO, T.created_at < opened_at)
-    kind = bindparam("kind_of_device", type_=String())
-    alike = func.regexp_replace(T.user_agent, NUMBERS, "", "g").is_not_distinct_from(kind)
-    values = {
-        "id": bindparam("mail_id", type_=M.id.type), "kind": literal(MailKind.NEW_DEVICE, M.kind.type),
-        "user_id": WHO, "details": bindparam("mail_details", type_=M.details.type),
-        "attempts": literal(0), "created_at": clock.at(), "due_at": clock.at(),
-    }  # fmt: skip
-    is_new = and_(others.exists(), ~others.where(alike, _is_near(clock)).exists())
-    return insert(OUTGOING_MAILS).from_select(list(values), select(*values.values()).where(is_new)).returning(M.id)
-
-
-def _is_near(clock: Clock) -> ColumnElement[bool]:
-    network = bindparam("network", type_=String())
-    return or_(network.is_(None), clock.dialect.is_in_network(T.ip, network))
-
-
-def _count(clock: Clock) -> Any:
-    unended = select(func.count().label("alive")).where(T.user_id == WHO, T.revoked_at.is_(None))
-    return unended.where(T.expires_at > clock.at(), T.last_used_at > clock.after("minus_idle"))
-
-
-def _expire_ended(clock: Clock, kept: int = MOST_KEPT) -> Any:
-    """Let the clean-up have what has ended, but for the newest of each user; some at a time.
-
-    Those alive come first: when they end, there is room for them. What ended longer ago than any access token lives
-    expires so long ago that its deletion is no news: the trigger of migration 0001 leaves nothing of it in the feed.
-    """
-    of_user = select(T.id, T.revoked_at).where(T.user_id == WHO, T.expires_at > clock.at())
-    newest_first = of_user.order_by(T.revoked_at.is_(None).desc(), T.revoked_at.desc(), T.id.desc())
-    beyond = newest_first.offset(kept).limit(EXPIRED_AT_ONCE).subquery("beyond")
-    ended = select(beyond.c.id).where(beyond.c.revoked_at.is_not(None))
-    unlocked = select(T.id).where(T.id.in_(ended)).with_for_update(skip_locked=True)
-    long_ago = clock.at(-FORGOTTEN_AFTER)
-    expires_at = case((T.revoked_at > long_ago, T.revoked_at), else_=long_ago)
-    return update(REFRESH_TOKENS).values(expires_at=expires_at).where(T.id.in_(unlocked))
-
-
-def _notify_alone(clock: Clock) -> Any:
-    this = REFRESH_TOKENS.alias("this").c
-    opened_at = select(this.created_at).where(this.id == bindparam("session_id", type_=Uuid()))
-    return _notify(clock, opened_at.scalar_subquery())
-
-
-_NOTE, _NOTIFY, _EXPIRE_ENDED, _COUNT = map(Prepared, (_note, _notify_alone, _expire_ended, _count))
-
-
-@cache
-def _opened(spend: Spending | None, whole: Callable[[Clock], Any] | None = None) -> AuditedChange:
-    """A session that a login opens, perhaps as a part of a larger statement."""
-    event = SecurityEvent.LOGIN_SUCCEEDED
-    return AuditedChange(lambda clock: _open(clock, spend)[1], event, user="user_id", session="id", whole=whole)
-
-
-@cache
-def _opened_and_settled(spend: Spending | None, success: Prepared | None, with_notice: bool) -> AuditedChange:
-    """The same with all that goes with a login, as one statement, which SQLite cannot do.
-
-    No part sees what another writes, nor what was committed since the statement began. So only who has the account to
-    itself, and has seen the sign-in before, notes, counts and compares. PostgreSQL makes the changes from the last to
-    the first: the tallies, which others wait for, are locked last.
-    """
-
-    def build(clock: Clock) -> Any:
-        alone, seen = _UNLOCKED.cte("alone"), USERS.alias("seen").c
-        latest = select(seen.last_login_at).where(seen.id == WHO).scalar_subquery()
-        saw_all = and_(select(alone.c.id).exists(), U.last_login_at.is_not_distinct_from(latest)).label("saw_all")
-        account, change = _open(clock, spend, [saw_all])
-        changed = change.cte("changed")
-        is_opened = select(changed.c.id).exists()
-        counted = case((account.c.saw_all, _count(clock).scalar_subquery() + 1))
-        statement = with_trail(clock, changed, SecurityEvent.LOGIN_SUCCEEDED, "user_id", "id")
-        if success:
-            statement = statement.add_cte(success.build(clock, is_opened).cte("succeeded"))
-        expired = _expire_ended(clock, MOST_KEPT - 1).where(is_opened)
-        noted = _note(clock, select(alone.c.id)).where(is_opened)
-        statement = statement.add_cte(expired.cte("expired"), noted.cte("noted"))
-        statement = statement.add_columns(select(counted).select_from(account).scalar_subquery().label("alive"))
-        if with_notice:
-            opened_at = select(changed.c.created_at).where(select(account.c.id).where(account.c.saw_all).exists())
-            mailed = _notify(clock, opened_at.scalar_subquery()).cte("mailed")
-            statement = statement.add_columns(select(mailed.c.id).exists().label("mailed"))
-        return statement
-
-    return _opened(spend, build)
+from auth_service.repositories.sessions.refresh_tokens import alive
+from auth_service.repositories.throttles.throttles import Success
 
 
 @dataclass(frozen=True)
@@ -261,13 +92,13 @@ class Logins:
         proved = authentication
         given = (uuid7(), account.id, account.credential_epoch, secret_hash, *device, proved.acr, proved.amr)
         values: dict[str, Any] = {"session_authenticated_at": proved.time, "lifetime": rules.absolute_lifetime}
-        values |= {f"session_{name}": value for name, value in zip(_GIVEN, given, strict=True)}
+        values |= {f"session_{name}": value for name, value in zip(GIVEN, given, strict=True)}
         if instead is not None:
-            rows = await self._audit.execute_prepared(_OPENED_INSTEAD, values, reason=instead)
+            rows = await self._audit.execute_prepared(OPENED_INSTEAD, values, reason=instead)
             return (alive(rows[0], account.role), None) if rows else None
         values |= {"minus_idle": -rules.idle_lifetime, **(proof.values if proof else {})}
         values |= settling.values(device) if settling else {}
-        row = await self._open_by_login(_SPENDING[type(proof)] if proof else None, settling, values)
+        row = await self._open_by_login(SPENDING[type(proof)] if proof else None, settling, values)
         if row is None:
             return None
         self._outbox.was_written |= bool(row.get("mailed"))
@@ -277,21 +108,21 @@ class Logins:
         self, spend: Spending | None, settling: Settling | None, values: dict[str, Any]
     ) -> Mapping[Any, Any] | None:
         if self._connection.dialect.writes_in_ctes:
-            opened = _opened_and_settled(spend, *settling.shape) if settling else _opened(spend)
-            rows = await self._audit.execute_prepared(opened, values)
+            whole = opened_and_settled(spend, *settling.shape) if settling else opened(spend)
+            rows = await self._audit.execute_prepared(whole, values)
             return rows[0] if rows else None
-        if spend and not await _ONE_BY_ONE[spend].execute(self._connection, values):
+        if spend and not await ONE_BY_ONE[spend].execute(self._connection, values):
             return None
-        rows = await self._audit.execute_prepared(_opened(spend), values)
+        rows = await self._audit.execute_prepared(opened(spend), values)
         return {**rows[0], **(await self._settle(settling, values) if settling else {})} if rows else None
 
     async def _settle(self, settling: Settling, values: dict[str, Any]) -> Mapping[Any, Any]:
-        await _NOTE.execute(self._connection, **values)
+        await NOTE.execute(self._connection, **values)
         if settling.success:
             await settling.success.statement.execute(self._connection, **values)
-        mailed = await _NOTIFY.execute(self._connection, **values) if settling.notice is not None else ()
-        await _EXPIRE_ENDED.execute(self._connection, **values)
-        (row,) = await _COUNT.execute(self._connection, **values)
+        mailed = await NOTIFY.execute(self._connection, **values) if settling.notice is not None else ()
+        await EXPIRE_ENDED.execute(self._connection, **values)
+        (row,) = await COUNT.execute(self._connection, **values)
         return {**row, "mailed": mailed}
 
     async def settle_later(
@@ -301,6 +132,6 @@ class Logins:
         once all is committed that the statement of the login has not seen.
         """
         given = Settling(None, notice).values(device) | {"session_user_id": user_id, "session_id": session_id}
-        await _NOTE.execute(self._connection, **given)
+        await NOTE.execute(self._connection, **given)
         if notice is not None:
-            self._outbox.was_written |= bool(await _NOTIFY.execute(self._connection, **given))
+            self._outbox.was_written |= bool(await NOTIFY.execute(self._connection, **given))

@@ -8,7 +8,9 @@ from jose import jwt
 
 from tests.conftest import MakeClient
 from tests.support.authenticator import Authenticator
+from tests.support.behind import behind_proxy
 from tests.support.client import PASSWORD, Client
+from tests.support.databases import on_postgresql
 from tests.support.gateway_places import INTERNAL_TOKEN
 from tests.support.mail_server import mail_server, text_of
 from tests.support.outbox import mark_verified, none_waits, to
@@ -183,3 +185,19 @@ async def test_both_steps_are_counted_by_what_became_of_them(make_client: MakeCl
         'auth_second_factors_total{outcome="failed"} 1.0',
     ):
         assert line in page.splitlines()
+
+
+@on_postgresql
+async def test_the_second_step_takes_two_round_trips(make_client: MakeClient, database_url: str) -> None:
+    with behind_proxy(database_url) as (proxy, url):
+        client = await make_client(url, database={"pool_pre_ping": False}, keys={"rotation_interval": 0})
+        (await client.register("ada@example.com")).raise_for_status()
+        app = await Authenticator.add(client, await client.sign_in())
+        costs = []
+        for _ in range(5):
+            challenge = await client.challenge()
+            await StoredFactors(client).set_last_step(app.id, -5)
+            proxy.reset_counters()
+            (await client.second_factor(challenge, app.code())).raise_for_status()
+            costs.append(proxy.round_trips)
+    assert min(costs) == 2  # find the account and reserve, open the session with all that goes with it
