@@ -4,8 +4,7 @@ Any module may import this one; `passkeys.py` costs memory.
 """
 
 import json
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from auth_service.security.keys import base64url
@@ -19,8 +18,7 @@ class PasskeyRefused(ValueError):  # noqa: N818  # an answer, as in errors.py
     """What is not believed of a browser's answer. The text is for the log: it repeats nothing of what was sent."""
 
 
-@dataclass(frozen=True)
-class RelyingParty:
+class RelyingParty(NamedTuple):
     """Whom passkeys are for. `top_origins` are those of pages that may frame ours; all compare character by character.
 
     `origins` are web origins, and those of Android apps (`android:apk-key-hash:...`).
@@ -32,8 +30,7 @@ class RelyingParty:
     top_origins: frozenset[str]
 
 
-@dataclass(frozen=True)
-class NewPasskey:
+class NewPasskey(NamedTuple):
     """What an authenticator says of a passkey that it has made. `public_key` is a COSE key in canonical CBOR."""
 
     credential_id: bytes
@@ -44,8 +41,7 @@ class NewPasskey:
     aaguid: UUID
 
 
-@dataclass(frozen=True)
-class Asserted:
+class Asserted(NamedTuple):
     """What an authenticator says with a signature that was verified."""
 
     sign_count: int

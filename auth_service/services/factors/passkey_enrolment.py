@@ -1,7 +1,7 @@
 """How owners add a passkey to their account, and name it."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -90,7 +90,7 @@ class NewPasskeys:
             raise InvalidChallenge("its id is another one than that of the answer")
         transports = " ".join(dict.fromkeys(attestation.transports))
         return {
-            **asdict(made),
+            **made._asdict(),
             "transports": transports,
             "name": name or suggest_passkey_name(made.aaguid) or "Passkey",
         }
