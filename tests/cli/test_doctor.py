@@ -184,6 +184,11 @@ async def test_administrators_without_a_second_factor_are_named_and_fail_where_t
     await run_sql(env["DATABASE_URL"], with_one)
     checks = examined(tmp_path, env | {"AUTH_FACTORS__REQUIRED_ROLES": "admin"}, 0)["checks"]
     assert checks["second factors"]["detail"] == "every administrator has one"
+    passkeys = {"AUTH_PASSKEYS__RP_ID": "example.test", "AUTH_PASSKEYS__ORIGINS": "https://app.example.test"}
+    checks = examined(tmp_path, env | passkeys | {"AUTH_PASSKEYS__REQUIRED_ROLES": "admin"}, 1)["checks"]
+    assert checks["second factors"]["detail"] == (
+        "administrators without a passkey, and must have one: root@example.com"
+    )
 
 
 async def test_a_mail_server_that_greets_passes_and_gets_no_mail(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from tests.services.factors.passkeys.test_second_step import asked, second, step
 from tests.support.authenticator import Authenticator
 from tests.support.client import PASSWORD, Client, bearer
 from tests.support.outbox import services_of
-from tests.support.passkeys import PASSKEYS, Passkey, begin, encode
+from tests.support.passkeys import PASSKEYS, Passkey, add, begin, encode
 from tests.support.problems import assert_problem
 from tests.support.stored_factors import StoredFactors
 
@@ -73,13 +73,12 @@ async def test_a_right_password_leads_to_a_passkey_alone_and_that_to_a_session(s
     assert (await passkey.sign_in(strict))["access_token"]
 
 
+@pytest.mark.parametrize("database_url", ["sqlite-file", "postgresql"], indirect=True)
 async def test_no_code_signs_in_or_steps_up_whoever_has_a_passkey(make_client: MakeClient, database_url: str) -> None:
     lax = await make_client(database_url, **PASSKEYS)
     (await lax.register("ada@example.com")).raise_for_status()
     app = await Authenticator.add(lax, await lax.sign_in())
     passkey = await Passkey.add(lax, app.tokens)
-    if database_url == "sqlite+aiosqlite://":
-        pytest.skip("each app has a database of its own")
     strict = await make_client(database_url, **STRICT)
     assert_problem(await strict.refresh(app.tokens["refresh_token"]), 401, "invalid-refresh-token")
     assert_problem(await strict.me(app.tokens["access_token"]), 401, "invalid-access-token")
@@ -170,9 +169,12 @@ async def test_a_session_that_is_not_recent_is_told_that_only_a_passkey_will_do(
     (await client.register("ada@example.com")).raise_for_status()
     passkey = Passkey()
     told = await enrolled(client, passkey)
+    begun = (await begin(client, told["access_token"])).raise_for_status().json()
     services_of(client).bearers._recent = -10
     refused = await begin(client, told["access_token"])
     assert_problem(refused, 401, "step-up-required")
     assert refused.json()["acr_values"] == "phr"
+    late = await add(client, told["access_token"], begun, Passkey().made_for(begun["public_key"]))
+    assert_problem(late, 401, "step-up-required")
     refused = await client.delete("/auth/sessions", headers=bearer(told["access_token"]))
     assert refused.json()["acr_values"] == "phr"

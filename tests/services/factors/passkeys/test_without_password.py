@@ -139,12 +139,11 @@ async def test_the_email_changes_by_a_recent_sign_in(make_client: MakeClient) ->
         assert_problem(missing, 422, "validation-error")
 
 
+@pytest.mark.parametrize("database_url", ["sqlite-file", "postgresql"], indirect=True)
 @pytest.mark.parametrize(("settings", "status"), [(PASSKEYS, 204), (STRICT, 400)])
 async def test_a_mailed_link_gives_a_password_again_unless_the_role_signs_in_with_passkeys_alone(
     make_client: MakeClient, database_url: str, settings: dict[str, Any], status: int
 ) -> None:
-    if database_url == "sqlite+aiosqlite://":
-        pytest.skip("each app has a database of its own")
     async with LinkMails.start() as mails:
         lax = await make_client(database_url, **PASSKEYS, **mails.settings)
         (await lax.register(EMAIL)).raise_for_status()
