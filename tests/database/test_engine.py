@@ -2,9 +2,11 @@
 
 import asyncio
 import sqlite3
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import DateTime, Interval, literal, select
 
 from auth_service.repositories.transaction import Database
 from tests.conftest import MakeClient
@@ -14,6 +16,7 @@ from tests.support.postgres import Postgres
 
 FACTS = {
     "application_name": "auth_service",
+    "TimeZone": "UTC",
     "jit": "off",
     "statement_timeout": "2s",
     "lock_timeout": "667ms",
@@ -33,6 +36,19 @@ async def test_the_time_outs_follow_the_setting(make_database: MakeDatabase, pos
     async with make_database(postgres_url, statement_timeout=0.9).statement() as tx:
         assert await query(tx, "SHOW statement_timeout") == "900ms"
         assert await query(tx, "SHOW lock_timeout") == "300ms"
+
+
+async def test_thirty_seconds_ago_is_that_on_a_server_whose_clocks_change(
+    make_database: MakeDatabase, postgres_url: str
+) -> None:
+    """On the 29th of March 2026, those of Berlin went forward. The driver sends a day less, and the seconds of one."""
+    async with make_database(postgres_url).statement() as tx:
+        zone = "ALTER DATABASE %I SET timezone TO ''Europe/Berlin''"
+        await query(tx, f"DO $$ BEGIN EXECUTE format('{zone}', current_database()); END $$")
+    async with make_database(postgres_url).statement() as tx:
+        noon = datetime(2026, 3, 29, 12, tzinfo=UTC)
+        ago = select(literal(noon, DateTime(timezone=True)) + literal(timedelta(seconds=-30), Interval()))
+        assert await tx.session.scalar(ago) == noon - timedelta(seconds=30)
 
 
 async def test_the_operator_finds_the_connections_by_their_name(

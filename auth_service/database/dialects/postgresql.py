@@ -191,7 +191,9 @@ def connect_args(settings: DatabaseSettings) -> dict[str, Any]:
     arguments: dict[str, Any] = {
         "async_creator_fn": Hosts(server := settings.server).connect,
         "timeout": settings.connect_timeout.total_seconds(),
-        "server_settings": {"application_name": APPLICATION_NAME, **server.parameters},
+        # In UTC every day has 24 hours, also one in an interval: elsewhere, 30 seconds, as the driver sends them (a day
+        # less, and 86,370 seconds), are an hour more or less when the clocks change. Poolers keep both for each client.
+        "server_settings": {"application_name": APPLICATION_NAME, **server.parameters, "timezone": "UTC"},
     }
     if settings.pgbouncer:
         # A server connection changes hands between transactions: nothing may be prepared or set on it.
