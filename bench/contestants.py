@@ -105,14 +105,14 @@ def other(cluster: Cluster, folder: Path) -> Contestant:
     )
 
 
-def deployed(contestant: Contestant) -> Contestant:
+def deployed(contestant: Contestant, checkout: Path = ROOT) -> Contestant:
     """For starts and idle memory: this service with the packages of its lock alone, as the image and the peers have it.
 
     Libraries look for what else is installed: structlog imports rich, which is of the development.
     """
-    if contestant.name != OURS:
+    if contestant.name not in {OURS, BEFORE}:
         return contestant
-    python = str(runtime_python())
+    python = str(runtime_python(checkout))
     return replace(contestant, command=lambda *how: [python, *contestant.command(*how)[1:]])
 
 

@@ -16,8 +16,8 @@ from auth_service.security import argon2_build
 from auth_service.settings import runs_x86_64_v3
 
 PEERS = Path(__file__).parent / "peers"
-BUILD_ARGON2 = PEERS.parents[1] / "deploy" / "build-argon2"
-LOCK = PEERS.parents[1] / "requirements.lock"
+ROOT = PEERS.parents[1]
+BUILD_ARGON2 = ROOT / "deploy" / "build-argon2"
 
 
 class NotInstallableError(RuntimeError):
@@ -29,9 +29,9 @@ def python_of(peer: str) -> Path:
     return _python_with(peer, PEERS / peer / "requirements.txt")
 
 
-def runtime_python() -> Path:
-    """The interpreter of a virtualenv with what this service runs with, and nothing of its development."""
-    return _python_with("auth_service", LOCK)
+def runtime_python(checkout: Path = ROOT) -> Path:
+    """The interpreter of a virtualenv with what a checkout's service runs with, and nothing of its development."""
+    return _python_with("auth_service", checkout / "requirements.lock")
 
 
 def _python_with(peer: str, requirements: Path) -> Path:

@@ -5,8 +5,9 @@ import statistics
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 import click
@@ -39,15 +40,21 @@ class Imported(NamedTuple):
 @click.command()
 @click.option("--starts", default=9, show_default=True, help="Starts of each, in turns.")
 @click.option("--lines", default=25, show_default=True, help="Packages to print.")
-def main(starts: int, lines: int) -> None:
-    """Start this service and fastapi-users in turns, and the commands; then say what the service's imports cost."""
+@click.option("--before", type=click.Path(path_type=Path, exists=True), help="Another checkout, with its .venv.")
+def main(starts: int, lines: int, before: Path | None) -> None:
+    """Start this service, fastapi-users and perhaps another checkout in turns, and the commands; then say what the
+    service's imports cost.
+    """
     click.echo(machine.describe())
     with Cluster.create() as cluster:
-        ours, theirs = contestants.deployed(contestants.ours(cluster)), contestants.fastapi_users(cluster)
-        for contestant in (ours, theirs):
+        ours = contestants.deployed(contestants.ours(cluster))
+        servers = [ours, contestants.fastapi_users(cluster)]
+        if before:
+            servers.append(contestants.deployed(contestants.other(cluster, before), before))
+        for contestant in servers:
             prepare(contestant, cluster)
-        click.echo("                  seconds      CPU  idle MiB")
-        _print_servers(ours, theirs, starts)
+        click.echo("                      seconds      CPU  idle MiB")
+        _print_servers(servers, starts)
         _print_words(ours, starts)
         _print_imports(ours, lines)
 
@@ -68,13 +75,16 @@ def by_package(modules: Iterable[Imported]) -> Counter[str]:
     return found
 
 
-def _print_servers(ours: Contestant, theirs: Contestant, starts: int) -> None:
-    rounds = [(_serve(ours), _serve(theirs)) for _ in range(starts)]
-    for contestant, found in zip((ours, theirs), zip(*rounds, strict=True), strict=True):
-        click.echo(_row(contestant.name, found))
-    seconds = statistics.median(mine.seconds / other.seconds for mine, other in rounds)
-    cpu = statistics.median(mine.cpu / other.cpu for mine, other in rounds)
-    click.echo(f"{'ratio':16} {seconds:8.2f} {cpu:8.2f}")
+def _print_servers(servers: Sequence[Contestant], starts: int) -> None:
+    """Each, and the median of the rounds' own ratios of the first to each of the others."""
+    rounds = [[_serve(server) for server in servers] for _ in range(starts)]
+    columns = list(zip(*rounds, strict=True))
+    for server, found in zip(servers, columns, strict=True):
+        click.echo(_row(server.name, found))
+    for server, found in zip(servers[1:], columns[1:], strict=True):
+        seconds = statistics.median(mine.seconds / other.seconds for mine, other in zip(columns[0], found, strict=True))
+        cpu = statistics.median(mine.cpu / other.cpu for mine, other in zip(columns[0], found, strict=True))
+        click.echo(f"{'to ' + server.name:20} {seconds:8.2f} {cpu:8.2f}")
 
 
 def _serve(contestant: Contestant) -> Start:
@@ -102,7 +112,7 @@ def _run(ours: Contestant, word: list[str]) -> Start:
 def _row(name: str, found: Iterable[Start]) -> str:
     seconds, cpu, mib = zip(*found, strict=True)
     idle = f"{statistics.median(mib):9.1f}" if mib[0] else ""
-    return f"{name:16} {statistics.median(seconds):8.3f} {statistics.median(cpu):8.3f} {idle}".rstrip()
+    return f"{name:20} {statistics.median(seconds):8.3f} {statistics.median(cpu):8.3f} {idle}".rstrip()
 
 
 def _print_imports(ours: Contestant, lines: int) -> None:
