@@ -7,12 +7,9 @@ import asyncio
 import hashlib
 import json
 import struct
-from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID
 
-import asyncpg
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from fido2 import cbor
@@ -20,16 +17,13 @@ from fido2 import cbor
 from auth_service.models import FactorKind
 from auth_service.security.challenges import ChallengeCodec, ChallengePurpose, Passed
 from auth_service.security.keys import SecretKeys, base64url
+from bench.totp_accounts import copy
 from tests.support.postgres import Cluster
 
 KEY = ec.derive_private_key(0x5EED, ec.SECP256R1())
 RP_ID, ORIGIN = "bench.example", "https://bench.example"
 _FIRST = 0x01910000_0000_7000_8000_000000000000
 _FLAGS = 0x1D  # user present and verified, backup eligible and backed up
-_USER = (
-    "id", "email", "email_canonical", "hashed_password", "role", "is_active", "is_verified", "credential_epoch",
-    "created_at", "updated_at",
-)  # fmt: skip
 _FACTOR = (
     "id", "user_id", "kind", "last_step", "created_at", "confirmed_at", "credential_id", "public_key", "sign_count",
     "backup_eligible", "backed_up", "transports", "user_handle",
@@ -55,7 +49,7 @@ class PasskeyAccounts:
             (one, one, FactorKind.PASSKEY.value, 0, now, now, one.bytes, cose, 0, True, True, "internal", _handle(one))
             for one in self._ids
         ]
-        asyncio.run(_copy(self._cluster.url(database), users, factors))
+        asyncio.run(copy(self._cluster.url(database), users, factors, _FACTOR))
         for table in ("users", "factors"):
             self._cluster.execute(f"VACUUM (ANALYZE) {table}", database)
 
@@ -90,12 +84,3 @@ class PasskeyAccounts:
 
 def _handle(account: UUID) -> bytes:
     return account.bytes + bytes(16)
-
-
-async def _copy(url: str, users: Sequence[tuple[Any, ...]], factors: Sequence[tuple[Any, ...]]) -> None:
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.copy_records_to_table("users", records=users, columns=_USER)
-        await connection.copy_records_to_table("factors", records=factors, columns=_FACTOR)
-    finally:
-        await connection.close()

@@ -59,7 +59,7 @@ class TotpAccounts:
             (one.id, one.id, FactorKind.TOTP.value, *seal_totp_secret(one.secret, one.id, self._keys), 0, now, now)
             for one in made
         ]
-        asyncio.run(_copy(self._cluster.url(database), users, factors))
+        asyncio.run(copy(self._cluster.url(database), users, factors, _FACTOR))
         for table in ("users", "factors"):
             self._cluster.execute(f"VACUUM (ANALYZE) {table}", database)
         self._unused = made
@@ -82,10 +82,13 @@ class TotpAccounts:
         return taken
 
 
-async def _copy(url: str, users: Sequence[tuple[Any, ...]], factors: Sequence[tuple[Any, ...]]) -> None:
+async def copy(
+    url: str, users: Sequence[tuple[Any, ...]], factors: Sequence[tuple[Any, ...]], columns: Sequence[str]
+) -> None:
+    """Write accounts, and factors with these columns, into a database."""
     connection = await asyncpg.connect(url)
     try:
         await connection.copy_records_to_table("users", records=users, columns=_USER)
-        await connection.copy_records_to_table("factors", records=factors, columns=_FACTOR)
+        await connection.copy_records_to_table("factors", records=factors, columns=columns)
     finally:
         await connection.close()
