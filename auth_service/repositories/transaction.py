@@ -62,10 +62,15 @@ def retried(use_case: UseCase[Arguments, Answer]) -> UseCase[Arguments, Answer]:
             try:
                 return await use_case(*args, **kwargs)
             except TransactionConflict:
-                await asyncio.sleep(random.uniform(*PAUSE))  # noqa: S311  # no secret: it spreads the crowd
+                await pause()
         return await use_case(*args, **kwargs)
 
     return run
+
+
+async def pause() -> None:
+    """Wait a little before what has lost is run again: a random time, which spreads the crowd."""
+    await asyncio.sleep(random.uniform(*PAUSE))  # noqa: S311  # no secret
 
 
 class _Repository(Generic[Repository]):

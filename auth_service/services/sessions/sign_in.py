@@ -13,7 +13,7 @@ from auth_service.errors import DatabaseDiskFull, DatabaseUnavailable, InvalidCr
 from auth_service.models import Authentication, Device, EndReason, LoginAccount, SessionRules, SessionState
 from auth_service.repositories.factors.proofs import Proof
 from auth_service.repositories.sessions.logins import Settling
-from auth_service.repositories.transaction import Database, Transaction, retried
+from auth_service.repositories.transaction import Database, Transaction, pause, retried
 from auth_service.security.refresh_tokens import hash_secret, new_secret
 from auth_service.services.mail.notices import Notices, requester_details
 from auth_service.services.sessions.revocations import Revocations
@@ -77,11 +77,7 @@ class SignIn:
             Unavailable: no access token could be signed, so nothing is opened.
         """
         await self.ensure_ready()
-        try:
-            opened = await self._open_alone(account, authentication, device, attempt, proof)
-        except (TransactionConflict, DatabaseDiskFull, SchemaNotReady):  # which have left nothing behind
-            log.warning("login.not_recorded", user_id=str(account.id))
-            opened = await self._open_alone(account, authentication, device, None, proof)
+        opened = await self._open_alone(account, authentication, device, attempt, proof)
         return await self.finish(opened, account, device, replacement)
 
     async def open(
@@ -145,14 +141,33 @@ class SignIn:
         opened = await self.open(tx, account, authentication, device, None, instead=reason)
         return partial(self._issuer.issue, opened.state, opened.secret, generation=0)
 
-    @retried
     async def _open_alone(
         self,
         account: LoginAccount,
         authentication: Authentication,
         device: Device,
-        attempt: Attempt | None,
+        attempt: Attempt,
         proof: Proof | None,
+    ) -> OpenedSession:
+        """As `retried` has it. What loses has left nothing behind; at last the session is opened alone, since what goes
+        with it may be what cannot be written.
+        """
+        opening = partial(self._open_once, account, authentication, device, proof)
+        for _ in range(2):
+            try:
+                return await opening(attempt)
+            except (TransactionConflict, DatabaseDiskFull, SchemaNotReady):
+                await pause()
+        log.warning("login.not_recorded", user_id=str(account.id))
+        return await opening(None)
+
+    async def _open_once(
+        self,
+        account: LoginAccount,
+        authentication: Authentication,
+        device: Device,
+        proof: Proof | None,
+        attempt: Attempt | None,
     ) -> OpenedSession:
         async with self._throttle.statement() as tx:
             return await self.open(tx, account, authentication, device, attempt, proof=proof)
