@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
-from selenium.common.exceptions import StaleElementReferenceException, TimeoutException
+from selenium.common.exceptions import TimeoutException
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -29,6 +29,8 @@ const answer = await fetch(url, {method: "POST", credentials: "include", headers
 const {status, type} = answer;
 return {status, type, body: await answer.text(), headers: Object.fromEntries(answer.headers)};
 """
+# In one command: an element that is found by one and read by the next may be of a page that has gone between them.
+SHOWN = "return document.querySelector(arguments[0])?.innerText ?? ''"
 _OPTIONS = (
     "--headless=new",
     "--no-sandbox",  # which does not work for root, and every page is our own
@@ -117,9 +119,9 @@ class Browser:
         Raises TimeoutException after half a minute; it tells what the page has instead.
         """
         try:
-            self._wait().until(lambda driver: text in (driver.find_element(By.CSS_SELECTOR, selector).text or ""))
+            self._wait().until(lambda driver: text in driver.execute_script(SHOWN, selector))
         except TimeoutException as error:
-            shown = self.driver.find_element(By.TAG_NAME, "body").text
+            shown = self.driver.execute_script(SHOWN, "body")
             raise TimeoutException(f"no {text!r} in {selector}: {shown}; {self.complaints()}") from error
 
     @contextmanager
@@ -141,7 +143,7 @@ class Browser:
         return said
 
     def _wait(self) -> WebDriverWait[Chrome]:
-        return WebDriverWait(self.driver, PATIENCE, 0.05, [StaleElementReferenceException])
+        return WebDriverWait(self.driver, PATIENCE, 0.05)
 
     def complaints(self) -> list[str]:
         """Return what the browser has logged since it was last asked."""
