@@ -1,6 +1,5 @@
 """Fixtures for the gateways: each started for real, once, before the real service and an application that echoes."""
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from uuid import uuid4
@@ -12,7 +11,7 @@ from tests.conftest import environment
 from tests.support.client import PASSWORD
 from tests.support.echo_upstream import EchoUpstream
 from tests.support.gateway_places import INTERNAL_TOKEN, Fleet, Place, Service, User
-from tests.support.gateways import KINDS, PACKAGED, Kind
+from tests.support.gateways import KINDS, Kind, installed
 from tests.support.postgres import Postgres
 
 
@@ -47,14 +46,6 @@ def upstream() -> Iterator[EchoUpstream]:
 def fleet(service: Service, upstream: EchoUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     with ExitStack() as stack:
         yield Fleet(service, upstream, tmp_path_factory.mktemp("gateways"), stack)
-
-
-def installed(name: str) -> Kind:
-    """The gateway of this name, or the test is skipped; those that Debian has are never skipped in CI."""
-    found = KINDS[name]
-    if not found.is_installed and not (os.environ.get("CI") and found.name in PACKAGED):
-        pytest.skip(f"{found.name} is not installed{found.hint}")
-    return found
 
 
 @pytest.fixture(params=list(KINDS))

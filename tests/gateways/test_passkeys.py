@@ -10,12 +10,11 @@ import httpx
 import pytest
 
 from tests.conftest import environment
-from tests.gateways.conftest import installed
 from tests.support.browser import PATIENCE, Browser, Site
 from tests.support.client import PASSWORD
 from tests.support.echo_upstream import EchoUpstream
 from tests.support.gateway_places import INTERNAL_TOKEN, Fleet, Service
-from tests.support.gateways import KINDS
+from tests.support.gateways import KINDS, installed
 from tests.support.markdown import block
 from tests.support.postgres import Postgres
 from tests.support.server import wait_until

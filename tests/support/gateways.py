@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from .gateway_commands import COMMANDS, Site
 from .markdown import ROOT
 from .server import free_port, wait_until
@@ -173,3 +175,11 @@ def started(
     finally:
         os.killpg(process.pid, signal.SIGKILL)  # its workers too; it keeps nothing that an orderly end would save
         process.wait(10)
+
+
+def installed(name: str) -> Kind:
+    """The gateway of this name, or the test is skipped; those that Debian has are never skipped in CI."""
+    found = KINDS[name]
+    if not found.is_installed and not (os.environ.get("CI") and found.name in PACKAGED):
+        pytest.skip(f"{found.name} is not installed{found.hint}")
+    return found

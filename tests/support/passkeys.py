@@ -13,10 +13,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from fido2 import cbor
 
 from .client import Client, bearer
+from .problems import assert_problem
 
 RP_ID = "example.test"
 ORIGIN = "https://app.example.test"
 PASSKEYS: dict[str, Any] = {"passkeys": {"rp_id": RP_ID, "origins": (ORIGIN,)}}
+REQUIRED: dict[str, Any] = {"passkeys": {**PASSKEYS["passkeys"], "required_roles": ("user", "admin")}}
 UP, UV, BE, BS, AT = 1, 4, 8, 16, 64  # flags of authenticator data (Web Authentication Level 3, section 6.1)
 
 
@@ -132,3 +134,36 @@ async def login_options(client: Client) -> Any:
 async def login(client: Client, options: dict[str, Any], credential: dict[str, Any], **more: Any) -> Any:
     body = {"challenge": options["challenge"], "credential": credential}
     return await client.post("/auth/passkeys/login", json=body, **more)
+
+
+async def sign(client: Client, passkey: Passkey, challenge: str | None = None, **how: Any) -> Any:
+    """Sign in with a passkey alone, by a challenge of the service unless another one is given."""
+    challenge = challenge or (await login_options(client)).json()["challenge"]
+    return await login(client, {"challenge": challenge}, passkey.signed_for(for_challenge(challenge), **how))
+
+
+def for_challenge(challenge: str) -> dict[str, Any]:
+    """The part of some options that a signature needs."""
+    return {"challenge": encode(challenge.encode())}
+
+
+async def asked(client: Client, email: str = "ada@example.com") -> dict[str, Any]:
+    """What the right password of an account with a passkey is answered with."""
+    answer = await client.login(email)
+    assert_problem(answer, 403, "second-factor-required")
+    told: dict[str, Any] = answer.json()
+    return told
+
+
+async def second(client: Client, challenge: str, credential: dict[str, Any], **more: Any) -> Any:
+    body = {"challenge": challenge, "credential": credential}
+    return await client.post("/auth/login/second-factor", json=body, **more)
+
+
+async def step_up_options(client: Client, access_token: str) -> Any:
+    return await client.post("/auth/step-up/options", headers=bearer(access_token))
+
+
+async def step_up(client: Client, access_token: str, challenge: str, credential: dict[str, Any]) -> Any:
+    body = {"challenge": challenge, "credential": credential}
+    return await client.post("/auth/step-up", json=body, headers=bearer(access_token))

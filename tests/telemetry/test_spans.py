@@ -102,11 +102,9 @@ def assert_login(collected: Collector) -> None:
     }  # fmt: skip
     assert (wrong.attributes["http.response.status_code"], wrong.is_error) == (401, False)
     parts = collected.parts_of(login)
-    assert names(parts) == ["connection", "connection", "hash", "connection", "connection"]
+    assert names(parts) == ["connection", "hash", "connection"]
     statements = [names(collected.parts_of(part)) for part in parts]
-    assert statements == [
-        ["SELECT users"], ["INSERT throttles"], [], ["INSERT refresh_tokens"], ["SELECT refresh_tokens"],
-    ]  # fmt: skip
+    assert statements == [["SELECT"], [], ["INSERT refresh_tokens"]]  # the first is of several tables
     (hashing,) = [part for part in parts if part.name == "hash"]
     assert 0 <= hashing.attributes["auth.hashing.wait"] < 2
 

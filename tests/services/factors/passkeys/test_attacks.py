@@ -17,7 +17,7 @@ from tests.support.client import PASSWORD, Client
 from tests.support.databases import on_postgresql
 from tests.support.gate import gate
 from tests.support.outbox import mark_verified, services_of
-from tests.support.passkeys import PASSKEYS, Passkey, add, begin, encode, login, login_options
+from tests.support.passkeys import PASSKEYS, Passkey, add, begin, encode, for_challenge, login, login_options, sign
 from tests.support.problems import assert_problem
 from tests.support.sql import run_sql
 
@@ -40,16 +40,6 @@ def issued(client: Client, purpose: ChallengePurpose, user_id: UUID = NOBODY, ep
     at = datetime.now(UTC) - timedelta(seconds=age)
     challenge: str = codec.issue(purpose, user_id, epoch, Passed(0), at)
     return challenge
-
-
-async def sign(client: Client, passkey: Passkey, challenge: str | None = None, **how: Any) -> Any:
-    """Sign in with a passkey alone, by a challenge of the service unless another one is given."""
-    challenge = challenge or (await login_options(client)).json()["challenge"]
-    return await login(client, {"challenge": challenge}, passkey.signed_for(asked(challenge), **how))
-
-
-def asked(challenge: str) -> dict[str, Any]:
-    return {"challenge": encode(challenge.encode())}
 
 
 async def events(client: Client, tokens: dict[str, Any]) -> Counter[str]:
@@ -126,7 +116,7 @@ async def test_a_passkey_is_added_by_a_challenge_of_its_own_account_and_credenti
         issued(keeper, ChallengePurpose.PASSKEY_ENROLMENT, owner, 2, age=301.5),
         issued(keeper, ChallengePurpose.STEP_UP, owner, 2),
     ):
-        public_key = {**before["public_key"], **asked(challenge)}
+        public_key = {**before["public_key"], **for_challenge(challenge)}
         refused = await add(keeper, mine, {"challenge": challenge}, Passkey().made_for(public_key))
         assert_problem(refused, 400, "invalid-challenge")
     good = (await begin(keeper, mine)).json()
@@ -180,7 +170,7 @@ async def test_a_user_handle_of_another_account_or_none_is_refused(keeper: Clien
         assert_problem(await sign(keeper, ada), 401, "invalid-credentials")
     ada.user_handle = own
     challenge = (await login_options(keeper)).json()["challenge"]
-    credential = ada.signed_for(asked(challenge))
+    credential = ada.signed_for(for_challenge(challenge))
     del credential["response"]["userHandle"]
     assert_problem(await login(keeper, {"challenge": challenge}, credential), 401, "invalid-credentials")
     assert (await sign(keeper, ada)).status_code == 200

@@ -7,14 +7,13 @@ import pytest
 from auth_service.models import Acr, FactorPolicy, Role
 from auth_service.repositories.users.search import UserFilter
 from tests.conftest import MakeClient
-from tests.services.factors.passkeys.test_attacks import sign
 from tests.support.admins import Admin
 from tests.support.authenticator import Authenticator
 from tests.support.client import Client
 from tests.support.link_mails import LinkMails
 from tests.support.outbox import services_of
 from tests.support.owner import eventually_none_waits, let_time_pass, verified_owner
-from tests.support.passkeys import PASSKEYS, Passkey, encode
+from tests.support.passkeys import PASSKEYS, Passkey, encode, sign
 from tests.support.problems import assert_problem
 
 PHR, AAL2 = FactorPolicy({Role.ADMIN: Acr.PHR}), FactorPolicy({Role.ADMIN: Acr.AAL2})

@@ -8,15 +8,24 @@ from jose import jwt
 from auth_service.security.challenges import ChallengePurpose
 from auth_service.security.totp import SECRET_BYTES, base32
 from tests.conftest import MakeClient
-from tests.services.factors.passkeys.test_second_step import asked, second, step_up, step_up_options
 from tests.support.authenticator import Authenticator
 from tests.support.client import PASSWORD, Client, bearer
 from tests.support.outbox import services_of
-from tests.support.passkeys import PASSKEYS, Passkey, add, begin, encode
+from tests.support.passkeys import (
+    PASSKEYS,
+    REQUIRED,
+    Passkey,
+    add,
+    asked,
+    begin,
+    encode,
+    second,
+    step_up,
+    step_up_options,
+)
 from tests.support.problems import assert_problem
 from tests.support.stored_factors import StoredFactors
 
-STRICT: dict[str, Any] = {"passkeys": {**PASSKEYS["passkeys"], "required_roles": ("user", "admin")}}
 CODE = "invalid-second-factor"
 ENROL = "second-factor-enrolment-required"
 
@@ -24,7 +33,7 @@ ENROL = "second-factor-enrolment-required"
 @pytest.fixture
 async def strict(make_client: MakeClient) -> Client:
     """A client of a service where everybody must have a passkey, and ada has none."""
-    client = await make_client(**STRICT)
+    client = await make_client(**REQUIRED)
     (await client.register("ada@example.com", PASSWORD, "ada")).raise_for_status()
     return client
 
@@ -79,7 +88,7 @@ async def test_no_code_signs_in_or_steps_up_whoever_has_a_passkey(make_client: M
     (await lax.register("ada@example.com")).raise_for_status()
     app = await Authenticator.add(lax, await lax.sign_in())
     passkey = await Passkey.add(lax, app.tokens)
-    strict = await make_client(database_url, **STRICT)
+    strict = await make_client(database_url, **REQUIRED)
     assert_problem(await strict.refresh(app.tokens["refresh_token"]), 401, "invalid-refresh-token")
     assert_problem(await strict.me(app.tokens["access_token"]), 401, "invalid-access-token")
     told = await asked(strict)
@@ -108,7 +117,7 @@ async def test_whoever_has_an_app_gives_a_code_before_a_passkey_is_added(
     lax = await make_client(database_url, **PASSKEYS)
     (await lax.register("ada@example.com")).raise_for_status()
     app = await Authenticator.add(lax, await lax.sign_in())
-    strict = await make_client(database_url, **STRICT)
+    strict = await make_client(database_url, **REQUIRED)
     told = await asked(strict)
     assert (told["methods"], "public_key" in told) == (["totp"], False)
     assert_problem(await strict.begin_login_enrolment(told["challenge"]), 401, CODE)
@@ -165,7 +174,7 @@ async def test_what_was_not_made_for_the_challenge_adds_nothing_and_tells_nothin
 
 
 async def test_a_session_that_is_not_recent_is_told_that_only_a_passkey_will_do(make_client: MakeClient) -> None:
-    client = await make_client(**STRICT, factors={"recent": 10})
+    client = await make_client(**REQUIRED, factors={"recent": 10})
     (await client.register("ada@example.com")).raise_for_status()
     passkey = Passkey()
     told = await enrolled(client, passkey)

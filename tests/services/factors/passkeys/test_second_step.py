@@ -8,8 +8,8 @@ from jose import jwt
 from auth_service.security.challenges import ChallengePurpose
 from tests.conftest import MakeClient
 from tests.support.authenticator import Authenticator
-from tests.support.client import PASSWORD, Client, bearer
-from tests.support.passkeys import PASSKEYS, Passkey, decode, encode
+from tests.support.client import PASSWORD, Client
+from tests.support.passkeys import PASSKEYS, Passkey, asked, decode, encode, second, step_up, step_up_options
 from tests.support.problems import assert_problem
 from tests.support.stored_factors import StoredFactors
 
@@ -19,28 +19,6 @@ CODE = "invalid-second-factor"
 def claims_of(tokens: dict[str, Any]) -> dict[str, Any]:
     claims: dict[str, Any] = jwt.get_unverified_claims(tokens["access_token"])
     return claims
-
-
-async def asked(client: Client, email: str = "ada@example.com") -> dict[str, Any]:
-    """What the right password of an account with a passkey is answered with."""
-    answer = await client.login(email)
-    assert_problem(answer, 403, "second-factor-required")
-    told: dict[str, Any] = answer.json()
-    return told
-
-
-async def second(client: Client, challenge: str, credential: dict[str, Any], **more: Any) -> Any:
-    body = {"challenge": challenge, "credential": credential}
-    return await client.post("/auth/login/second-factor", json=body, **more)
-
-
-async def step_up_options(client: Client, access_token: str) -> Any:
-    return await client.post("/auth/step-up/options", headers=bearer(access_token))
-
-
-async def step_up(client: Client, access_token: str, challenge: str, credential: dict[str, Any]) -> Any:
-    body = {"challenge": challenge, "credential": credential}
-    return await client.post("/auth/step-up", json=body, headers=bearer(access_token))
 
 
 async def test_a_right_password_is_answered_with_what_the_browser_is_asked(keeper: Client) -> None:

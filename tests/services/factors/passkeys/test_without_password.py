@@ -5,12 +5,10 @@ from typing import Any
 import pytest
 
 from tests.conftest import PATIENT, MakeClient
-from tests.services.factors.passkeys.test_required_passkey import STRICT
-from tests.services.factors.passkeys.test_second_step import second
 from tests.support.client import PASSWORD, Client, bearer
 from tests.support.databases import on_postgresql
 from tests.support.link_mails import LinkMails
-from tests.support.passkeys import PASSKEYS, Passkey
+from tests.support.passkeys import PASSKEYS, REQUIRED, Passkey, second
 from tests.support.problems import assert_problem
 from tests.support.races import Gate
 
@@ -140,7 +138,7 @@ async def test_the_email_changes_by_a_recent_sign_in(make_client: MakeClient) ->
 
 
 @pytest.mark.parametrize("database_url", ["sqlite-file", "postgresql"], indirect=True)
-@pytest.mark.parametrize(("settings", "status"), [(PASSKEYS, 204), (STRICT, 400)])
+@pytest.mark.parametrize(("settings", "status"), [(PASSKEYS, 204), (REQUIRED, 400)])
 async def test_a_mailed_link_gives_a_password_again_unless_the_role_signs_in_with_passkeys_alone(
     make_client: MakeClient, database_url: str, settings: dict[str, Any], status: int
 ) -> None:
