@@ -14,6 +14,7 @@
     │   └── InvalidPasskey             services/factors/passkey_proofs.py
     ├── InvalidChallenge
     ├── FactorExists
+    ├── TooManyFactors
     ├── SecondFactorRequired
     ├── SecondFactorEnrolmentRequired
     ├── PasswordRequired
@@ -173,7 +174,7 @@ class InvalidSecondFactor(InvalidCredentials):
     """A wrong code, one that was used before, or a challenge that is good no more: all alike."""
 
     code = "invalid-second-factor"
-    detail = "The code is wrong or was used before. If it is right, the sign-in took too long: begin it again."
+    detail = "The code or the passkey is wrong, or was used before. If not, the sign-in took too long: begin it again."
 
 
 class SecondFactorRequired(Refused):
@@ -223,6 +224,11 @@ class InvalidChallenge(Refused):
 class FactorExists(Refused):
     code = "factor-exists"
     detail = "This passkey is registered already."
+
+
+class TooManyFactors(Refused):
+    code = "too-many-factors"
+    detail = "The account has twenty second factors, and may have no more. Remove one that is not used."
 
 
 class PasswordRequired(Refused):

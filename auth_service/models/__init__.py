@@ -1,6 +1,6 @@
 """The tables, and the pure rules about them. A rule never reads a clock: it is told the time."""
 
-from auth_service.models.accounts import AccountView, LoginAccount
+from auth_service.models.accounts import UNUSABLE, AccountView, LoginAccount
 from auth_service.models.audit import AUDIT_FLOOR, REQUESTER, THE_SERVICE, Requester, SecurityEvent
 from auth_service.models.authentication import BY_CODE, BY_PASSWORD, Acr, Authentication, FactorPolicy, by_passkey
 from auth_service.models.compatibility import SCHEMA_COMPATIBILITY

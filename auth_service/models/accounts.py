@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
+UNUSABLE = "!"  # stored for an account without a password: no login opens it, until a reset sets one
+
 
 @dataclass(frozen=True, slots=True)
 class AccountView:

@@ -9,6 +9,7 @@ from passlib.context import CryptContext
 from passlib.hash import bcrypt
 
 from auth_service.identifiers import canonical_password, password_spellings
+from auth_service.models.accounts import UNUSABLE
 from auth_service.security import argon2_build
 from auth_service.security.firebase_scrypt import FirebaseScrypt
 from auth_service.security.foreign_hashes import library_form
@@ -18,7 +19,6 @@ from auth_service.security.hash_faults import fault_of
 from auth_service.security.prepared_passwords import MissingSecretError, Prepare, as_it_is, preparation
 from auth_service.settings import PasswordSettings
 
-UNUSABLE = "!"  # stored for an account without a password: no login opens it, until a reset sets one
 LONGEST = 512  # characters, as the column holds
 BCRYPT_BYTES = 72
 # Of schemes that hash the password itself in each round, so that a long one costs many times as much.

@@ -122,6 +122,9 @@ PROBLEMS: dict[str, Problem] = {
         "This passkey is registered already. Browsers do not offer it again if they get 'excludeCredentials' as it "
         "stands in 'public_key'.",
     ),
+    "too-many-factors": Problem(
+        409, "Too many factors", "An account may have twenty second factors. Remove one that is not used any more."
+    ),
     "account-disabled": Problem(
         409,
         "Account disabled",

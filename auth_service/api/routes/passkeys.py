@@ -100,7 +100,7 @@ async def begin_passkey(bearer: RecentBearer, passkeys: PasskeysDep) -> PasskeyO
     status_code=status.HTTP_201_CREATED,
     responses={
         201: SETS_COOKIE,
-        **problems(*RECENT, *GIVING, "invalid-challenge", "factor-exists", "not-found", body=True),
+        **problems(*RECENT, *GIVING, "invalid-challenge", "factor-exists", "too-many-factors", "not-found", body=True),
     },
 )
 async def add_passkey(

@@ -28,12 +28,20 @@ def _decoded(value: Any) -> Any:
     return decoded
 
 
+def _shown(name: str) -> str:
+    if not name.isprintable() or not name.strip():
+        raise ValueError("Must be visible text on one line.")
+    return clean(name)
+
+
 _SCHEMA = WithJsonSchema({"type": "string", "format": "base64url", "pattern": "^[A-Za-z0-9_-]+$"})
 CredentialId = Annotated[bytes, BeforeValidator(_decoded), Field(min_length=1, max_length=MAX_CREDENTIAL_ID), _SCHEMA]
 Part = Annotated[bytes, BeforeValidator(_decoded), Field(min_length=1, max_length=MAX_PART), _SCHEMA]
 Extensions = Annotated[dict[str, Any], Field(description="What the browser says of extensions; none is looked at")]
-Transport = Annotated[str, Field(min_length=1, max_length=20, pattern=r"^[a-z-]+$")]
-PasskeyName = Annotated[str, Field(min_length=1, max_length=MAX_NAME, examples=["My phone"]), AfterValidator(clean)]
+MAX_TRANSPORTS, MAX_TRANSPORT = 8, 15  # with a blank between any two, the table has room for them
+
+Transport = Annotated[str, Field(min_length=1, max_length=MAX_TRANSPORT, pattern=r"^[a-z-]+$")]
+PasskeyName = Annotated[str, Field(min_length=1, max_length=MAX_NAME, examples=["My phone"]), AfterValidator(_shown)]
 
 
 class _Credential(Body):
@@ -74,7 +82,7 @@ class _AttestationResponse(Body):
     client_data: Part = Field(alias="clientDataJSON")
     attestation_object: Part = Field(alias="attestationObject")
     authenticator_data: Part | None = Field(None, alias="authenticatorData")
-    transports: Annotated[list[Transport], Field(default_factory=list, max_length=8)]
+    transports: Annotated[list[Transport], Field(default_factory=list, max_length=MAX_TRANSPORTS)]
     public_key: Part | None = Field(None, alias="publicKey")
     public_key_algorithm: int | None = Field(None, alias="publicKeyAlgorithm")
 

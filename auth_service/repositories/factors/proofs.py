@@ -35,6 +35,7 @@ from auth_service.models import (
     FACTORS,
     RECOVERY_CODES,
     SPENT_CHALLENGES,
+    UNUSABLE,
     USERS,
     FactorKind,
     LoginAccount,
@@ -206,7 +207,7 @@ def _find(clock: Clock) -> Any:
     columns = (
         *_ACCOUNT,
         AWAITS_RESET.label("awaits_reset"),
-        and_(U.credential_epoch == EPOCH, ~AWAITS_RESET).label("is_current"),
+        and_(U.credential_epoch == EPOCH, U.hashed_password != UNUSABLE, ~AWAITS_RESET).label("is_current"),
         F.id.label("factor_id"),
         F.secret,
         F.secret_id,

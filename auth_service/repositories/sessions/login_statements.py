@@ -23,7 +23,7 @@ from sqlalchemy import (
 
 from auth_service.database.dialects import Clock
 from auth_service.database.prepared import Prepared
-from auth_service.models import NUMBERS, OUTGOING_MAILS, REFRESH_TOKENS, USERS, MailKind, SecurityEvent
+from auth_service.models import NUMBERS, OUTGOING_MAILS, REFRESH_TOKENS, UNUSABLE, USERS, MailKind, SecurityEvent
 from auth_service.repositories.audit.events import AuditedChange, with_trail
 from auth_service.repositories.factors.proofs import (
     EPOCH,
@@ -51,7 +51,10 @@ GIVEN = ("id", "user_id", "credential_epoch", "secret_hash", "user_agent", "ip",
 
 def _account(*conditions: ColumnElement[bool], told: Sequence[ColumnElement[Any]] = ()) -> CTE:
     """The account as it was verified, locked: a change of its credentials either came first, or waits."""
-    unchanged = select(U.id, *told).where(U.id == WHO, U.credential_epoch == EPOCH, U.is_active, *conditions)
+    by_password = bindparam("session_amr", type_=T.amr.type).like("pwd%")
+    still_has_it = or_(U.hashed_password != UNUSABLE, ~by_password)  # which its owner may give up, and go on
+    unchanged = select(U.id, *told).where(U.id == WHO, U.credential_epoch == EPOCH, U.is_active, still_has_it)
+    unchanged = unchanged.where(*conditions)
     return unchanged.with_for_update(read=True).cte("account")
 
 

@@ -1,9 +1,8 @@
 """An owner with passkeys gives the password up, which others could guess or be told: passkeys alone sign in then."""
 
 from auth_service.errors import LastCredential
-from auth_service.models import FactorKind, LinkPurpose, MailKind
+from auth_service.models import UNUSABLE, FactorKind, LinkPurpose, MailKind
 from auth_service.repositories.transaction import Database, retried
-from auth_service.security.passwords import UNUSABLE
 from auth_service.services.factors.factor_changes import lock_owner
 from auth_service.services.mail.notices import Notices
 from auth_service.services.sessions.bearers import Bearer

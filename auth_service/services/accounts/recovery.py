@@ -8,6 +8,7 @@ from uuid import UUID
 from auth_service.errors import InvalidLink
 from auth_service.identifiers import canonical_email
 from auth_service.models import (
+    UNUSABLE,
     ChangeKind,
     EndReason,
     FactorKind,
@@ -22,7 +23,6 @@ from auth_service.models import (
 from auth_service.repositories.mail.link_uses import FoundLink
 from auth_service.repositories.transaction import Database, Transaction, retried
 from auth_service.security.link_tokens import hash_link_token
-from auth_service.security.passwords import UNUSABLE
 from auth_service.services.accounts.reauthentication import Reauthentication
 from auth_service.services.factors.stoppable_change import stop_changes
 from auth_service.services.mail.notices import Notices
@@ -155,20 +155,22 @@ class Recovery:
             if user is None or await tx.users.change_password(user, hashed, by_link=True) is None:
                 raise InvalidLink
             is_verified = user.is_verified and link.purpose is not LinkPurpose.VERIFY_EMAIL  # as it was before
-            if not is_verified and not user.email_assigned:
+            takes_over = not is_verified and not user.email_assigned
+            await self._ensure_may_have_one(tx, user, takes_over=takes_over)
+            if takes_over:
                 await tx.factors.remove_all(user.id, ResetReason.TAKEOVER)
                 await stop_changes(tx, user.id, StopReason.OTHER_CHANGE, ChangeKind.FACTORS)
-            await self._ensure_may_have_one(tx, user)
             ended = await tx.user_sessions.revoke_of_user(user.id, EndReason.PASSWORD_CHANGED)
             await self._notices.notify(tx, MailKind.PASSWORD_CHANGED, user.id)
             await self._throttle.forgive(tx, user.id, client_ip)
             return ended
 
-    async def _ensure_may_have_one(self, tx: Transaction, user: User) -> None:
-        """Raise `InvalidLink` if a user, as it was before, has given the password up, and the role must have a passkey
-        that is there: whoever reads the mailbox has no use for a password then.
+    async def _ensure_may_have_one(self, tx: Transaction, user: User, *, takes_over: bool) -> None:
+        """Raise `InvalidLink` if the role must have a passkey that is there, and the link would take it away, or give a
+        password where the user, as it was before, has given that up: no mail opens such an account.
         """
-        if user.hashed_password != UNUSABLE or not self._factor_policy.asks_for_passkey(user.role):
+        loses_something = takes_over or user.hashed_password == UNUSABLE
+        if not (loses_something and self._factor_policy.asks_for_passkey(user.role)):
             return
         if any(factor.kind == FactorKind.PASSKEY for factor in await tx.factors.list_of_user(user.id)):
             raise InvalidLink("The account signs in with passkeys alone, as its role must. The link was not used up.")

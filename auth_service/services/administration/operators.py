@@ -7,6 +7,7 @@ from uuid import UUID
 from auth_service.errors import AccountDisabled, InvalidInput, NoSuchUser
 from auth_service.identifiers import account_names, canonical_email, canonical_username
 from auth_service.models import (
+    UNUSABLE,
     ChangeKind,
     LinkPurpose,
     LoginAccount,
@@ -18,7 +19,7 @@ from auth_service.models import (
     User,
 )
 from auth_service.repositories.transaction import Database, retried
-from auth_service.security.passwords import UNUSABLE, Passwords
+from auth_service.security.passwords import Passwords
 from auth_service.services.factors.factor_reset import ensure_some, plan_reset, reset_factors
 from auth_service.services.factors.stoppable_change import stop_changes
 from auth_service.services.mail.link_issuer import LinkIssuer

@@ -4,9 +4,17 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from auth_service.errors import LastCredential, NoSuchFactor
-from auth_service.models import ChangeKind, FactorKind, FactorPolicy, FactorView, MailKind, SecurityEvent, StopReason
+from auth_service.models import (
+    UNUSABLE,
+    ChangeKind,
+    FactorKind,
+    FactorPolicy,
+    FactorView,
+    MailKind,
+    SecurityEvent,
+    StopReason,
+)
 from auth_service.repositories.transaction import Database, retried
-from auth_service.security.passwords import UNUSABLE
 from auth_service.services.factors.factor_changes import lock_owner, renew_recovery_codes
 from auth_service.services.factors.stoppable_change import stop_changes
 from auth_service.services.mail.notices import Notices
@@ -69,14 +77,14 @@ class OwnFactors:
             removed = next((factor for factor in factors if factor.id == factor_id), None)
             if removed is None:
                 raise NoSuchFactor
-            is_last = len(factors) == 1
-            if is_last and self._factor_policy.asks(owner.role):
-                raise LastCredential
             is_last_passkey = [factor.id for factor in factors if factor.kind == FactorKind.PASSKEY] == [removed.id]
             if is_last_passkey and self._factor_policy.asks_for_passkey(owner.role):
                 raise LastCredential("The role of the account must have a passkey. Add another one before.")
             if is_last_passkey and owner.hashed_password == UNUSABLE:
                 raise LastCredential("The account has no password. Add another passkey before, or set a password.")
+            is_last = len(factors) == 1
+            if is_last and self._factor_policy.asks(owner.role):
+                raise LastCredential
             await tx.factors.remove(owner.id, removed.id, removed.kind)
             if is_last:
                 await tx.factors.set_recovery_codes(owner.id, ())

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import structlog
 
-from auth_service.errors import FactorExists, InvalidAccessToken, InvalidChallenge, NoSuchFactor
+from auth_service.errors import FactorExists, InvalidAccessToken, InvalidChallenge, NoSuchFactor, TooManyFactors
 from auth_service.models import ChangeKind, Device, FactorKind, FactorView, MailKind, StopReason, User, by_passkey
 from auth_service.repositories.transaction import Database, Transaction, retried
 from auth_service.security.challenges import Challenge, ChallengeCodec, ChallengePurpose, Passed
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from auth_service.security.passkeys import PasskeyVerifier
 
 log = structlog.get_logger()
+
+MOST_FACTORS = 20  # of an account: each is told to the browser at a second step
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,7 @@ class PasskeyEnrolment:
             InvalidChallenge: the challenge is not one of this account, is good no more, or was used; or what the
                 browser returned was not made for it.
             FactorExists: the passkey is registered, whoever it is of.
+            TooManyFactors: the account has as many as it may have.
             InvalidAccessToken: the bearer's session has ended in the meantime.
             TooManyAttempts: too much was changed.
             Unavailable: no access token could be signed: nothing is changed.
@@ -171,6 +174,8 @@ class PasskeyEnrolment:
             if not await tx.factor_proofs.spend_challenge(challenge.digest, challenge.good_until):
                 raise InvalidChallenge
             before = await tx.factors.list_of_user(owner.id)
+            if len(before) >= MOST_FACTORS:
+                raise TooManyFactors
             factor = await add_passkey(tx, owner, columns, self._passkeys.handle(challenge, before), self._notices)
             if before:
                 await stop_changes(tx, owner.id, StopReason.OTHER_CHANGE, ChangeKind.FACTORS)  # they are not lost

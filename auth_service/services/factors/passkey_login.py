@@ -12,7 +12,7 @@ from auth_service.models import Device, LoginAccount, SecurityEvent, by_passkey
 from auth_service.repositories.factors.proofs import FoundPasskey
 from auth_service.security.challenges import LIFE, Challenge, ChallengeCodec, ChallengePurpose, Passed
 from auth_service.services.factors.factor_sign_in import FactorSignIn
-from auth_service.services.factors.passkey_proofs import Assertion, InvalidPasskey, PasskeyProofs
+from auth_service.services.factors.passkey_proofs import Assertion, InvalidPasskey, PasskeyProofs, UnknownPasskey
 from auth_service.services.operations.audit import Audit
 from auth_service.services.sessions.login_outcomes import LoginOutcome, counted
 from auth_service.services.sessions.token_issuer import TokenPair
@@ -73,25 +73,29 @@ class PasskeyLogin:
 
         Raises:
             InvalidCredentials: for whatever is wrong alike, but for a passkey that is not known.
-            TooManyAttempts: too many were refused from this IP address; a good one is never.
+            TooManyAttempts: too many were refused from this IP address, and this one too; or the account was signed in
+                to too often.
             Unavailable: no access token could be signed.
         """
         with counted(self.outcomes):
-            try:
-                return await self._log_in(assertion, device)
-            except InvalidCredentials:
-                await self._throttle.refused_passkey(device.ip)
-                raise
+            return await self._log_in(assertion, device)
 
     async def _log_in(self, assertion: Assertion, device: Device) -> TokenPair:
-        challenge = self._challenges.read(assertion.challenge, ChallengePurpose.PASSKEY_LOGIN)
-        if challenge is None or challenge.is_over(self._clock.now()) or assertion.user_handle is None:
-            raise InvalidPasskey
-        found = await self._proofs.find(assertion)
+        """What is refused is counted first: whoever is to wait writes nothing into the trail."""
+        found: FoundPasskey | None = None
         try:
+            challenge = self._challenges.read(assertion.challenge, ChallengePurpose.PASSKEY_LOGIN)
+            if challenge is None or challenge.is_over(self._clock.now()) or assertion.user_handle is None:
+                raise InvalidPasskey
+            found = await self._proofs.find(assertion)
             return await self._prove(found, assertion, challenge, device)
+        except UnknownPasskey:
+            await self._throttle.refused_passkey(device.ip)
+            raise
         except InvalidCredentials:
-            await self._audit.record(SecurityEvent.LOGIN_FAILED, found.account.id)
+            await self._throttle.refused_passkey(device.ip)
+            if found:
+                await self._audit.record(SecurityEvent.LOGIN_FAILED, found.account.id)
             raise InvalidPasskey from None
 
     async def _prove(
@@ -103,5 +107,6 @@ class PasskeyLogin:
             raise InvalidPasskey
         if account.awaits_reset and (await self._apply_due_reset(account)).credential_epoch != account.credential_epoch:
             raise InvalidPasskey  # the passkey is gone
+        self._throttle.passkey_login(account.id)
         authentication = by_passkey(is_device_bound=proof.is_device_bound)
         return await self._sign_in.sign_in(account, proof, authentication, device, Attempt())

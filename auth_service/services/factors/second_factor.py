@@ -7,11 +7,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from auth_service.errors import InvalidCredentials, InvalidSecondFactor
-from auth_service.models import BY_CODE, Device, LoginAccount, MailKind, SecurityEvent, by_passkey
+from auth_service.models import BY_CODE, UNUSABLE, Device, LoginAccount, MailKind, SecurityEvent, by_passkey
 from auth_service.repositories.factors.proofs import Challenged, RecoveryProof, TotpProof, challenged
 from auth_service.repositories.transaction import Database
 from auth_service.security.challenges import Challenge, ChallengeCodec, ChallengePurpose
-from auth_service.security.passwords import UNUSABLE
 from auth_service.security.recovery_codes import hash_recovery_code, read_recovery_code
 from auth_service.security.totp import read_totp_code
 from auth_service.services.factors.factor_sign_in import FactorSignIn

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from auth_service.models import UNUSABLE
 from auth_service.repositories.transaction import Database
-from auth_service.security.passwords import UNUSABLE, Passwords
+from auth_service.security.passwords import Passwords
 
 BUDGET = timedelta(minutes=5)
 WINDOW = timedelta(days=28)

@@ -122,7 +122,9 @@ class StepUp:
         if user is None:
             raise InvalidAccessToken
         if has_factor:
-            raise InvalidSecondFactor("The account has a second factor: send a code instead of the password.")
+            raise InvalidSecondFactor(
+                "The account has a second factor: send a code or a passkey instead of the password."
+            )
         return user
 
     async def finish(

@@ -48,6 +48,7 @@ class Throttler:
         self._keys = ThrottleKeys(secrets)
         self._attempts = Attempts(database, audit, patience) if settings.enabled else None
         self._refreshes = TokenBuckets(settings.refreshes)
+        self._passkey_logins = TokenBuckets(settings.logins)
         self.refused: Counter[str] = self._attempts.refused if self._attempts else Counter()
         free = settings.account_failures
         delays = growing_delays(free, settings.max_delay)
@@ -159,7 +160,8 @@ class Throttler:
     def step_up_passkey(self, user_id: UUID, session_id: UUID) -> AbstractAsyncContextManager[Attempt]:
         """Reserve a passkey for the same, as a recovery code is, and counted apart from it."""
         counted = Tally(self._keys.of("passkeys of sessions", str(session_id)), self._session)
-        return self._attempt("step-up", user_id, counted)
+        right = Tally(self._keys.of("right step-ups", str(user_id)), self._logins)
+        return self._attempt("step-up", user_id, counted, right)
 
     def enrolment(
         self, user_id: UUID, client_ip: str | None, session_id: UUID | None = None
@@ -181,6 +183,13 @@ class Throttler:
         """
         if self._attempts:
             await self._attempts.spend(what, Tally(self._keys.of("changes", what, str(user_id)), self._changes))
+
+    def passkey_login(self, user_id: UUID) -> None:
+        """Count a right sign-in with a passkey, in this process alone, as refreshes are; raises `TooManyAttempts`."""
+        wait = self._passkey_logins.take(user_id.bytes) if self._attempts else 0
+        if wait:
+            self.refused["passkey"] += 1
+            raise TooManyAttempts(wait)
 
     async def refused_passkey(self, client_ip: str | None) -> None:
         """Count a sign-in with a passkey that was refused; raises `TooManyAttempts` for too many from this IP address.

@@ -4,9 +4,8 @@ from collections.abc import AsyncIterator, Collection
 from datetime import UTC
 from typing import Any
 
-from auth_service.models import SecurityEvent
+from auth_service.models import UNUSABLE, SecurityEvent
 from auth_service.repositories.transaction import Database
-from auth_service.security.passwords import UNUSABLE
 from auth_service.services.transfer.fields import FIELDS
 
 PAGE = 5000  # rows to a statement

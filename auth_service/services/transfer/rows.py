@@ -12,7 +12,7 @@ from uuid_utils.compat import uuid7
 
 from auth_service.errors import InvalidInput
 from auth_service.identifiers import account_names, canonical_email
-from auth_service.security.passwords import UNUSABLE
+from auth_service.models import UNUSABLE
 from auth_service.security.prepared_passwords import MissingSecretError
 from auth_service.services.transfer import values
 from auth_service.services.transfer.fields import Fields, RefusedLine

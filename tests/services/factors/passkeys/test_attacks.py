@@ -325,3 +325,52 @@ async def test_a_listed_page_of_another_origin_may_use_every_route_of_passkeys(m
         assert answer.status_code in {200, 204}, answer.text
         assert answer.headers["access-control-allow-origin"] == page
         assert method in answer.headers["access-control-allow-methods"]
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_the_longest_transports_that_are_taken_are_stored(keeper: Client) -> None:
+    tokens, passkey = await keeper.sign_in(), Passkey()
+    options = (await begin(keeper, tokens["access_token"])).json()
+    credential = passkey.made_for(options["public_key"])
+    for length, status in ((16, 422), (15, 201)):
+        credential["response"]["transports"] = [letter * length for letter in "abcdefgh"]
+        assert (await add(keeper, tokens["access_token"], options, credential)).status_code == status
+
+
+async def test_whoever_must_wait_for_too_many_refused_passkeys_writes_nothing_into_a_strangers_trail(
+    make_client: MakeClient,
+) -> None:
+    client = await make_client(**PASSKEYS, throttle={"address_failures": 3})
+    (await client.register("ada@example.com")).raise_for_status()
+    passkey = await Passkey.add(client, await client.sign_in())
+    statuses = [(await sign(client, passkey, origin="https://evil.example.test")).status_code for _ in range(8)]
+    assert statuses == [401] * 3 + [429] * 5
+    assert (await events(client, passkey.tokens))["login.failed"] == 3
+
+
+async def test_one_account_is_not_signed_in_to_by_passkey_without_bound(make_client: MakeClient) -> None:
+    client = await make_client(**PASSKEYS, throttle={"logins": 4})
+    (await client.register("ada@example.com")).raise_for_status()
+    passkey = await Passkey.add(client, await client.sign_in())
+    statuses = [(await sign(client, passkey)).status_code for _ in range(6)]
+    assert statuses == [200] * 4 + [429] * 2
+
+
+async def test_an_account_has_no_more_than_twenty_factors(make_client: MakeClient) -> None:
+    client = await make_client(**PASSKEYS, throttle={"changes": 100})
+    (await client.register("ada@example.com")).raise_for_status()
+    first = await Passkey.add(client, await client.sign_in())
+    for _ in range(19):
+        await Passkey.add(client, first.tokens)
+    access_token = first.tokens["access_token"]
+    options = (await begin(client, access_token)).json()
+    answer = await add(client, access_token, options, Passkey().made_for(options["public_key"]))
+    assert_problem(answer, 409, "too-many-factors")
+
+
+@pytest.mark.parametrize("name", [" ", "\ufeff", "\x1b[2J", "a\nb", "\u202egpj"])
+async def test_a_name_that_does_not_show_as_it_is_is_refused(keeper: Client, name: str) -> None:
+    tokens, passkey = await keeper.sign_in(), Passkey()
+    options = (await begin(keeper, tokens["access_token"])).json()
+    credential = passkey.made_for(options["public_key"])
+    assert_problem(await add(keeper, tokens["access_token"], options, credential, name), 422, "validation-error")

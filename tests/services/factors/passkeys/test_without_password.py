@@ -61,6 +61,22 @@ async def test_what_was_begun_with_a_password_that_is_gone_since_opens_nothing(k
     assert_problem(refused, 401, "invalid-second-factor")
 
 
+@on_postgresql
+async def test_a_second_step_that_is_under_way_when_the_password_goes_opens_nothing(
+    make_client: MakeClient, database_url: str
+) -> None:
+    client = await make_client(database_url, **PASSKEYS, database=PATIENT, throttle={"enabled": False})
+    user_id = (await client.register(EMAIL)).raise_for_status().json()["id"]
+    first = await Passkey.add(client, await client.sign_in())
+    await Passkey.add(client, first.tokens)
+    told = (await client.login()).json()
+    async with Gate.to(database_url) as gate:
+        signed = second(client, told["challenge"], first.signed_for(told["public_key"]))
+        dropped, opened = await gate.race("users", user_id, drop(client, first.tokens["access_token"]), signed)
+    assert dropped.status_code == 204
+    assert_problem(opened, 401, "invalid-second-factor")
+
+
 async def test_the_last_passkey_of_an_account_without_a_password_stays(keeper: Client) -> None:
     first, other = await without(keeper)
     token = first.tokens["access_token"]
@@ -158,6 +174,21 @@ async def test_a_mailed_link_gives_a_password_again_unless_the_role_signs_in_wit
             assert_problem(answer, 400, "invalid-link")
             assert_problem(await client.login(password=NEW), 401, "invalid-credentials")
         await first.sign_in(client)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite-file", "postgresql"], indirect=True)
+async def test_no_mail_takes_the_passkey_of_a_role_that_must_have_one_though_the_address_was_never_verified(
+    make_client: MakeClient, database_url: str
+) -> None:
+    async with LinkMails.start() as mails:
+        lax = await make_client(database_url, **PASSKEYS, **mails.settings)
+        (await lax.register(EMAIL)).raise_for_status()
+        passkey = await Passkey.add(lax, await lax.sign_in())
+        strict = await make_client(database_url, **REQUIRED, **mails.settings)
+        await strict.forgot_password()
+        token = await mails.token(EMAIL, "reset-password")
+        assert_problem(await strict.reset_password(token, NEW), 400, "invalid-link")
+        await passkey.sign_in(strict)
 
 
 async def test_where_passkeys_are_not_configured_no_password_is_dropped(ada: Client) -> None:
