@@ -4,7 +4,7 @@ Revision ID: 0014
 Revises: 0013
 
 A service from before keeps such a factor as one that it has no question for: it asks for a recovery code, or signs
-nobody in who has none.
+nobody in who has none. Going back removes the passkeys; whoever has no password then sets one by a mailed link.
 """
 
 import sqlalchemy as sa
