@@ -5,12 +5,14 @@ from typing import Any
 import pytest
 
 from tests.conftest import PATIENT, MakeClient
+from tests.support.authenticator import Authenticator
 from tests.support.client import PASSWORD, Client, bearer
 from tests.support.databases import on_postgresql
 from tests.support.link_mails import LinkMails
 from tests.support.passkeys import PASSKEYS, REQUIRED, Passkey, second
 from tests.support.problems import assert_problem
 from tests.support.races import Gate
+from tests.support.sql import run_sql
 
 EMAIL = "ada@example.com"
 NEW = "a long and odd one 97"
@@ -59,6 +61,22 @@ async def test_what_was_begun_with_a_password_that_is_gone_since_opens_nothing(k
     assert_problem(refused, 401, "invalid-second-factor")
     refused = await keeper.second_factor(told["challenge"], first.recovery_codes[0])
     assert_problem(refused, 401, "invalid-second-factor")
+
+
+@on_postgresql
+async def test_codes_for_a_password_that_is_gone_since_leave_nothing_reserved(
+    make_client: MakeClient, database_url: str
+) -> None:
+    client = await make_client(database_url, **PASSKEYS)
+    (await client.register(EMAIL)).raise_for_status()
+    app = await Authenticator.add(client, await client.sign_in())
+    first = await Passkey.add(client, app.tokens)
+    await Passkey.add(client, first.tokens)
+    challenge = (await client.login()).json()["challenge"]
+    assert (await drop(client, first.tokens["access_token"])).status_code == 204
+    for _ in range(3):
+        assert_problem(await client.second_factor(challenge, app.code()), 401, "invalid-second-factor")
+    assert await run_sql(database_url, "SELECT count(*) FROM throttles WHERE pending > 0") == [(0,)]
 
 
 @on_postgresql
