@@ -107,6 +107,6 @@ class PasskeyLogin:
             raise InvalidPasskey
         if account.awaits_reset and (await self._apply_due_reset(account)).credential_epoch != account.credential_epoch:
             raise InvalidPasskey  # the passkey is gone
-        self._throttle.passkey_login(account.id)
+        self._throttle.right_passkey(account.id)
         authentication = by_passkey(is_device_bound=proof.is_device_bound)
         return await self._sign_in.sign_in(account, proof, authentication, device, Attempt())

@@ -68,13 +68,15 @@ class PasskeyStepUp:
 
         Raises:
             InvalidSecondFactor: for whatever is wrong with either of them alike.
-            InvalidAccessToken, TooManyAttempts, HashingOverloaded, Unavailable: as `StepUp.prove()` has them.
+            TooManyAttempts: too many were refused in this session, and this one too; or too many were right.
+            InvalidAccessToken, Unavailable: as `StepUp.prove()` has them.
         """
         challenge = self._read(bearer, assertion)
         await self._step_up.ensure_ready()
         try:
             async with self._throttle.step_up_passkey(bearer.user_id, bearer.session_id) as attempt:
                 proof = await self._proofs.of_user(bearer.user_id, assertion, challenge)
+                self._throttle.right_passkey(bearer.user_id)
 
                 async def use(tx: Transaction, user: User) -> bool:
                     return user.credential_epoch == challenge.credential_epoch and await _use_up(tx, user, proof)

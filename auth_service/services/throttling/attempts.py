@@ -43,8 +43,8 @@ class Attempt:
 
     @property
     def success(self) -> Success | None:
-        """What notes that it was right; None if nothing is counted."""
-        return Success.of(self.tallies, self._known) if self.tallies else None
+        """What notes that it was right; None if nothing is to be noted."""
+        return Success.of(self.tallies, self._known) if self.tallies or self._known else None
 
     @property
     def success_in_part(self) -> Success | None:
@@ -123,6 +123,24 @@ class Attempts:
     ) -> tuple[Any, UUID | None, Sequence[Tally], frozenset[bytes]]:
         async with self.statement() as tx:
             return await tx.throttles.find_and_reserve(lookup, tallies, self._reserved_for, unknown)
+
+    @asynccontextmanager
+    async def refusals(
+        self, what: str, user_id: UUID | None, tallies: Sequence[Tally], known: Sequence[Tally] = ()
+    ) -> AsyncIterator[Attempt]:
+        """Count what the block refuses by `InvalidCredentials`, and nothing before: what nobody guesses can be looked
+        at however many others were refused. By success the network becomes known to the tallies of `known`.
+
+        Raises:
+            TooManyAttempts: in place of the refusal, where too many were refused before.
+        """
+        attempt = Attempt(known=known)
+        try:
+            yield attempt
+        except InvalidCredentials:
+            attempt.closed = await self._spend(what, tallies)
+            await self._record_blocks(what, user_id, attempt.closed)
+            raise
 
     async def spend(self, what: str, *tallies: Tally) -> None:
         """Count an attempt whatever comes of it; raises `TooManyAttempts`."""

@@ -110,21 +110,19 @@ class Throttler:
         )
 
     def recovery_code(self, user_id: UUID, client_ip: str | None) -> AbstractAsyncContextManager[Attempt]:
-        """Reserve a recovery code at a sign-in. Nobody guesses one: no tally of the account locks its owner out.
+        """Count a recovery code at a sign-in, if the block refuses it by `InvalidCredentials`. Nobody guesses one: a
+        right one is never counted, and no refusal of others keeps it out.
 
         Raises:
-            TooManyAttempts: from this IP address.
-            HashingOverloaded: as in `login()`.
+            TooManyAttempts: this one is wrong too, after too many from this IP address.
         """
-        known = self._known_by_code(user_id, client_ip)
-        return self._attempt(
-            "recovery-code", user_id, *self._from("recovery codes", client_ip, self._address), known=known
-        )
+        tallies = self._from("recovery codes", client_ip, self._address)
+        return self._refusals("recovery-code", user_id, *tallies, known=self._known_by_code(user_id, client_ip))
 
     def passkey(self, user_id: UUID, client_ip: str | None) -> AbstractAsyncContextManager[Attempt]:
-        """Reserve a passkey at the second step of a sign-in; as `recovery_code()`, and counted apart from it."""
+        """The same for a passkey at the second step of a sign-in, counted apart from it."""
         tallies = self._from("passkeys after passwords", client_ip, self._address)
-        return self._attempt("passkey", user_id, *tallies, known=self._known_by_code(user_id, client_ip))
+        return self._refusals("passkey", user_id, *tallies, known=self._known_by_code(user_id, client_ip))
 
     def password(self, user_id: UUID, session_id: UUID) -> AbstractAsyncContextManager[Attempt]:
         """Reserve a look at the current password for a change by this session; used and refused like `login()`.
@@ -158,10 +156,9 @@ class Throttler:
         return self._attempt("step-up", user_id, counted)
 
     def step_up_passkey(self, user_id: UUID, session_id: UUID) -> AbstractAsyncContextManager[Attempt]:
-        """Reserve a passkey for the same, as a recovery code is, and counted apart from it."""
+        """Count a passkey for the same, if the block refuses it: as `passkey()`, and for this session alone."""
         counted = Tally(self._keys.of("passkeys of sessions", str(session_id)), self._session)
-        right = Tally(self._keys.of("right step-ups", str(user_id)), self._logins)
-        return self._attempt("step-up", user_id, counted, right)
+        return self._refusals("step-up", user_id, counted)
 
     def enrolment(
         self, user_id: UUID, client_ip: str | None, session_id: UUID | None = None
@@ -184,8 +181,11 @@ class Throttler:
         if self._attempts:
             await self._attempts.spend(what, Tally(self._keys.of("changes", what, str(user_id)), self._changes))
 
-    def passkey_login(self, user_id: UUID) -> None:
-        """Count a right sign-in with a passkey, in this process alone, as refreshes are; raises `TooManyAttempts`."""
+    def right_passkey(self, user_id: UUID) -> None:
+        """Count a right passkey that signs in or steps up, in this process alone, as refreshes are.
+
+        Raises `TooManyAttempts`.
+        """
         wait = self._passkey_logins.take(user_id.bytes) if self._attempts else 0
         if wait:
             self.refused["passkey"] += 1
@@ -301,6 +301,13 @@ class Throttler:
         if self._attempts is None:
             return nullcontext(Attempt())
         return self._attempts.reserve(what, user_id, tallies, known)
+
+    def _refusals(
+        self, what: str, user_id: UUID, *tallies: Tally, known: Sequence[Tally] = ()
+    ) -> AbstractAsyncContextManager[Attempt]:
+        if self._attempts is None:
+            return nullcontext(Attempt())
+        return self._attempts.refusals(what, user_id, tallies, known)
 
     async def _find(
         self, what: str, lookup: Lookup[Found], *tallies: Tally, known: Sequence[Tally] = (), unknown: bytes = b""

@@ -278,3 +278,15 @@ async def test_through_a_pooler_and_with_an_outdated_hash_the_second_step_is_the
     assert (await costlier.second_factor(challenge, app.code())).status_code == 200
     assert_problem(await costlier.second_factor(challenge, app.recovery_codes[0]), 401, "invalid-second-factor")
     assert (await costlier.second_factor(await costlier.challenge(), app.recovery_codes[0])).status_code == 200
+
+
+async def test_wrong_recovery_codes_of_whoever_knows_the_password_keep_no_right_one_out(
+    make_client: MakeClient,
+) -> None:
+    client = await make_client(throttle={"address_failures": 3})
+    (await client.register("ada@example.com")).raise_for_status()
+    app = await Authenticator.add(client, await client.sign_in())
+    nobodys = "00000-00000-00000-00000-00000"
+    seen = [(await client.second_factor(await client.challenge(), nobodys)).status_code for _ in range(5)]
+    assert seen == [401] * 3 + [429] * 2
+    assert (await client.second_factor(await client.challenge(), app.recovery_codes[0])).status_code == 200

@@ -178,3 +178,47 @@ async def test_where_passkeys_are_not_configured_any_more_they_are_no_method(
     token = tokens["access_token"]
     assert_problem(await step_up_options(without, token), 404, "not-found")
     assert_problem(await step_up(without, token, told["challenge"], signed), 401, CODE)
+
+
+async def test_refused_passkeys_of_whoever_knows_the_password_keep_no_good_one_out(make_client: MakeClient) -> None:
+    client = await make_client(**PASSKEYS, throttle={"address_failures": 3})
+    (await client.register("ada@example.com")).raise_for_status()
+    passkey = await Passkey.add(client, await client.sign_in())
+
+    async def tried(**wrong: Any) -> int:
+        told = await asked(client)
+        signed = passkey.signed_for(told["public_key"], **wrong)
+        return (await second(client, told["challenge"], signed)).status_code
+
+    seen = [await tried(origin="https://evil.example.test") for _ in range(5)]
+    assert seen == [401] * 3 + [429] * 2
+    assert await tried() == 200
+
+
+async def test_refused_passkeys_of_a_stolen_session_keep_no_good_one_out(make_client: MakeClient) -> None:
+    client = await make_client(**PASSKEYS, throttle={"account_failures": 3})
+    (await client.register("ada@example.com")).raise_for_status()
+    passkey = await Passkey.add(client, await client.sign_in())
+
+    async def tried(**wrong: Any) -> int:
+        bearer = passkey.tokens["access_token"]
+        options = (await step_up_options(client, bearer)).json()
+        signed = passkey.signed_for(options["public_key"], **wrong)
+        return (await step_up(client, bearer, options["challenge"], signed)).status_code
+
+    seen = [await tried(origin="https://evil.example.test") for _ in range(5)]
+    assert seen == [401] * 3 + [429] * 2
+    assert await tried() == 200
+
+
+async def test_one_session_does_not_step_up_by_passkey_without_bound(make_client: MakeClient) -> None:
+    client = await make_client(**PASSKEYS, throttle={"logins": 4})
+    (await client.register("ada@example.com")).raise_for_status()
+    passkey = await Passkey.add(client, await client.sign_in())
+    seen = []
+    for _ in range(6):
+        bearer = passkey.tokens["access_token"]
+        options = (await step_up_options(client, bearer)).json()
+        signed = passkey.signed_for(options["public_key"])
+        seen.append((await step_up(client, bearer, options["challenge"], signed)).status_code)
+    assert seen == [200] * 4 + [429] * 2
