@@ -10,12 +10,19 @@ from uuid import UUID
 from auth_service.security.keys import base64url
 
 CLIENT_DATA_LIMIT = 4_096  # bytes
+ORIGIN_TOLD = 200  # characters
 
 Ceremony = Literal["webauthn.create", "webauthn.get"]
 
 
 class PasskeyRefused(ValueError):  # noqa: N818  # an answer, as in errors.py
-    """What is not believed of a browser's answer. The text is for the log: it repeats nothing of what was sent."""
+    """What is not believed of a browser's answer. The text repeats nothing of what was sent, but `told`, which is for
+    the log, has the origin of a page that is not listed: an operator has to know which.
+    """
+
+    def __init__(self, because: str, origin: str | None = None) -> None:
+        super().__init__(because)
+        self.told = {"because": because, **({} if origin is None else {"origin": origin[:ORIGIN_TOLD]})}
 
 
 class RelyingParty(NamedTuple):
@@ -72,13 +79,16 @@ def check_client_data(rp: RelyingParty, client_data: bytes, ceremony: Ceremony, 
     require(isinstance(said, dict), "client data that is no object")
     require(said.get("type") == ceremony, "client data of another ceremony")
     require(said.get("challenge") == encode_challenge(challenge), "another challenge")
-    require(_is_among(rp.origins, said.get("origin")), "an origin that is not listed")
-    framed = said.get("crossOrigin", False) is not False or "topOrigin" in said
-    require(not framed or _is_among(rp.top_origins, said.get("topOrigin")), "framed by a page that is not listed")
+    _require_among(rp.origins, said.get("origin"), "an origin that is not listed")
+    if said.get("crossOrigin", False) is not False or "topOrigin" in said:
+        _require_among(rp.top_origins, said.get("topOrigin"), "framed by a page that is not listed")
 
 
-def _is_among(origins: frozenset[str], origin: Any) -> bool:
-    return isinstance(origin, str) and origin in origins
+def _require_among(origins: frozenset[str], origin: Any, otherwise: str) -> None:
+    if not isinstance(origin, str):
+        raise PasskeyRefused(otherwise)
+    if origin not in origins:
+        raise PasskeyRefused(otherwise, origin)
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

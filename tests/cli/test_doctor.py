@@ -130,6 +130,21 @@ def test_a_public_url_with_https_and_no_trusted_proxy_fails(postgres_url: str, t
     assert "trusted proxies" not in here["checks"]
 
 
+def test_a_page_for_passkeys_that_may_not_call_the_service_is_named(postgres_url: str, tmp_path: Path) -> None:
+    pages = {
+        **IN_ORDER,
+        "AUTH_PASSKEYS__RP_ID": "example.com",
+        "AUTH_PASSKEYS__ORIGINS": "https://app.example.com, https://example.com, android:apk-key-hash:" + "A" * 43,
+        "AUTH_CORS__ORIGINS": "https://example.com",
+    }
+    told = examined(tmp_path, environment(postgres_url, **pages), 0)["checks"]["passkeys"]["detail"]
+    assert "browsers let https://app.example.com call" in told
+    pages["AUTH_CORS__ORIGINS"] += ",https://app.example.com"
+    assert (
+        "browsers let" not in examined(tmp_path, environment(postgres_url, **pages), 0)["checks"]["passkeys"]["detail"]
+    )
+
+
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_a_public_url_without_tls_fails_unless_it_is_this_machine(
     request: pytest.FixtureRequest, kind: str, tmp_path: Path

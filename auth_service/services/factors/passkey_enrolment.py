@@ -86,7 +86,7 @@ class NewPasskeys:
                 attestation.client_data, attestation.attestation_object, attestation.challenge
             )
         except PasskeyRefused as refused:
-            log.info("passkey.refused", because=str(refused))
+            log.info("passkey.refused", **refused.told)
             raise InvalidChallenge(str(refused)) from None
         if made.credential_id != attestation.credential_id:
             raise InvalidChallenge("its id is another one than that of the answer")

@@ -92,7 +92,7 @@ class PasskeyProofs:
                 backup_eligible=record.backup_eligible,
             )
         except PasskeyRefused as refused:
-            log.info("passkey.refused", because=str(refused), factor_id=str(record.id))
+            log.info("passkey.refused", **refused.told, factor_id=str(record.id))
             raise InvalidPasskey from None
         proof = PasskeyProof(
             challenge.digest,

@@ -33,6 +33,18 @@ def of_settings(settings: Settings) -> Iterator[Check]:
         trusted = bool(settings.proxy.trusted)
         hint = "none, so all clients share the gateway's address and its limits: set AUTH_PROXY__TRUSTED to its network"
         yield Check("trusted proxies", trusted, ", ".join(map(str, settings.proxy.trusted)) if trusted else hint)
+    yield from _passkeys(settings)
+
+
+def _passkeys(settings: Settings) -> Iterator[Check]:
+    """A hint and no failure: pages may have another way to the service, such as their own back end."""
+    if settings.passkeys.rp_id is None:
+        return
+    pages = [origin for origin in settings.passkey_origins if not origin.startswith("android:")]
+    others = [page for page in pages if page not in settings.trusted_origins]
+    told = f"of {settings.passkeys.rp_id}, on {', '.join(settings.passkey_origins)}"
+    hint = f"; browsers let {' and '.join(others)} call this service only if AUTH_CORS__ORIGINS lists it too"
+    yield Check("passkeys", True, told + hint if others else told)
 
 
 def of_ways(settings: Settings) -> Iterator[Check]:

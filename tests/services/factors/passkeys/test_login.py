@@ -3,6 +3,7 @@
 from typing import Any
 
 from jose import jwt
+from structlog.testing import capture_logs
 
 from tests.support.client import Client
 from tests.support.passkeys import ORIGIN, Passkey, begin, login, login_options
@@ -46,12 +47,17 @@ async def test_a_passkey_that_is_not_known_is_said_to_be(keeper: Client) -> None
     assert answer.json()["unknown_credential"] is True
 
 
-async def test_another_origin_is_refused(keeper: Client) -> None:
+async def test_another_origin_is_refused_and_the_log_names_it(
+    keeper: Client,
+) -> None:
     passkey = await Passkey.add(keeper, await keeper.sign_in())
     options = (await login_options(keeper)).json()
     signed = passkey.signed_for(options["public_key"], origin="https://evil.example.test")
-    assert_problem(await login(keeper, options, signed), 401, "invalid-credentials")
+    with capture_logs() as logged:
+        assert_problem(await login(keeper, options, signed), 401, "invalid-credentials")
     assert ORIGIN != "https://evil.example.test"
+    (told,) = [line for line in logged if line["event"] == "passkey.refused"]
+    assert (told["because"], told["origin"]) == ("an origin that is not listed", "https://evil.example.test")
 
 
 async def test_without_a_relying_party_there_are_no_passkeys(ada: Client) -> None:

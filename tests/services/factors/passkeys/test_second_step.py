@@ -188,7 +188,8 @@ async def test_refused_passkeys_of_whoever_knows_the_password_keep_no_good_one_o
     async def tried(**wrong: Any) -> int:
         told = await asked(client)
         signed = passkey.signed_for(told["public_key"], **wrong)
-        return (await second(client, told["challenge"], signed)).status_code
+        answer = await second(client, told["challenge"], signed)
+        return int(answer.status_code)
 
     seen = [await tried(origin="https://evil.example.test") for _ in range(5)]
     assert seen == [401] * 3 + [429] * 2
@@ -204,7 +205,8 @@ async def test_refused_passkeys_of_a_stolen_session_keep_no_good_one_out(make_cl
         bearer = passkey.tokens["access_token"]
         options = (await step_up_options(client, bearer)).json()
         signed = passkey.signed_for(options["public_key"], **wrong)
-        return (await step_up(client, bearer, options["challenge"], signed)).status_code
+        answer = await step_up(client, bearer, options["challenge"], signed)
+        return int(answer.status_code)
 
     seen = [await tried(origin="https://evil.example.test") for _ in range(5)]
     assert seen == [401] * 3 + [429] * 2
