@@ -15,7 +15,7 @@ ORIGIN_TOLD = 200  # characters
 Ceremony = Literal["webauthn.create", "webauthn.get"]
 
 
-class PasskeyRefused(ValueError):  # noqa: N818  # an answer, as in errors.py
+class PasskeyRefused(ValueError):  # noqa: N818  # an answer, as in errors/
     """What is not believed of a browser's answer. The text repeats nothing of what was sent, but `told`, which is for
     the log, has the origin of a page that is not listed: an operator has to know which.
     """

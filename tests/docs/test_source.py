@@ -29,9 +29,9 @@ def classes() -> Iterator[tuple[Path, ast.ClassDef]]:
 
 
 def refusals() -> set[tuple[str, str, str]]:
-    """The base and the name of each kind of `Refused`, and the file where it is if that is not errors.py."""
+    """The base and the name of each kind of `Refused`, and the file where it is if that is not in errors/."""
     bases = {
-        (ast.unparse(base), node.name, path.as_posix().removeprefix("errors.py"))
+        (ast.unparse(base), node.name, "" if path.parts[0] == "errors" else path.as_posix())
         for path, node in classes()
         for base in node.bases
     }
@@ -43,7 +43,7 @@ def refusals() -> set[tuple[str, str, str]]:
 
 
 def drawn() -> list[tuple[str, str, str]]:
-    """What the tree at the top of errors.py draws, in the form of `refusals()`."""
+    """What the tree at the top of errors/ draws, in the form of `refusals()`."""
     found, above = [], ["Refused"]
     for line in re.findall(r"^    ([│ ]*[├└]── .*)$", errors.__doc__ or "", re.MULTILINE):
         branch, _, label = line.partition("── ")

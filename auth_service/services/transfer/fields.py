@@ -10,7 +10,7 @@ FIELDS = ("id", "email", "username", "role", "is_active", "is_verified", "create
 _NAME = re.compile(r"[A-Za-z_][\w.-]{0,39}", re.ASCII)
 
 
-class RefusedLine(ValueError):  # noqa: N818  # an answer, as in errors.py
+class RefusedLine(ValueError):  # noqa: N818  # an answer, as in errors/
     """A line that cannot be taken: which field, as far as one is to blame, and why. It never holds what was read."""
 
     def __init__(self, reason: str, field: str | None = None) -> None:

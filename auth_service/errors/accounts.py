@@ -1,0 +1,71 @@
+"""Refusals about accounts, their credentials, links and sessions."""
+
+import math
+
+from auth_service.errors.refused import Refused
+
+
+class AccountExists(Refused):
+    code = "account-exists"
+    detail = "Email or username already registered"
+
+
+class AccountDisabled(Refused):
+    code = "account-disabled"
+    detail = "The account is disabled; enable it first."
+
+
+class AdminsOwnAccount(Refused):
+    code = "own-account"
+    detail = "This is your own account: change it as its owner, or ask another administrator or the operator."
+
+
+class LastAdmin(Refused):
+    code = "last-admin"
+    detail = "This is the last administrator who can sign in; make another user an administrator first."
+
+
+class LastCredential(Refused):
+    code = "last-credential"
+    detail = "The role of the account must have a second factor. A new app replaces this one once it is confirmed."
+
+
+class InvalidCredentials(Refused):
+    code = "invalid-credentials"
+    detail = "The account or the password is wrong."
+
+
+class PasswordRequired(Refused):
+    code = "password-required"
+    detail = "Send the password of the account as well, or an access token of it. The link was not used up."
+
+
+class InvalidLink(Refused):
+    code = "invalid-link"
+    detail = "The link is not valid: it was used, has expired, or was replaced by a newer one."
+
+
+class TooManyAttempts(Refused):
+    """The client tries too often, successfully or not; `retry_after` is in seconds."""
+
+    code = "too-many-attempts"
+    detail = "Too many attempts; wait before trying again."
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__()
+        self.retry_after = max(1, math.ceil(retry_after))
+
+
+class NoSuchSession(Refused):
+    code = "not-found"
+    detail = "You have no such session."
+
+
+class NoSuchUser(Refused):
+    code = "not-found"
+    detail = "There is no such user."
+
+
+class NoPendingChange(Refused):
+    code = "not-found"
+    detail = "No such change is pending for this account."
