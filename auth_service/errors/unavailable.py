@@ -15,8 +15,11 @@ class Unavailable(Refused):
 
 
 class DatabaseUnavailable(Unavailable):
+    """`detail` is for operators: the cause, and what is to be done. Whoever is outside gets `public_detail`."""
+
     code = "database-unavailable"
     detail = "The database is not answering; try again."
+    public_detail: ClassVar[str] = "The service does not answer just now; try again."
     is_transient: ClassVar[bool] = True
     """Whether it may be over by itself."""
 

@@ -18,6 +18,7 @@ import pytest
 
 from auth_service.main import create_app
 from tests.conftest import environment, make_settings
+from tests.support.client import PASSWORD
 from tests.support.operator import Operator
 from tests.support.postgres import Cluster
 from tests.support.server import Server, free_port, run_command
@@ -184,6 +185,8 @@ async def test_who_is_not_let_in_is_told_why_what_to_do_and_whether_to_wait(
     app = create_app(make_settings(urls[name]))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://auth.example") as client:
         answer = await client.get("/health/ready")
+        public = await client.post("/auth/register", json={"email": "ada@example.com", "password": PASSWORD})
+    assert (public.status_code, public.json()["detail"]) == (503, "The service does not answer just now; try again.")
     assert (answer.status_code, answer.json()["code"]) == (503, "database-unavailable")
     assert words in answer.json()["detail"]
     assert answer.headers["retry-after"] == ("1" if code == 75 else "5")

@@ -196,7 +196,7 @@ PROBLEMS: dict[str, Problem] = {
         503,
         "Schema not ready",
         "The database schema is missing, older than this version of the service or too new for it, or its role lacks "
-        "privileges. The answer says which, and what the operator must do.",
+        "privileges. The service's log and /health/ready say which, and what the operator must do.",
     ),
     "database-read-only": Problem(
         503,

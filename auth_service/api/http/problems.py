@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, Match
 from auth_service.api.http.problem_table import PROBLEMS, Problem
 from auth_service.api.requests import cookies
 from auth_service.errors import (
+    DatabaseUnavailable,
     HashingOverloaded,
     InsufficientRole,
     InvalidAccessToken,
@@ -29,6 +30,7 @@ from auth_service.logs import REQUEST_ID, causes_of
 
 log = structlog.get_logger()
 
+HEALTH = "/health/"  # the paths that tell operators, who alone can reach them, what is wrong with the database
 _CODE_OF_STATUS = {404: "not-found", 405: "method-not-allowed"}
 
 
@@ -83,14 +85,20 @@ class InvalidFields(Refused):
         self.errors = errors
 
 
-def answer(refused: Refused, base_url: str, headers: Mapping[str, str] | None = None) -> Response:
-    """Return a refusal as `application/problem+json`. The request id is the one of the log."""
+def answer(
+    refused: Refused, base_url: str, headers: Mapping[str, str] | None = None, *, for_operators: bool = False
+) -> Response:
+    """Return a refusal as `application/problem+json`. The request id is the one of the log, which tells all.
+
+    What is wrong with the database, and what would mend it, is said in an answer `for_operators` alone.
+    """
+    is_told = for_operators or not isinstance(refused, DatabaseUnavailable)
     problem = PROBLEMS[refused.code]
     body: dict[str, Any] = {
         "type": f"{base_url}/problems/{refused.code}",
         "title": problem.title,
         "status": problem.status,
-        "detail": refused.detail,
+        "detail": refused.detail if is_told else DatabaseUnavailable.public_detail,
         "code": refused.code,
         "request_id": REQUEST_ID.get(),
         **refused.members,
@@ -134,7 +142,8 @@ def answer_to(request: Request, refused: Refused, base_url: str) -> Response:
         missing = {"missing": refused.missing} if isinstance(refused, MissingPrivileges) else {}
         told = {"code": refused.code, "detail": refused.detail, "caused_by": causes_of(refused)}
         tell("request.unavailable", **told, **missing)
-    return answer(refused, base_url, cookies.on_refusal(refused, request))
+    for_operators = request.scope["path"].startswith(HEALTH)
+    return answer(refused, base_url, cookies.on_refusal(refused, request), for_operators=for_operators)
 
 
 def install(app: FastAPI, base_url: str, routes: Sequence[BaseRoute]) -> None:
