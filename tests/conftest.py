@@ -17,7 +17,7 @@ import pytest
 from auth_service.main import create_app
 from auth_service.settings import DatabaseSettings, LogSettings, Settings
 from tests.support import browser as chromium
-from tests.support import canaries, forks, roles
+from tests.support import canaries, claims, forks, roles
 from tests.support.browser import Browser
 from tests.support.client import PASSWORD, Client
 from tests.support.folders import fastest
@@ -89,9 +89,13 @@ def _log_level_of_its_own() -> Iterator[None]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Fail a test when what was logged or printed in this process meanwhile holds a secret of the suite."""
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail a test when what was logged or printed in this process meanwhile holds a secret of the suite.
+
+    So does one that has not run the blocks of the pages that it claims.
+    """
     report = yield
+    claims.check(item, report)
     told = "\n".join(text for _, text in report.sections)
     ours = "\n".join(line for line in told.splitlines() if "httpx" not in line)  # the client's own log has its URLs
     try:

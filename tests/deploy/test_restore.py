@@ -1,9 +1,6 @@
 """Backup and restore by the commands of docs/upgrading.md: what comes back, what is gone, what ends all sessions."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,10 +10,12 @@ import httpx
 import pytest
 
 from tests.conftest import environment
+from tests.support.claims import runs
 from tests.support.client import PASSWORD
-from tests.support.markdown import ROOT, block
-from tests.support.postgres import Cluster, programs
+from tests.support.markdown import ROOT
+from tests.support.postgres import Cluster
 from tests.support.server import Server, run_command
+from tests.support.shell import Shell
 
 NEW_PASSWORD = "another horse, another battery"
 GENERATIONS = (1, 3, 4)  # since the backup; up to three are caught up with
@@ -32,11 +31,8 @@ class Installation:
 
     def follow(self, page: str, name: str) -> None:
         """Run the commands of a page."""
-        commands = block(page, f"sh: {name}").replace("HOST", self._host)
-        commands = commands.replace("auth.dump", f"{self._folder}/auth.dump")
-        service = f"auth-service() {{ '{sys.executable}' -m auth_service \"$@\"; }}"
-        env = {**environment(""), "PATH": f"{programs()}:{os.environ['PATH']}"}
-        subprocess.run(["bash", "-euc", f"{service}\n{commands}"], cwd=ROOT, env=env, check=True, timeout=60)
+        files = {"auth.dump": f"{self._folder}/auth.dump"} if name in ("backup", "restore") else {}
+        Shell(ROOT).follow(page, f"sh: {name}", replaced={"HOST": self._host, **files})
 
     def command(self, *words: str) -> str:
         done = run_command(*words, env=self.env, cwd=self._folder)
@@ -87,6 +83,7 @@ def rotated(http: httpx.Client, tokens: dict[str, Any], times: int) -> dict[str,
     return tokens
 
 
+@runs("docs/upgrading.md", "sh: backup", "sh: restore", "sh: after")
 def test_what_a_restore_brings_back_is_what_the_page_says_and_its_command_ends_every_session(
     installation: Installation,
 ) -> None:

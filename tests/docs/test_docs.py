@@ -2,10 +2,8 @@
 
 import asyncio
 import json
-import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +18,12 @@ from auth_service.database import migrator
 from auth_service.models import SecurityEvent
 from auth_service.settings import environment_names
 from tests.conftest import environment
+from tests.support.claims import runs
 from tests.support.client import PASSWORD, Client
 from tests.support.markdown import PAGES, ROOT, block, code, prose, section, tables
-from tests.support.postgres import Cluster, programs
+from tests.support.postgres import Cluster
 from tests.support.server import Server, run_command, wait_until
+from tests.support.shell import Shell
 from tests.support.tcp_proxy import TcpProxy
 
 
@@ -34,6 +34,7 @@ def example(name: str) -> dict[str, Any]:
     return found
 
 
+@runs("docs/integrating.md", "run: session")
 async def test_the_example_client_refreshes_once_for_many_callers(ada: Client) -> None:
     session = example("session")["Session"](ada, {**await ada.sign_in(), "expires_in": 0})
     tokens = await asyncio.gather(*(session.access_token() for _ in range(5)))
@@ -67,6 +68,7 @@ async def test_the_example_client_gets_the_same_successor_after_a_lost_answer(tm
                 assert (await client.refresh(session.tokens["refresh_token"])).status_code == 200
 
 
+@runs("docs/integrating.md", "run: verify")
 async def test_the_example_verifier_takes_our_tokens_and_no_others(ada: Client) -> None:
     verify = example("verify")["verify"]
     tokens = await ada.sign_in()
@@ -88,15 +90,12 @@ async def test_the_example_verifier_takes_our_tokens_and_no_others(ada: Client) 
 LAST_MONTH = "SELECT name FROM audit_partitions() ORDER BY ends DESC LIMIT 1"
 
 
+@runs("docs/operating.md", "sh: roles", "sql: disable")
 def test_the_roles_and_grants_of_the_operators_page_are_enough(cluster: Cluster, tmp_path: Path) -> None:
     host = f"127.0.0.1:{cluster.port}"
-    commands = block("docs/operating.md", "sh: roles").replace("HOST", host)
-    path = f"{programs()}:{Path(sys.executable).parent}:{os.environ['PATH']}"
-    service = f"auth-service() {{ '{sys.executable}' -m auth_service \"$@\"; }}"
-    env = {**environment(""), "PATH": path}
     try:
         for _ in range(2):  # all of it may run again
-            subprocess.run(["bash", "-euc", f"{service}\n{commands}"], cwd=ROOT, env=env, check=True, timeout=60)
+            Shell(ROOT).follow("docs/operating.md", "sh: roles", replaced={"HOST": host})
         url = f"postgresql://{{}}@{host}/auth"
         live_and_be_disabled(cluster, url.format("auth_app"), tmp_path)
         cluster.execute(f"DROP TABLE {cluster.execute(LAST_MONTH, database='auth')}", database="auth")

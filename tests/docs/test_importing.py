@@ -7,10 +7,7 @@ published with their passwords.
 
 import base64
 import json
-import os
-import re
 import shlex
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -31,20 +28,19 @@ from auth_service.security.passwords import Passwords
 from auth_service.settings import PasswordSettings
 from tests.conftest import FAST_HASHING, environment
 from tests.support.accounts_files import HASH, exported
+from tests.support.claims import runs
 from tests.support.client import PASSWORD
 from tests.support.foreign_hashes import SIGNER_KEY
-from tests.support.markdown import ROOT, block, text
+from tests.support.markdown import ROOT
 from tests.support.operator import Operator
 from tests.support.postgres import Postgres, programs
+from tests.support.shell import Shell, needs
 
 PAGE = "docs/importing.md"
 EXPORTS = Path(__file__).parent / "exports"
 FASTAPI_USERS = ROOT / "bench" / "peers" / "fastapi_users"
 
-pytestmark = pytest.mark.skipif(
-    not os.environ.get("CI") and not all(map(shutil.which, ("bash", "curl", "jq"))),
-    reason="the page needs bash, curl and jq, which this machine does not have",
-)
+pytestmark = needs("bash", "curl", "jq")
 
 
 class Shop:
@@ -58,16 +54,8 @@ class Shop:
 
     def run(self, recipe: str, prepared: str = "", given: str = "", **env: str) -> str:
         """Run a block of the page, after what is `prepared`, and return what it printed."""
-        service = f'auth-service() {{ {shlex.quote(sys.executable)} -m auth_service "$@"; }}'
-        path = f"{programs()}:{Path(sys.executable).parent}:{os.environ['PATH']}"
-        env = {**environment(self.operator.url, **self.operator.settings), "PATH": path, "PYTHONPATH": str(ROOT)} | env
-        script = f"{service}\n{prepared}\n{block(PAGE, f'run: {recipe}')}"
-        program = ["bash", "-euo", "pipefail", "-c", script]
-        done = subprocess.run(
-            program, cwd=self.folder, env=env, input=given, capture_output=True, text=True, timeout=60, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        env = environment(self.operator.url, **self.operator.settings) | env
+        return Shell(self.folder, env, prepared).follow(PAGE, f"run: {recipe}", given=given)
 
     def take(self, name: str, *others: str, **replaced: str) -> None:
         """Put a sample where the page expects it, and each of the others beside it."""
@@ -105,14 +93,7 @@ def told(accounts: dict[str, dict[str, Any]], *fields: str) -> dict[str, tuple[A
 STATE = ("is_active", "is_verified", "created_at")
 
 
-def test_every_command_of_the_page_is_run_below() -> None:
-    fences = re.findall(r"^<!-- run: ([\w -]+) -->\n```sh\n|^```(\w+)\n", text(PAGE), re.MULTILINE)
-    assert [language for _, language in fences if language] == [], "a block without a name"
-    source = Path(__file__).read_text("utf-8")
-    assert [name for name, _ in fences if f'.run("{name}"' not in source] == []
-    assert len(fences) > 10
-
-
+@runs(PAGE, "run: document", "run: import")
 def test_a_document_becomes_lines_is_tried_and_comes_in(shop: Shop) -> None:
     (shop.folder / "accounts.json").write_text(json.dumps([{"email": "ada@example.com", "username": "ada", "age": 36}]))
     shop.run("document")
@@ -126,6 +107,7 @@ def test_a_document_becomes_lines_is_tried_and_comes_in(shop: Shop) -> None:
     assert opens(shop.accounts()["ada@example.com"], PASSWORD)
 
 
+@runs(PAGE, "run: firebase")
 def test_firebase(shop: Shop) -> None:
     shop.take("firebase.json")
     shop.run("firebase")
@@ -140,6 +122,7 @@ def test_firebase(shop: Shop) -> None:
     ]  # fmt: skip
 
 
+@runs(PAGE, "run: auth0")
 def test_auth0(shop: Shop) -> None:
     """One account of an address: blocked if one of its users is, and never with the password of an unverified one."""
     shop.take("auth0_users.json", "auth0_hashes.json", ADA=HASH)
@@ -157,6 +140,7 @@ def test_auth0(shop: Shop) -> None:
     }  # fmt: skip
 
 
+@runs(PAGE, "run: keycloak")
 def test_keycloak(shop: Shop) -> None:
     shop.take("keycloak.json")
     (shop.folder / "users.json").rename(shop.folder / "realm.json")
@@ -207,6 +191,7 @@ def target(postgres: Postgres) -> Iterator[str]:
     postgres.drop_database(name)
 
 
+@runs(PAGE, "run: supabase")
 def test_supabase(shop: Shop, target: str) -> None:
     tables = AUTH_USERS.replace("{hash}", HASH)
     subprocess.run([programs() / "psql", target, "-Xqc", tables], check=True, timeout=30)
@@ -220,6 +205,7 @@ def test_supabase(shop: Shop, target: str) -> None:
     assert [opens(account, PASSWORD) for account in accounts.values()] == [True, True, False]
 
 
+@runs(PAGE, "run: cognito")
 def test_cognito(shop: Shop) -> None:
     shop.run("cognito", prepared=f"aws() {{ cat {shlex.quote(str(EXPORTS / 'cognito.json'))}; }}", POOL="eu-1_x")
     accounts = shop.imported()
@@ -280,6 +266,7 @@ def manage(shop: Shop, *words: str) -> str:
 
 
 @pytest.mark.usefixtures("django")
+@runs(PAGE, "run: django")
 def test_django(shop: Shop) -> None:
     manage(shop, "fill", PASSWORD)
     shop.run("django")
@@ -320,6 +307,7 @@ def lines_of(shop: Shop) -> list[dict[str, Any]]:
 
 
 @pytest.mark.usefixtures("django")
+@runs(PAGE, "run: export", "run: to django")
 def test_out_to_django(leaving: Shop) -> None:
     leaving.run("to django")
     rows = json.loads(manage(leaving, "tell", PASSWORD))
@@ -370,6 +358,7 @@ def fastapi_users(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return python
 
 
+@runs(PAGE, "run: to fastapi-users")
 def test_out_to_fastapi_users(leaving: Shop, target: str, fastapi_users: Path) -> None:
     settings = {"POOL_SIZE": "1", "POOL_OVERFLOW": "0", "ARGON2_MEMORY_KIB": "64", "ARGON2_TIME_COST": "1"}
     env = {"DATABASE_URL": target, "SECRET": "x" * 32, "ARGON2_PARALLELISM": "1", **settings}
@@ -405,6 +394,7 @@ def computed_by_keycloak(credential: dict[str, str], password: str) -> bool:
     return bool(base64.b64encode(raw).decode() == secret["value"])
 
 
+@runs(PAGE, "run: to keycloak")
 def test_out_to_keycloak_and_back(leaving: Shop) -> None:
     leaving.run("to keycloak")
     users = {row["email"]: row for row in json.loads((leaving.folder / "users.json").read_text("utf-8"))["users"]}
@@ -452,6 +442,7 @@ def admin_api() -> Iterator[tuple[str, list[tuple[str, str, dict[str, Any]]]]]:
         server.server_close()
 
 
+@runs(PAGE, "run: to supabase")
 def test_out_to_supabase(leaving: Shop) -> None:
     with admin_api() as (address, asked):
         leaving.run("to supabase", SUPABASE_API=address, SERVICE_KEY="key")

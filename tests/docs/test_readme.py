@@ -1,38 +1,32 @@
 """The README is true: its transcript runs, its picture is the code's, and its tables list what there is."""
 
-import os
 import re
-import shutil
 import tomllib
 from pathlib import Path
 
 import grimp
-import pytest
 
-from tests.support.markdown import ROOT, code, fenced, section, tables
+from tests.support.claims import runs
+from tests.support.markdown import ROOT, block, code, section, tables
 from tests.support.server import Server
-from tests.support.transcript import run_transcript, transcript
+from tests.support.shell import Shell, needs
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 FOR_OTHER_SERVICES = {"testing", "verifier"}  # no request to this service goes through these
 AT_START = {"parts"}  # which puts the rooms together
 
-needs_curl = pytest.mark.skipif(
-    not os.environ.get("CI") and not (shutil.which("curl") and shutil.which("bash")),
-    reason="the transcript needs curl and bash, which this machine does not have",
-)
 
-
-@needs_curl
+@needs("bash", "curl")
+@runs("README.md", "transcript")
 def test_the_transcript_gets_the_answers_that_it_shows(tmp_path: Path) -> None:
-    steps = transcript("README.md", "transcript")
-    assert len(steps) == 6
     # No setting at all: what `make run` serves.
     with Server({}, tmp_path) as server:
         server.wait_ready()
-        run_transcript(steps, tmp_path, server.base_url)
+        here = {"auth=http://127.0.0.1:8000/": f"auth={server.base_url}/"}
+        Shell(tmp_path).follow_transcript("README.md", "transcript", replaced=here)
 
 
+@runs("README.md", "picture")
 def test_the_picture_shows_the_rooms_and_imports_that_there_are() -> None:
     drawn = picture()
     layers = [set(re.findall(r"auth_service\.(\w+)", layer)) for layer in imports_point_down()["layers"]]
@@ -48,8 +42,9 @@ def test_the_picture_shows_the_rooms_and_imports_that_there_are() -> None:
 def picture() -> set[tuple[str, str]]:
     """The arrows of the README's picture, without those from the request and to the database."""
     node = r'(\w+)(?:[\[(]+"[^"]*"[\])]+)?'
-    arrows = re.findall(rf"^\s+{node} --> {node}$", fenced("README.md", "mermaid"), re.MULTILINE)
-    assert len(arrows) == fenced("README.md", "mermaid").count("-->")
+    drawing = block("README.md", "picture")
+    arrows = re.findall(rf"^\s+{node} --> {node}$", drawing, re.MULTILINE)
+    assert len(arrows) == drawing.count("-->")
     return {(above, below) for above, below in arrows if above != "request" and below != "postgresql"}
 
 

@@ -1,17 +1,12 @@
 """The page about second factors is true: what it shows is what a shell gets, with codes that oathtool makes."""
 
-import os
-import re
 import shlex
-import shutil
 import sys
 from pathlib import Path
 
-import pytest
-
-from tests.support.markdown import text
+from tests.support.claims import runs
 from tests.support.server import Server
-from tests.support.transcript import run_transcript, transcript
+from tests.support.shell import Shell, needs
 
 PAGE = "docs/second-factor.md"
 SETTINGS = {"AUTH_COOKIES__ENABLED": "true", "AUTH_FACTORS__REQUIRED_ROLES": "admin"}
@@ -23,21 +18,28 @@ with sqlite3.connect("auth-service.db", timeout=5) as database:
     database.execute(f"UPDATE refresh_tokens SET {earlier}")
 """
 
-needs_programs = pytest.mark.skipif(
-    not os.environ.get("CI") and not all(map(shutil.which, ("bash", "curl", "oathtool"))),
-    reason="the page needs bash, curl and oathtool, which this machine does not have",
+TRANSCRIPT = (
+    "transcript: add",
+    "transcript: confirm",
+    "transcript: sign in",
+    "transcript: cookie",
+    "transcript: step up",
+    "transcript: stepped up",
+    "transcript: new phone",
+    "transcript: enrol",
+    "transcript: reset",
+    "transcript: reset now",
 )
 
 
-@needs_programs
+@needs("bash", "curl", "oathtool")
+@runs(PAGE, *TRANSCRIPT)
 def test_the_page_can_be_followed_word_by_word(tmp_path: Path) -> None:
-    parts = re.findall(r"<!-- (transcript: [\w ]+) -->", text(PAGE))
-    steps = transcript(PAGE, *parts)
-    (late,) = [number for number, (command, _) in enumerate(steps) if "call /refresh" in command]
-    command, shown = steps[late]
-    steps[late] = (f"{shlex.join([sys.executable, '-c', ELEVEN_MINUTES_LATER])}\n{command}", shown)
-    settings = " ".join(f"{name}={value}" for name, value in SETTINGS.items())
     with Server(SETTINGS, tmp_path) as server:
         server.wait_ready()
-        service = f'auth-service() {{ {settings} {shlex.quote(sys.executable)} -m auth_service "$@"; }}'
-        run_transcript(steps, tmp_path, server.base_url, service)
+        Shell(tmp_path, SETTINGS).follow_transcript(
+            PAGE,
+            *TRANSCRIPT,
+            replaced={"auth=http://127.0.0.1:8000/": f"auth={server.base_url}/"},
+            before={"call /refresh": shlex.join([sys.executable, "-c", ELEVEN_MINUTES_LATER])},
+        )

@@ -11,11 +11,12 @@ import pytest
 
 from tests.conftest import environment
 from tests.support.browser import PATIENCE, Browser, Site
+from tests.support.claims import runs
 from tests.support.client import PASSWORD
 from tests.support.echo_upstream import EchoUpstream
 from tests.support.gateway_places import INTERNAL_TOKEN, Fleet, Service
 from tests.support.gateways import KINDS, installed
-from tests.support.markdown import block
+from tests.support.markdown import block, named
 from tests.support.postgres import Postgres
 from tests.support.server import wait_until
 from tests.support.virtual_authenticator import VirtualAuthenticator
@@ -38,7 +39,7 @@ def service(
     site: Site, postgres: Postgres, gateways_database: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
     """One more service on the same database, set up for the page as docs/passkeys.md says."""
-    shown = dict(re.findall(r"(AUTH_\w+)=(\S+)", block(PAGE, "run: settings")))
+    shown = dict(re.findall(r"(AUTH_\w+)=(\S+)", named(PAGE, "run: settings").text))
     settings = {name: value.replace("http://localhost:3000", site.origin()) for name, value in shown.items()}
     settings |= {"AUTH_INTERNAL_TOKEN": INTERNAL_TOKEN, "AUTH_PROXY__TRUSTED": "127.0.0.1/32"}
     running = Service(environment(postgres.url(gateways_database), **settings), tmp_path_factory.mktemp("passkeys"))
@@ -98,6 +99,7 @@ def authenticator(browser: Browser) -> Iterator[VirtualAuthenticator]:
         yield plugged_in
 
 
+@runs(PAGE, "run: page")
 def test_the_page_adds_a_passkey_signs_in_with_it_and_removes_it(
     visitor: Visitor, authenticator: VirtualAuthenticator
 ) -> None:

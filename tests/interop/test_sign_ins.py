@@ -10,6 +10,7 @@ from auth_service.testing.kit import AuthKit
 from auth_service.verifier import InsufficientAuthentication
 from auth_service.verifier.sign_ins import Level
 from tests.interop.node import needs_node, run
+from tests.support.claims import runs
 from tests.support.forge import part
 from tests.support.markdown import block
 
@@ -29,6 +30,7 @@ async def is_let_in(kit: AuthKit, token: str, required: dict[str, Any]) -> bool:
 
 
 @needs_node
+@runs("docs/verifying.md", "run: node sign-ins")
 async def test_the_snippet_lets_in_whom_the_verifier_lets_in(tmp_path: Path) -> None:
     kit, now = AuthKit(), int(time.time())
     whens = [now, now - 300, now - 361, now + 10]

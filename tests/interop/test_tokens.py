@@ -15,6 +15,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from tests.interop.node import HAS_NODE, needs_node, reader
+from tests.support.claims import runs
 from tests.support.client import Client
 from tests.support.keys import Issuer, all_sign_with
 from tests.support.polling import eventually
@@ -126,6 +127,7 @@ async def test_other_libraries_refuse_what_we_did_not_sign(reads: dict[str, Read
 
 
 @needs_node
+@runs("docs/verifying.md", "run: node")
 async def test_the_snippet_for_node_sees_a_logout(reads: dict[str, Read], client: Client) -> None:
     read, tokens, other = reads["jose"], await signed_in(client), await signed_in(client)
     assert await is_read(read, tokens["access_token"])

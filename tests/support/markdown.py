@@ -1,26 +1,84 @@
 """What stands in the project's own pages: fenced blocks and tables, for tests that hold them to the code."""
 
+import os
 import re
+import textwrap
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
+_FENCE = re.compile(
+    r"""
+    (?P<above> (?:^[^\n]*\n\n?)? )                                 # the line above, and an empty one below it
+    ^(?P<indent> [ ]*) (?P<fence> ```+ | ~~~+) [ ]* (?P<language> [\w-]*) [^`\n]*\n
+    (?P<text> .*?)
+    ^(?P=indent) (?P=fence) [ ]*$
+    """,
+    re.DOTALL | re.MULTILINE | re.VERBOSE,
+)
+_NAME = re.compile(r"\s*<!-- (.+) -->\n")
+_REASON = re.compile(r"\s*\*Not run by a test: (.+)\*\n\n?")
 
-def block(page: str, marker: str) -> str:
-    """Return the fenced block that follows the comment `<!-- marker -->`; raises LookupError without one."""
-    found = re.search(rf"<!-- {re.escape(marker)} -->\n```\w+\n(.*?)^```$", text(page), re.DOTALL | re.MULTILINE)
-    if found is None:
-        raise LookupError(f"no block {marker!r} in {page}")
-    return found[1]
+SHELLS = ("sh", "bash")
+
+# The blocks that were run in this process: the page, the name, and the file of the test.
+run: set[tuple[str, str, str]] = set()
 
 
-def fenced(page: str, language: str) -> str:
-    """Return the first fenced block in a language; raises LookupError without one."""
-    found = re.search(rf"^```{language}\n(.*?)^```$", text(page), re.DOTALL | re.MULTILINE)
-    if found is None:
-        raise LookupError(f"no {language} in {page}")
-    return found[1]
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a page, and the number of the line where it begins.
+
+    It has the name in the comment directly above it (`<!-- run: session -->`), by which a test takes it, or the reason
+    why no test runs it, in the visible line `*Not run by a test: ...*`.
+    """
+
+    page: str
+    line: int
+    language: str
+    text: str
+    name: str | None
+    reason: str | None
+
+    def __str__(self) -> str:
+        return f"{self.page}:{self.line}"
+
+
+def blocks(page: str) -> list[Block]:
+    """Return all fenced blocks of a page in their order, also those within lists."""
+    whole, found = text(page), []
+    for fence in _FENCE.finditer(whole):
+        name, reason = _NAME.fullmatch(fence["above"]), _REASON.fullmatch(fence["above"])
+        line = whole.count("\n", 0, fence.start("fence")) + 1
+        inner = textwrap.dedent(fence["text"])
+        found.append(Block(page, line, fence["language"], inner, name and name[1], reason and reason[1]))
+    return found
+
+
+def named(page: str, name: str) -> Block:
+    """Return the block below the comment `<!-- name -->`; raises LookupError unless there is exactly one."""
+    found = [one for one in blocks(page) if one.name == name]
+    if len(found) != 1:
+        raise LookupError(f"{len(found)} blocks {name!r} in {page}")
+    return found[0]
+
+
+def block(page: str, name: str) -> str:
+    """Return the text of a block as it stands in the page now, for a test that runs it and says so with `@runs`.
+
+    Raises LookupError unless the page has exactly one of that name. Shell blocks are run by `shell.follow` alone.
+    """
+    found = named(page, name)
+    if found.language not in SHELLS:
+        ran(page, name)
+    return found.text
+
+
+def ran(page: str, name: str) -> None:
+    """Remember for `claims.check` that the test of this moment runs a block."""
+    run.add((page, name, os.environ.get("PYTEST_CURRENT_TEST", "").partition("::")[0]))
 
 
 def section(page: str, heading: str) -> str:

@@ -12,6 +12,7 @@ import pytest
 
 from auth_service.testing.kit import AuthKit
 from auth_service.verifier import Unavailable, Verifier
+from tests.support.claims import runs
 from tests.support.markdown import ROOT, block
 
 EXAMPLES = 9
@@ -47,6 +48,7 @@ def run_pytest(folder: Path, **files: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=120, check=False)
 
 
+@runs("docs/verifying.md", "run: orders", "run: refunds", "run: test_orders")
 def test_the_example_of_the_page_passes(tmp_path: Path) -> None:
     orders, refunds, tests = (
         block("docs/verifying.md", f"run: {name}") for name in ("orders", "refunds", "test_orders")

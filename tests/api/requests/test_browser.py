@@ -14,6 +14,7 @@ import pytest
 from tests.conftest import environment
 from tests.support.authenticator import Authenticator
 from tests.support.browser import POST, Browser, Site
+from tests.support.claims import runs
 from tests.support.client import PASSWORD, Client
 from tests.support.gate import gate
 from tests.support.markdown import block
@@ -100,6 +101,7 @@ def signed_in_as(browser: Browser, app: Site, auth: str) -> str | None:
     return str(me.raise_for_status().json()["email"])
 
 
+@runs("docs/browsers.md", "run: page")
 def test_the_page_signs_in_goes_on_after_a_reload_and_signs_out(browser: Browser, app: Site, auth: str) -> None:
     browser.open(app.origin())
     browser.wait_for_text("#who", "nobody")

@@ -1,0 +1,45 @@
+"""Every fenced block of the pages is run by a test, as it stands there, or says why it cannot be."""
+
+import re
+from collections import Counter
+
+from tests.support.claims import claimed
+from tests.support.markdown import PAGES, ROOT, blocks
+
+# How many blocks of a page are still to be looked at. A page that loses its last one loses its line.
+NOT_YET = {
+    "README.md": 4, "docs/architecture.md": 1, "docs/browsers.md": 1, "docs/deploying.md": 6, "docs/failover.md": 3,
+    "docs/decisions/0009-resting-the-garbage-collector-at-start.md": 1, "docs/gateways.md": 2, "docs/integrating.md": 2,
+    "docs/mail.md": 1, "docs/operating.md": 4, "docs/passkeys.md": 3, "docs/second-factor.md": 1,
+    "docs/upgrading.md": 1, "docs/verifying.md": 5,
+}  # fmt: skip
+
+BLOCKS = [one for page in PAGES for one in blocks(str(page.relative_to(ROOT)))]
+
+
+def test_every_block_is_run_by_a_test_or_says_why_not() -> None:
+    """To run one: a comment above it in the page, and `@runs(page, name)` above the test (tests/support/claims.py).
+
+    Otherwise a line above it, `*Not run by a test: why.*`, which tells the reader of the page.
+    """
+    left = [one for one in BLOCKS if one.reason is None and (one.page, one.name) not in claimed()]
+    assert Counter(one.page for one in left) == NOT_YET, "\n".join(map(str, left))
+
+
+def test_no_block_says_that_it_is_not_run_and_is() -> None:
+    assert [str(one) for one in BLOCKS if one.reason and (one.page, one.name) in claimed()] == []
+    assert [str(one) for one in BLOCKS if one.reason is not None and len(one.reason) < 20] == []
+
+
+def test_every_block_that_a_test_claims_is_there_once() -> None:
+    named = Counter((one.page, one.name) for one in BLOCKS)
+    assert {claim: named[claim] for claim in claimed()} == dict.fromkeys(claimed(), 1)
+
+
+def test_no_fence_is_missed() -> None:
+    """Each ``` opens or closes a block that is found."""
+    fences = {page: len(re.findall(r"^[\s>]*(?:```|~~~)", page.read_text("utf-8"), re.MULTILINE)) for page in PAGES}
+    found = Counter(one.page for one in BLOCKS)
+    assert {str(page.relative_to(ROOT)): 2 * found[str(page.relative_to(ROOT))] for page in PAGES} == {
+        str(page.relative_to(ROOT)): count for page, count in fences.items()
+    }
