@@ -21,6 +21,8 @@ from bench.totp_accounts import copy
 from tests.support.postgres import Cluster
 
 KEY = ec.derive_private_key(0x5EED, ec.SECP256R1())
+_POINT = KEY.public_key().public_numbers()
+COSE = cbor.encode({1: 2, 3: -7, -1: 1, -2: _POINT.x.to_bytes(32), -3: _POINT.y.to_bytes(32)})  # RFC 9053, ES256
 RP_ID, ORIGIN = "bench.example", "https://bench.example"
 _FIRST = 0x01910000_0000_7000_8000_000000000000
 _FLAGS = 0x1D  # user present and verified, backup eligible and backed up
@@ -41,12 +43,11 @@ class PasskeyAccounts:
 
     def make(self, database: str) -> None:
         """Add them to a database, and leave its tables as autovacuum would."""
-        now, point = datetime.now(UTC), KEY.public_key().public_numbers()
-        cose = cbor.encode({1: 2, 3: -7, -1: 1, -2: point.x.to_bytes(32), -3: point.y.to_bytes(32)})  # RFC 9053, ES256
+        now = datetime.now(UTC)
         users = [(one, f"{one.hex}@example.com", f"{one.hex}@example.com", "", "user", True, True, 0, now, now)
                  for one in self._ids]  # fmt: skip
         factors = [
-            (one, one, FactorKind.PASSKEY.value, 0, now, now, one.bytes, cose, 0, True, True, "internal", _handle(one))
+            (one, one, FactorKind.PASSKEY.value, 0, now, now, one.bytes, COSE, 0, True, True, "internal", _handle(one))
             for one in self._ids
         ]
         asyncio.run(copy(self._cluster.url(database), users, factors, _FACTOR))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import click
 
-from bench import contestants, generator, machine
+from bench import contestants, generator, machine, passkey_verification
 from bench.contestants import FLOOR, OURS, SECRET
 from bench.cpu import worker_pss
 from bench.exchanges import VALUE, Exchange, post
@@ -88,6 +88,8 @@ def main(rounds: int, seconds: float) -> None:
                 if turn:  # the first warms up
                     results.add(operation, name, HEADLINE, stretch)
     click.echo("\n".join(_told(results)))
+    ours_us, bare_us, ratio = passkey_verification.compare(rounds)
+    click.echo(f"verification: {ours_us:.1f} us, {ratio:.3f} of bare ES256: {bare_us:.1f} us")
     click.echo(f"idle, PSS: {idle[WITHOUT]:.1f} MiB without passkeys, {idle[OURS]:.1f} MiB with them")
     click.echo(", ".join(f"{name} {value}" for name, value in results.machine.items()))
 
