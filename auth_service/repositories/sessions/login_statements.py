@@ -25,14 +25,10 @@ from auth_service.database.dialects import Clock
 from auth_service.database.prepared import Prepared
 from auth_service.models import NUMBERS, OUTGOING_MAILS, REFRESH_TOKENS, UNUSABLE, USERS, MailKind, SecurityEvent
 from auth_service.repositories.audit.events import AuditedChange, with_trail
-from auth_service.repositories.factors.proofs import (
-    EPOCH,
+from auth_service.repositories.factors.proofs import EPOCH, PasskeyProof, Proof, RecoveryProof, TotpProof
+from auth_service.repositories.factors.spending import (
     WHO,
-    PasskeyProof,
-    Proof,
-    RecoveryProof,
     Spending,
-    TotpProof,
     is_fresh,
     one_by_one,
     spend_recovery_code,

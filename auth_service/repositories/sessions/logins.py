@@ -20,7 +20,8 @@ from auth_service.models import (
     neighbourhood_of,
 )
 from auth_service.repositories.audit.events import AuditEvents
-from auth_service.repositories.factors.proofs import Proof, Spending
+from auth_service.repositories.factors.proofs import Proof
+from auth_service.repositories.factors.spending import Spending
 from auth_service.repositories.mail.outbox import Outbox
 from auth_service.repositories.sessions.login_statements import (
     COUNT,
