@@ -110,17 +110,33 @@ def test_forged_addresses_do_not_reach_the_application(place: Place, ada: User, 
             assert got.values("X-Forwarded-Proto") == ["http"]
 
 
+@pytest.mark.parametrize("asks", [{}, {"X-Auth-Cookie": "1"}, {"x-auth-cookie": "1"}], ids=["no", "yes", "small"])
 def test_of_all_that_begins_with_x_auth_the_service_hears_what_asks_for_a_cookie_and_nothing_else(
-    kind: Kind, fleet: Fleet, upstream: EchoUpstream, mark: str
+    kind: Kind, fleet: Fleet, upstream: EchoUpstream, asks: dict[str, str], mark: str
 ) -> None:
     with ExitStack() as stack:
         place = fleet.start(kind, stack, auth_port=upstream.port)
-        place.client.post(f"/auth/{mark}-asks", headers={"X-Auth-Cookie": "1", "X-Auth-User": EVIL, "X-Auth-Own": EVIL})
-        place.client.post(f"/auth/{mark}-does-not", headers={"X-Auth-User": EVIL})
-        asks, does_not = place.heard(mark)
-        assert (asks.values("X-Auth-Cookie"), does_not.values("X-Auth-Cookie")) == (["1"], [])
-        if kind.is_strict:  # the others leave to the service, which believes none of them, what they cannot name
-            assert EVIL not in f"{asks.headers}{does_not.headers}"
+        for path in ("auth/login", "auth/me", ".well-known/jwks.json", "problems/x"):
+            for number, name in enumerate(name for name in IDENTITY if name.upper() != "X-AUTH-COOKIE"):
+                target = f"/{path}?{mark}-{number}-"
+                answer = place.client.post(target, headers={**asks, name: EVIL})
+                if answer.status_code != 400:
+                    (got,) = place.heard(target)
+                    expected = list(asks.values()) if path.startswith("auth/") else []
+                    if kind.is_strict:  # the others leave to the service what they cannot name, and it believes none
+                        assert EVIL not in str(got.headers), name
+                        assert got.values("X-Auth-Cookie") == expected, (path, name)
+
+
+@pytest.mark.parametrize("name", ["X_Auth_Cookie", "X-Auth_Cookie", "X.Auth.Cookie", "X-Auth-Cookies"])
+def test_no_other_spelling_asks_for_a_cookie(
+    kind: Kind, fleet: Fleet, upstream: EchoUpstream, name: str, mark: str
+) -> None:
+    with ExitStack() as stack:
+        place = fleet.start(kind, stack, auth_port=upstream.port)
+        place.client.post(f"/auth/{mark}", headers={name: "1"})
+        for got in place.heard(mark):
+            assert not kind.is_strict or not [given for given, _ in got.headers if "cookie" in given.lower()]
 
 
 def test_the_list_of_sessions_shows_the_real_address_whatever_is_forged(place: Place, ada: User) -> None:

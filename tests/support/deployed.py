@@ -76,13 +76,13 @@ def localized(text: str, places: Mapping[str, str]) -> str:
 def nginx(auth_port: int, folder: Path, site: str | None = None, token: str = "") -> Iterator[Gateway]:
     """The nginx of deploy/gateways before the service; `site` stands in for its site.conf, or `token` is put into that.
 
-    A `site` has to name the service as 127.0.0.1:8000, and logs to /dev/stdout.
+    A `site` has to name the service as 127.0.0.1:8000.
     """
 
     def edit(name: str, text: str) -> str:
         if name != "site.conf" or site is None:
             return text
-        return f"{site.replace('/dev/stdout', '/var/log/nginx/access.log')}\n# replace-this-by-the-internal-token\n"
+        return f"{site}\n# replace-this-by-the-internal-token\n"
 
     with started(KINDS["nginx"], Site(auth_port, free_port(), token), folder, edit=edit) as gateway:
         yield gateway

@@ -7,12 +7,13 @@ import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from . import mounts
 from .gateway_commands import COMMANDS, Site
 from .markdown import ROOT
 from .server import free_port, wait_until
@@ -48,14 +49,15 @@ class Kind:
 
     @property
     def is_installed(self) -> bool:
-        """Whether it can be started here; nginx needs its module headers-more too."""
-        return self.program is not None and (self.name != "nginx" or any(_MODULES.glob("*headers-more*")))
+        """Whether it can be started here: by root, and nginx needs its module headers-more too."""
+        has_modules = self.name != "nginx" or any(_MODULES.glob("*headers-more*"))
+        return mounts.available() and self.program is not None and has_modules
 
     @property
     def hint(self) -> str:
         """How to install it, for whoever reads why a test was skipped."""
         packages = PACKAGED.get(self.name)
-        return f" (on Debian: apt-get install {packages})" if packages else " (Debian has no package of it)"
+        return f" (as root on Debian: apt-get install {packages})" if packages else " (Debian has no package of it)"
 
     def version(self) -> str:
         """What the program says of itself, in one line."""
@@ -145,24 +147,24 @@ def started(
 ) -> Iterator[Gateway]:
     """Start a gateway before the service and the application of a site.
 
-    The configuration is a copy of the shipped one, byte for byte; what a place has to say is said as docs/gateways.md
-    tells. `edit` gets the name and the text of each file and returns the text that is used instead.
+    The configuration is the shipped one, byte for byte, in the gateway's folder of a fresh Debian 12; what a place has
+    to say is said as docs/gateways.md tells. For that the test has to be root (it mounts, for the gateway alone).
+    `edit` gets the name and the text of each file and returns the text that is used instead.
 
     Raises RuntimeError with the gateway's log when it ends, TimeoutError when it does not listen.
     """
-    shutil.copytree(CONFIGURATIONS / kind.name, folder, dirs_exist_ok=True)
-    if edit:
-        for file in folder.iterdir():
-            file.write_bytes(edit(file.name, file.read_bytes().decode()).encode())
+    etc = folder / "etc"
+    places = _put(kind, etc, edit)
     port = free_port()
-    command, settings = COMMANDS[kind.name](port, site, folder)
-    environment = {"PATH": os.environ.get("PATH", ""), "HOME": str(folder), **settings}
+    start = COMMANDS[kind.name](port, site, etc)
+    places |= mounts.fresh(folder, start.folders, start.user)
+    path = os.environ.get("PATH", "") + ":/usr/sbin"
     log = folder / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [str(kind.program), *command],
-            env=environment,
-            cwd=folder,
+            mounts.mounted(places, start.command, user=start.user),
+            env={"PATH": path, "HOME": f"/var/lib/{kind.name}", **start.environment},
+            cwd=etc,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -173,8 +175,21 @@ def started(
         wait_until(gateway.listens, 15, lambda: f"{kind.name} does not listen; its log:\n{gateway.log()}")
         yield gateway
     finally:
-        os.killpg(process.pid, signal.SIGKILL)  # its workers too; it keeps nothing that an orderly end would save
+        with suppress(ProcessLookupError):  # it has ended by itself
+            os.killpg(process.pid, signal.SIGKILL)  # its workers too; it keeps nothing that an orderly end would save
         process.wait(10)
+
+
+def _put(kind: Kind, etc: Path, edit: Callable[[str, str], str] | None) -> dict[str, Path]:
+    """Put the shipped files into a copy of the gateway's folder in /etc, and return what is to be mounted there."""
+    place = Path("/etc", kind.name)
+    if place.is_dir():
+        shutil.copytree(place, etc, symlinks=True)
+    for file in (CONFIGURATIONS / kind.name).iterdir():
+        text = file.read_bytes()
+        etc.mkdir(exist_ok=True)
+        (etc / file.name).write_bytes(edit(file.name, text.decode()).encode() if edit else text)
+    return {str(place): etc} if place.is_dir() else {}
 
 
 def installed(name: str) -> Kind:

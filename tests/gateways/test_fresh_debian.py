@@ -1,0 +1,50 @@
+"""The commands of docs/gateways.md on a fresh Debian 12, with every file and address as it is shipped."""
+
+import os
+import re
+import secrets
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support import mounts
+from tests.support.gateways import PACKAGED, installed
+from tests.support.machine import Machine
+from tests.support.markdown import block
+
+PAGE = "docs/gateways.md"
+TOKEN = secrets.token_hex(32)
+WORKERS = {"nginx": "www-data", "caddy": "caddy", "haproxy": "haproxy"}
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """One on which the service listens where it does unless told otherwise, and an application beside it."""
+    if not mounts.available() and not os.environ.get("CI"):
+        pytest.skip("only root may follow the page")
+    with Machine.started(tmp_path_factory.mktemp("fresh") / "machine") as running:
+        running.spawn(sys.executable, "-m", "auth_service", "serve", AUTH_INTERNAL_TOKEN=TOKEN)
+        running.spawn(sys.executable, "-m", "http.server", "3000", "--bind", "127.0.0.1")
+        running.wait_for(8000)
+        running.wait_for(3000)
+        yield running
+
+
+@pytest.mark.parametrize("name", PACKAGED)
+def test_the_commands_of_the_page_lead_to_a_gateway_that_publishes_and_asks(machine: Machine, name: str) -> None:
+    assert installed(name)
+    machine.run(block(PAGE, f"run: {name}"), AUTH_INTERNAL_TOKEN=TOKEN)
+    try:
+        machine.wait_for(8080)
+        wanted = re.findall(r"# (\d+):", block(PAGE, "run: look"))
+        assert machine.run(block(PAGE, "run: look")).split() == wanted == ["200", "401", "404"]
+        users = {process.username() for process in machine.processes(name)}
+        assert WORKERS[name] in users
+        assert users <= {"root", WORKERS[name]}
+        arguments = str([process.cmdline() for process in machine.processes(name)])
+        assert TOKEN not in machine.run(f"cat /run/{name}.journal") + arguments
+        assert machine.run(f"find /etc -type f -perm /044 -exec grep -lF {TOKEN} {{}} + || true") == ""
+    finally:
+        for process in machine.processes(name):
+            process.kill()
