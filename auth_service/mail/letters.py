@@ -47,8 +47,8 @@ class Letters:
         )
         self._sender = sender
 
-    def compose(self, mail: DueMail, recipient: str, link: str | None) -> Letter:
-        """Fill in the templates of a mail's kind.
+    def compose(self, mail: DueMail, recipient: str, link: str | None = None, code: str | None = None) -> Letter:
+        """Fill in the templates of a mail's kind. `code` is typed where the link did not arrive whole.
 
         Raises:
             WrongTemplateError: one of them cannot be filled in.
@@ -59,6 +59,7 @@ class Letters:
             "recipient": recipient,
             "time": _in_utc(mail.created_at.isoformat()),
             "link": link or "",
+            "code": code or "",
             "lifetime": _in_words(LINKS[kind][1]) if kind in LINKS else "",
             "new_email": details.get("new_email", ""),
             "effective_at": _in_utc(str(details.get("effective_at", ""))),
@@ -83,7 +84,8 @@ class Letters:
         at = datetime(2000, 1, 1, tzinfo=UTC)
         for kind in MailKind:
             sample = DueMail(UUID(int=0), kind, None, None, {}, created_at=at, attempts=1, now=at)
-            self.compose(sample, "ada@example.com", "https://auth.example/#token=sample" if kind in LINKS else None)
+            link = ("https://auth.example/#token=sample", "SAMPLE") if kind in LINKS else ()
+            self.compose(sample, "ada@example.com", *link)
 
     def _fill_in(self, name: str, values: Mapping[str, str | int]) -> str:
         try:

@@ -10,9 +10,9 @@ from urllib.parse import quote, quote_plus
 PASSWORD = "the canary that this suite signs in with"
 SECRET = "dGVzdHMgb25seTogMzIgYnl0ZXMgb3IgbW9yZSwgYXMgYXNrZWQ"
 
-# A refresh token, an access token, the token of a mail's link, a password's hash, a private key.
+# A refresh token, an access token, the token of a mail's link, a code, a password's hash, a private key.
 KINDS = re.compile(
-    r"art_[\w-]{60,}|eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}|lnk_[\w-]{20,}|"
+    r"art_[\w-]{60,}|eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}|lnk_[\w-]{20,}|\b[0-9A-Z]{5}(?:-[0-9A-Z]{5}){4}|"
     r"\$argon2id?\$v=|\$2[aby]\$\d\d\$|BEGIN [A-Z ]*PRIVATE KEY"
 )
 

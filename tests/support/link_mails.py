@@ -3,7 +3,10 @@
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from html import unescape
 from typing import Any, Self
+
+from auth_service.security.link_tokens import code_of_link_token
 
 from .mail_server import MailServer, mail_server, text_of
 from .polling import eventually
@@ -42,7 +45,8 @@ class LinkMails:
 
     def _texts(self, recipient: str) -> list[tuple[int, str]]:
         both = zip(self.server.envelopes, self.server.mails, strict=True)
-        return [(number, text_of(mail)) for number, ((_, to), mail) in enumerate(both) if to == [recipient]]
+        theirs = [(number, mail) for number, ((_, to), mail) in enumerate(both) if to == [recipient]]
+        return [(number, _checked(text_of(mail), text_of(mail, "html"))) for number, mail in theirs]
 
     async def _next(self, recipient: str, find: Callable[[str], str]) -> str:
         found: list[str] = []
@@ -57,6 +61,16 @@ class LinkMails:
 
         await eventually(has_come, seconds=15)
         return found[0]
+
+
+def _checked(text: str, html: str) -> str:
+    """The text of a mail, which has the code of its link wherever it has the link."""
+    for link in _LINK.findall(text):
+        code = code_of_link_token(link.partition("#token=")[2])
+        assert f"\n\n{code}\n" in text, "on a line of its own, to be selected"
+        assert f">{code}<" in html
+        assert link in unescape(html)
+    return text
 
 
 def _link_to(page: str, text: str) -> str:

@@ -7,7 +7,8 @@ from uuid import UUID
 from auth_service.errors import InvalidAccessToken
 from auth_service.models import Authentication, Device, EndReason, LoginAccount, User
 from auth_service.repositories.transaction import Transaction
-from auth_service.security.recovery_codes import hash_recovery_code, new_recovery_codes, spell_recovery_code
+from auth_service.security.recovery_codes import hash_recovery_code, new_recovery_codes
+from auth_service.security.typed_codes import spell_code
 from auth_service.services.sessions.bearers import Bearer
 from auth_service.services.sessions.sign_in import SignIn
 from auth_service.services.sessions.token_issuer import TokenPair
@@ -38,7 +39,7 @@ async def renew_recovery_codes(tx: Transaction, user_id: UUID) -> Sequence[str]:
     """
     codes = new_recovery_codes()
     await tx.factors.set_recovery_codes(user_id, [hash_recovery_code(code) for code in codes])
-    return [spell_recovery_code(code) for code in codes]
+    return [spell_code(code) for code in codes]
 
 
 async def end_sessions(tx: Transaction, user: User, reason: EndReason) -> tuple[LoginAccount, Sequence[UUID]]:

@@ -16,6 +16,7 @@ from auth_service.mail.log import MailLog
 from auth_service.mail.smtp import NotDeliveredError, SmtpServer, UndeliverableError
 from auth_service.models import LINKS, DueMail, MailKind, User
 from auth_service.repositories.transaction import Database, retried
+from auth_service.security.link_tokens import code_of_link_token
 from auth_service.services.mail.link_issuer import LinkIssuer
 from auth_service.services.mail.notices import MailNumbers
 from auth_service.services.mail.recipients import deliverable, is_asked_for, is_for, may_be_a_strangers
@@ -173,10 +174,11 @@ class Dispatcher:
         if is_asked_for(mail) and (seconds := await self._throttle.link()):
             raise TooManyLinksError(seconds)
         if mail.kind not in LINKS:
-            return self._letters.compose(mail, recipient, None)
+            return self._letters.compose(mail, recipient)
         token = await self._mint(mail, user)
         if token is not None:
-            return self._letters.compose(mail, recipient, self._link_issuer.link(MailKind(mail.kind), token))
+            link = self._link_issuer.link(MailKind(mail.kind), token)
+            return self._letters.compose(mail, recipient, link, code_of_link_token(token))
         now = await self._owner(mail)
         return await self._prepare(mail) if now and _credentials(now) != _credentials(user) else None
 
