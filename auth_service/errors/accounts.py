@@ -1,6 +1,7 @@
 """Refusals about accounts, their credentials, links and sessions."""
 
 import math
+from enum import StrEnum
 
 from auth_service.errors.refused import Refused
 
@@ -40,9 +41,34 @@ class PasswordRequired(Refused):
     detail = "Send the password of the account as well, or an access token of it. The link was not used up."
 
 
+class LinkFault(StrEnum):
+    """Why a link is good for nothing, as far as that is known; whoever has it may know."""
+
+    UNKNOWN = "unknown"  # mistyped, replaced by a newer one, or long gone
+    USED = "used"
+    EXPIRED = "expired"
+    OUTDATED = "outdated"  # the password, the address or the state of the account is another than when it was sent
+    NEEDS_PASSKEY = "needs-passkey"  # it is good, and sets no password for this account
+
+
 class InvalidLink(Refused):
     code = "invalid-link"
-    detail = "The link is not valid: it was used, has expired, or was replaced by a newer one."
+
+    def __init__(self, reason: LinkFault = LinkFault.UNKNOWN) -> None:
+        super().__init__(_LINK_FAULTS[reason])
+        self.members = {"reason": reason}
+
+
+_LINK_FAULTS = {
+    LinkFault.UNKNOWN: "The link is not valid: it is mistyped or cut off, or a newer one or a change has replaced it.",
+    LinkFault.USED: "The link was used already.",
+    LinkFault.EXPIRED: "The link has expired.",
+    LinkFault.OUTDATED: "The link is not valid any more: the account was changed after it was sent.",
+    LinkFault.NEEDS_PASSKEY: (
+        "The account signs in with passkeys alone, as its role must, so no link sets a password for it. The link was "
+        "not used up."
+    ),
+}
 
 
 class TooManyAttempts(Refused):

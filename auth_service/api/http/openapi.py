@@ -23,6 +23,7 @@ from auth_service.api.schemas.factors import (
     SecondFactorRequiredProblem,
     StepUpProblem,
 )
+from auth_service.api.schemas.links import InvalidLinkProblem
 
 ALWAYS = ("internal-error", "headers-too-large", "body-too-large", "bad-request")
 WITH_BODY = ("malformed-json", "request-timeout", "unsupported-media-type", "validation-error")
@@ -45,6 +46,7 @@ _HEADERS = {
 
 _WITH_MEMBERS: dict[str, type[ProblemDetails]] = {
     "invalid-credentials": InvalidCredentialsProblem,
+    "invalid-link": InvalidLinkProblem,
     "second-factor-required": SecondFactorRequiredProblem,
     "second-factor-enrolment-required": EnrolmentRequiredProblem,
     "step-up-required": StepUpProblem,

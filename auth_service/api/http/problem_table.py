@@ -24,8 +24,8 @@ PROBLEMS: dict[str, Problem] = {
     "invalid-link": Problem(
         400,
         "Invalid link",
-        "The link was already used, has expired or was replaced by a newer one, or the password or the e-mail address "
-        "has changed since. Request a new e-mail.",
+        "The link was used, has expired, was replaced by a newer one or is mistyped, or the account has changed since: "
+        "'reason' says which. Request a new e-mail. With 'needs-passkey', no link sets a password for the account.",
     ),
     "invalid-challenge": Problem(
         400,

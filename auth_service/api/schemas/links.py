@@ -5,11 +5,27 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, SecretStr, model_validator
 
-from auth_service.api.schemas.common import Answer, Body, CurrentPassword, Email, Password, clean_secret
+from auth_service.api.schemas.common import (
+    Answer,
+    Body,
+    CurrentPassword,
+    Email,
+    Password,
+    ProblemDetails,
+    clean_secret,
+)
+from auth_service.errors import LinkFault
 from auth_service.models import PendingChange
 
 LinkToken = Annotated[
-    SecretStr, Field(min_length=1, max_length=256, examples=["lnk_..."]), AfterValidator(clean_secret)
+    SecretStr,
+    Field(
+        min_length=1,
+        max_length=2048,
+        examples=["lnk_..."],
+        description="The token of the link, the code of the same e-mail as somebody typed it, or the whole link",
+    ),
+    AfterValidator(clean_secret),
 ]
 
 
@@ -54,6 +70,13 @@ class ResetPasswordBody(Body):
 class ChangeEmailBody(Body):
     new_email: Email
     current_password: CurrentPassword = None
+
+
+class InvalidLinkProblem(ProblemDetails):
+    """Why the link is good for nothing. With `needs-passkey` it is good, and sets no password for this account."""
+
+    code: Literal["invalid-link"]
+    reason: LinkFault
 
 
 class EmailChangeState(Answer):

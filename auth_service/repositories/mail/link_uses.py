@@ -3,11 +3,12 @@
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, delete, or_, update
+from sqlalchemy import ColumnElement, and_, case, delete, not_, or_, update
 from sqlmodel import select
 
 from auth_service.database.connection import Connection
 from auth_service.database.expiry import delete_expired
+from auth_service.errors import InvalidLink, LinkFault
 from auth_service.models import (
     LINK_TOKENS,
     LINKS,
@@ -40,18 +41,29 @@ class LinkUses:
         self._now = connection.dialect.now
         self._audit = audit
 
-    async def find_usable(self, token_hash: bytes, *purposes: LinkPurpose) -> FoundLink | None:
-        """The link and its user, if it could be used now for one of these purposes; nothing is consumed."""
+    async def find(self, token_hash: bytes, *purposes: LinkPurpose) -> FoundLink:
+        """Return the link and its user, to be used for one of these purposes; nothing is consumed.
+
+        Raises `InvalidLink` if it could not be used now, and says why.
+        """
+        fault = case(
+            (L.used_at.is_not(None), LinkFault.USED),
+            (L.expires_at <= self._now(), LinkFault.EXPIRED),
+            (not_(and_(U.is_active, *self._bound(U))), LinkFault.OUTDATED),
+            else_="",
+        )
         statement = (
-            select(User, LinkToken)
-            .join(LinkToken, and_(L.user_id == U.id, *self._bound(U)))
-            .where(*self._usable(token_hash), L.purpose.in_(purposes), U.is_active)
+            select(User, LinkToken, fault)
+            .join(LinkToken, L.user_id == U.id)
+            .where(L.token_hash == token_hash, L.purpose.in_(purposes))
         )
         found = (await self._connection.session.exec(statement)).one_or_none()
-        return FoundLink(found[0], LinkPurpose(found[1].purpose), found[1].new_email) if found else None
+        if found is None or found[2]:
+            raise InvalidLink(LinkFault(found[2]) if found else LinkFault.UNKNOWN)
+        return FoundLink(found[0], LinkPurpose(found[1].purpose), found[1].new_email)
 
-    async def use(self, token_hash: bytes, purpose: LinkPurpose) -> UUID | None:
-        """Use a link up and return whose it is; None if it cannot be used, for whatever reason.
+    async def use(self, token_hash: bytes, purpose: LinkPurpose) -> None:
+        """Use a link up; raises `InvalidLink` if it cannot be used.
 
         The user's row is locked before the link's, in the one lock order; after that wait it knows what became of the
         address, the credentials and the link meanwhile.
@@ -70,7 +82,9 @@ class LinkUses:
             .returning(L.user_id)
         )
         rows = await self._audit.execute(statement, SecurityEvent.LINK_USED, user="user_id", purpose=purpose)
-        return rows[0]["user_id"] if rows else None
+        if not rows:
+            await self.find(token_hash, purpose)
+            raise InvalidLink
 
     async def verify_email(self, user_id: UUID) -> bool:
         """Note that a user has the mailbox of their address; False if that changes nothing, or the user is gone."""

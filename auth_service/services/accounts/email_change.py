@@ -63,8 +63,8 @@ class EmailChange:
         """
         token_hash = hash_link_token(token)
         async with self._database.statement() as tx:
-            link = await tx.link_uses.find_usable(token_hash, *EMAIL_CHANGE)
-        if link is None or link.new_email is None:
+            link = await tx.link_uses.find(token_hash, *EMAIL_CHANGE)
+        if link.new_email is None:
             raise InvalidLink
         if link.purpose is LinkPurpose.APPROVE_EMAIL_CHANGE:
             return await self._confirm(token_hash, link, link.new_email, Attempt())
@@ -98,8 +98,7 @@ class EmailChange:
     @retried
     async def _confirm(self, token_hash: bytes, link: FoundLink, new_email: str, attempt: Attempt) -> bool:
         async with self._database.transaction() as tx:
-            if await tx.link_uses.use(token_hash, link.purpose) is None:
-                raise InvalidLink
+            await tx.link_uses.use(token_hash, link.purpose)
             changed = await tx.link_uses.change_email(link.user.id, new_email, canonical_email(new_email))
             if changed:
                 await stop_changes(tx, link.user.id, StopReason.OTHER_CHANGE, ChangeKind.EMAIL)

@@ -5,7 +5,7 @@ never open a session.
 from collections.abc import Sequence
 from uuid import UUID
 
-from auth_service.errors import InvalidLink
+from auth_service.errors import InvalidLink, LinkFault
 from auth_service.identifiers import canonical_email
 from auth_service.models import (
     UNUSABLE,
@@ -122,18 +122,16 @@ class Recovery:
 
     async def _find(self, token_hash: bytes, purpose: LinkPurpose) -> FoundLink:
         async with self._database.statement() as tx:
-            link = await tx.link_uses.find_usable(token_hash, purpose)
-        if link is None:
-            raise InvalidLink
-        return link
+            return await tx.link_uses.find(token_hash, purpose)
 
     @retried
     async def _verify(self, token_hash: bytes, user: User, attempt: Attempt) -> None:
         """With the credentials of whoever was let in: others do not take the link away."""
         async with self._database.transaction() as tx:
             uses = tx.link_uses
-            if not await uses.hold(user) or await uses.use(token_hash, LinkPurpose.VERIFY_EMAIL) is None:
-                raise InvalidLink
+            if not await uses.hold(user):
+                raise InvalidLink(LinkFault.OUTDATED)
+            await uses.use(token_hash, LinkPurpose.VERIFY_EMAIL)
             await uses.verify_email(user.id)
             await attempt.succeed(tx)
 
@@ -147,13 +145,12 @@ class Recovery:
         is locked.
         """
         async with self._database.transaction() as tx:
-            if await tx.link_uses.use(token_hash, link.purpose) is None:
-                raise InvalidLink
+            await tx.link_uses.use(token_hash, link.purpose)
             if link.purpose is LinkPurpose.VERIFY_EMAIL:
                 await tx.link_uses.verify_email(link.user.id)
             user = await tx.users.lock(link.user.id)  # as `use` has by now
             if user is None or await tx.users.change_password(user, hashed, by_link=True) is None:
-                raise InvalidLink
+                raise InvalidLink(LinkFault.OUTDATED)
             is_verified = user.is_verified and link.purpose is not LinkPurpose.VERIFY_EMAIL  # as it was before
             takes_over = not is_verified and not user.email_assigned
             await self._ensure_may_have_one(tx, user, takes_over=takes_over)
@@ -173,4 +170,4 @@ class Recovery:
         if not (loses_something and self._factor_policy.asks_for_passkey(user.role)):
             return
         if any(factor.kind == FactorKind.PASSKEY for factor in await tx.factors.list_of_user(user.id)):
-            raise InvalidLink("The account signs in with passkeys alone, as its role must. The link was not used up.")
+            raise InvalidLink(LinkFault.NEEDS_PASSKEY)

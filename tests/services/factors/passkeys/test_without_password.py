@@ -190,6 +190,7 @@ async def test_a_mailed_link_gives_a_password_again_unless_the_role_signs_in_wit
             assert_problem(await client.login(password=NEW), 403, "second-factor-required")
         else:
             assert_problem(answer, 400, "invalid-link")
+            assert answer.json()["reason"] == "needs-passkey"
             assert_problem(await client.login(password=NEW), 401, "invalid-credentials")
         await first.sign_in(client)
 
