@@ -15,7 +15,7 @@ from auth_service import __version__
 from auth_service.cli.garbage_collector import collector_at_rest
 
 BACKGROUND = 10  # added to the niceness of a background job: processes that answer requests come first
-WORDS = ("audit", "cleanup", "config", "doctor", "grants", "keys", "migrate", "openapi", "serve", "users")
+WORDS = ("audit", "cleanup", "config", "doctor", "double", "grants", "keys", "migrate", "openapi", "serve", "users")
 
 
 class Words(click.Group):

@@ -19,7 +19,7 @@ from auth_service.settings.limits import MachineLimits, read_limits
 from auth_service.settings.mail import MailSettings, address_of
 from auth_service.settings.names import environment_names
 from auth_service.settings.postgresql_url import PostgresqlUrl
-from auth_service.settings.reading import Examined, WrongSettingError, examine_settings, read_settings
+from auth_service.settings.reading import Examined, WrongSettingError, examine_settings, read_settings, settings_from
 from auth_service.settings.sources import SettingProblem
 from auth_service.settings.values import LOOPBACK
 from auth_service.settings.whole import Settings

@@ -67,6 +67,22 @@ def examine_settings(folder: Path = SECRETS_FOLDER) -> Examined:
     return Examined(settings, wrong, [problem for problem in unknown if problem not in in_groups])
 
 
+def settings_from(values: Mapping[str, str]) -> Settings:
+    """Return the settings that these variables make, and nothing else: neither environment nor file is read.
+
+    Raises:
+        WrongSettingError: as above.
+    """
+    wrong = list(unknown_names(values))
+    try:
+        settings = _build(values)
+    except ValidationError as error:
+        wrong += _problems(error)
+    if wrong:
+        raise WrongSettingError("; ".join(sorted(map(str, wrong))))
+    return settings
+
+
 def _build(values: Mapping[str, str]) -> Settings:
     database = DatabaseSettings(_build_sources=((_source(DatabaseSettings, values),), {}))
     given = {"database": database}

@@ -12,7 +12,7 @@ from tests.support.server import Server
 from tests.support.shell import Shell, needs
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-FOR_OTHER_SERVICES = {"testing", "verifier"}  # no request to this service goes through these
+FOR_OTHER_SERVICES = {"double", "testing", "verifier"}  # no request to this service goes through these
 AT_START = {"parts"}  # which puts the rooms together
 
 

@@ -7,7 +7,7 @@ import re
 import shutil
 import sqlite3
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import aiosqlite
@@ -35,6 +35,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import Pool
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from auth_service.database import wall_clock
 from auth_service.database.dialects.dialect import NO_TIME, ROOM, Clock, Dialect
 from auth_service.errors import DatabaseDiskFull
 from auth_service.models import UtcDateTime, hour_of
@@ -75,7 +76,7 @@ class SQLite(Dialect):
         return self.make_engine(settings)
 
     def now(self, ahead: timedelta = NO_TIME) -> ColumnElement[datetime]:
-        return literal(datetime.now(UTC) + ahead, UtcDateTime())
+        return literal(wall_clock.now() + ahead, UtcDateTime())
 
     def statement_time(self, ahead: timedelta = NO_TIME) -> ColumnElement[datetime]:
         return self.now(ahead)
@@ -164,7 +165,7 @@ class _ProcessClock(Clock):
         return bindparam("this_hour", type_=UtcDateTime())
 
     def parameters(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        now = datetime.now(UTC)
+        now = wall_clock.now()
         fixed = {name: now + ahead for name, ahead in self._fixed.items()}
         fixed |= {"this_hour": hour_of(now)} if self._hours else {}
         return {name: now + value if name in self._given else value for name, value in values.items()} | fixed

@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from auth_service.database import wall_clock
+
 log = structlog.get_logger()
 
 LEAST_TOLERATED = timedelta(seconds=1)
@@ -26,7 +28,7 @@ class DatabaseClock:
 
     def now(self) -> float:
         """The database's time, in seconds since 1970."""
-        return time.time() if self._is_own else time.monotonic() + self._ahead_of_monotonic
+        return wall_clock.now().timestamp() if self._is_own else time.monotonic() + self._ahead_of_monotonic
 
     @property
     def offset(self) -> float:

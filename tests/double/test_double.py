@@ -1,0 +1,119 @@
+"""The test double for authors of clients: what it can be made to do, and that it is the service otherwise."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx2
+import pytest
+
+from auth_service.testing.double import Double
+from tests.support.client import PASSWORD
+
+
+@pytest.fixture
+def client(auth_double: Double) -> Iterator[httpx2.Client]:
+    with httpx2.Client(base_url=auth_double.url) as made:
+        yield made
+
+
+def sign_in(client: httpx2.Client) -> dict[str, Any]:
+    account = {"email": f"{uuid4().hex}@example.com", "password": PASSWORD}
+    client.post("/auth/register", json=account).raise_for_status()
+    tokens: dict[str, Any] = client.post("/auth/login", json=account).raise_for_status().json()
+    return tokens
+
+
+def refresh(client: httpx2.Client, tokens: dict[str, Any]) -> httpx2.Response:
+    return client.post("/auth/refresh", json={"refresh_token": tokens["refresh_token"]})
+
+
+def me(client: httpx2.Client, tokens: dict[str, Any]) -> int:
+    return client.get("/auth/me", headers={"Authorization": f"Bearer {tokens['access_token']}"}).status_code
+
+
+def test_an_answer_is_lost_after_the_work_was_done(client: httpx2.Client, auth_double: Double) -> None:
+    tokens = sign_in(client)
+    auth_double.switch_faults({"fault": "lose-answer"})
+    with pytest.raises(httpx2.TransportError):
+        refresh(client, tokens)
+    again = refresh(client, tokens).raise_for_status().json()
+    assert again["refresh_token"] != tokens["refresh_token"]
+    auth_double.set_clock(31)
+    assert refresh(client, tokens).status_code == 401, "the token was used by the request whose answer was lost"
+
+
+def test_a_request_is_lost_before_any_work_was_done(client: httpx2.Client, auth_double: Double) -> None:
+    account = {"email": f"{uuid4().hex}@example.com", "password": PASSWORD}
+    auth_double.switch_faults({"route": "POST /auth/register", "fault": "lose-request"})
+    with pytest.raises(httpx2.TransportError):
+        client.post("/auth/register", json=account)
+    assert client.post("/auth/login", json=account).status_code == 401
+    assert client.post("/auth/register", json=account).status_code == 201
+
+
+def test_it_is_unavailable_as_often_as_it_is_told(client: httpx2.Client, auth_double: Double) -> None:
+    tokens = sign_in(client)
+    auth_double.switch_faults({"fault": "unavailable", "times": 2, "seconds": 7})
+    answers = [refresh(client, tokens) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [503, 503, 200]
+    assert answers[0].headers["retry-after"] == "7"
+    assert answers[0].json()["code"] == "unavailable"
+
+
+@pytest.mark.parametrize("fault", ["delay", "delay-answer"])
+def test_it_is_slow_before_and_after_its_work(client: httpx2.Client, auth_double: Double, fault: str) -> None:
+    tokens = sign_in(client)
+    auth_double.switch_faults({"fault": fault, "seconds": 0.3})
+    started = time.monotonic()
+    assert refresh(client, tokens).status_code == 200
+    assert time.monotonic() - started >= 0.3
+
+
+def test_faults_meet_their_share_of_the_requests_until_they_are_switched_off(
+    client: httpx2.Client, auth_double: Double
+) -> None:
+    tokens = sign_in(client)
+    auth_double.switch_faults({"fault": "unavailable", "times": None, "share": 0.5})
+    seen = [refresh(client, tokens).status_code for _ in range(40)]
+    assert 5 < seen.count(503) < 35
+    auth_double.switch_faults()
+    assert {refresh(client, tokens).status_code for _ in range(10)} == {200}
+
+
+def test_its_clock_can_be_set_forward_and_back(client: httpx2.Client, auth_double: Double) -> None:
+    tokens = sign_in(client)
+    assert me(client, tokens) == 200
+    auth_double.set_clock(600)
+    assert me(client, tokens) == 401, "the access token has expired"
+    later = refresh(client, tokens).raise_for_status().json()
+    assert me(client, later) == 200
+    auth_double.set_clock(15 * 86_400)
+    assert refresh(client, later).status_code == 401, "nobody used the session for two weeks"
+
+
+def test_what_is_no_fault_is_refused_with_a_reason(auth_double: Double) -> None:
+    for wrong in ({"fault": "explode"}, {"fault": "delay", "for": 1}, {"fault": "delay", "route": "/auth/refresh"}):
+        with pytest.raises(ValueError, match=r"loc"):
+            auth_double.switch_faults(wrong)
+
+
+def test_with_a_file_a_killed_one_comes_back_with_its_sessions(tmp_path: Path) -> None:
+    file = tmp_path / "double.db"
+    with Double(file=file) as first, httpx2.Client(base_url=first.url) as client:
+        tokens = sign_in(client)
+        first.kill()
+    with Double(file=file) as second, httpx2.Client(base_url=second.url) as client:
+        assert refresh(client, tokens).status_code == 200
+
+
+def test_one_that_cannot_start_says_so(auth_double: Double, capfd: pytest.CaptureFixture[str]) -> None:
+    taken = int(auth_double.url.rpartition(":")[2])
+    for wrong, why in (({"port": taken}, "in use"), ({"settings": {"AUTH_COOKIE": "1"}}, "AUTH_COOKIE")):
+        with pytest.raises(RuntimeError, match="did not start"):
+            Double(**wrong)
+        told = capfd.readouterr().err
+        assert why in told
+        assert "Traceback" not in told
