@@ -10,6 +10,7 @@ from auth_service import __version__, logs, telemetry
 from auth_service.api.http import openapi, problems
 from auth_service.api.http.cors import Cors
 from auth_service.api.http.denials import Denials
+from auth_service.api.http.head import Head
 from auth_service.api.http.middleware import ErrorBoundary, RequestContext, RequestLimits
 from auth_service.api.http.plain_route import PlainFirst
 from auth_service.api.http.request_counts import RequestCounts
@@ -95,6 +96,7 @@ def create_app(settings: Settings | None = None, slot: Slot | None = None) -> Fa
     openapi.install(app, routes, serve=settings.serves_docs, more_paths=verify.describe())
     problems.install(app, settings.base_url, routes)
     app.add_middleware(PlainFirst, routes=routes)
+    app.add_middleware(Head)
     app.add_middleware(RequestLimits)
     app.add_middleware(ErrorBoundary, base_url=settings.base_url, denials=denials)
     if settings.cors.origins:

@@ -34,12 +34,12 @@ def exchange(port: int, request: bytes) -> Answer:
     """Send these bytes on a connection of their own and return the first answer."""
     with connection(port) as opened:
         opened.sendall(request)
-        return read_answer(opened)
+        return read_answer(opened, request.partition(b" ")[0].decode("latin-1"))
 
 
-def read_answer(opened: socket.socket) -> Answer:
+def read_answer(opened: socket.socket, method: str = "GET") -> Answer:
     """Return the next answer on a connection; raises `http.client.HTTPException` or OSError if there is none."""
-    response = http.client.HTTPResponse(opened)
+    response = http.client.HTTPResponse(opened, method=method)
     response.begin()
     headers = {name.lower(): value for name, value in response.getheaders()}
     return Answer(response.status, headers, response.read())

@@ -6,7 +6,8 @@ from urllib.parse import parse_qsl
 from fastapi import Depends
 from starlette.requests import Request
 
-from auth_service.api.http.problems import InvalidRequest, UnsupportedMediaType
+from auth_service.api.http.media_type import require_type
+from auth_service.api.http.problems import InvalidRequest
 
 FORM = "application/x-www-form-urlencoded"
 MAX_FIELDS = 20
@@ -40,12 +41,10 @@ async def get_token(request: Request) -> str:
     """The parameter `token` of the form (RFC 7009, section 2.1; RFC 7662, section 2.1).
 
     Raises:
-        UnsupportedMediaType: the body is no form.
+        UnsupportedMediaType: the body is no form in UTF-8, or it is compressed.
         InvalidRequest: no token, or a parameter twice (RFC 6749, section 3.2); unknown ones are ignored.
     """
-    content_type = request.headers.getlist("content-type")
-    if len(content_type) != 1 or content_type[0].partition(";")[0].strip().casefold() != FORM:
-        raise UnsupportedMediaType(f"The body must be {FORM}.")
+    require_type(request.headers, FORM)
     try:
         text = (await request.body()).decode()
         pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)

@@ -11,7 +11,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive
 
-from auth_service.api.http.problems import MalformedJson, UnsupportedMediaType
+from auth_service.api.http.media_type import require_type
+from auth_service.api.http.problems import MalformedJson
 from auth_service.errors import InvalidInput
 from auth_service.services.passwords.hashing_lane import client_disconnect
 
@@ -34,7 +35,7 @@ class StrictJsonRoute(APIRoute):
             strict = _StrictRequest(request.scope, request.receive)
             if may_be_left_out and not await strict.body():
                 return await handle(strict)
-            _require_json(request)
+            require_type(request.headers, "application/json")
             strict.document = parse(await strict.body())
             watch_for_disconnect(request.receive)
             return await handle(strict)
@@ -59,15 +60,6 @@ class _StrictRequest(Request):
 
     async def json(self) -> Any:
         return self.document
-
-
-def _require_json(request: Request) -> None:
-    """Only `application/json`, with no charset or with UTF-8 (RFC 8259, section 8.1)."""
-    values = request.headers.getlist("content-type")
-    media_type, _, parameters = values[0].partition(";") if len(values) == 1 else ("", "", "")
-    charset = parameters.strip().casefold().replace('"', "")
-    if media_type.strip().casefold() != "application/json" or charset not in {"", "charset=utf-8"}:
-        raise UnsupportedMediaType
 
 
 def parse(body: bytes) -> Any:

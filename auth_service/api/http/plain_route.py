@@ -48,7 +48,8 @@ class PlainRequest:
 
     async def body(self, model: type[Model]) -> Model | None:
         """Return the body, or None if it is not plain: of another type, cut off, or with a field to be refused."""
-        if self.headers.get(b"content-type") != b"application/json" or b"x-auth-cookie" in self.headers:
+        is_json = self.headers.get(b"content-type") == b"application/json"
+        if not is_json or b"content-encoding" in self.headers or b"x-auth-cookie" in self.headers:
             return None
         while not self._read or self._read[-1].get("more_body", False):
             self._read.append(await self._receive())

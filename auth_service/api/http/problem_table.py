@@ -180,7 +180,11 @@ PROBLEMS: dict[str, Problem] = {
         "address, or in total. Try again after Retry-After seconds. No session has ended, and an unknown account gets "
         "the same answer.",
     ),
-    "headers-too-large": Problem(431, "Headers too large", "The headers may be at most 16 KiB in 100 lines."),
+    "headers-too-large": Problem(
+        431,
+        "Headers too large",
+        "The request line may have at most 64 KiB, and the headers 16 KiB in 100 lines.",
+    ),
     "internal-error": Problem(500, "Internal error", "An error in this service. Search the log for the request id."),
     "unavailable": Problem(
         503,

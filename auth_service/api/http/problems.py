@@ -61,12 +61,16 @@ class BodyTooLarge(Refused):
 
 class UnsupportedMediaType(Refused):
     code = "unsupported-media-type"
-    detail = "The body must be application/json in UTF-8."
+    detail = "The body must be of the media type that this path takes."
+
+
+class UnsupportedContentCoding(UnsupportedMediaType):
+    detail = "The body must not be compressed or otherwise encoded: send it without Content-Encoding."
 
 
 class HeadersTooLarge(Refused):
     code = "headers-too-large"
-    detail = "The headers may have at most 16 KiB in 100 lines."
+    detail = "The request line may have at most 64 KiB, and the headers 16 KiB in 100 lines."
 
 
 class InternalError(Refused):
@@ -125,7 +129,8 @@ def _headers_of(refused: Refused, problem: Problem) -> dict[str, str]:
     if problem.status == 401:  # noqa: PLR2004
         return {"WWW-Authenticate": "Bearer"}
     # What was refused for its size or slowness is not read to its end.
-    return {"Connection": "close"} if problem.status in {408, 413, 431} else {}
+    accepted = {"Accept-Encoding": "identity"} if isinstance(refused, UnsupportedContentCoding) else {}
+    return {"Connection": "close"} if problem.status in {408, 413, 431} else accepted
 
 
 def _step_up_challenge(refused: StepUpRequired) -> str:
@@ -165,7 +170,8 @@ def install(app: FastAPI, base_url: str, routes: Sequence[BaseRoute]) -> None:
 def _allowed_methods(request: Request, routes: Sequence[BaseRoute]) -> str:
     """Every method of the path (RFC 9110, section 15.5.6); Starlette names those of the first route that has it."""
     matching = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
-    return ", ".join(sorted({method for route in matching for method in getattr(route, "methods", None) or ()}))
+    methods = {method for route in matching for method in getattr(route, "methods", None) or ()}
+    return ", ".join(sorted(methods | {"HEAD"} if "GET" in methods else methods))
 
 
 def _field_error(entry: Mapping[str, Any]) -> dict[str, str]:

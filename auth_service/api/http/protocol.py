@@ -9,6 +9,7 @@ from contextvars import copy_context
 from typing import Any
 
 import structlog
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uuid_utils import uuid7
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
@@ -29,11 +30,8 @@ GOODBYE_SECONDS = 2  # for a client that is waited for when the service is told 
 # counts the sizes of chunks too, and leaves room for 16 KiB in chunks of one byte.
 HEAD_BYTES = 64 * 1024
 MESSAGE_BYTES = 256 * 1024
+TARGET_BYTES = HEAD_BYTES - 32  # of a request line; the rest is for its method and its version
 REQUESTS_AHEAD = 16
-
-
-class _AmbiguousError(Exception):
-    """Raised inside the parser, which stops there and reports it as a defect of the request."""
 
 
 class Protocol(HttpToolsProtocol):
@@ -61,7 +59,12 @@ class Protocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self._parse(data)
+        except HttpParserError as error:
+            cause = error.__context__
+            self._refuse(cause if isinstance(cause, Refused) else BadRequest())
         self._bytes += len(data)
         if self._in_head and self._bytes > HEAD_BYTES:
             self._refuse(HeadersTooLarge())
@@ -72,19 +75,47 @@ class Protocol(HttpToolsProtocol):
         self._in_head, self._bytes = True, 0
         super().on_message_begin()
 
+    def _parse(self, data: bytes) -> None:
+        """Read what has come; raises `HttpParserError` at what cannot be read, or is refused below."""
+        while True:
+            try:
+                self.parser.feed_data(data)
+            except HttpParserUpgrade as offer:
+                data = self._without_offer() + data[offer.args[0] :]
+            else:
+                return
+
+    def _without_offer(self) -> bytes:
+        """Return the head of a request that offers to speak something else, without that offer, for a new parser.
+
+        The offer is ignored (RFC 9110, section 7.8). The parser takes what follows for the other protocol.
+        """
+        head = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
+        head += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
+        self.parser = HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
+        return b"\r\n".join([*head, b"\r\n"])
+
     def on_headers_complete(self) -> None:
+        """Begin the request. What this raises, the parser reports as the cause of its own error."""
         clear = is_clear(self.parser.get_http_version(), self.url, self.headers)
+        if len(self.url) > TARGET_BYTES:
+            raise HeadersTooLarge
         if not clear or len(self.pipeline) >= REQUESTS_AHEAD:
-            raise _AmbiguousError
+            raise BadRequest
+        if self.parser.should_upgrade():
+            if self.parser.get_method() == b"CONNECT":  # which asks a proxy for a tunnel
+                raise BadRequest
+            return
         super().on_headers_complete()
         self.cycle.transport = self._answers  # type: ignore[assignment]  # all that the cycle asks of one
         self._in_head, self._in_body = False, True
         _cancel(self._patience)
         self.headers = []  # for trailers, which are no headers: no gateway has looked at them (RFC 9110, section 6.5.1)
-        if self.parser.should_upgrade():  # which we do not do, and the parser reads nothing that follows
-            self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return
         self._in_body = False
         self.scope[ARRIVED] = True  # type: ignore[literal-required]  # a name of ours
         super().on_message_complete()
@@ -110,12 +141,6 @@ class Protocol(HttpToolsProtocol):
             self.loop.call_later(GOODBYE_SECONDS, self.transport.abort)
         app: Any = self.config.loaded_app
         app.state.services.revocations.release()  # who waits for news on this connection would hold up the end
-
-    def _unsupported_upgrade_warning(self) -> None:
-        """Say nothing: what a client would like to speak instead is no news, and it could fill the log."""
-
-    def send_400_response(self, msg: str) -> None:  # uvicorn's sentence for every defect
-        self._refuse(BadRequest())
 
     def _close(self) -> None:
         """Close the connection after the last answer, which a client that is still sending can read first."""

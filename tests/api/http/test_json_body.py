@@ -1,13 +1,14 @@
 """Bodies are read strictly: each malformed one is a clear 4xx, in no time, and nothing of it comes back."""
 
 import asyncio
+import gzip
 import json
 
 import httpx
 import pytest
 
 from tests.support.client import Client
-from tests.support.json_bodies import BODY_ROUTES, CANARY
+from tests.support.json_bodies import BODY_ROUTES, CANARY, JSON
 from tests.support.problems import assert_problem
 
 VALID = json.dumps({"email": f"{CANARY}@example.com", "password": CANARY}).encode()
@@ -88,6 +89,15 @@ async def test_a_body_200000_levels_deep_is_refused_for_its_size(client: Client)
         "text/plain; application/json",
         "",
         "*/*",
+        "application/json charset=utf-8",
+        "application/json; charset",
+        "application/json; charset=",
+        'application/json; charset="utf-8',
+        "application/json; charset='utf-8'",
+        'application/json; charset="utf\\-16"',
+        "application/json; charset=utf-8; charset=latin1",
+        "application/json; " * 900,
+        "application/json" + "; " * 7_000 + "!",
     ],
 )
 async def test_json_under_another_type_or_charset_is_refused(client: Client, content_type: str) -> None:
@@ -109,11 +119,62 @@ async def test_two_content_types_are_refused(client: Client) -> None:
             assert_problem(answer, 415, "unsupported-media-type")
 
 
-@pytest.mark.parametrize(
-    "content_type",
-    ["application/json", "Application/JSON", "application/json;charset=UTF-8", 'application/json; charset="utf-8"'],
-)
-async def test_every_spelling_of_json_in_utf_8_is_taken(ada: Client, content_type: str) -> None:
+# What may follow a media type (RFC 9110, section 5.6.6; RFC 2045, section 5.1).
+PARAMETERS = [
+    "", ";", ";;", " ; ;", ";charset=UTF-8", "; charset=utf-8;", "; CHARSET=Utf-8 ; ", '; charset="utf-8"',
+    '; charset="UTF-8";', r'; charset="\u\t\f-8"', "; charset = utf-8", ";\tcharset=utf-8", "; charset=utf8",
+    "; version=1", '; profile="a;charset=latin1"; charset=utf-8', '; profile="say \\"utf-16\\""',
+    "; charset=utf-8; charset=UTF-8", "; x-charset=latin1",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("parameters", PARAMETERS)
+async def test_every_spelling_of_a_media_type_in_utf_8_is_taken(client: Client, parameters: str) -> None:
     body = json.dumps({"refresh_token": "art_unknown"}).encode()
-    answer = await ada.post("/auth/logout", content=body, headers={"Content-Type": content_type})
+    for spelt in ("application/json", "Application/JSON"):
+        answer = await client.post("/auth/logout", content=body, headers={"Content-Type": spelt + parameters})
+        assert answer.status_code == 204
+    form = {"Content-Type": "application/X-www-form-urlencoded" + parameters}
+    for path in ("/auth/revoke", "/internal/introspect"):
+        assert (await client.post(path, content=b"token=unknown", headers=form)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("content_type", "reason"),
+    [
+        ("{}; charset=iso-8859-1", "The charset of the body must be UTF-8."),
+        ('{}; charset="us-ascii"', "The charset of the body must be UTF-8."),
+        ("{}; charset", "The header Content-Type cannot be read; it must be {}."),
+        ("text/plain", "The body must be {}."),
+        (None, "Send exactly one header Content-Type: {}."),
+    ],
+)
+async def test_the_reason_of_a_415_is_true(client: Client, content_type: str | None, reason: str) -> None:
+    for path, expected in (
+        ("/auth/login", "application/json"),
+        ("/auth/revoke", "application/x-www-form-urlencoded"),
+        ("/internal/introspect", "application/x-www-form-urlencoded"),
+    ):
+        headers = {"Content-Type": content_type.format(expected)} if content_type else {}
+        answer = await client.post(path, content=b"token=x", headers=headers)
+        assert_problem(answer, 415, "unsupported-media-type")
+        assert answer.json()["detail"] == reason.format(expected)
+
+
+@pytest.mark.parametrize("body", [VALID, gzip.compress(VALID), b"\x1f\x8b", b""], ids=["plain", "gzip", "cut", "none"])
+@pytest.mark.parametrize("coding", ["gzip", "GZip", "x-gzip", "br", "identity, gzip", "gzip, identity", "unknown", "*"])
+async def test_a_content_coding_is_a_415_whatever_the_bytes_are(client: Client, coding: str, body: bytes) -> None:
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    for path in (*BODY_ROUTES, "/auth/revoke", "/internal/introspect"):
+        headers = form if path in {"/auth/revoke", "/internal/introspect"} else JSON
+        answer = await client.post(path, content=body, headers={**headers, "Content-Encoding": coding})
+        assert_problem(answer, 415, "unsupported-media-type")
+        assert answer.headers["accept-encoding"] == "identity"
+        assert "Content-Encoding" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("coding", ["identity", "Identity", "", " , identity,", "identity, identity"])
+async def test_the_coding_that_is_none_is_taken(client: Client, coding: str) -> None:
+    body = json.dumps({"refresh_token": "art_unknown"}).encode()
+    answer = await client.post("/auth/logout", content=body, headers={**JSON, "Content-Encoding": coding})
     assert answer.status_code == 204

@@ -3,6 +3,7 @@
 import re
 import socket
 import time
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -100,6 +101,28 @@ def test_headers_beyond_the_limits_are_refused(server: Server, lines: bytes) -> 
     answer = exchange(server.port, b"GET /auth/me HTTP/1.1\r\n" + HOST + lines + b"\r\n")
     assert_problem(answer, 431, "headers-too-large")
     assert answer.headers["connection"] == "close"
+
+
+@pytest.mark.parametrize("size", [65_537, 65_560, 70_000, 131_072, 200_000, 400_000])
+@pytest.mark.parametrize("piece", [1_000, 1_000_000], ids=["in pieces", "at once"])
+def test_a_request_line_over_64_kib_is_refused_like_large_headers(server: Server, size: int, piece: int) -> None:
+    for start in (b"GET /", b"GET /health/live?", b"POST /auth/login?x=%ff", b"DELETE /auth/me#", b"GET //x/"):
+        line = start + b"x" * (size - len(start) - 9) + b" HTTP/1.1"
+        request = line + b"\r\n" + HOST + b"\r\n"
+        with connection(server.port) as opened:
+            with suppress(ConnectionError):  # hung up on, which the answer tells as well
+                for position in range(0, len(request), piece):
+                    opened.sendall(request[position : position + piece])
+            answer = read_answer(opened)
+        assert_problem(answer, 431, "headers-too-large")
+        assert "request line may have at most 64 KiB" in answer.json()["detail"]
+        assert answer.headers["connection"] == "close"
+    assert "Traceback" not in server.log()
+
+
+def test_a_long_request_line_below_that_is_read(server: Server) -> None:
+    for start, status in ((b"GET /health/live?", 200), (b"GET /", 404)):
+        assert exchange(server.port, start + b"x" * 65_000 + b" HTTP/1.1\r\n" + HOST + b"\r\n").status == status
 
 
 def test_a_head_without_an_end_is_refused_before_it_fills_the_memory(server: Server) -> None:
