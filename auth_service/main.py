@@ -100,8 +100,8 @@ def create_app(settings: Settings | None = None, slot: Slot | None = None) -> Fa
     app.add_middleware(RequestLimits)
     app.add_middleware(ErrorBoundary, base_url=settings.base_url, denials=denials)
     if settings.cors.origins:
-        origins, with_cookies = settings.cors.origins, settings.cookies.enabled
-        app.add_middleware(Cors, origins=origins, base_url=settings.base_url, with_cookies=with_cookies)
+        cookies = settings.cookies.enabled
+        app.add_middleware(Cors, settings=settings.cors, base_url=settings.base_url, with_cookies=cookies)
     app.add_middleware(RequestContext, counts=counts, proxy=settings.proxy)
     app.add_middleware(verify.Verify, services=service.services, counts=counts, denials=denials)
     if exporting:

@@ -8,13 +8,13 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from auth_service.blocklist import is_table
+from auth_service.settings.origins import OriginList, PasskeyOriginList, RelyingPartyId
 from auth_service.settings.values import (
     ZERO,
     Duration,
+    FieldNameList,
     Group,
     NetworkList,
-    OriginList,
-    PasskeyOriginList,
     RoleList,
     written_as,
 )
@@ -25,13 +25,6 @@ MAX_CHANGE_DELAY = timedelta(days=30)
 FIREBASE_KEY_BYTES = 32
 
 
-RelyingPartyId = Annotated[
-    str,
-    written_as(
-        r"[a-z0-9-]+(\.[a-z0-9-]+)*\.[a-z][a-z0-9-]*|localhost",
-        "must be a domain in lower case, such as example.com: no scheme, port or address",
-    ),
-]
 ClientId = Annotated[str, written_as(r"[ -~]+", "must be printable ASCII characters (RFC 6749, appendix A.1)")]
 
 
@@ -193,9 +186,10 @@ class ProxySettings(Group):
 
 
 class CorsSettings(Group):
-    """The pages of other origins that may call this service from a browser."""
+    """The pages of other origins that may call this service from a browser, and what they may send beside the rest."""
 
     origins: OriginList = ()
+    headers: FieldNameList = ()
 
 
 class CookieSettings(Group):

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 
+from auth_service.settings.origins import LinkUrl
 from auth_service.settings.values import ZERO, Duration, Group, written_as
 
 if TYPE_CHECKING:
     from email.headerregistry import Address
 
 DEFAULT_PORTS = {"starttls": 587, "tls": 465, "none": 25}
-_LINK_URL = r"https?://[^\s/?#]+(/[^\s?#]*)?(\?[^\s#]*)?"
 _HOST = r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?|[0-9A-Fa-f:.]{2,45}"
 _DOMAIN = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
 
@@ -41,9 +41,6 @@ def _sender(text: str) -> str:
 
 
 MailHost = Annotated[str, written_as(_HOST, "must be the name or the IP address of a server, without a port")]
-LinkUrl = Annotated[
-    str, written_as(_LINK_URL, "must be a URL such as https://app.example.com/verify, without spaces and '#'")
-]
 
 
 class MailSettings(Group):

@@ -1,26 +1,19 @@
 """All the groups together, and what they have to agree on."""
 
 from collections.abc import Iterator
-from typing import Annotated, Self
+from typing import Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from auth_service.roles import Role
 from auth_service.settings import groups
 from auth_service.settings.database import DatabaseSettings
 from auth_service.settings.mail import MailSettings, address_of
+from auth_service.settings.origins import PublicUrl, origin_of
 from auth_service.settings.strength import is_weak_secret, is_weak_token
-from auth_service.settings.values import LOOPBACK, SOURCES, SecretList, origin_of, written_as
-
-PublicUrl = Annotated[
-    str,
-    written_as(
-        r"https?://[^\s/?#]+(/[^\s?#]*)?",
-        "must be a URL such as https://auth.example.com, with a path at most: no spaces, '?' or '#'",
-    ),
-]
+from auth_service.settings.values import LOOPBACK, SOURCES, SecretList
 
 SHORTEST_ALONE = 15  # characters of a password that nothing else stands beside (NIST SP 800-63B-4, section 3.1.1.2)
 
@@ -55,15 +48,6 @@ class Settings(BaseSettings):
     docs: groups.DocsSettings = groups.DocsSettings()
     log: groups.LogSettings = groups.LogSettings()
     database: DatabaseSettings = Field(default_factory=DatabaseSettings, exclude=True)
-
-    @field_validator("public_url")
-    @classmethod
-    def _has_an_origin(cls, url: str) -> str:
-        try:
-            origin_of(url)
-        except ValueError:
-            raise ValueError("must be a URL with a host, and a port up to 65535") from None
-        return url
 
     @model_validator(mode="after")
     def _values_agree(self) -> Self:

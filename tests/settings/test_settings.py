@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from click.testing import CliRunner, Result
@@ -28,6 +29,18 @@ WRONG_ORIGINS = [
     "*", "null", "hunter2", "https://*.hunter2.example", "https://hunter2.example/", "https://hunter2.example/app",
     "https://hunter2.example:443", "https://Hunter2.example", "https://hunter2.example:99999",
     "https://hunter2@app.example", "https://app.example https://hunter2.example", "https://app.example,ftp://hunter2.example",
+    "capacitor://hunter2/", "capacitor://", "Capacitor://hunter2", "capacitor://*", "hunter2://localhost:99999", "file:///hunter2",
+    "wss://hunter2.example", "chrome-extension://hunter2@x", "https://hunter2.example\\", "https://☕hunter2.example",
+    "file:", "https://[0:0:0:0:0:0:0:1]", "https://hunter2..example", "app:hunter2",
+]  # fmt: skip
+
+WRONG_URLS = [
+    "https://[::1", "https://:8000", "https://hunter2@auth.example", "https://ada:hunter2@auth.example/v1",
+    "https://:hunter2@auth.example", "https://auth.example\\hunter2", "https://auth.example/\\hunter2",
+    "https:\\\\hunter2.example", "https://☕hunter2.example", "https://hunter2\x7f.example", "https://hunter2<>.example",
+]  # fmt: skip
+MAPPED_NETWORKS = [
+    "::ffff:10.0.0.0/104", "10.0.0.0/8,::ffff:192.0.2.1", "::ffff:0:0/96", "::FFFF:a00:0/104", "::/64",
 ]  # fmt: skip
 
 # The variable that the line must name, and the environment that is wrong.
@@ -116,7 +129,13 @@ WRONG: list[tuple[str, dict[str, str]]] = [
     ("AUTH_LOG__LEVEL", {"AUTH_LOG__LEVEL": "hunter2hunter2"}),
     ("AUTH_PUBLIC_URL", {"AUTH_PUBLIC_URL": "hunter2hunter2"}),
     ("AUTH_PUBLIC_URL", {"AUTH_PUBLIC_URL": "https://hunter2.example:99999"}),
-    ("AUTH_PUBLIC_URL", {"AUTH_PUBLIC_URL": "https://[::1"}),
+    *(("AUTH_PUBLIC_URL", {"AUTH_PUBLIC_URL": url}) for url in WRONG_URLS),
+    *(("AUTH_MAIL__VERIFY_URL", {"AUTH_MAIL__VERIFY_URL": url}) for url in WRONG_URLS[2:8]),
+    ("AUTH_CORS__HEADERS", {"AUTH_CORS__HEADERS": "*"}),
+    ("AUTH_CORS__HEADERS", {"AUTH_CORS__HEADERS": "baggage, hunter2 hunter2"}),
+    ("AUTH_CORS__HEADERS", {"AUTH_CORS__HEADERS": "hunter2:"}),
+    ("AUTH_PASSKEYS__RP_ID", {"AUTH_PASSKEYS__RP_ID": "☕hunter2.example"}),
+    *(("AUTH_PROXY__TRUSTED", {"AUTH_PROXY__TRUSTED": network}) for network in MAPPED_NETWORKS),
     ("DB_POOL_SIZE", {"DB_POOL_SIZE": "hunter2hunter2"}),
     ("DB_POOL_SIZE", {"DB_POOL_SIZE": "0"}),
     ("DB_PGBOUNCER", {"DB_PGBOUNCER": "hunter2hunter2"}),
@@ -226,6 +245,34 @@ def test_origins_are_listed_as_browsers_send_them(monkeypatch: pytest.MonkeyPatc
     settings = read_settings()
     assert settings.cors.origins == ("https://app.example.com", "http://localhost:3000", "https://[::1]:8443")
     assert settings.trusted_origins == {*settings.cors.origins, "https://id.example.com"}
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://bücher.example", "https://xn--bcher-kva.example"),
+        ("https://BÜCHER.example:8443/v1/", "https://xn--bcher-kva.example:8443/v1/"),
+        ("https://faß.example", "https://xn--fa-hia.example"),  # as browsers do, and not fass.example
+        ("https://例え。テスト/ä", "https://xn--r8jz45g.xn--zckzah/ä"),
+        ("https://xn--bcher-kva.example", "https://xn--bcher-kva.example"),
+        ("https://Auth.example.com/", "https://Auth.example.com/"),
+    ],
+)
+def test_a_host_in_unicode_is_its_punycode_wherever_it_is_compared_or_told(
+    monkeypatch: pytest.MonkeyPatch, url: str, expected: str
+) -> None:
+    monkeypatch.setenv("AUTH_PUBLIC_URL", url)
+    monkeypatch.setenv("AUTH_PASSKEYS__RP_ID", urlsplit(url).hostname or "")
+    monkeypatch.setenv("AUTH_MAIL__VERIFY_URL", url + "?a=b")
+    settings = read_settings()
+    origin = "/".join(expected.lower().split("/")[:3])
+    assert settings.base_url == expected.rstrip("/")
+    assert settings.trusted_origins == set(settings.passkey_origins) == {origin}
+    assert settings.passkeys.rp_id == urlsplit(expected).hostname
+    assert settings.mail.verify_url == expected + "?a=b"
+    assert settings.page_url("verify-email").startswith(expected.rstrip("/"))
+    monkeypatch.setenv("AUTH_PASSKEYS__ORIGINS", f"https://{urlsplit(url).hostname}")
+    assert read_settings().passkeys.origins == (f"https://{urlsplit(expected).hostname}",)
 
 
 def test_a_duration_may_be_in_days(monkeypatch: pytest.MonkeyPatch) -> None:

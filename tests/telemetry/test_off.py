@@ -102,7 +102,19 @@ async def test_each_line_of_a_request_has_the_ids_of_its_gateways_span_or_of_its
     assert [line for line in lines if line["event"] == "mail.written" and len(line["trace_id"]) == 32]
 
 
-async def test_without_a_trusted_proxy_no_client_says_which_trace_its_lines_are_of(tmp_path: Path) -> None:
+async def test_without_a_trusted_proxy_a_valid_traceparent_is_told_by_the_line_of_its_request_alone(
+    tmp_path: Path,
+) -> None:
+    """Under a name of its own, as nobody may write into the traces of others; what is not valid is told nowhere."""
+    wrong = [f"00-{TRACE}-{SPAN}", f"00-{TRACE.upper()}-{SPAN}-01", f"ff-{TRACE}-{SPAN}-01", f"00-{TRACE}-{SPAN}-01-x"]
     async with talkative_server("sqlite+aiosqlite://", tmp_path, DB_ECHO="false") as (server, client):
-        await client.get("/problems/not-found", headers={"traceparent": f"00-{TRACE}-{SPAN}-01"})
-        assert TRACE not in await settled_log(server, client)
+        for sent in wrong:
+            await client.get("/problems/not-found", headers={"traceparent": sent})
+        valid = ("traceparent", f"00-{TRACE}-{SPAN}-01")
+        await client.get("/problems/not-found", headers=[valid, valid])
+        assert TRACE not in (await settled_log(server, client)).lower()
+        await client.post("/auth/login", json={}, headers=[valid, ("X-Request-ID", "the-one")])
+        lines = [json.loads(line) for line in (await settled_log(server, client)).splitlines()]
+    assert not [line for line in lines if line.get("trace_id") == TRACE]
+    [told] = [line for line in lines if TRACE in line.values()]
+    assert (told["event"], told["request_id"], told["client_trace_id"]) == ("request", "the-one", TRACE)

@@ -1,32 +1,34 @@
 """Which pages of other origins may read the answers (https://fetch.spec.whatwg.org/#http-cors-protocol)."""
 
-from collections.abc import Collection
-
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from auth_service.api.http.problems import BadRequest, answer
+from auth_service.settings.groups import CorsSettings
 
-METHODS = ("GET", "POST", "PATCH", "DELETE")
-REQUEST_HEADERS = ("Authorization", "Content-Type", "Idempotency-Key", "X-Auth-Cookie", "X-Request-ID")
-EXPOSED_HEADERS = ("Retry-After", "WWW-Authenticate", "X-Request-ID")
+METHODS = ("GET", "HEAD", "POST", "PATCH", "DELETE")
+REQUEST_HEADERS = (
+    "Authorization", "Content-Type", "Idempotency-Key", "X-Auth-Cookie", "X-Request-ID", "traceparent", "tracestate",
+)  # fmt: skip
+EXPOSED_HEADERS = ("Date", "Retry-After", "WWW-Authenticate", "X-Request-ID")
 VARY = (b"vary", b"Origin")
 
 
 class Cors(CORSMiddleware):
     """Starlette's, for the listed origins alone; any other is answered as if there were no such thing.
 
-    By itself it tells every origin the whole policy, and refuses in plain text.
+    By itself it tells every origin the whole policy, and refuses in plain text. What is listed may send our own headers
+    and those of the settings.
     """
 
-    def __init__(self, app: ASGIApp, origins: Collection[str], base_url: str, *, with_cookies: bool) -> None:
+    def __init__(self, app: ASGIApp, settings: CorsSettings, base_url: str, *, with_cookies: bool) -> None:
         super().__init__(
             app,
-            allow_origins=frozenset(origins),
+            allow_origins=frozenset(settings.origins),
             allow_methods=METHODS,
-            allow_headers=REQUEST_HEADERS,
+            allow_headers=(*REQUEST_HEADERS, *settings.headers),
             allow_credentials=with_cookies,
             expose_headers=EXPOSED_HEADERS,
         )

@@ -22,7 +22,7 @@ from auth_service.api.http.problems import (
     answer_to,
 )
 from auth_service.api.http.request_counts import RequestCounts
-from auth_service.api.http.traces import give_ids
+from auth_service.api.http.traces import give_ids, told_trace
 from auth_service.api.requests.client import address_of
 from auth_service.errors import Refused, Unavailable
 from auth_service.logs import REQUEST_ID, USER_ID
@@ -80,7 +80,9 @@ class RequestContext:
             seconds, route = time.perf_counter() - started + self._took, getattr(scope.get("route"), "path", None)
             self._observe(route, scope["method"], status, seconds)
             write = self._log.debug if scope["path"].startswith(QUIET_PATHS) else self._log.info
-            write("request", **_summary(scope, route, status, seconds), **_client(scope, self._proxy))
+            write(
+                "request", **_summary(scope, route, status, seconds), **_client(scope, self._proxy), **told_trace(scope)
+            )
 
 
 class ErrorBoundary:

@@ -65,10 +65,21 @@ def give_ids(scope: Scope) -> None:
 
 def parent_of(scope: Scope, proxy: ProxySettings) -> tracing.Parent | None:
     """The span that a trusted proxy names, if it names one: anybody else could write into the traces of others."""
-    if not proxy.trusted:
+    if not proxy.trusted or not scope["client"] or not is_trusted(scope["client"][0], proxy):
         return None
+    return _parent_in(scope)
+
+
+def told_trace(scope: Scope) -> dict[str, str]:
+    """What the request's line says of a trace that somebody names whom we do not trust: its id, under another name."""
+    parent, ours = _parent_in(scope), tracing.SPAN.get()
+    trace_id = f"{parent.trace_id:032x}" if parent else None
+    return {"client_trace_id": trace_id} if trace_id and ours and trace_id != ours.trace_id else {}
+
+
+def _parent_in(scope: Scope) -> tracing.Parent | None:
     given = [value for name, value in scope["headers"] if name == b"traceparent"]
-    if len(given) != 1 or not scope["client"] or not is_trusted(scope["client"][0], proxy):
+    if len(given) != 1:
         return None
     state = [value.decode("latin-1") for name, value in scope["headers"] if name == b"tracestate"]
     return tracing.parent_in(given[0].decode("latin-1").strip(" \t"), state)

@@ -43,7 +43,8 @@ def address_of(scope: Scope, proxy: ProxySettings) -> str | None:
 def _client_address(peer: str, forwarded: str, proxy: ProxySettings) -> str | None:
     """The peer, or, if that is a trusted proxy, the rightmost address in X-Forwarded-For that no trusted proxy has."""
     believed: str | None = None
-    for candidate in [peer, *reversed(forwarded.split(","))]:
+    named = [element for element in reversed(forwarded.split(",")) if element.strip()]  # RFC 9110, section 5.6.1
+    for candidate in [peer, *named]:
         try:
             ip, text = _ip_address(candidate)
         except ValueError:

@@ -51,8 +51,8 @@ def varies(answer: httpx.Response) -> bool:
 
 @pytest.mark.parametrize("origin", [PAGE, OTHER])
 async def test_a_listed_page_may_send_what_it_needs(listed: Client, origin: str) -> None:
-    wanted = "authorization,content-type,idempotency-key,x-auth-cookie,x-request-id"
-    for method in ("GET", "POST", "PATCH", "DELETE"):
+    wanted = "authorization,content-type,idempotency-key,traceparent,tracestate,x-auth-cookie,x-request-id"
+    for method in ("GET", "HEAD", "POST", "PATCH", "DELETE"):
         answer = await preflight(listed, origin, method, wanted)
         assert answer.status_code == 200
         assert answer.headers["access-control-allow-origin"] == origin
@@ -69,7 +69,7 @@ async def test_a_listed_page_may_read_answers_and_the_headers_it_needs(listed: C
     assert told(answer) == {
         "access-control-allow-origin": PAGE,
         "access-control-allow-credentials": "true",
-        "access-control-expose-headers": "Retry-After, WWW-Authenticate, X-Request-ID",
+        "access-control-expose-headers": "Date, Retry-After, WWW-Authenticate, X-Request-ID",
     }
     assert varies(answer)
 
@@ -141,6 +141,58 @@ async def test_a_listed_page_may_read_every_error(make_client: MakeClient, datab
         assert answer.status_code == status
         assert answer.headers["access-control-allow-origin"] == PAGE
         assert "Retry-After" in answer.headers["access-control-expose-headers"]
+
+
+async def test_a_listed_page_may_send_what_the_settings_add(make_client: MakeClient) -> None:
+    client = await make_client(cors={"origins": PAGE, "headers": "Sentry-Trace, baggage"})
+    for wanted in ("sentry-trace", "Baggage,authorization", "traceparent,sentry-trace"):
+        assert (await preflight(client, PAGE, headers=wanted)).status_code == 200
+    assert_problem(await preflight(client, PAGE, headers="sentry-trace,x-other"), 400, "bad-request")
+
+
+# What shells of apps, extensions and development servers send as Origin.
+SHELLS = [
+    "capacitor://localhost", "ionic://localhost", "tauri://localhost", "app://obsidian.md", "app://.", "file://",
+    "chrome-extension://aapbdbdomjkkjkaonfhkkikfgjllcleb", "moz-extension://2c127fa4-62c7-7e4f-90e5-472b45eecfdc",
+    "safari-web-extension://1D3E8C9A-8B7F-4C6D-9E2A-1B3C5D7E9F00", "vscode-webview://webview_panel", "tauri://localhost:1420",
+    "http://localhost:5173", "http://tauri.localhost", "https://localhost", "http://my_app.local", "http://[::1]:8080",
+    "https://xn--bcher-kva.example",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("origin", SHELLS)
+async def test_every_kind_of_origin_that_is_listed_is_told_and_nothing_like_it(
+    make_client: MakeClient, origin: str
+) -> None:
+    client = await make_client(cors={"origins": origin}, cookies={"enabled": True})
+    for answer in (await preflight(client, origin), await client.get("/health/live", headers={"Origin": origin})):
+        assert answer.status_code == 200
+        assert answer.headers["access-control-allow-origin"] == origin
+    page = {"Origin": origin, "X-Auth-Cookie": "1"}
+    assert_problem(await client.post("/auth/refresh", json={}, headers=page), 401, "invalid-refresh-token")
+    for other in (origin + "/", origin + "x", origin[1:], origin.upper(), "null"):
+        assert told(await client.get("/health/live", headers={"Origin": other})) == {}
+        assert_problem(
+            await client.post("/auth/refresh", json={}, headers=page | {"Origin": other}), 403, "cross-site-request"
+        )
+
+
+async def test_a_public_url_in_unicode_is_the_origin_that_browsers_send_in_ascii(make_client: MakeClient) -> None:
+    client = await make_client(
+        public_url="https://Bücher.example/auth",
+        cookies={"enabled": True},
+        cors={"origins": "https://faß.example:8443"},
+    )
+    for origin in ("https://xn--bcher-kva.example", "https://xn--fa-hia.example:8443"):
+        page = {"Origin": origin, "X-Auth-Cookie": "1"}
+        assert_problem(
+            await client.post("/auth/refresh", json={}, headers=page),
+            401,
+            "invalid-refresh-token",
+            "https://xn--bcher-kva.example/auth",
+        )
+    answer = await client.get("/health/live", headers={"Origin": "https://xn--fa-hia.example:8443"})
+    assert answer.headers["access-control-allow-origin"] == "https://xn--fa-hia.example:8443"
 
 
 def test_a_real_server_reads_its_list_from_the_environment(tmp_path_factory: pytest.TempPathFactory) -> None:

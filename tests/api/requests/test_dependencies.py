@@ -41,14 +41,18 @@ async def seen_address(client: Client, url: str, headers: list[tuple[str, str]])
         (GATEWAY, "6.6.6.6, 198.51.100.7, 10.0.0.3", "10.0.0.3"),
         (f"{GATEWAY},{INNER}", "10.9.9.9, 10.0.0.3", "10.9.9.9"),
         (GATEWAY, "198.51.100.7, unknown", PEER),
-        (GATEWAY, "198.51.100.7,", PEER),
+        (GATEWAY, "198.51.100.7,", "198.51.100.7"),  # empty elements are none (RFC 9110, section 5.6.1)
+        (GATEWAY, ", ,\t,198.51.100.7 ,, ", "198.51.100.7"),
+        (GATEWAY, "unknown,,", PEER),
+        (GATEWAY, " , ,", PEER),
+        ("", "198.51.100.7,", PEER),
         (GATEWAY, "", PEER),
         (GATEWAY, "2001:DB8::7", "2001:db8::7"),
         (f"{GATEWAY},2001:db8::/32", "2001:db9::1, 2001:db8::7", "2001:db9::1"),
         (GATEWAY, "fe80::1%eth0", "fe80::1"),
         (f"{GATEWAY},{INNER}", "198.51.100.7, ::ffff:10.0.0.3", "198.51.100.7"),
         (f"{GATEWAY},{INNER}", "6.6.6.6, unknown, 10.0.0.3", "10.0.0.3"),
-        (f"{GATEWAY},{INNER}", "6.6.6.6, , 10.0.0.3", "10.0.0.3"),
+        (f"{GATEWAY},{INNER}", "6.6.6.6, , 10.0.0.3", "6.6.6.6"),
         (f"{GATEWAY},{INNER}", "6.6.6.6:1, 198.51.100.7:567, 10.0.0.3:80", "198.51.100.7"),
         (f"{GATEWAY},{INNER}", "[2001:db8::7]:443, [::ffff:10.0.0.3]", "2001:db8::7"),
         (GATEWAY, "[::1]:80", "::1"),
@@ -79,7 +83,8 @@ async def test_an_address_with_a_zone_of_free_text_does_not_fail_the_login(
 async def test_lines_of_x_forwarded_for_count_as_one_list(make_client: MakeClient, database_url: str) -> None:
     client = await make_client(database_url, proxy={"trusted": GATEWAY})
     lines = [("X-Forwarded-For", "6.6.6.6"), ("X-Forwarded-For", "198.51.100.7")]
-    assert await seen_address(client, database_url, lines) == "198.51.100.7"
+    for more in ([], [("X-Forwarded-For", "")]):
+        assert await seen_address(client, database_url, [*lines, *more]) == "198.51.100.7"
 
 
 async def test_other_headers_about_the_client_are_never_believed(make_client: MakeClient, database_url: str) -> None:
