@@ -1,6 +1,5 @@
 """The pages of docs/ are true: their code runs, their SQL works, and they name what exists."""
 
-import asyncio
 import json
 import re
 import subprocess
@@ -22,9 +21,8 @@ from tests.support.claims import runs
 from tests.support.client import PASSWORD, Client
 from tests.support.markdown import PAGES, ROOT, block, code, prose, section, tables
 from tests.support.postgres import Cluster
-from tests.support.server import Server, run_command, wait_until
+from tests.support.server import Server, run_command
 from tests.support.shell import Shell
-from tests.support.tcp_proxy import TcpProxy
 
 
 def example(name: str) -> dict[str, Any]:
@@ -32,40 +30,6 @@ def example(name: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     exec(block("docs/integrating.md", f"run: {name}"), found)  # noqa: S102  # that the page's code runs is the test
     return found
-
-
-@runs("docs/integrating.md", "run: session")
-async def test_the_example_client_refreshes_once_for_many_callers(ada: Client) -> None:
-    session = example("session")["Session"](ada, {**await ada.sign_in(), "expires_in": 0})
-    tokens = await asyncio.gather(*(session.access_token() for _ in range(5)))
-    assert len(set(tokens)) == 1
-    assert (await ada.me(tokens[0])).status_code == 200
-
-
-async def test_the_example_client_says_so_when_the_session_has_ended(ada: Client) -> None:
-    names = example("session")
-    session = names["Session"](ada, await ada.sign_in())
-    await ada.logout(session.tokens["refresh_token"])
-    with pytest.raises(names["SignInAgainError"]):
-        await session.refresh()
-
-
-async def test_the_example_client_gets_the_same_successor_after_a_lost_answer(tmp_path: Path) -> None:
-    with Server(environment(f"sqlite+aiosqlite:///{tmp_path}/auth.db"), tmp_path) as server:
-        server.wait_ready()
-        with TcpProxy(server.port) as proxy:
-            async with Client(base_url=f"http://127.0.0.1:{proxy.port}", trust_env=False) as client:
-                await client.register("ada@example.com")
-                session = example("session")["Session"](client, await client.sign_in())
-                proxy.reset_counters()
-                proxy.swallow_answers()
-                refreshing = asyncio.create_task(session.refresh())
-                await asyncio.to_thread(wait_until, lambda: proxy.bytes_down > 0, 10, lambda: "no answer was swallowed")
-                proxy.pass_through()
-                proxy.reset()
-                await refreshing
-                assert (await client.me(session.tokens["access_token"])).status_code == 200
-                assert (await client.refresh(session.tokens["refresh_token"])).status_code == 200
 
 
 @runs("docs/integrating.md", "run: verify")
