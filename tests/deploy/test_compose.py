@@ -16,6 +16,7 @@ import jsonschema_rs
 import pytest
 import yaml
 
+from tests.support.claims import runs
 from tests.support.deployed import (
     DEPLOY,
     draw_secrets,
@@ -28,10 +29,14 @@ from tests.support.deployed import (
     secrets_folder,
 )
 from tests.support.mail_server import MailServer, mail_server
+from tests.support.markdown import ROOT
 from tests.support.server import Server, free_port, run_command
+from tests.support.shell import Shell
 
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text("utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+# Nothing of Docker but a command in the container of the service, which here runs in its environment.
+EXEC = 'docker() { test "$1 $2 $4 $5" = "compose -f exec auth" && test -f "$3" && "${@:6}"; }'
 SQL_OF_THE_IMAGE = "/docker-entrypoint-initdb.d/"
 
 
@@ -136,6 +141,7 @@ class Stack:
         assert done.returncode == 0, done.stdout + done.stderr
 
 
+@runs("docs/deploying.md", "run: try")
 async def test_its_steps_in_their_order_lead_from_nothing_to_a_verified_sign_in_through_nginx(
     secrets: Path, tmp_path: Path
 ) -> None:
@@ -152,5 +158,9 @@ async def test_its_steps_in_their_order_lead_from_nothing_to_a_verified_sign_in_
                 assert (await client.get("/app/")).status_code == 401
                 assert (await client.get("/app/", headers=bearer)).status_code == 503  # let through, to nobody
                 assert (await client.get("/health/ready")).status_code == 404
-            doctor = await asyncio.to_thread(run_command, "doctor", env=stack.env("auth"), cwd=tmp_path)
-            assert doctor.returncode == 0, doctor.stdout
+            shell = Shell(ROOT, stack.env("auth"), EXEC)
+            here = {"http://localhost:8080": stack.nginx.base_url, "ada@example.com": "grace@example.com"}
+            printed = await asyncio.to_thread(shell.follow, "docs/deploying.md", "run: try", replaced=here)
+            assert re.search(
+                r'"email":"grace@example.com".*"access_token":"eyJ.*^ok +schema', printed, re.DOTALL | re.MULTILINE
+            )

@@ -25,8 +25,10 @@ from tests.support.deployed import (
     register_verify_and_sign_in,
 )
 from tests.support.mail_server import MailServer, mail_server
+from tests.support.markdown import ROOT, named
 from tests.support.postgres import Cluster
 from tests.support.server import Server, run_command
+from tests.support.shell import Shell
 
 FOLDER = DEPLOY / "kubernetes"
 KUSTOMIZATIONS = (FOLDER / "migrate", FOLDER)  # in the order in which they are applied
@@ -102,6 +104,26 @@ def settings_of_the_service() -> dict[str, str]:
     kustomization = yaml.safe_load((FOLDER / "kustomization.yaml").read_text("utf-8"))
     (made,) = kustomization["configMapGenerator"]
     return dict(literal.split("=", 1) for literal in made["literals"])
+
+
+def test_the_page_makes_the_secrets_that_the_pods_read_and_applies_what_is_there(tmp_path: Path) -> None:
+    blocks = [named("docs/deploying.md", name).text for name in ("run: secrets", "run: roll out")]
+    said = Shell(tmp_path, prepared='kubectl() { printf "%s " "$@"; echo; }').run("\n".join(blocks))
+    made = {
+        name: set(re.findall(r"--from-(?:file|literal)=([\w-]+)", keys))
+        for name, keys in re.findall(r"create secret generic (\S+) (.*)", said)
+    }
+    read: dict[str, set[str]] = {}
+    for pod in PODS.values():
+        (container,) = pod["spec"]["containers"]
+        (volume,) = [volume["secret"] for volume in pod["spec"]["volumes"] if "secret" in volume]
+        files = re.findall(r"/secrets/([\w-]+)", json.dumps(container["env"]))
+        read.setdefault(volume["secretName"], set()).update(files)
+    assert made == read
+    assert [ROOT / folder for folder in re.findall(r"apply -k (\S+)", said)] == [*KUSTOMIZATIONS]
+    assert {(kind.capitalize(), name) for kind, name in re.findall(r"(job|deployment)[/ ](\S+)", said)} == {
+        ("Job", "auth-migrate"), ("Deployment", "auth"),
+    } <= set(MANIFESTS)  # fmt: skip
 
 
 @pytest.fixture

@@ -9,8 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import environment
+from tests.support.claims import runs
 from tests.support.deployed import DEPLOY
+from tests.support.markdown import ROOT
+from tests.support.postgres import Cluster
 from tests.support.server import run_command
+from tests.support.shell import Shell
 
 UNITS = {file.name: file.read_text("utf-8") for file in (DEPLOY / "systemd").iterdir()}
 PROGRAM = "/opt/auth-service/bin/auth-service"
@@ -59,3 +63,34 @@ def test_the_service_accepts_the_settings_that_the_unit_gives(tmp_path: Path) ->
     env = {name: value.replace("%d", str(tmp_path)) for name, value in given}
     done = run_command("config", "check", env=env, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@runs("docs/deploying.md", "run: install", "run: enable")
+def test_the_page_installs_the_service_migrates_and_puts_the_units_in_their_place(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    cluster.execute((DEPLOY / "sql" / "roles.sql").read_text("utf-8"))
+    url = f"postgresql://{{}}@127.0.0.1:{cluster.port}/auth"
+    installed, settings, units = (tmp_path / name for name in ("opt", "etc", "units"))
+    settings.mkdir()
+    units.mkdir()
+    (settings / "settings.env").write_text("AUTH_PUBLIC_URL=https://auth.example.com\n")
+    (settings / "database_url").write_text(url.format("auth_app"))
+    (tmp_path / "owner_url").write_text(url.format("auth_owner"))
+    here = {
+        "/opt/auth-service": str(installed), "/etc/auth-service": str(settings), "/etc/systemd/system": str(units),
+        "/root/owner_url": str(tmp_path / "owner_url"),
+    }  # fmt: skip
+    pip = {name: value for name, value in os.environ.items() if name.startswith("PIP_") or name == "HOME"}
+    try:
+        shell = Shell(ROOT, pip, 'systemctl() { echo "systemctl $*"; }')
+        said = shell.follow("docs/deploying.md", "run: install", "run: enable", replaced=here)
+        assert said.splitlines()[-2:] == ["systemctl daemon-reload", "systemctl enable --now auth-service"]
+        assert {file.name for file in units.iterdir()} == set(UNITS)
+        env = {variable + "_FILE": str(settings / name) for name, variable in SECRETS.items()}
+        command = [str(installed / "bin" / "auth-service"), "doctor", "--target", "10"]
+        env |= {"AUTH_PUBLIC_URL": "https://auth.example.com", "AUTH_PROXY__TRUSTED": "10.0.0.0/8"}
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    finally:
+        cluster.drop_database("auth")

@@ -1,10 +1,13 @@
 """The README is true: its transcript runs, its picture is the code's, and its tables list what there is."""
 
 import re
+import shutil
+import sys
 import tomllib
 from pathlib import Path
 
 import grimp
+import pytest
 
 from tests.support.claims import runs
 from tests.support.markdown import ROOT, block, code, section, tables
@@ -14,6 +17,28 @@ from tests.support.shell import Shell, needs
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 FOR_OTHER_SERVICES = {"double", "testing", "verifier"}  # no request to this service goes through these
 AT_START = {"parts"}  # which puts the rooms together
+
+
+# A virtualenv that is up to date, whose service says how it is called.
+VIRTUALENV = f"""
+mkdir -p .venv/bin
+printf '#!/bin/sh\\nexec {sys.executable} "$@"\\n' > .venv/bin/python
+printf '#!/bin/sh\\necho auth-service "$@"\\n' > .venv/bin/auth-service
+chmod +x .venv/bin/*
+touch .venv/.runtime .venv/.dev
+"""
+
+
+@needs("make")
+@runs("README.md", "run: make")
+def test_make_serves_and_tests(tmp_path: Path) -> None:
+    """Without the minute in which it sets everything up, as CI does by the same words; of pytest, the version."""
+    for file in (ROOT / "Makefile", ROOT / "pyproject.toml", *ROOT.glob("requirements*.lock")):
+        shutil.copy(file, tmp_path)
+    said = Shell(tmp_path, {"ARGS": "--version"}, VIRTUALENV).follow("README.md", "run: make")
+    assert re.findall(r"^(?:auth-service|pytest) .*$", said, re.MULTILINE) == [
+        "auth-service serve", f"pytest {pytest.__version__}",
+    ]  # fmt: skip
 
 
 @needs("bash", "curl")
@@ -26,7 +51,7 @@ def test_the_transcript_gets_the_answers_that_it_shows(tmp_path: Path) -> None:
         Shell(tmp_path).follow_transcript("README.md", "transcript", replaced=here)
 
 
-@runs("README.md", "picture")
+@runs("README.md", "drawing: request")
 def test_the_picture_shows_the_rooms_and_imports_that_there_are() -> None:
     drawn = picture()
     layers = [set(re.findall(r"auth_service\.(\w+)", layer)) for layer in imports_point_down()["layers"]]
@@ -42,7 +67,7 @@ def test_the_picture_shows_the_rooms_and_imports_that_there_are() -> None:
 def picture() -> set[tuple[str, str]]:
     """The arrows of the README's picture, without those from the request and to the database."""
     node = r'(\w+)(?:[\[(]+"[^"]*"[\])]+)?'
-    drawing = block("README.md", "picture")
+    drawing = block("README.md", "drawing: request")
     arrows = re.findall(rf"^\s+{node} --> {node}$", drawing, re.MULTILINE)
     assert len(arrows) == drawing.count("-->")
     return {(above, below) for above, below in arrows if above != "request" and below != "postgresql"}

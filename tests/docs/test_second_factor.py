@@ -6,10 +6,9 @@ from pathlib import Path
 
 from tests.support.claims import runs
 from tests.support.server import Server
-from tests.support.shell import Shell, needs
+from tests.support.shell import MAKE, Shell, needs
 
 PAGE = "docs/second-factor.md"
-SETTINGS = {"AUTH_COOKIES__ENABLED": "true", "AUTH_FACTORS__REQUIRED_ROLES": "admin"}
 ELEVEN_MINUTES_LATER = """
 import sqlite3
 times = ("created_at", "authenticated_at", "last_used_at")
@@ -33,11 +32,12 @@ TRANSCRIPT = (
 
 
 @needs("bash", "curl", "oathtool")
-@runs(PAGE, *TRANSCRIPT)
-def test_the_page_can_be_followed_word_by_word(tmp_path: Path) -> None:
-    with Server(SETTINGS, tmp_path) as server:
+@runs(PAGE, "run: start", *TRANSCRIPT)
+def test_the_page_can_be_followed_word_by_word(clone: Path) -> None:
+    Shell(clone, prepared=MAKE).follow(PAGE, "run: start")
+    with Server({}, clone) as server:
         server.wait_ready()
-        Shell(tmp_path, SETTINGS).follow_transcript(
+        Shell(clone).follow_transcript(
             PAGE,
             *TRANSCRIPT,
             replaced={"auth=http://127.0.0.1:8000/": f"auth={server.base_url}/"},

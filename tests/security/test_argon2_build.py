@@ -17,7 +17,9 @@ import pytest
 
 from auth_service.settings import runs_x86_64_v3
 from tests.conftest import environment
+from tests.support.claims import runs
 from tests.support.markdown import ROOT
+from tests.support.shell import Shell
 
 NAME = f"argon2-cffi-bindings-{version('argon2-cffi-bindings')}-x86-64-v3.abi3.so"
 BLAKE2B_IV = struct.pack("<Q", 0x6A09E667F3BCC908)
@@ -115,14 +117,14 @@ def test_one_that_does_not_work_is_not_taken_and_the_log_says_why(content: bytes
 
 @needs_v3
 @needs_compiler
+@runs("docs/operating.md", "run: argon2")
 def test_hashes_of_the_build_from_source_verify_with_the_portable_one_and_the_other_way_round(
     ours: Environment, tmp_path: Path
 ) -> None:
     _, portably, _ = Environment(tmp_path / "other").hash("-")
-    env = os.environ | {"PYTHON": sys.executable}
-    script = [ROOT / "deploy" / "build-argon2", ours.builds]
-    done = subprocess.run(script, env=env, capture_output=True, text=True, timeout=300, check=False)
-    assert (done.returncode, done.stdout) == (0, f"{ours.builds / NAME}\n"), done.stderr
+    here = {"/srv/auth/bin/python": sys.executable, "/srv/auth/lib/argon2": str(ours.builds)}
+    printed = Shell(ROOT, os.environ).follow("docs/operating.md", "run: argon2", replaced=here)
+    assert printed == f"{ours.builds / NAME}\n"
     build, hashed, verifies = ours.hash(portably)
     assert (build, verifies) == ("x86-64-v3", "True")
     assert Environment(tmp_path / "third").hash(hashed)[::2] == ["portable", "True"]

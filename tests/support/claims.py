@@ -44,7 +44,7 @@ def claimed() -> set[tuple[str, str]]:
 
 
 def _claims(source: str) -> Iterator[tuple[str, str]]:
-    if "@runs(" not in source:
+    if "runs(" not in source:
         return
     tree = ast.parse(source)
     constants = {
@@ -56,7 +56,8 @@ def _claims(source: str) -> Iterator[tuple[str, str]]:
     }
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
-            for call in node.decorator_list:
+            calls = [call for decorator in node.decorator_list for call in ast.walk(decorator)]
+            for call in calls:
                 if isinstance(call, ast.Call) and ast.unparse(call.func) == "runs":
                     page, *names = _words(call.args, constants)
                     yield from ((page, name) for name in names)

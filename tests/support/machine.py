@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from .markdown import ROOT
+from .markdown import ROOT, named, ran
 
 _SYSTEMCTL = Path(__file__).parent / "systemctl.py"
 _SETUP = """
@@ -65,7 +65,7 @@ class Machine:
             spawned.wait(10)
 
     def run(self, script: str, **env: str) -> str:
-        """Run a block of a page by bash, which ends at the first command that fails, and return what it prints.
+        """Run a script by bash, which ends at the first command that fails, and return what it prints.
 
         Raises AssertionError with all that it said when it fails.
         """
@@ -73,6 +73,12 @@ class Machine:
         done = subprocess.run(command, env=self._env(env), capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
+
+    def follow(self, page: str, name: str, **env: str) -> str:
+        """Run a block of a page, and return what it prints."""
+        printed = self.run(named(page, name).text, **env)
+        ran(page, name)
+        return printed
 
     def spawn(self, *command: str, **env: str) -> None:
         """Start a process that lives as long as the machine."""

@@ -11,15 +11,15 @@ PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglo
 
 _FENCE = re.compile(
     r"""
-    (?P<above> (?:^[^\n]*\n\n?)? )                                 # the line above, and an empty one below it
     ^(?P<indent> [ ]*) (?P<fence> ```+ | ~~~+) [ ]* (?P<language> [\w-]*) [^`\n]*\n
     (?P<text> .*?)
     ^(?P=indent) (?P=fence) [ ]*$
     """,
     re.DOTALL | re.MULTILINE | re.VERBOSE,
 )
-_NAME = re.compile(r"\s*<!-- (.+) -->\n")
-_REASON = re.compile(r"\s*\*Not run by a test: (.+)\*\n\n?")
+_ABOVE = re.compile(
+    r"(?:^ *\*Not run by a test: (?P<reason>.+)\*\n\n?)?(?:^ *<!-- (?P<name>.+) -->\n)?\Z", re.MULTILINE
+)
 
 SHELLS = ("sh", "bash")
 
@@ -31,8 +31,8 @@ run: set[tuple[str, str, str]] = set()
 class Block:
     """A fenced block of a page, and the number of the line where it begins.
 
-    It has the name in the comment directly above it (`<!-- run: session -->`), by which a test takes it, or the reason
-    why no test runs it, in the visible line `*Not run by a test: ...*`.
+    It has the name in the comment directly above it (`<!-- run: session -->`), by which a test takes it. Above that may
+    be the reason why no test runs it, in the visible line `*Not run by a test: ...*`.
     """
 
     page: str
@@ -50,10 +50,11 @@ def blocks(page: str) -> list[Block]:
     """Return all fenced blocks of a page in their order, also those within lists."""
     whole, found = text(page), []
     for fence in _FENCE.finditer(whole):
-        name, reason = _NAME.fullmatch(fence["above"]), _REASON.fullmatch(fence["above"])
-        line = whole.count("\n", 0, fence.start("fence")) + 1
+        before = whole[: fence.start()]
+        above = _ABOVE.search(before)
+        assert above
         inner = textwrap.dedent(fence["text"])
-        found.append(Block(page, line, fence["language"], inner, name and name[1], reason and reason[1]))
+        found.append(Block(page, before.count("\n") + 1, fence["language"], inner, above["name"], above["reason"]))
     return found
 
 

@@ -13,6 +13,8 @@ import pytest
 from .markdown import named, ran
 from .postgres import programs
 
+MAKE = "make() { :; }"  # prepared where `make run` would set up and serve: the test's own server does
+
 _BETWEEN_STEPS = "<<<next>>>"
 
 
@@ -37,9 +39,9 @@ class Shell:
         """Run blocks of a page, up to the first error, and return what they print.
 
         `replaced` has the addresses and paths of the page in whose place a test has its own, `given` is the standard
-        input. Fails unless all of it ends with 0 within a minute.
+        input. Fails unless all of it ends with 0 within five minutes.
         """
-        printed = self._run(_script(page, names, replaced or {}), given).stdout
+        printed = self.run(_script(page, names, replaced or {}), given)
         for name in names:
             ran(page, name)
         return printed
@@ -71,11 +73,16 @@ class Shell:
         for name in names:
             ran(page, name)
 
+    def run(self, script: str, given: str = "") -> str:
+        """Run commands of a test's own, and return what they print; fails unless all of it ends with 0."""
+        return self._run(script, given).stdout
+
     def _run(self, script: str, given: str) -> subprocess.CompletedProcess[str]:
         shell = ["bash", "-euo", "pipefail", "-c", f"{self._prepared}\n{script}"]
         done = subprocess.run(
-            shell, cwd=self._folder, env=self._env, input=given, capture_output=True, text=True, timeout=60, check=False
-        )
+            shell, cwd=self._folder, env=self._env, input=given, capture_output=True, text=True, timeout=300,
+            start_new_session=True, check=False,
+        )  # fmt: skip
         assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
         return done
 
