@@ -12,10 +12,8 @@ from alembic.script import ScriptDirectory
 from jose import JWTError
 
 from auth_service.api.http.problem_table import PROBLEMS
-from auth_service.cli import WORDS
 from auth_service.database import migrator
 from auth_service.models import SecurityEvent
-from auth_service.settings import environment_names
 from tests.conftest import environment
 from tests.support.claims import runs
 from tests.support.client import PASSWORD, Client
@@ -129,14 +127,6 @@ def test_no_line_of_prose_is_wider_than_120_characters() -> None:
         if len(line) > 120 and not re.fullmatch(r"\s*(- )?(\[[^]]+\]\(\S+\)|\S+)\S?", line)
     ]
     assert wide == []
-
-
-def test_every_setting_and_command_that_the_pages_name_exists() -> None:
-    text = "\n".join(page.read_text("utf-8") for page in PAGES)
-    settings = set(re.findall(r"\b(?:AUTH_[A-Z0-9_]+|DB_[A-Z_]+|DATABASE_URL)\b", text))
-    names = set(environment_names())
-    assert settings - names - {f"{name}_FILE" for name in names} == set()
-    assert set(re.findall(r"`auth-service ([a-z]+)", text)) <= set(WORDS)
 
 
 def test_the_page_for_integrators_explains_every_problem() -> None:

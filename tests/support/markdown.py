@@ -111,5 +111,12 @@ def code(cell: str) -> list[str]:
     return re.findall(r"`([^`\n]+)`", cell)
 
 
+def spans(page: str) -> list[str]:
+    """Return each piece of inline code of a page, on one line; those of its blocks are not inline."""
+    inline = _FENCE.sub("", text(page))
+    found = re.findall(r"(?<!`)(`+)(?!`)((?:[^\n]|\n(?!\n))+?)(?<!`)\1(?!`)", inline)
+    return [" ".join(content.split()) for _, content in found]
+
+
 def text(page: str) -> str:
     return (ROOT / page).read_text(encoding="utf-8")
