@@ -65,7 +65,7 @@ def test_the_service_accepts_the_settings_that_the_unit_gives(tmp_path: Path) ->
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@runs("docs/deploying.md", "run: install", "run: enable")
+@runs("docs/deploying.md", "run: install", "run: enable", "run: by hand")
 def test_the_page_installs_the_service_migrates_and_puts_the_units_in_their_place(
     cluster: Cluster, tmp_path: Path
 ) -> None:
@@ -74,7 +74,9 @@ def test_the_page_installs_the_service_migrates_and_puts_the_units_in_their_plac
     installed, settings, units = (tmp_path / name for name in ("opt", "etc", "units"))
     settings.mkdir()
     units.mkdir()
-    (settings / "settings.env").write_text("AUTH_PUBLIC_URL=https://auth.example.com\n")
+    (settings / "settings.env").write_text(
+        "AUTH_PUBLIC_URL=https://auth.example.com\nAUTH_PROXY__TRUSTED=10.0.0.1/32\n"
+    )
     (settings / "database_url").write_text(url.format("auth_app"))
     (tmp_path / "owner_url").write_text(url.format("auth_owner"))
     here = {
@@ -87,10 +89,13 @@ def test_the_page_installs_the_service_migrates_and_puts_the_units_in_their_plac
         said = shell.follow("docs/deploying.md", "run: install", "run: enable", replaced=here)
         assert said.splitlines()[-2:] == ["systemctl daemon-reload", "systemctl enable --now auth-service"]
         assert {file.name for file in units.iterdir()} == set(UNITS)
-        env = {variable + "_FILE": str(settings / name) for name, variable in SECRETS.items()}
-        command = [str(installed / "bin" / "auth-service"), "doctor", "--target", "10"]
-        env |= {"AUTH_PUBLIC_URL": "https://auth.example.com", "AUTH_PROXY__TRUSTED": "10.0.0.0/8"}
-        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
+        told = shell.follow(
+            "docs/deploying.md",
+            "run: by hand",
+            replaced={
+                name: place for name, place in here.items() if name in {"/opt/auth-service", "/etc/auth-service"}
+            },
+        )
+        assert "\nok    grants: " in told
     finally:
         cluster.drop_database("auth")
