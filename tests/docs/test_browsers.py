@@ -1,0 +1,327 @@
+"""The page of docs/browsers.md with several tabs, faults and an API of its own, in a real headless Chromium."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from tests.conftest import environment
+from tests.support.browser import Browser, Site
+from tests.support.claims import runs
+from tests.support.client import PASSWORD
+from tests.support.markdown import block
+from tests.support.program import uvicorn
+from tests.support.server import Server, free_port, wait_until
+from tests.support.stand_in import INTERNAL_TOKEN
+from tests.support.tcp_proxy import TcpProxy
+
+PAGE = "docs/browsers.md"
+LIMIT = 6  # seconds that a tab waits for another one
+# Before the page's own script: its clock can be put ahead, as after a sleep, and its refreshes be seen and held.
+SEEN = """
+const now = Date.now, fetched = fetch;
+window.ahead = 0;
+window.asked = [];
+Date.now = () => now() + window.ahead;
+window.fetch = (url, options) => {
+  window.asked.push([new URL(url, location).pathname, options?.headers?.["Idempotency-Key"]]);
+  if (window.holding && url.endsWith("/auth/refresh")) return new Promise(() => {});
+  return fetched(url, options);
+};
+"""
+REFRESHES = "return window.asked.filter(([path]) => path === '/auth/refresh').map(([, key]) => key)"
+
+
+class Place:
+    """The page's own site, the service behind a proxy, and the browser with one tab of the page that is signed in."""
+
+    def __init__(self, browser: Browser, app: Site, proxy: TcpProxy, server: Server) -> None:
+        self.browser, self.app, self.proxy, self.server = browser, app, proxy, server
+
+    def sign_in(self) -> str:
+        """Sign somebody new in, in the tab that is open, and return the e-mail address."""
+        email = f"{uuid4().hex[:8]}@example.com"
+        account = {"email": email, "password": PASSWORD}
+        httpx.post(self.server.base_url + "/auth/register", json=account, trust_env=False).raise_for_status()
+        self.browser.type("email", email)
+        self.browser.type("password", PASSWORD)
+        self.browser.click("#sign-in button")
+        self.shows(email)
+        return email
+
+    def open_tab(self, path: str = "/") -> str:
+        return self.browser.open_tab(self.app.origin() + path)
+
+    def shows(self, who: str, within: float = 30) -> None:
+        """Wait until the tab that is open shows this."""
+        began = monotonic()
+        self.browser.wait_for_text("#who", who)
+        assert monotonic() - began < within
+
+    @property
+    def who(self) -> str:
+        return str(self.browser.run("return document.getElementById('who').value"))
+
+    def refreshes(self) -> list[str]:
+        """The keys of the refreshes of the tab that is open."""
+        found: list[str] = self.browser.run(REFRESHES)
+        return found
+
+    def later(self, seconds: float) -> None:
+        """Let the page's clock go ahead, as while its machine sleeps; its timers know nothing of it."""
+        self.browser.run(f"window.ahead += {seconds} * 1000")
+
+    def happen(self, event: str, target: str = "window") -> None:
+        self.browser.run(f"{target}.dispatchEvent(new Event('{event}'))")
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Freeze the tab that is open, as a browser does with tabs in the background."""
+        tab = self.browser.driver.current_window_handle
+        self.browser.driver.execute_cdp_cmd("Page.setWebLifecycleState", {"state": "frozen"})
+        try:
+            yield
+        finally:
+            self.browser.switch_to(tab)
+            self.browser.driver.execute_cdp_cmd("Page.setWebLifecycleState", {"state": "active"})
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, TcpProxy, Server]]:
+    """A service behind a proxy that can break, the site of the page, and the API: the samples of the pages."""
+    folder = tmp_path_factory.mktemp("browsers")
+    with Site() as app:
+        env = environment(f"sqlite+aiosqlite:///{folder}/auth.db", AUTH_COOKIES__ENABLED="true")
+        env |= {"AUTH_CORS__ORIGINS": app.origin(), "AUTH_INTERNAL_TOKEN": INTERNAL_TOKEN}
+        env |= {"AUTH_THROTTLE__ENABLED": "false"}
+        port = free_port()
+        with TcpProxy(port) as proxy:
+            url = f"http://localhost:{proxy.port}"
+            with Server({**env, "AUTH_PUBLIC_URL": url}, folder, port=port) as server:
+                server.wait_ready(60)
+                (folder / "orders.py").write_text(block("docs/verifying.md", "run: orders"))
+                allowed = block(PAGE, "run: api").replace("https://app.example.com", app.origin())
+                (folder / "api.py").write_text(allowed)
+                inside = {"INTERNAL_AUTH_URL": server.base_url, "AUTH_INTERNAL_TOKEN": INTERNAL_TOKEN}
+                with uvicorn("api:app", folder, {"AUTH_PUBLIC_URL": url, **inside}) as api:
+                    page = block(PAGE, "run: page").replace("https://auth.example.com", url)
+                    page = page.replace("https://api.example.com", api)
+                    app.pages["/"] = page.replace("<title>", f"<script>{SEEN}</script><title>")
+                    without = f"<script>{SEEN} delete window.BroadcastChannel</script><title>"
+                    app.pages["/without-channel"] = page.replace("<title>", without)
+                    app.pages["/elsewhere"] = "<!doctype html><title>elsewhere</title>"
+                    yield app, proxy, server
+
+
+@pytest.fixture
+def place(browser: Browser, service: tuple[Site, TcpProxy, Server]) -> Iterator[Place]:
+    """One tab with the page, where nobody is signed in; whatever a test opens is closed."""
+    app, proxy, server = service
+    first = browser.driver.current_window_handle
+    browser.open(app.origin())
+    found = Place(browser, app, proxy, server)
+    wait_until(lambda: found.who != "", 30, lambda: "the page does not know who is signed in")
+    browser.click("#sign-out")  # not by deleting the cookie: an answer that is still under way would bring it back
+    found.shows("nobody")
+    yield found
+    proxy.pass_through()
+    for tab in browser.driver.window_handles:
+        if tab != first:
+            browser.switch_to(tab)
+            browser.driver.close()
+    browser.switch_to(first)
+
+
+@runs(PAGE, "run: page")
+@pytest.mark.parametrize("path", ["/", "/without-channel"], ids=["BroadcastChannel", "storage"])
+def test_a_sign_in_and_a_sign_out_are_seen_in_all_tabs_within_two_seconds(place: Place, path: str) -> None:
+    place.browser.open(place.app.origin() + path)
+    first, second = place.browser.driver.current_window_handle, place.open_tab(path)
+    place.shows("nobody")
+    place.browser.switch_to(first)
+    for _ in range(2):
+        email = place.sign_in()
+        place.browser.switch_to(second)
+        place.shows(email, within=2)
+        place.browser.click("#sign-out")
+        place.shows("nobody")
+        place.browser.switch_to(first)
+        place.shows("nobody", within=2)
+
+
+def test_somebody_else_who_signs_in_in_one_tab_is_seen_in_the_others(place: Place) -> None:
+    place.sign_in()
+    first, _ = place.browser.driver.current_window_handle, place.open_tab()
+    email = place.sign_in()
+    place.browser.switch_to(first)
+    place.shows(email, within=2)
+
+
+def test_a_tab_whose_refresh_never_ends_holds_up_no_other(place: Place) -> None:
+    email = place.sign_in()
+    first = place.browser.driver.current_window_handle
+    place.browser.run("window.holding = true")
+    place.later(400)
+    place.happen("online")
+    assert len(place.refreshes()) == 2
+    place.open_tab()
+    place.shows(email, within=LIMIT + 4)
+    for _ in range(2):  # the lock was taken away, so nobody waits for it a second time
+        place.browser.driver.refresh()
+        place.shows(email, within=3)
+    place.browser.click("#sign-out")
+    place.shows("nobody", within=3)
+    place.browser.switch_to(first)
+    place.shows("nobody", within=2)
+
+
+def test_a_tab_that_is_frozen_in_a_refresh_holds_up_no_other_and_goes_on_itself(place: Place) -> None:
+    email = place.sign_in()
+    place.proxy.silence()
+    place.later(400)
+    place.happen("online")
+    with place.frozen():
+        place.proxy.pass_through()  # the answer comes, and the tab does not see it
+        second = place.open_tab()
+        place.shows(email, within=LIMIT + 4)
+        place.browser.driver.refresh()
+        place.shows(email, within=3)
+    place.shows(email)
+    place.browser.driver.refresh()
+    place.shows(email)
+    place.browser.switch_to(second)
+    place.browser.driver.refresh()
+    place.shows(email)
+
+
+def test_a_tab_that_is_frozen_while_another_one_signs_out_is_out_when_it_wakes(place: Place) -> None:
+    place.sign_in()
+    with place.frozen():
+        place.open_tab()
+        place.browser.wait_for_text("#who", "@")
+        place.browser.click("#sign-out")
+        place.shows("nobody")
+    place.shows("nobody", within=3)
+
+
+def test_lost_answers_a_reload_and_an_outage_end_nothing(place: Place) -> None:
+    email = place.sign_in()
+    place.proxy.reset_counters()
+    place.proxy.swallow_answers()
+    place.later(400)
+    place.happen("online")
+    wait_until(lambda: place.proxy.bytes_down > 0, 10, lambda: "no answer was swallowed")
+    keys = place.refreshes()[1:]
+    place.browser.driver.refresh()  # in the middle of it
+    wait_until(lambda: len(place.refreshes()) > 0, 10, lambda: "no refresh after the reload")
+    keys += place.refreshes()
+    place.proxy.refuse()
+    place.proxy.reset()
+    place.shows("No answer: try again later")
+    keys += place.refreshes()
+    assert len(set(keys)) == 1
+    place.proxy.pass_through()
+    place.shows(email)  # by itself
+    assert place.browser.run("return localStorage.refreshKey ?? null") is None
+
+
+def test_an_outage_is_not_seen_while_the_access_token_is_good(place: Place) -> None:
+    email = place.sign_in()
+    place.proxy.refuse()
+    place.proxy.reset()
+    place.browser.run("document.dispatchEvent(new Event('resume'))")
+    wait_until(lambda: len(place.refreshes()) > 2, 20, lambda: "it did not try again")
+    assert place.who == email
+    place.browser.click("#show-orders")
+    place.browser.wait_for_text("#orders", '"orders":[]')
+
+
+@pytest.mark.parametrize("wakes_by", ["online", "visibilitychange", "pageshow", "resume"])
+def test_a_page_that_wakes_looks_again(place: Place, wakes_by: str) -> None:
+    email = place.sign_in()
+    place.later(4000)
+    if wakes_by == "pageshow":
+        place.browser.run("dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
+    else:
+        place.happen(wakes_by, "window" if wakes_by == "online" else "document")
+    wait_until(lambda: len(place.refreshes()) == 2, 10, lambda: "it did not look")
+    place.shows(email)
+
+
+def test_a_page_that_comes_back_by_the_back_button_goes_on(place: Place) -> None:
+    email = place.sign_in()
+    place.browser.open(place.app.origin() + "/elsewhere")
+    place.browser.driver.back()
+    place.shows(email)
+    place.browser.click("#show-orders")
+    place.browser.wait_for_text("#orders", '"orders":[]')
+
+
+@runs(PAGE, "run: api")
+def test_the_page_calls_an_api_of_another_origin(place: Place) -> None:
+    place.sign_in()
+    place.browser.click("#show-orders")
+    place.browser.wait_for_text("#orders", '"orders":[]')
+
+
+def test_a_token_that_the_api_refuses_is_renewed_once(place: Place) -> None:
+    refused = """
+    const good = fetch;
+    window.calls = [];
+    window.fetch = (url, options) => {
+      if (!url.endsWith("/orders")) return good(url, options);
+      window.calls.push(options.headers.Authorization);
+      const times = window.calls.length;
+      const bad = {...options, headers: {Authorization: options.headers.Authorization.slice(0, -8) + "AAAAAAAA"}};
+      return good(url, times <= window.refused ? bad : options);
+    };
+    """
+    place.sign_in()
+    place.browser.run(refused)
+    for times, shown, calls in ((0, '"orders":[]', 1), (1, '"orders":[]', 2), (2, "try again later", 2)):
+        place.browser.run(f"window.calls = []; window.refused = {times}")
+        before = len(place.refreshes())
+        place.browser.run("document.getElementById('orders').value = ''")
+        place.browser.click("#show-orders")
+        place.browser.wait_for_text("#orders", shown)
+        assert len(place.browser.run("return window.calls")) == calls
+        assert len(place.refreshes()) - before == calls - 1
+    assert "@" in place.who
+
+
+def test_a_sign_out_that_fails_says_so(place: Place) -> None:
+    email = place.sign_in()
+    place.proxy.refuse()
+    place.proxy.reset()
+    place.browser.click("#sign-out")
+    place.shows("You are still signed in: try again later")
+    place.proxy.pass_through()
+    place.browser.driver.refresh()
+    place.shows(email)
+
+
+def test_many_refreshes_of_two_tabs_in_turn_and_at_once_keep_both_signed_in(place: Place) -> None:
+    email = place.sign_in()
+    tabs = [place.browser.driver.current_window_handle, place.open_tab()]
+    place.shows(email)
+    for _ in range(5):
+        for tab in tabs:
+            place.browser.switch_to(tab)
+            place.browser.run("for (let n = 0; n < 10; n++) { document.dispatchEvent(new Event('resume')); }")
+            place.browser.driver.refresh()
+    for tab in tabs:
+        place.browser.switch_to(tab)
+        place.shows(email)
+
+
+def test_the_page_leaves_no_error_behind(place: Place) -> None:
+    place.browser.complaints()
+    place.sign_in()
+    place.browser.click("#show-orders")
+    place.browser.wait_for_text("#orders", '"orders":[]')
+    place.browser.click("#sign-out")
+    place.shows("nobody")
+    assert [line for line in place.browser.complaints() if "favicon" not in line] == []
