@@ -3,6 +3,7 @@
 import os
 import re
 import secrets
+import shlex
 import sys
 from collections.abc import Iterator
 
@@ -12,23 +13,21 @@ from tests.support import mounts
 from tests.support.claims import runs
 from tests.support.gateways import installed
 from tests.support.machine import Machine
-from tests.support.markdown import named
+from tests.support.markdown import block, named, ran
 
-PAGE = "docs/gateways.md"
+PAGE, RENDERED = "docs/gateways.md", "docs/server-rendered.md"
 TOKEN = secrets.token_hex(32)
 WORKERS = {"nginx": "www-data", "caddy": "caddy", "haproxy": "haproxy"}
 
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    """One on which the service listens where it does unless told otherwise, and an application beside it."""
+    """One on which the service listens where it does unless told otherwise."""
     if not mounts.available() and not os.environ.get("CI"):
         pytest.skip("only root may follow the page")
     with Machine.started(tmp_path_factory.mktemp("fresh") / "machine") as running:
         running.spawn(sys.executable, "-m", "auth_service", "serve", AUTH_INTERNAL_TOKEN=TOKEN)
-        running.spawn(sys.executable, "-m", "http.server", "3000", "--bind", "127.0.0.1")
         running.wait_for(8000)
-        running.wait_for(3000)
         yield running
 
 
@@ -54,5 +53,23 @@ def test_the_commands_of_the_page_lead_to_a_gateway_that_publishes_and_asks(mach
         assert TOKEN not in machine.run(f"cat /run/{name}.journal") + arguments
         assert machine.run(f"find /etc -type f -perm /044 -exec grep -lF {TOKEN} {{}} + || true") == ""
     finally:
-        for process in machine.processes(name):
-            process.kill()
+        machine.run(f"systemctl stop {name}")
+
+
+@runs(PAGE, "run: nginx")
+@runs(RENDERED, "run: pages.py", "run: start", "run: install")
+def test_the_commands_for_a_site_rendered_on_the_server_lead_to_its_form(machine: Machine) -> None:
+    assert installed("nginx")
+    machine.write("pages.py", block(RENDERED, "run: pages.py"))
+    machine.spawn(sys.executable, "-m", *shlex.split(named(RENDERED, "run: start").text, comments=True))
+    machine.wait_for(3000)
+    ran(RENDERED, "run: start")
+    machine.follow(PAGE, "run: nginx", AUTH_INTERNAL_TOKEN=TOKEN)
+    machine.follow(RENDERED, "run: install")
+    try:
+        machine.wait_for(8080)
+        look = "curl -s -o /dev/null -w '%{http_code} %header{location}' http://127.0.0.1:8080"
+        assert machine.run(f"{look}/orders?page=2") == "303 /sign-in?next=/orders?page=2"
+        assert machine.run(f"{look}/sign-in").startswith("200")
+    finally:
+        machine.run("systemctl stop nginx")

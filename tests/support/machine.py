@@ -80,6 +80,10 @@ class Machine:
         ran(page, name)
         return printed
 
+    def write(self, name: str, text: str) -> None:
+        """Put a file where processes are spawned."""
+        self.run(f"cat >{self._folder}/{name} <<'END OF FILE'\n{text}\nEND OF FILE")
+
     def spawn(self, *command: str, **env: str) -> None:
         """Start a process that lives as long as the machine."""
         full = [*self._enter, "env", f"--chdir={self._folder}", *command]

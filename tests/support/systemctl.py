@@ -3,12 +3,15 @@
 Of a unit and its drop-ins it obeys User, Environment, EnvironmentFile, AmbientCapabilities, ExecStartPre and ExecStart.
 """
 
+import contextlib
 import os
 import pwd
 import re
 import shlex
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 Unit = dict[str, list[str]]
@@ -61,10 +64,29 @@ def start(name: str) -> None:
             raise SystemExit(Path(journal.name).read_text("utf-8"))
 
 
+def stop(name: str) -> None:
+    """End what runs of the program of a unit, which has its name."""
+    while found := [pid for pid in Path("/proc").glob("[0-9]*") if _is(pid, name)]:
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid.name), signal.SIGKILL)
+        time.sleep(0.02)
+
+
+def _is(pid: Path, name: str) -> bool:
+    try:
+        found = (pid / "stat").read_text("utf-8")
+    except OSError:  # it has just ended
+        return False
+    return f"({name})" in found and ") Z" not in found
+
+
 if __name__ == "__main__":
-    verb, *names = sys.argv[1:]
-    if verb == "restart":
-        for name in names:
-            start(name)
+    verb, *units = sys.argv[1:]
+    if verb in {"restart", "stop"}:
+        for unit in units:
+            stop(unit)
+            if verb == "restart":
+                start(unit)
     elif verb != "daemon-reload":
         raise SystemExit(f"systemctl {verb} is not known here")
