@@ -11,8 +11,10 @@ from auth_service.api.http import openapi, problems
 from auth_service.api.http.cors import Cors
 from auth_service.api.http.denials import Denials
 from auth_service.api.http.head import Head
+from auth_service.api.http.html_pages import HtmlPages
 from auth_service.api.http.middleware import ErrorBoundary, RequestContext, RequestLimits
 from auth_service.api.http.plain_route import PlainFirst
+from auth_service.api.http.problem_pages import ProblemPages
 from auth_service.api.http.request_counts import RequestCounts
 from auth_service.api.http.traces import Traces
 from auth_service.api.metrics.workers import Metrics
@@ -90,6 +92,8 @@ def create_app(settings: Settings | None = None, slot: Slot | None = None) -> Fa
     )
     app.state.services = service.services
     app.state.metrics = numbers
+    app.state.html = html = HtmlPages(settings)
+    app.state.link_pages = pages.LinkPages(settings, html)
     routes = [route for module in (*PUBLIC, health, internal, admin, metrics) for route in module.router.routes]
     # Not `include_router`: it would make each route, which is complete, once more at the first request.
     app.router.routes.extend(routes)
@@ -99,6 +103,7 @@ def create_app(settings: Settings | None = None, slot: Slot | None = None) -> Fa
     app.add_middleware(Head)
     app.add_middleware(RequestLimits)
     app.add_middleware(ErrorBoundary, base_url=settings.base_url, denials=denials)
+    app.add_middleware(ProblemPages, html=html)
     if settings.cors.origins:
         cookies = settings.cookies.enabled
         app.add_middleware(Cors, settings=settings.cors, base_url=settings.base_url, with_cookies=cookies)

@@ -24,6 +24,6 @@ def check_templates(settings: Settings) -> None:
         from auth_service.mail.letters import Letters, WrongTemplateError  # noqa: PLC0415
 
         try:
-            Letters(settings.mail.templates, settings.mail_name).check()
+            Letters(settings.mail.templates, settings.application_name).check()
         except WrongTemplateError as error:
             raise WrongSetting(f"AUTH_MAIL__TEMPLATES: {error}") from None

@@ -91,7 +91,7 @@ def enrolment(parts: "Parts", sign_in: SignIn) -> Enrolment:
         throttle=parts.throttle,
         audit=parts.audit,
         notices=parts.upkeep.notices,
-        issuer_name=parts.settings.mail_name,
+        issuer_name=parts.settings.application_name,
     )
 
 
@@ -99,7 +99,7 @@ def login_enrolment(parts: "Parts", sign_in: SignIn) -> LoginEnrolment:
     tokens = parts.tokens
     return LoginEnrolment(
         database=parts.database,
-        totp=AddTotp(tokens.challenges, tokens.secrets, parts.upkeep.notices, parts.settings.mail_name),
+        totp=AddTotp(tokens.challenges, tokens.secrets, parts.upkeep.notices, parts.settings.application_name),
         passkeys=parts.passkeys.new if parts.passkeys else None,
         factor_policy=tokens.factor_policy,
         challenges=tokens.challenges,

@@ -103,7 +103,7 @@ class PasskeyParts:
         self.verifier = PasskeyVerifier(
             RelyingParty(
                 settings.passkeys.rp_id or "",
-                settings.mail_name,
+                settings.application_name,
                 frozenset(settings.passkey_origins),
                 frozenset(settings.passkeys.top_origins),
             )
@@ -123,7 +123,7 @@ def _dispatcher(settings: Settings, database: Database, throttle: Throttler, num
     return Dispatcher(
         database=database,
         carrier=SmtpServer(settings.mail, settings.base_url) if settings.mail.host else MailLog(),
-        letters=Letters(settings.mail.templates, settings.mail_name),
+        letters=Letters(settings.mail.templates, settings.application_name),
         link_issuer=LinkIssuer(settings),
         throttle=throttle,
         settings=settings.mail,

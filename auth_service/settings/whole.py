@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from auth_service.roles import Role
 from auth_service.settings import groups
+from auth_service.settings.application import ApplicationSettings
 from auth_service.settings.database import DatabaseSettings
 from auth_service.settings.mail import MailSettings, address_of
 from auth_service.settings.origins import PublicUrl, origin_of
@@ -27,6 +28,7 @@ class Settings(BaseSettings):
     secret_key: SecretList = ()
     internal_token: SecretList = ()
     migrate_on_start: bool | None = None
+    application: ApplicationSettings = ApplicationSettings()
     tokens: groups.TokenSettings = groups.TokenSettings()
     password: groups.PasswordSettings = groups.PasswordSettings()
     registration: groups.RegistrationSettings = groups.RegistrationSettings()
@@ -123,8 +125,10 @@ class Settings(BaseSettings):
         return self.mail.host is not None or not self.database.is_postgresql
 
     @property
-    def mail_name(self) -> str:
-        """What mails call this service: the sender's name, or else its host."""
+    def application_name(self) -> str:
+        """What pages, mails and authenticators call this service: as it is set, or the mails' sender, or its host."""
+        if self.application.name:
+            return self.application.name
         sender = address_of(self.mail.sender) if self.mail.sender else None
         return (sender.display_name or sender.domain) if sender else str(urlsplit(self.public_url).hostname)
 

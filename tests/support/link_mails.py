@@ -67,7 +67,7 @@ def _checked(text: str, html: str) -> str:
     """The text of a mail, which has the code of its link wherever it has the link."""
     for link in _LINK.findall(text):
         code = code_of_link_token(link.partition("#token=")[2])
-        assert f"\n\n{code}\n" in text, "on a line of its own, to be selected"
+        assert f"\n\n{code}\n\n" in text.replace("\r\n", "\n"), "on a line of its own, to be selected"
         assert f">{code}<" in html
         assert link in unescape(html)
     return text

@@ -7,9 +7,10 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, Depends
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 
 from auth_service.api.http.etags import conditional
+from auth_service.api.http.html_pages import HtmlPages
 from auth_service.api.http.openapi import problems
 from auth_service.api.http.problem_table import PROBLEMS
 from auth_service.api.requests.dependencies import ServicesDep, set_requester
@@ -60,14 +61,14 @@ async def metadata_of_issuer(path: str, services: ServicesDep, response: Respons
 
 
 @router.get("/problems/{code}", include_in_schema=False)
-async def problem_page(code: str) -> HTMLResponse:
+async def problem_page(code: str, request: Request) -> Response:
     """The page that the `type` of a problem links to."""
     problem = PROBLEMS.get(code)
     if problem is None:
         raise HTTPException(404)
-    page = (
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>{escape(problem.title)}</title>"
-        f"<h1>{escape(problem.title)}</h1><p><code>{escape(code)}</code>, status {problem.status}</p>"
-        f"<p>{escape(problem.explanation)}</p></html>"
+    html: HtmlPages = request.app.state.html
+    content = (
+        f"<p>{escape(problem.explanation)}</p>\n"
+        f'<p class="small">Status {problem.status}, <code>{escape(code)}</code></p>'
     )
-    return HTMLResponse(page, headers={"Cache-Control": "public, max-age=3600"})
+    return html.answer(problem.title, content, Cache_Control="public, max-age=3600")

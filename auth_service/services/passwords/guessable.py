@@ -5,6 +5,7 @@ Pure rules about folded text. None asks for a kind of character: length and surp
 
 import re
 from collections.abc import Iterable, Iterator
+from enum import StrEnum
 
 from auth_service.blocklist import Blocklist
 
@@ -21,18 +22,29 @@ _DRESS = re.compile(r"^[\W\d_]{1,4}|[\W\d_]{1,4}$")  # a year, an exclamation ma
 _SEPARATOR = re.compile(r"[\W_]")
 
 
-def is_guessable(password: str, names: Iterable[str], listed: Blocklist) -> bool:
-    """Return whether a folded password is hardly more than what stands on the list, in the names, or on a keyboard.
+class Guess(StrEnum):
+    """What a password is hardly more than."""
+
+    REPETITION = "one character, repeated"
+    NAME = "your name or address, or the name of this service"
+    KEYS = "a row of keys, letters or digits"
+    LISTED = "a common or leaked password"
+
+
+def first_guess(password: str, names: Iterable[str], listed: Blocklist) -> Guess | None:
+    """Return what of the names, the keyboard and the list a folded password is hardly more than, if anything.
 
     `names` are the folded words that one would try for this account: the service's own, its address and its name.
     """
     if len(set(_unit(password) or password)) == 1 and (password.isascii() or password.isalnum()):
-        return True
-    left = _without_walks(_without(names, password))
-    if len(left) < min(ENOUGH_LEFT, len(password) / 2):
-        return True
+        return Guess.REPETITION
+    enough = min(ENOUGH_LEFT, len(password) / 2)
+    nameless = _without(names, password)
+    left = _without_walks(nameless)
+    if len(left) < enough:
+        return Guess.NAME if len(nameless) < len(password) else Guess.KEYS
     candidates = {password, *(_unit(form) for text in (password, left) for form in (text, _DRESS.sub("", text)))}
-    return any(word in listed for word in candidates)
+    return Guess.LISTED if any(word in listed for word in candidates) else None
 
 
 def words_of(name: str) -> Iterator[str]:

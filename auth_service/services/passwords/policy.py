@@ -6,11 +6,10 @@ from urllib.parse import urlsplit
 from auth_service.blocklist import Blocklist, fold
 from auth_service.errors import InvalidPassword
 from auth_service.identifiers import canonical_password
-from auth_service.services.passwords.guessable import is_guessable, words_of
+from auth_service.services.passwords.guessable import first_guess, words_of
 from auth_service.settings import PasswordSettings
 
 SERVICE_NAMES = ("auth-service", "authservice")
-BLOCKLISTED = "The password is known to guessers, or made of names, repetitions or rows of keys; choose another."
 
 
 class PasswordPolicy:
@@ -35,6 +34,7 @@ class PasswordPolicy:
             sentence = f"The password may have at most {self._longest} characters."
             raise InvalidPassword(field, "password-too-long", sentence)
         words = {word for name in (*self._names, *names) if name for word in words_of(fold(name))}
-        if is_guessable(fold(secret), words, self._blocklist):
-            raise InvalidPassword(field, "password-blocklisted", BLOCKLISTED)
+        if guess := first_guess(fold(secret), words, self._blocklist):
+            sentence = f"The password is easily guessed, because it is little more than {guess}. Choose another."
+            raise InvalidPassword(field, "password-blocklisted", sentence)
         return secret

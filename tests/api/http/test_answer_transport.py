@@ -28,10 +28,10 @@ def test_an_answer_is_one_packet(server: Server) -> None:
 
 def test_an_answer_to_head_is_sent_too(server: Server) -> None:
     """Of several on one connection, each has a head of its own, and no body of another."""
-    request = b" /auth/pages/page.css HTTP/1.1\r\n" + HOST
+    request = b" /auth/pages/page.js HTTP/1.1\r\n" + HOST
     with connection(server.port) as opened:
         for _ in range(3):
-            for method, end in ((b"HEAD", b"\r\n\r\n"), (b"GET", b"}\n")):
+            for method, end in ((b"HEAD", b"\r\n\r\n"), (b"GET", b"begin();\n")):
                 opened.sendall(method + request + b"\r\n")
                 answer = receive(opened)
                 assert answer.startswith(b"HTTP/1.1 200 OK\r\n")

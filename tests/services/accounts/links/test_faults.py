@@ -3,6 +3,7 @@
 import pytest
 
 from auth_service.security.link_tokens import code_of_link_token, new_link_token
+from tests.conftest import MakeClient
 from tests.support.client import Client
 from tests.support.link_mails import LinkMails
 from tests.support.problems import assert_problem
@@ -24,8 +25,10 @@ EVENTS = {
 
 @pytest.mark.parametrize("database_url", ["sqlite-file", "postgresql"], indirect=True)
 async def test_each_fault_of_a_link_has_its_word_and_its_sentence(
-    ada: Client, mails: LinkMails, database_url: str
+    make_client: MakeClient, mails: LinkMails, database_url: str
 ) -> None:
+    ada = await make_client(**mails.settings, throttle={"enabled": False})
+    await ada.register(ADA)
     sentences = set()
     for event, reason in EVENTS.items():
         await ada.forgot_password()
