@@ -118,7 +118,7 @@ def test_the_page_adds_a_passkey_signs_in_with_it_and_removes_it(
 
     authenticator.replace(copies)
     browser.click("#leave")
-    browser.wait_for_text("output", "Invalid credentials")
+    browser.wait_for_text("output", "The passkey was refused")
     assert len(authenticator.credentials()) == 1, "the browser was not told to forget it"
 
     authenticator.replace(genuine)
@@ -134,7 +134,7 @@ def test_the_page_adds_a_passkey_signs_in_with_it_and_removes_it(
 
     authenticator.replace(genuine)
     browser.click("#leave")
-    browser.wait_for_text("output", "Invalid credentials")
+    browser.wait_for_text("output", "This passkey is not known here")
     assert authenticator.credentials() == [], "the browser was told that nobody knows it"
     visitor.sign_in_by_password()
     assert visitor.signed_in_by() == "aal1|pwd"
