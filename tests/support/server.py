@@ -110,12 +110,12 @@ class Server:
         self.base_url = f"http://127.0.0.1:{self.port}"
         self._final_log: str | None = None
         handle, name = tempfile.mkstemp(prefix="auth-tests-server-", suffix=".log")
-        self._log_file = Path(name)
+        self.log_file = Path(name)
         options = ("--host", "127.0.0.1", "--port", str(self.port), "--workers", str(workers))
         try:
             self._process = start(["serve", *options], env, cwd, handle, handle)
         except BaseException:
-            self._log_file.unlink()
+            self.log_file.unlink()
             raise
         finally:
             os.close(handle)
@@ -161,7 +161,7 @@ class Server:
         """Return what the service has written to stdout and stderr so far; works after the end too."""
         if self._final_log is not None:
             return self._final_log
-        return self._log_file.read_text(encoding="utf-8", errors="replace")
+        return self.log_file.read_text(encoding="utf-8", errors="replace")
 
     def worker_pids(self) -> list[int]:
         """Return the process ids that serve requests, ascending: the workers, or the supervisor that has none."""
@@ -189,7 +189,7 @@ class Server:
         if self._final_log is None:
             self.kill()
             self._final_log = self.log()
-            self._log_file.unlink()
+            self.log_file.unlink()
             canaries.assert_told_nothing(self._final_log, "the server's log")
 
     def _wait_for(self, path: str, timeout: float) -> None:
