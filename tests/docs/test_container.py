@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.docs.conftest import PATIENT
 from tests.support.certificates import Authority
 from tests.support.claims import runs
 from tests.support.client import PASSWORD
@@ -61,7 +62,10 @@ def test_the_container_is_set_up_serves_and_cleans_up(database: tuple[str, Path]
     assert "fail" not in checked.lower(), checked
     assert oct(Path(settings).stat().st_mode)[-3:] == "600"
     env = json.loads((tmp_path / "auth").read_text())
-    with Server(env, tmp_path) as server, httpx.Client(base_url=server.base_url, trust_env=False, timeout=30) as http:
+    with (
+        Server({**PATIENT, **env}, tmp_path) as server,
+        httpx.Client(base_url=server.base_url, trust_env=False, timeout=30) as http,
+    ):
         server.wait_ready()
         who = {"email": "ada@example.com", "password": PASSWORD}
         assert http.post("/auth/register", json=who).status_code == 201

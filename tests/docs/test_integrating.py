@@ -4,8 +4,8 @@ from pathlib import Path
 
 import httpx
 
+from tests.docs.conftest import PATIENT
 from tests.support.claims import runs
-from tests.support.client import PASSWORD
 from tests.support.server import Server
 from tests.support.shell import Shell, needs
 
@@ -25,9 +25,9 @@ find() {
 @needs("curl")
 @runs(PAGE, "transcript: step up", "transcript: verify", "transcript: reset")
 def test_the_calls_of_the_page_get_the_answers_that_it_shows(tmp_path: Path) -> None:
-    with Server({}, tmp_path) as server:
+    with Server(PATIENT, tmp_path) as server:
         server.wait_ready()
-        who = {"email": "ada@example.com", "password": PASSWORD}
+        who = {"email": "ada@example.com", "password": "correct horse battery staple"}
         httpx.post(server.base_url + "/auth/register", json=who, trust_env=False).raise_for_status()
         ask = "curl -s -w '%{http_code}\\n' \"$auth/"
         Shell(tmp_path, prepared=FIND.replace("LOG", str(server.log_file))).follow_transcript(

@@ -6,6 +6,7 @@ from pathlib import Path
 from tests.conftest import environment
 from tests.support.claims import runs
 from tests.support.client import PASSWORD
+from tests.support.markdown import spans
 from tests.support.operator import Operator
 from tests.support.postgres import Postgres
 from tests.support.server import run_command
@@ -13,11 +14,16 @@ from tests.support.shell import Shell
 
 
 @runs("docs/operating.md", "run: sql")
-def test_the_sql_that_is_printed_for_a_dba_is_the_whole_schema(postgres: Postgres, clone: Path) -> None:
+def test_the_sql_that_is_printed_for_a_dba_is_the_whole_schema_on_which_that_of_the_page_runs(
+    postgres: Postgres, clone: Path
+) -> None:
     printed = Shell(clone).follow("docs/operating.md", "run: sql")
     postgres.create_database("by_hand")
     try:
         postgres.execute(printed, database="by_hand")
+        statements = [span for span in spans("docs/operating.md") if re.match(r"(DELETE FROM|SELECT|SHOW) ", span)]
+        postgres.execute(";".join(statements), database="by_hand")
+        assert len(statements) > 1
         env = {"DATABASE_URL": postgres.url("by_hand")}
         assert run_command("migrate", "--check", env=env, cwd=clone).returncode == 0
     finally:

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from tests.docs.conftest import PATIENT
 from tests.support.claims import runs
 from tests.support.markdown import named
 from tests.support.server import Server, free_port, run_command
@@ -23,7 +24,7 @@ python3() {
 @runs(PAGE, "run: settings", "run: page to try", "run: demand", "transcript: demanded")
 def test_what_there_is_to_try_can_be_followed_word_by_word(clone: Path) -> None:
     Shell(clone, prepared=MAKE).follow(PAGE, "run: settings")
-    with Server({}, clone) as server:
+    with Server(PATIENT, clone) as server:
         server.wait_ready()
         address = server.base_url.replace("127.0.0.1", "localhost")
         here = {"curl http://localhost:8000": f"curl {address}", "http.server 3000": f"http.server {free_port()}"}
@@ -33,7 +34,7 @@ def test_what_there_is_to_try_can_be_followed_word_by_word(clone: Path) -> None:
         assert (clone / "served").read_text() == page.replace("https://auth.example.com", "http://localhost:8000")
     asked = Shell(clone, prepared=MAKE).follow(PAGE, "run: demand")
     assert re.findall(r"\w+@\S+", asked) == ["root@example.com"]
-    with Server({}, clone) as server:
+    with Server(PATIENT, clone) as server:
         server.wait_ready()
         here = {"http://localhost:8000/auth": f"{server.base_url}/auth"}
         Shell(clone).follow_transcript(PAGE, "transcript: demanded", replaced=here)

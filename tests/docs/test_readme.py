@@ -9,6 +9,7 @@ from pathlib import Path
 import grimp
 import pytest
 
+from tests.docs.conftest import PATIENT
 from tests.support.claims import runs
 from tests.support.markdown import ROOT, block, code, section, tables
 from tests.support.server import Server
@@ -44,8 +45,8 @@ def test_make_serves_and_tests(tmp_path: Path) -> None:
 @needs("bash", "curl")
 @runs("README.md", "transcript")
 def test_the_transcript_gets_the_answers_that_it_shows(tmp_path: Path) -> None:
-    # No setting at all: what `make run` serves.
-    with Server({}, tmp_path) as server:
+    # No setting at all but patience: what `make run` serves.
+    with Server(PATIENT, tmp_path) as server:
         server.wait_ready()
         here = {"auth=http://127.0.0.1:8000/": f"auth={server.base_url}/"}
         Shell(tmp_path).follow_transcript("README.md", "transcript", replaced=here)

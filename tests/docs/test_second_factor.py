@@ -4,6 +4,7 @@ import shlex
 import sys
 from pathlib import Path
 
+from tests.docs.conftest import PATIENT
 from tests.support.claims import runs
 from tests.support.server import Server
 from tests.support.shell import MAKE, Shell, needs
@@ -35,7 +36,7 @@ TRANSCRIPT = (
 @runs(PAGE, "run: start", *TRANSCRIPT)
 def test_the_page_can_be_followed_word_by_word(clone: Path) -> None:
     Shell(clone, prepared=MAKE).follow(PAGE, "run: start")
-    with Server({}, clone) as server:
+    with Server(PATIENT, clone) as server:
         server.wait_ready()
         Shell(clone).follow_transcript(
             PAGE,

@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 
 from tests.conftest import environment
+from tests.docs.conftest import PATIENT
 from tests.support.claims import runs
 from tests.support.client import PASSWORD
 from tests.support.markdown import ROOT, block
@@ -54,7 +55,7 @@ def test_the_settings_of_a_synchronous_standby_are_postgresqls(tmp_path: Path) -
 @runs("docs/gateways.md", "run: insufficient")
 @runs("docs/verifying.md", "run: insufficient")
 def test_the_header_of_a_sign_in_that_is_not_enough_is_the_one_that_is_sent(tmp_path: Path) -> None:
-    with Server({}, tmp_path) as server, httpx.Client(base_url=server.base_url, trust_env=False) as http:
+    with Server(PATIENT, tmp_path) as server, httpx.Client(base_url=server.base_url, trust_env=False) as http:
         server.wait_ready()
         who = {"email": "ada@example.com", "password": PASSWORD}
         http.post("/auth/register", json=who).raise_for_status()
