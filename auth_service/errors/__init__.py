@@ -85,6 +85,7 @@
     ├── InvalidRequest                 api/http/problems.py
     ├── BodyTooLarge                   api/http/problems.py
     ├── UnsupportedMediaType           api/http/problems.py
+    │   └── UnsupportedContentCoding   api/http/problems.py
     ├── HeadersTooLarge                api/http/problems.py
     ├── InternalError                  api/http/problems.py
     ├── InvalidFields                  api/http/problems.py
