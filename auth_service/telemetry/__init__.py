@@ -51,7 +51,7 @@ def _obstacle(environ: Mapping[str, str]) -> str | None:
     if protocol and protocol.strip() != PROTOCOL:
         return f"OTEL_EXPORTER_OTLP_PROTOCOL must be {PROTOCOL}"
     if not _is_installed():
-        return "the extra is not installed: pip install 'auth-service[telemetry]'"
+        return "the extra is not installed: in a checkout, pip install '.[telemetry]'"
     return None
 
 

@@ -61,7 +61,7 @@ async def test_without_the_extra_one_line_says_so_and_people_can_sign_in(tmp_pat
             assert await client.sign_in()
     lines = [json.loads(line) for line in server.log().splitlines() if "telemetry" in line]
     assert [(line["event"], line["because"]) for line in lines] == [
-        ("telemetry.off", "the extra is not installed: pip install 'auth-service[telemetry]'")
+        ("telemetry.off", "the extra is not installed: in a checkout, pip install '.[telemetry]'")
     ]
 
 

@@ -12,6 +12,8 @@ from auth_service.testing.kit import AuthKit
 from auth_service.verifier import Unavailable
 from auth_service.verifier.asgi import Receive, Scope, Send, VerifierMiddleware
 from auth_service.verifier.errors import ServiceError
+from tests.support.claims import runs
+from tests.support.markdown import block
 from tests.support.stand_in import StandIn
 from tests.support.verifiers import following
 
@@ -45,11 +47,15 @@ def inner() -> Inner:
 
 @pytest.fixture
 async def http(kit: AuthKit, inner: Inner) -> AsyncIterator[httpx.AsyncClient]:
-    app = VerifierMiddleware(inner, kit.verifier, roles=["admin"], public=["/health"])
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://orders.test") as client:
+    names: dict[str, Any] = {"app": inner, "verifier": kit.verifier}
+    exec(block("docs/verifying.md", "run: middleware"), names)  # noqa: S102  # that the page's code runs is the test
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=names["app"]), base_url="http://orders.test"
+    ) as client:
         yield client
 
 
+@runs("docs/verifying.md", "run: middleware")
 async def test_the_application_finds_the_claims_in_the_scope(http: httpx.AsyncClient, kit: AuthKit) -> None:
     user_id = uuid4()
     answer = await http.get("/any/path", headers=kit.headers(user_id, roles=["admin"]))
