@@ -29,7 +29,7 @@ def test_the_calls_of_the_page_get_the_answers_that_it_shows(tmp_path: Path) -> 
         server.wait_ready()
         who = {"email": "ada@example.com", "password": "correct horse battery staple"}
         httpx.post(server.base_url + "/auth/register", json=who, trust_env=False).raise_for_status()
-        ask = "curl -s -w '%{http_code}\\n' \"$auth/"
+        ask = "curl -s -o /dev/null -w '%{http_code}\\n' \"$auth/"
         Shell(tmp_path, prepared=FIND.replace("LOG", str(server.log_file))).follow_transcript(
             PAGE,
             "transcript: step up",

@@ -11,7 +11,7 @@ its file, fails; so does one that CI skips (of a test that runs once for each of
 
 import ast
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 
 import pytest
@@ -48,11 +48,12 @@ def _claims(source: str) -> Iterator[tuple[str, str]]:
         return
     tree = ast.parse(source)
     constants = {
-        target.id: node.value
+        name.id: value
         for node in tree.body
         if isinstance(node, ast.Assign)
         for target in node.targets
-        if isinstance(target, ast.Name)
+        for name, value in _pairs(target, node.value)
+        if isinstance(name, ast.Name)
     }
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
@@ -61,6 +62,13 @@ def _claims(source: str) -> Iterator[tuple[str, str]]:
                 if isinstance(call, ast.Call) and ast.unparse(call.func) == "runs":
                     page, *names = _words(call.args, constants)
                     yield from ((page, name) for name in names)
+
+
+def _pairs(target: ast.expr, value: ast.expr) -> Iterable[tuple[ast.expr, ast.expr]]:
+    """Return what is assigned to what: `A, B = 1, 2` is two."""
+    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+        return zip(target.elts, value.elts, strict=True)
+    return [(target, value)]
 
 
 def _words(arguments: list[ast.expr], constants: dict[str, ast.expr]) -> Iterator[str]:
