@@ -1,9 +1,11 @@
 """What a gateway keeps away from the service: repeated questions for the keys, large requests and slow clients."""
 
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext, suppress
+
+import pytest
 
 from tests.support.gateway_places import Place, Service, User
-from tests.support.raw_http import connection
+from tests.support.raw_http import connection, exchange, read_answer
 from tests.support.server import wait_until
 
 JWKS = "/.well-known/jwks.json"
@@ -44,6 +46,51 @@ def test_large_bodies_and_heads_are_refused(place: Place, ada: User, mark: str) 
     large = place.client.get(f"/app/{mark}", headers={**ada.headers, "X-Large": "x" * 30_000})
     assert large.status_code in {400, 431}
     assert place.heard(mark) == []
+
+
+@pytest.mark.parametrize("size", [17_000, 200_000, 3_000_000])
+@pytest.mark.parametrize("framing", ["declared", "chunked"])
+def test_who_sends_a_large_body_to_its_end_before_reading_reads_the_refusal(
+    place: Place, framing: str, size: int
+) -> None:
+    """A client that is hung up on while it sends has the answer already, if it looks; most get to the end."""
+    head = b"POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    declared = head + b"Content-Length: %d\r\n\r\n" % size
+    beginning, piece, end = {
+        "declared": (declared, b"x" * 1000, b""),
+        "chunked": (head + b"Transfer-Encoding: chunked\r\n\r\n", b"3e8\r\n" + b"x" * 1000 + b"\r\n", b"0\r\n\r\n"),
+    }[framing]
+    for _ in range(3):
+        with connection(place.port) as opened:
+            reaches_the_end = place.kind.name in {"nginx", "haproxy"}
+            with nullcontext() if reaches_the_end else suppress(ConnectionError):
+                opened.sendall(beginning)
+                for _ in range(size // 1000):
+                    opened.sendall(piece)
+                opened.sendall(end)
+            assert read_answer(opened).status == 413
+
+
+@pytest.mark.parametrize("offer", ["h2c", "websocket"])
+def test_an_offer_of_another_protocol_loses_no_body(place: Place, offer: str) -> None:
+    body, words = (
+        b'{"refresh_token": "x"}',
+        b"Connection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n",
+    )
+    head = (
+        b"POST /auth/logout HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nUpgrade: %b\r\n" % offer.encode()
+    )
+    for framed in (
+        b"Content-Length: 22\r\n\r\n" + body,
+        b"Transfer-Encoding: chunked\r\n\r\n16\r\n" + body + b"\r\n0\r\n\r\n",
+    ):
+        assert exchange(place.port, head + words + framed).status == 204
+
+
+def test_head_is_answered_by_what_the_gateway_lets_through(place: Place, ada: User) -> None:
+    for path in ("/auth/me", JWKS, "/problems/not-found", "/app/x"):
+        answer = place.client.head(path, headers=ada.headers)
+        assert (answer.status_code, answer.content) == (200, b"")
 
 
 def test_slow_clients_do_not_hold_others_up(place: Place, ada: User) -> None:
