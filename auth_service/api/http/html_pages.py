@@ -26,9 +26,11 @@ class HtmlPages:
         logo = settings.application.logo
         self.name = settings.application_name
         self.logo = (logo.read_bytes(), settings.application.logo_type) if logo else None
-        shown = f'<img class="logo" src="{escape(settings.base_url + LOGO_PATH)}" alt="">\n' if logo else ""
+        url = escape(settings.base_url + LOGO_PATH)
+        shown = f'<img class="logo" src="{url}" alt="">\n' if logo else ""
+        icon = f'<link rel="icon" href="{url}">\n' if logo else ""
         layout = Template((FOLDER / "layout.html").read_text("utf-8"))
-        ours = {"style": style, "name": escape(self.name), "logo": shown}
+        ours = {"style": style, "name": escape(self.name), "logo": shown, "icon": icon}
         self._layout = Template(layout.safe_substitute({name: text.replace("$", "$$") for name, text in ours.items()}))
         digest = b64encode(sha256(style.encode()).digest()).decode()
         self._look = f"style-src 'sha256-{digest}'" + (f"; img-src {origin_of(settings.base_url)}" if logo else "")

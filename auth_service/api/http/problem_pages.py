@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from html import escape
 from typing import Any
 
@@ -22,10 +22,10 @@ class ProblemPages:
         self._app = app
         self._html = html
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "http" and opens_a_page(scope):
             send = _Translation(send, self._html)
-        await self._app(scope, receive, send)
+        return self._app(scope, receive, send)
 
 
 class _Translation:
@@ -63,7 +63,7 @@ class _Translation:
 
 def _content(told: Mapping[str, Any], retry_after: bytes | None) -> str:
     """What the page says below its title. All of it is escaped, though none of it is a client's text."""
-    wrong = [f"{error['field']}: {error['reason']}" for error in told.get("errors") or ()]
+    wrong = [f"{error['field']}: {error.get('detail', error['reason'])}" for error in told.get("errors") or ()]
     fields = "".join(f"<li>{escape(sentence)}</li>" for sentence in wrong)
     again = f"<p>Try again in {_in_words(int(retry_after))}.</p>\n" if retry_after else ""
     return (
@@ -85,18 +85,19 @@ def opens_a_page(scope: Scope) -> bool:
     A browser asks for text/html before JSON (RFC 9110, section 12.5.1). It says so by Sec-Fetch-Mode as well, and never
     sends a bearer token or JSON by itself: some libraries prefer text/html unless they are told otherwise.
     """
+    accepted = b",".join([value for name, value in scope["headers"] if name == b"accept"]).lower()
+    if b"text/html" not in accepted:
+        return False
     told = {name: value for name, value in scope["headers"] if name in _TELLING}
-    accepted = told.get(b"accept", b"").decode("latin-1").lower()
     return (
-        "text/html" in accepted
-        and b"authorization" not in told
+        b"authorization" not in told
         and told.get(b"sec-fetch-mode", b"navigate") == b"navigate"
         and not told.get(b"content-type", b"").lower().startswith(b"application/json")
-        and _prefers_html(accepted)
+        and _prefers_html(accepted.decode("latin-1"))
     )
 
 
-_TELLING = frozenset({b"accept", b"authorization", b"sec-fetch-mode", b"content-type"})
+_TELLING = frozenset({b"authorization", b"sec-fetch-mode", b"content-type"})
 
 
 def _prefers_html(accepted: str) -> bool:

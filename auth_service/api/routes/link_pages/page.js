@@ -80,7 +80,8 @@ async function send() {
 function words(answer, told) {
   if (answer.status === 429) return sentence("429").replace("{wait}", wait(answer));
   if (answer.status >= 500) return sentence("503").replace("{wait}", wait(answer));
-  return sentence(told.code) ?? told.detail ?? sentence("503").replace("{wait}", wait(answer));
+  const fields = told.code === "validation-error" && told.errors?.map(({ detail, reason }) => detail ?? reason).join(" ");
+  return sentence(told.code) ?? (fields || told.detail || sentence("503").replace("{wait}", wait(answer)));
 }
 
 form.addEventListener("submit", (event) => {
