@@ -72,7 +72,7 @@ async function send() {
   } else if (ending) {
     end(ending);
   } else {
-    const field = mistyped ? typed : shown("[name$=password]");
+    const field = mistyped ? typed : (shown(`[name="${told.errors?.[0].field}"]`) ?? shown("[name$=password]"));
     complain(words(answer, told), answer.status === 429 || answer.status >= 500 ? undefined : field);
   }
 }
@@ -80,7 +80,7 @@ async function send() {
 function words(answer, told) {
   if (answer.status === 429) return sentence("429").replace("{wait}", wait(answer));
   if (answer.status >= 500) return sentence("503").replace("{wait}", wait(answer));
-  const fields = told.code === "validation-error" && told.errors?.map(({ detail, reason }) => detail ?? reason).join(" ");
+  const fields = told.errors?.map(({ detail }) => detail).join(" ");
   return sentence(told.code) ?? (fields || told.detail || sentence("503").replace("{wait}", wait(answer)));
 }
 
