@@ -66,7 +66,14 @@ def sessions(service: Service, visitor: Visitor) -> list[dict[str, str]]:
     return [dict(item) for item in answer.raise_for_status().json()["items"]]
 
 
-@runs(PAGE, "run: settings", "run: pages.py", "run: back.mjs")
+@pytest.mark.parametrize(
+    "site",
+    [
+        pytest.param("pages.py", marks=runs(PAGE, "run: settings", "run: pages.py")),
+        pytest.param("back.mjs", marks=runs(PAGE, "run: settings", "run: back.mjs")),
+    ],
+    indirect=True,
+)
 @pytest.mark.parametrize("service", ["trusted"], indirect=True)
 def test_wrong_guesses_of_one_lock_nobody_else_out(
     site: Gateway, people: list[str], request: pytest.FixtureRequest

@@ -15,7 +15,8 @@ from tests.support.gateways import installed
 from tests.support.machine import Machine
 from tests.support.markdown import block, named, ran
 
-PAGE, RENDERED = "docs/gateways.md", "docs/server-rendered.md"
+PAGE = "docs/gateways.md"
+RENDERED = "docs/server-rendered.md"
 TOKEN = secrets.token_hex(32)
 WORKERS = {"nginx": "www-data", "caddy": "caddy", "haproxy": "haproxy"}
 
