@@ -97,7 +97,7 @@ def create_app(settings: Settings | None = None, slot: Slot | None = None) -> Fa
     routes = [route for module in (*PUBLIC, health, internal, admin, metrics) for route in module.router.routes]
     # Not `include_router`: it would make each route, which is complete, once more at the first request.
     app.router.routes.extend(routes)
-    openapi.install(app, routes, serve=settings.serves_docs, more_paths=verify.describe())
+    openapi.install(app, routes, settings, more_paths=verify.describe)
     problems.install(app, settings.base_url, routes)
     app.add_middleware(PlainFirst, routes=routes)
     app.add_middleware(Head)

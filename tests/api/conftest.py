@@ -13,7 +13,7 @@ import pytest
 from auth_service.api.schemas.common import ProblemDetails
 from tests.conftest import MakeClient, environment
 from tests.support.client import Client
-from tests.support.document import document
+from tests.support.document import document, resolved
 from tests.support.headers import API_POLICY, assert_security_headers
 from tests.support.server import Server
 
@@ -73,7 +73,7 @@ async def _require_documented(answer: httpx.Response) -> None:
     if operation:
         documented = operation["responses"].get(str(answer.status_code))
         assert documented, f"{answer.request.method} {answer.request.url.path}: {answer.status_code} is undocumented"
-        assert not answer.content or media_type in documented["content"]
+        assert not answer.content or media_type in resolved(documented)["content"]
 
 
 def _operation(request: httpx.Request) -> dict[str, Any] | None:

@@ -21,6 +21,11 @@ def guarded_by(scheme: str) -> list[str]:
     return [label for label in LABELS if {scheme: []} in operation(label).get("security", [])]
 
 
+def open_without(label: str) -> bool:
+    """Whether the operation asks for no credentials, and tells more to whoever has some."""
+    return {} in operation(label).get("security", [])
+
+
 def parameters(label: str) -> list[str]:
     return [parameter["name"] for parameter in operation(label).get("parameters", ())] or ["x"]
 

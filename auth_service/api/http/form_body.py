@@ -14,26 +14,20 @@ MAX_FIELDS = 20
 
 # For FastAPI's document: the parameters are read here, not by the framework.
 BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            FORM: {
-                "schema": {
-                    "type": "object",
-                    "required": ["token"],
-                    "maxProperties": MAX_FIELDS,
-                    "additionalProperties": {"type": "string"},
-                    "properties": {
-                        "token": {"type": "string", "minLength": 1},
-                        "token_type_hint": {
-                            "type": "string",
-                            "description": "access_token or refresh_token; optional; any other value is ignored",
-                        },
-                    },
-                }
-            }
+    "requestBody": {"required": True, "content": {FORM: {"schema": {"$ref": "#/components/schemas/TokenForm"}}}}
+}
+TOKEN_FORM: dict[str, Any] = {
+    "type": "object",
+    "description": "Other parameters are ignored.",
+    "required": ["token"],
+    "maxProperties": MAX_FIELDS,
+    "properties": {
+        "token": {"type": "string", "minLength": 1},
+        "token_type_hint": {
+            "type": "string",
+            "description": "access_token or refresh_token; optional; any other value is ignored",
         },
-    }
+    },
 }
 
 

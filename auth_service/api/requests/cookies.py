@@ -6,12 +6,12 @@ preflight. The Origin is checked beside it, as a cookie does not know which page
 
 from typing import Annotated, Any
 
-from fastapi import Cookie, Depends, Header
+from fastapi import Depends, Header
 from starlette.requests import Request
 from starlette.responses import Response
 
 from auth_service.api.requests.dependencies import ServicesDep
-from auth_service.api.schemas.common import BrowserTokens, RefreshTokenBody, Tokens
+from auth_service.api.schemas.common import RefreshTokenBody, Tokens
 from auth_service.errors import CrossSiteRequest, Denial, InvalidInput, InvalidRefreshToken, Refused
 from auth_service.services.sessions.token_issuer import TokenPair
 
@@ -24,12 +24,16 @@ SETS_COOKIE: dict[str, Any] = {
 }
 """What the OpenAPI document says of an answer with tokens."""
 
+PERHAPS_A_COOKIE: dict[str, Any] = {"security": [{}, {"refresh_cookie": []}]}
+"""The same of a request: the refresh token is in the body, or in the cookie."""
+
 _MODE = "With `1`, the refresh token is sent in a cookie only; the Origin must be listed (AUTH_COOKIES__ENABLED)"
-_TOKEN = "The refresh token if X-Auth-Cookie is sent; ignored otherwise"  # noqa: S105  # a description
 
 
 async def is_cookie_mode(
-    request: Request, services: ServicesDep, x_auth_cookie: Annotated[str | None, Header(description=_MODE)] = None
+    request: Request,
+    services: ServicesDep,
+    x_auth_cookie: Annotated[str | None, Header(alias="X-Auth-Cookie", description=_MODE)] = None,
 ) -> bool:
     """Tell whether the refresh token of this request travels in the cookie.
 
@@ -54,7 +58,6 @@ async def get_sent_token(
     request: Request,
     body: RefreshTokenBody,
     cookie_mode: CookieMode,
-    _read_below: Annotated[str | None, Cookie(alias=COOKIE, description=_TOKEN)] = None,
 ) -> str | None:
     """The refresh token from the one place where it belongs; None in a browser that has none.
 
@@ -83,14 +86,14 @@ async def get_refresh_token(sent: SentToken) -> str:
 RefreshToken = Annotated[str, Depends(get_refresh_token)]
 
 
-def token_response(pair: TokenPair, response: Response, *, cookie_mode: bool) -> Tokens | BrowserTokens:
+def token_response(pair: TokenPair, response: Response, *, cookie_mode: bool) -> Tokens:
     """Return the body of an answer with new tokens, and in cookie mode put the refresh token into a header instead."""
     told = tokens_of(pair)
     if not cookie_mode:
         return told
     cookie = f"{COOKIE}={pair.refresh_token}; Max-Age={pair.refresh_expires_in}; {ATTRIBUTES}"
     response.headers.append("Set-Cookie", cookie)
-    return BrowserTokens(**told.model_dump(exclude={"refresh_token"}))
+    return told.model_copy(update={"refresh_token": None})
 
 
 def tokens_of(pair: TokenPair) -> Tokens:

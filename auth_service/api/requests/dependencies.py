@@ -49,7 +49,11 @@ class AccessToken(HTTPBearer):
         return bearer_token(request.headers.getlist("authorization"))
 
 
-get_access_token = AccessToken(scheme_name="access_token", bearerFormat="JWT")
+get_access_token = AccessToken(
+    scheme_name="access_token",
+    bearerFormat="JWT",
+    description="The `access_token` of an answer with tokens (RFC 6750), as `Authorization: Bearer TOKEN`",
+)
 
 
 async def get_bearer(request: Request, token: Annotated[str, Depends(get_access_token)]) -> Bearer:
@@ -74,6 +78,7 @@ async def get_idempotency_key(
     idempotency_key: Annotated[
         str | None,
         Header(
+            alias="Idempotency-Key",
             description="1 to 255 visible ASCII characters, new with each token: for 24 hours a retry with the same "
             "key is answered again. A key that came with an earlier token too is worth nothing",
             json_schema_extra={"pattern": f"^{IDEMPOTENCY_KEY.pattern}$"},

@@ -13,7 +13,12 @@ from auth_service.errors import Denial, InvalidInternalToken
 from auth_service.settings import Settings
 
 _BEARER = re.compile(r"(?i:bearer) +(\S+)")
-_internal_token = APIKeyHeader(name="X-Internal-Token", scheme_name="internal_token", auto_error=False)
+_internal_token = APIKeyHeader(
+    name="X-Internal-Token",
+    scheme_name="internal_token",
+    description="A token of AUTH_INTERNAL_TOKEN; where no user's token is taken, also as `Authorization: Bearer TOKEN`",
+    auto_error=False,
+)
 
 
 async def internal_only(

@@ -17,7 +17,6 @@ from auth_service.api.requests.dependencies import (
 from auth_service.api.schemas.common import (
     Accepted,
     Account,
-    BrowserTokens,
     ChangePasswordBody,
     RegisterBody,
     Tokens,
@@ -51,13 +50,13 @@ RECENT = (*BEARER, "step-up-required")
 
 
 @router.get("/me", response_model=Account, responses=problems(*BEARER))
-async def me(bearer: BearerDep, services: ServicesDep) -> AccountView:
+async def show_account(bearer: BearerDep, services: ServicesDep) -> AccountView:
     """Return the account that the access token belongs to."""
     return await services.registration.show(bearer)
 
 
-@plain(router, me)
-async def plain_me(request: PlainRequest) -> AccountView:
+@plain(router, show_account)
+async def plain_show_account(request: PlainRequest) -> AccountView:
     request.device()
     bearer = await request.services.bearers.identify(bearer_token([request.text(b"authorization")]))
     return await request.services.registration.show(bearer)
@@ -81,7 +80,7 @@ async def change_password(
     cookie_mode: CookieMode,
     services: ServicesDep,
     response: Response,
-) -> Tokens | BrowserTokens:
+) -> Tokens:
     """Set a new password, and return the tokens of a new session. Every session from before has ended, this one too.
 
     If the answer is lost, sign in again, with the new password: a retry has only tokens of a session that has ended.

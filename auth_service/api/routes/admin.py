@@ -24,7 +24,7 @@ from auth_service.api.schemas.admin import (
     UserList,
     UserQuery,
 )
-from auth_service.api.schemas.common import Account
+from auth_service.api.schemas.common import Accepted, Account
 from auth_service.api.schemas.factors import FactorItem
 from auth_service.api.schemas.links import DelayedChange, PendingEmail
 from auth_service.models import REQUESTER, ChangeKind, StopReason, User
@@ -111,7 +111,7 @@ async def show_user(
 
 
 @router.patch("/{user_id:uuid}", response_model=Account, responses=problems(*WRITING, "last-admin", body=True))
-async def change_role(user_id: UUID, body: ChangeRoleBody, services: ServicesDep) -> User:
+async def change_user_role(user_id: UUID, body: ChangeRoleBody, services: ServicesDep) -> User:
     """Change the role of a user. Their sessions end, because access tokens carry the role."""
     return await services.administration.set_role(user_id, body.role)
 
@@ -135,7 +135,7 @@ async def enable_user(user_id: UUID, services: ServicesDep) -> User:
 
 
 @router.post("/{user_id:uuid}/end-sessions", responses=problems(*WRITING))
-async def end_sessions(user_id: UUID, services: ServicesDep) -> EndedSessions:
+async def end_user_sessions(user_id: UUID, services: ServicesDep) -> EndedSessions:
     """End all sessions of a user. The user may sign in again."""
     return EndedSessions(ended=await services.administration.end_sessions(user_id))
 
@@ -145,9 +145,10 @@ async def end_sessions(user_id: UUID, services: ServicesDep) -> EndedSessions:
     status_code=status.HTTP_202_ACCEPTED,
     responses=problems(*WRITING, "mail-not-configured"),
 )
-async def reset_password(user_id: UUID, services: ServicesDep) -> None:
+async def reset_user_password(user_id: UUID, services: ServicesDep) -> Accepted:
     """Send a user a link to choose a new password. Only the user sees it, and nothing changes until it is used."""
     await services.administration.start_reset(user_id)
+    return Accepted()
 
 
 @router.post(
@@ -155,7 +156,7 @@ async def reset_password(user_id: UUID, services: ServicesDep) -> None:
     status_code=status.HTTP_202_ACCEPTED,
     responses=problems(*DELAYED, "account-exists", body=True),
 )
-async def change_email(
+async def change_user_email(
     user_id: UUID, body: DelayedEmailBody, admin_id: AdminId, services: ServicesDep
 ) -> DelayedChange:
     """Change the e-mail address of a user who lost the mailbox, after a delay in which the user can stop it.
@@ -168,13 +169,13 @@ async def change_email(
 
 
 @router.delete("/{user_id:uuid}/email", status_code=status.HTTP_204_NO_CONTENT, responses=problems(*WRITING))
-async def stop_email_change(user_id: UUID, services: ServicesDep) -> None:
+async def stop_user_email_change(user_id: UUID, services: ServicesDep) -> None:
     """Stop the pending change of a user's e-mail address."""
     await services.delayed_email_change.stop(user_id, StopReason.ADMINISTRATOR)
 
 
 @router.post("/{user_id:uuid}/factors/reset", status_code=status.HTTP_202_ACCEPTED, responses=problems(*DELAYED))
-async def reset_factors(user_id: UUID, admin_id: AdminId, services: ServicesDep) -> DelayedChange:
+async def reset_user_factors(user_id: UUID, admin_id: AdminId, services: ServicesDep) -> DelayedChange:
     """Remove the second factors of a user who lost them, after a delay in which the user can stop it.
 
     The user is notified, and a sign-in with a second factor stops it as well. A new request replaces the pending one,
@@ -184,7 +185,7 @@ async def reset_factors(user_id: UUID, admin_id: AdminId, services: ServicesDep)
 
 
 @router.delete("/{user_id:uuid}/factors/reset", status_code=status.HTTP_204_NO_CONTENT, responses=problems(*WRITING))
-async def stop_factor_reset(user_id: UUID, services: ServicesDep) -> None:
+async def stop_user_factor_reset(user_id: UUID, services: ServicesDep) -> None:
     """Stop the pending reset of a user's second factors."""
     await services.factor_reset.stop(user_id, StopReason.ADMINISTRATOR)
 

@@ -12,11 +12,10 @@ from auth_service.api.requests.dependencies import BearerDep, DeviceDep, RecentB
 from auth_service.api.routes.accounts import BEARER, RECENT
 from auth_service.api.schemas.factors import (
     CodeBody,
-    EnrolledBrowserTokens,
     EnrolledTokens,
     FactorList,
     NewTotpFactor,
-    RecoveryCodes,
+    RecoveryCodeList,
     accepted_credentials,
     enrolled,
     factor_item,
@@ -26,7 +25,7 @@ from auth_service.models import PendingChange, StopReason
 from auth_service.services.factors.enrolment import NewTotp
 
 router = APIRouter(
-    prefix="/auth/me", tags=["second factors"], route_class=StrictJsonRoute, dependencies=[Depends(set_requester)]
+    prefix="/auth/me", tags=["factors"], route_class=StrictJsonRoute, dependencies=[Depends(set_requester)]
 )
 
 
@@ -40,13 +39,13 @@ async def list_factors(bearer: BearerDep, services: ServicesDep) -> FactorList:
 
 
 @router.get("/factors/reset", response_model=DelayedChange, responses=problems(*BEARER, "not-found"))
-async def show_pending_reset(bearer: BearerDep, services: ServicesDep) -> PendingChange:
+async def show_factor_reset(bearer: BearerDep, services: ServicesDep) -> PendingChange:
     """Return when the second factors are removed as an administrator has requested, unless that is stopped."""
     return await services.factor_reset.find(bearer.user_id)
 
 
 @router.delete("/factors/reset", status_code=status.HTTP_204_NO_CONTENT, responses=problems(*BEARER, "not-found"))
-async def stop_pending_reset(bearer: BearerDep, services: ServicesDep) -> None:
+async def stop_factor_reset(bearer: BearerDep, services: ServicesDep) -> None:
     """Stop the reset of the second factors that an administrator has requested."""
     await services.factor_reset.stop(bearer.user_id, StopReason.SESSION)
 
@@ -91,7 +90,7 @@ async def confirm_totp(
     cookie_mode: CookieMode,
     services: ServicesDep,
     response: Response,
-) -> EnrolledTokens | EnrolledBrowserTokens | RecoveryCodes:
+) -> EnrolledTokens | RecoveryCodeList:
     """Confirm the app with a code of it. It replaces the app from before.
 
     For the first factor of the account the answer has ten recovery codes, which are never told again, and the tokens of
@@ -100,11 +99,11 @@ async def confirm_totp(
     """
     codes, pair = await services.enrolment.confirm_totp(bearer, factor_id, body.code.get_secret_value(), device)
     if pair is None:
-        return RecoveryCodes(recovery_codes=list(codes))
+        return RecoveryCodeList(recovery_codes=list(codes))
     return enrolled(token_response(pair, response, cookie_mode=cookie_mode), codes)
 
 
 @router.post("/recovery-codes", responses=problems(*RECENT, "not-found", "too-many-attempts"))
-async def renew_recovery_codes(bearer: RecentBearer, services: ServicesDep) -> RecoveryCodes:
+async def renew_recovery_codes(bearer: RecentBearer, services: ServicesDep) -> RecoveryCodeList:
     """Make ten new recovery codes, which are never told again. The earlier ones no longer work."""
-    return RecoveryCodes(recovery_codes=list(await services.own_factors.renew_recovery_codes(bearer)))
+    return RecoveryCodeList(recovery_codes=list(await services.own_factors.renew_recovery_codes(bearer)))

@@ -17,8 +17,8 @@ NOT_READY = problems(
 )
 
 
-@router.get("/live", responses=problems(), response_model_exclude_none=True)
-async def live(*, has_token: Annotated[bool, Depends(has_internal_token)]) -> Liveness:
+@router.get("/live", responses=problems(), openapi_extra={"security": [{}, {"internal_token": []}]})
+async def check_liveness(*, has_token: Annotated[bool, Depends(has_internal_token)]) -> Liveness:
     """The process is running. Never asks the database: its outage is no reason to restart every replica.
 
     Callers with the internal token also learn which version runs.
@@ -26,8 +26,8 @@ async def live(*, has_token: Annotated[bool, Depends(has_internal_token)]) -> Li
     return Liveness(version=__version__ if has_token else None)
 
 
-@router.get("/ready", responses=NOT_READY, response_model_exclude_none=True)
-async def ready(services: ServicesDep) -> Readiness:
+@router.get("/ready", responses=NOT_READY)
+async def check_readiness(services: ServicesDep) -> Readiness:
     """The service can serve requests: the database accepts writes, and its schema and grants fit. Answers in a second.
 
     `schema` is `newer, compatible` after a migration of a later version that still serves this one. `revocations` is
@@ -48,7 +48,7 @@ async def ready(services: ServicesDep) -> Readiness:
 
 
 @router.get("/db", responses=NOT_READY)
-async def database(services: ServicesDep) -> Health:
+async def check_database(services: ServicesDep) -> Health:
     """The same check as `/health/ready`, under another name."""
     await services.health.check()
     return Health()

@@ -32,7 +32,7 @@ Wait = Annotated[
         **problems("invalid-internal-token", "validation-error", "unavailable"),
     },
 )
-async def revocations(request: Request, services: ServicesDep, wait: Wait = 0) -> Response:
+async def list_revocations(request: Request, services: ServicesDep, wait: Wait = 0) -> Response:
     """List the sessions that ended within the lifetime of an access token: refuse tokens whose `sid` is listed.
 
     With `?wait=30`, and the ETag of the last answer in If-None-Match, the answer is sent as soon as the set changes.
@@ -51,14 +51,13 @@ def _answer(request: Request, document: Document) -> Response:
 
 @router.post(
     "/introspect",
-    response_model_exclude_none=True,
     openapi_extra=BODY,
     responses=problems(
         "invalid-internal-token", "invalid-request", "unsupported-media-type", "request-timeout",
         "database-unavailable", "unavailable",
     ),
 )  # fmt: skip
-async def introspect(token: TokenParameter, services: ServicesDep) -> Introspection:
+async def introspect_token(token: TokenParameter, services: ServicesDep) -> Introspection:
     """Describe a token that would be accepted now (RFC 7662). Any other token gets `{"active": false}` alone."""
     found = await services.oauth_tokens.introspect(token)
     return _described(found, services.settings) if found else Introspection(active=False)

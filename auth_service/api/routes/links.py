@@ -19,7 +19,7 @@ from auth_service.api.requests.dependencies import (
     set_requester,
 )
 from auth_service.api.routes.accounts import BEARER, PASSWORD, RECENT
-from auth_service.api.schemas.common import secret_of
+from auth_service.api.schemas.common import Accepted, secret_of
 from auth_service.api.schemas.links import (
     ChangeEmailBody,
     ConfirmEmailBody,
@@ -60,15 +60,17 @@ async def verify_email(body: VerifyEmailBody, bearer: BearerIfAny, device: Devic
 
 
 @router.post("/verify-email/resend", status_code=status.HTTP_202_ACCEPTED, responses=problems(*ASKING, body=True))
-async def resend_verification(body: EmailBody, device: DeviceDep, services: ServicesDep) -> None:
+async def resend_verification(body: EmailBody, device: DeviceDep, services: ServicesDep) -> Accepted:
     """Request another verification e-mail. An unknown address gets the same answer after the same time."""
     await services.recovery.ask(MailKind.VERIFY_EMAIL, body.email, device.ip)
+    return Accepted()
 
 
 @router.post("/forgot-password", status_code=status.HTTP_202_ACCEPTED, responses=problems(*ASKING, body=True))
-async def forgot_password(body: EmailBody, device: DeviceDep, services: ServicesDep) -> None:
+async def request_password_reset(body: EmailBody, device: DeviceDep, services: ServicesDep) -> Accepted:
     """Request an e-mail to set a new password. An unknown address gets the same answer after the same time."""
     await services.recovery.ask(MailKind.RESET_PASSWORD, body.email, device.ip)
+    return Accepted()
 
 
 @router.post(
@@ -87,13 +89,16 @@ async def reset_password(body: ResetPasswordBody, device: DeviceDep, services: S
     status_code=status.HTTP_202_ACCEPTED,
     responses=problems(*RECENT, *ASKING, "invalid-credentials", "account-exists", "overloaded", body=True),
 )
-async def change_email(body: ChangeEmailBody, bearer: RecentBearer, device: DeviceDep, services: ServicesDep) -> None:
+async def change_email(
+    body: ChangeEmailBody, bearer: RecentBearer, device: DeviceDep, services: ServicesDep
+) -> Accepted:
     """Request a change of the e-mail address. It takes effect when the links sent to both addresses have been used.
 
     An account whose address was never verified needs only the link sent to the new one.
     """
     current = secret_of(body.current_password)
     await services.email_change.ask(bearer, body.new_email, current, device.ip)
+    return Accepted()
 
 
 @router.post(
@@ -109,13 +114,13 @@ async def confirm_email(body: ConfirmEmailBody, bearer: BearerIfAny, services: S
 
 
 @router.get("/me/email/change", response_model=PendingEmail, responses=problems(*BEARER, "not-found"))
-async def show_pending_email(bearer: BearerDep, services: ServicesDep) -> PendingChange:
+async def show_email_change(bearer: BearerDep, services: ServicesDep) -> PendingChange:
     """Return the e-mail address that an administrator has requested for the account, until the change takes effect."""
     return await services.delayed_email_change.find(bearer.user_id)
 
 
 @router.delete("/me/email/change", status_code=status.HTTP_204_NO_CONTENT, responses=problems(*BEARER, "not-found"))
-async def stop_pending_email(bearer: BearerDep, services: ServicesDep) -> None:
+async def stop_email_change(bearer: BearerDep, services: ServicesDep) -> None:
     """Stop the change of the e-mail address that an administrator has requested."""
     await services.delayed_email_change.stop(bearer.user_id, StopReason.SESSION)
 

@@ -16,9 +16,12 @@ router = APIRouter(tags=["operations"], dependencies=[Depends(set_requester)])
     "/metrics",
     dependencies=[Depends(internal_only)],
     response_class=Response,
-    responses={200: {"content": {CONTENT_TYPE_LATEST: {}}}, **problems("invalid-internal-token")},
+    responses={
+        200: {"content": {CONTENT_TYPE_LATEST: {"schema": {"type": "string"}}}},
+        **problems("invalid-internal-token"),
+    },
 )
-async def metrics(request: Request) -> Response:
+async def read_metrics(request: Request) -> Response:
     """Metrics of requests, logins, refreshes, the hashing lane, the pool, keys, mail and clean-up, for Prometheus."""
     numbers: Metrics = request.app.state.metrics
     return Response(numbers.text(), media_type=CONTENT_TYPE_LATEST)

@@ -27,7 +27,7 @@ ATTACHMENT = {"Content-Disposition": 'attachment; filename="account.json"'}
 
 
 @router.patch("", response_model=Account, responses=problems(*RECENT, "account-exists", "too-many-attempts", body=True))
-async def rename(body: RenameBody, bearer: RecentBearer, device: DeviceDep, services: ServicesDep) -> User:
+async def rename_account(body: RenameBody, bearer: RecentBearer, device: DeviceDep, services: ServicesDep) -> User:
     """Change the username, or remove it with `null`."""
     return await services.own_account.rename(bearer, body.username, device.ip)
 
@@ -37,7 +37,7 @@ async def rename(body: RenameBody, bearer: RecentBearer, device: DeviceDep, serv
     status_code=status.HTTP_204_NO_CONTENT,
     responses=problems(*RECENT, "invalid-credentials", "last-admin", "too-many-attempts", "overloaded", body=True),
 )
-async def delete(bearer: RecentBearer, services: ServicesDep, body: DeleteAccountBody | None = None) -> None:
+async def delete_account(bearer: RecentBearer, services: ServicesDep, body: DeleteAccountBody | None = None) -> None:
     """Delete the account with all its data. All sessions end, and the e-mail address becomes available again.
 
     A recent sign-in is the proof, and no body is needed. If `current_password` is given, it must be right.
@@ -53,7 +53,7 @@ async def delete(bearer: RecentBearer, services: ServicesDep, body: DeleteAccoun
         **problems(*RECENT, "too-many-attempts"),
     },
 )
-async def export(bearer: RecentBearer, services: ServicesDep) -> StreamingResponse:
+async def export_account(bearer: RecentBearer, services: ServicesDep) -> StreamingResponse:
     """Export all data kept about the account: the account, its second factors, sessions and security events."""
     found = await services.own_account.export(bearer)
     return StreamingResponse(_document(found), media_type="application/json", headers=ATTACHMENT)

@@ -47,7 +47,7 @@ async def list_sessions(
 
 
 @router.delete("", status_code=status.HTTP_204_NO_CONTENT, responses=problems(*RECENT, "validation-error"))
-async def end_sessions(bearer: RecentBearer, services: ServicesDep, current_too: CurrentToo = False) -> None:
+async def end_other_sessions(bearer: RecentBearer, services: ServicesDep, current_too: CurrentToo = False) -> None:
     """End all other sessions of the bearer, and with `?current=true` this one too."""
     await services.own_sessions.end_all(bearer, current_too=current_too)
 

@@ -12,10 +12,9 @@ from auth_service.api.requests.cookies import SETS_COOKIE, CookieMode, token_res
 from auth_service.api.requests.dependencies import BearerDep, DeviceDep, RecentBearer, ServicesDep, set_requester
 from auth_service.api.routes.accounts import BEARER, RECENT
 from auth_service.api.routes.sessions import GIVING
-from auth_service.api.schemas.common import BrowserTokens, Tokens
+from auth_service.api.schemas.common import Tokens
 from auth_service.api.schemas.factors import PasskeyItem
 from auth_service.api.schemas.passkeys import (
-    BrowserFirstPasskey,
     FirstPasskey,
     NewPasskeyBody,
     NoFields,
@@ -67,9 +66,9 @@ async def plain_begin_passkey_login(request: PlainRequest) -> PasskeyOptions | N
     "/auth/passkeys/login",
     responses={200: SETS_COOKIE, **problems(*GIVING, "invalid-credentials", "not-found", body=True)},
 )
-async def passkey_login(
+async def login_with_passkey(
     body: PasskeyLoginBody, device: DeviceDep, cookie_mode: CookieMode, passkeys: PasskeysDep, response: Response
-) -> Tokens | BrowserTokens:
+) -> Tokens:
     """Open a session with a passkey. It is enough alone: no password and no code is asked for.
 
     If the passkey is not known here, `unknown_credential` is true, and the page may tell the browser so
@@ -79,8 +78,8 @@ async def passkey_login(
     return token_response(pair, response, cookie_mode=cookie_mode)
 
 
-@plain(router, passkey_login)
-async def plain_passkey_login(request: PlainRequest) -> Tokens | None:
+@plain(router, login_with_passkey)
+async def plain_login_with_passkey(request: PlainRequest) -> Tokens | None:
     passkeys = _passkeys_of(request.services)
     body = await request.body(PasskeyLoginBody)
     if body is None:
@@ -111,7 +110,7 @@ async def add_passkey(
     cookie_mode: CookieMode,
     passkeys: PasskeysDep,
     response: Response,
-) -> FirstPasskey | BrowserFirstPasskey | PasskeyItem:
+) -> FirstPasskey | PasskeyItem:
     """Add a passkey. Without a `name` it gets that of the program or device that keeps it.
 
     For the first factor of the account the answer has ten recovery codes too, which are never told again, and the
@@ -123,8 +122,7 @@ async def add_passkey(
     if added.tokens is None:
         return factor
     told = token_response(added.tokens, response, cookie_mode=cookie_mode)
-    whole = FirstPasskey if isinstance(told, Tokens) else BrowserFirstPasskey
-    return whole(**factor.model_dump(), **told.model_dump(), recovery_codes=list(added.recovery_codes))
+    return FirstPasskey(**factor.model_dump(), **told.model_dump(), recovery_codes=list(added.recovery_codes))
 
 
 @router.patch(
@@ -151,7 +149,7 @@ async def remove_password(bearer: RecentBearer, passkeys: PasskeysDep) -> None:
 
 
 @router.get("/.well-known/webauthn", responses=problems("not-found"))
-async def related_origins(services: ServicesDep, passkeys: PasskeysDep, response: Response) -> RelatedOrigins:
+async def list_related_origins(services: ServicesDep, passkeys: PasskeysDep, response: Response) -> RelatedOrigins:
     """The pages that may use the passkeys of this domain from other domains."""
     response.headers["Cache-Control"] = "public, max-age=3600"
     return RelatedOrigins(origins=[origin for origin in services.settings.passkey_origins if origin.startswith("http")])

@@ -8,10 +8,9 @@ from auth_service.api.http.plain_route import PlainRequest, PlainRoute, plain
 from auth_service.api.requests.cookies import SETS_COOKIE, CookieMode, token_response, tokens_of
 from auth_service.api.requests.dependencies import DeviceDep, ServicesDep, set_requester
 from auth_service.api.routes.sessions import GIVING
-from auth_service.api.schemas.common import BrowserTokens, Tokens
+from auth_service.api.schemas.common import Tokens
 from auth_service.api.schemas.factors import (
     ChallengeBody,
-    EnrolledBrowserTokens,
     EnrolledTokens,
     TotpSecret,
     enrolled,
@@ -23,7 +22,7 @@ from auth_service.services.services import Services
 from auth_service.services.sessions.token_issuer import TokenPair
 
 router = APIRouter(
-    prefix="/auth/login", tags=["second factors"], route_class=PlainRoute, dependencies=[Depends(set_requester)]
+    prefix="/auth/login", tags=["factors"], route_class=PlainRoute, dependencies=[Depends(set_requester)]
 )
 
 
@@ -34,9 +33,9 @@ router = APIRouter(
         **problems(*GIVING, "invalid-second-factor", "second-factor-enrolment-required", "overloaded", body=True),
     },
 )
-async def second_factor(
+async def complete_login(
     body: SecondFactorBody, device: DeviceDep, cookie_mode: CookieMode, services: ServicesDep, response: Response
-) -> Tokens | BrowserTokens:
+) -> Tokens:
     """Open a session with the challenge that a right password was answered with, and a code or a passkey.
 
     Exactly one of `code` and `credential`. The code is one of the authenticator app, which is good once and for about a
@@ -46,8 +45,8 @@ async def second_factor(
     return token_response(await _sign_in(body, device, services), response, cookie_mode=cookie_mode)
 
 
-@plain(router, second_factor)
-async def plain_second_factor(request: PlainRequest) -> Tokens | None:
+@plain(router, complete_login)
+async def plain_complete_login(request: PlainRequest) -> Tokens | None:
     body = await request.body(SecondFactorBody)
     return tokens_of(await _sign_in(body, request.device(), request.services)) if body is not None else None
 
@@ -78,7 +77,7 @@ async def begin_enrolment(body: ChallengeBody, services: ServicesDep) -> TotpSec
 )
 async def confirm_enrolment(
     body: ConfirmEnrolmentBody, device: DeviceDep, cookie_mode: CookieMode, services: ServicesDep, response: Response
-) -> EnrolledTokens | EnrolledBrowserTokens:
+) -> EnrolledTokens:
     """Add the factor with a code of it, or with the passkey that the browser made, and open a session.
 
     Exactly one of `code` and `credential`. The recovery codes are never told again; there are none if the account has

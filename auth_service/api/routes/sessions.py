@@ -8,6 +8,7 @@ from auth_service.api.http.openapi import problems
 from auth_service.api.http.plain_route import PlainRequest, PlainRoute, plain
 from auth_service.api.requests.cookies import (
     CLEARED,
+    PERHAPS_A_COOKIE,
     SETS_COOKIE,
     CookieMode,
     RefreshToken,
@@ -22,7 +23,7 @@ from auth_service.api.requests.dependencies import (
     ServicesDep,
     set_requester,
 )
-from auth_service.api.schemas.common import BrowserTokens, LoginBody, RefreshTokenBody, Tokens
+from auth_service.api.schemas.common import LoginBody, RefreshTokenBody, Tokens
 
 router = APIRouter(prefix="/auth", tags=["sessions"], route_class=PlainRoute, dependencies=[Depends(set_requester)])
 
@@ -45,7 +46,7 @@ GIVING = ("too-many-attempts", "cross-site-request", "database-unavailable", "un
 )
 async def login(
     body: LoginBody, device: DeviceDep, cookie_mode: CookieMode, services: ServicesDep, response: Response
-) -> Tokens | BrowserTokens:
+) -> Tokens:
     """Open a session with an e-mail address or a username (exactly one of the two) and the password.
 
     With a second factor, the right password is answered with 403 and a challenge for the second step.
@@ -69,6 +70,7 @@ async def plain_login(request: PlainRequest) -> Tokens | None:
 @router.post(
     "/refresh",
     responses={200: SETS_COOKIE, **problems(*GIVING, "invalid-refresh-token", body=True)},
+    openapi_extra=PERHAPS_A_COOKIE,
 )
 async def refresh(
     token: RefreshToken,
@@ -78,7 +80,7 @@ async def refresh(
     cookie_mode: CookieMode,
     services: ServicesDep,
     response: Response,
-) -> Tokens | BrowserTokens:
+) -> Tokens:
     """Exchange a refresh token for its successor.
 
     A retry, a second tab or a client whose answer was lost gets the session's current token within the grace (30
@@ -103,6 +105,7 @@ async def plain_refresh(request: PlainRequest) -> Tokens | None:
     "/logout",
     status_code=status.HTTP_204_NO_CONTENT,
     responses=problems("cross-site-request", "database-unavailable", body=True),
+    openapi_extra=PERHAPS_A_COOKIE,
 )
 async def logout(token: SentToken, cookie_mode: CookieMode, services: ServicesDep, response: Response) -> None:
     """End the session of a refresh token. An unknown or expired one gets the same answer (RFC 7009, section 2.2)."""
@@ -120,7 +123,7 @@ async def logout(token: SentToken, cookie_mode: CookieMode, services: ServicesDe
         "invalid-request", "unsupported-media-type", "request-timeout", "database-unavailable", "unavailable"
     ),
 )
-async def revoke(token: TokenParameter, services: ServicesDep) -> Response:
+async def revoke_token(token: TokenParameter, services: ServicesDep) -> Response:
     """End the session of a refresh or access token (RFC 7009). An unknown or expired one gets the same answer."""
     await services.oauth_tokens.revoke(token)
     return Response()

@@ -28,7 +28,7 @@ METADATA_MAX_AGE = 3600  # seconds
     response_model=JsonWebKeySet,
     responses={304: {"description": "Unchanged since the ETag in If-None-Match"}, **problems("database-unavailable")},
 )
-async def jwks(request: Request, services: ServicesDep) -> Response:
+async def list_keys(request: Request, services: ServicesDep) -> Response:
     """The public keys that verify access tokens (RFC 7517)."""
     body = json.dumps({"keys": await services.keys.published()}, separators=(",", ":")).encode()
     return conditional(request, body, f"public, max-age={JWKS_MAX_AGE}")
@@ -38,10 +38,9 @@ async def jwks(request: Request, services: ServicesDep) -> Response:
     "/.well-known/oauth-authorization-server",
     tags=["keys"],
     response_model=ServerMetadata,
-    response_model_exclude_none=True,
     responses=problems(),
 )
-async def metadata(services: ServicesDep, response: Response) -> ServerMetadata:
+async def show_metadata(services: ServicesDep, response: Response) -> ServerMetadata:
     """The authorization server metadata: endpoints and issuer (RFC 8414)."""
     settings = services.settings
     response.headers["Cache-Control"] = f"public, max-age={METADATA_MAX_AGE}"
@@ -57,7 +56,7 @@ async def metadata_of_issuer(path: str, services: ServicesDep, response: Respons
     """The same for an issuer with a path, which follows the well-known one (RFC 8414, section 3.1)."""
     if path != urlsplit(services.settings.issuer).path.strip("/"):
         raise HTTPException(404)
-    return await metadata(services, response)
+    return await show_metadata(services, response)
 
 
 @router.get("/problems/{code}", include_in_schema=False)

@@ -14,8 +14,13 @@ from auth_service.models import Acr
 MAX_PASSWORD = 1024
 MAX_PER_PAGE = 100
 CURSOR = r"^[A-Za-z0-9_-]{32}$"
-MAX_EMAIL = 320
+MAX_EMAIL = 254  # RFC 5321, section 4.5.3.1.3, without the angle brackets
 MAX_USERNAME = 64
+# What every username keeps to, as a pattern for any language: of ASCII only letters, digits, '.', '_' and '-', the
+# first a letter or a digit; blanks around it are dropped. What is not ASCII is judged by `identifiers`.
+USERNAME = r"^\s*[^\x00-/:-@\[-`{-\x7f][^\x00-,/:-@\[-^`{-\x7f]*\s*$"
+CHOSEN = "chosen-password"
+"""Marks a field for the OpenAPI document, which tells the lengths that the settings ask for."""
 
 _UNCLEAN = re.compile(r"[\x00\ud800-\udfff]")
 
@@ -37,19 +42,38 @@ def secret_of(text: SecretStr | None) -> str | None:
 
 
 Email = Annotated[str, Field(min_length=3, max_length=MAX_EMAIL, examples=["ada@example.com"]), AfterValidator(clean)]
-Username = Annotated[str, Field(min_length=1, max_length=MAX_USERNAME, examples=["ada"]), AfterValidator(clean)]
+Username = Annotated[
+    str,
+    Field(min_length=1, max_length=MAX_USERNAME, examples=["ada"], json_schema_extra={"pattern": USERNAME}),
+    AfterValidator(clean),
+]
 Password = Annotated[
     SecretStr,
     Field(min_length=1, max_length=MAX_PASSWORD, examples=["correct horse battery staple"]),
     AfterValidator(clean_secret),
 ]
+NewPassword = Annotated[Password, Field(json_schema_extra={"format": CHOSEN})]
 Token = Annotated[SecretStr, Field(min_length=1, examples=["art_..."]), AfterValidator(clean_secret)]
+
+
+def _is_none(value: object) -> bool:
+    return value is None
+
+
+def _is_never_null(schema: dict[str, Any]) -> None:
+    schema.pop("default", None)
+    [told] = [kind for kind in schema.pop("anyOf") if kind.get("type") != "null"]
+    schema.update(told)
+
+
+IF_ANY = Field(exclude_if=_is_none, json_schema_extra=_is_never_null)
+"""A field of an answer that is left out where there is nothing to tell, and never null."""
 
 
 class Answer(BaseModel):
     """The fields of an answer. What writes them is built for the first one that is sent, and not at every start."""
 
-    model_config = ConfigDict(defer_build=True)
+    model_config = ConfigDict(defer_build=True, json_schema_serialization_defaults_required=True)
 
 
 class Body(BaseModel):
@@ -60,16 +84,12 @@ class Body(BaseModel):
 
 class RegisterBody(Body):
     email: Email
-    password: Password
+    password: NewPassword
     username: Username | None = None
 
 
-def _text(name: str) -> dict[str, Any]:
-    return {"required": [name], "properties": {name: {"type": "string"}}}
-
-
 class LoginBody(Body):
-    model_config = ConfigDict(json_schema_extra={"oneOf": [_text("email"), _text("username")]})
+    """Exactly one of `email` and `username`, and the password."""
 
     email: Email | None = None
     username: Username | None = None
@@ -91,7 +111,7 @@ CurrentPassword = Annotated[Password | None, Field(description="Required, unless
 
 class ChangePasswordBody(Body):
     current_password: CurrentPassword = None
-    new_password: Password
+    new_password: NewPassword
 
 
 class Account(Answer):
@@ -115,22 +135,15 @@ class Accepted(Answer):
 
 
 class Tokens(Answer):
-    """The answer of RFC 6749, section 5.1, with the session. Lifetimes are in seconds."""
+    """The answer of RFC 6749, section 5.1, with the session. Lifetimes are in seconds.
+
+    With `X-Auth-Cookie` there is no `refresh_token`: it is in the cookie.
+    """
 
     access_token: str
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105  # the type, not a token
     expires_in: int
-    refresh_token: str
-    refresh_expires_in: int
-    session_id: UUID
-
-
-class BrowserTokens(Answer):
-    """The tokens of a page whose refresh token is in a cookie."""
-
-    access_token: str
-    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105
-    expires_in: int
+    refresh_token: Annotated[str | None, IF_ANY] = None
     refresh_expires_in: int
     session_id: UUID
 
@@ -200,19 +213,19 @@ class Introspection(Answer):
     """
 
     active: bool
-    iss: str | None = None
-    sub: UUID | None = None
-    aud: str | None = None
-    client_id: str | None = None
-    sid: UUID | None = None
-    roles: list[str] | None = None
-    exp: int | None = None
-    iat: int | None = None
-    jti: str | None = None
-    auth_time: int | None = None
-    acr: str | None = None
-    amr: list[str] | None = None
-    token_type: Literal["Bearer"] | None = None
+    iss: Annotated[str | None, IF_ANY] = None
+    sub: Annotated[UUID | None, IF_ANY] = None
+    aud: Annotated[str | None, IF_ANY] = None
+    client_id: Annotated[str | None, IF_ANY] = None
+    sid: Annotated[UUID | None, IF_ANY] = None
+    roles: Annotated[list[str] | None, IF_ANY] = None
+    exp: Annotated[int | None, IF_ANY] = None
+    iat: Annotated[int | None, IF_ANY] = None
+    jti: Annotated[str | None, IF_ANY] = None
+    auth_time: Annotated[int | None, IF_ANY] = None
+    acr: Annotated[str | None, IF_ANY] = None
+    amr: Annotated[list[str] | None, IF_ANY] = None
+    token_type: Annotated[Literal["Bearer"] | None, IF_ANY] = None
 
 
 class Health(Answer):
@@ -220,14 +233,14 @@ class Health(Answer):
 
 
 class Liveness(Health):
-    version: str | None = None
+    version: Annotated[str | None, IF_ANY] = None
 
 
 class Readiness(Health):
     schema_state: Annotated[SchemaState, Field(serialization_alias="schema")]
     revocations: Literal["fresh", "stale"]
     clock: Literal["together", "apart"]
-    detail: str | None = None
+    detail: Annotated[str | None, IF_ANY] = None
 
 
 class FieldError(Answer):
@@ -244,5 +257,5 @@ class ProblemDetails(Answer):
     detail: str
     code: str
     request_id: str | None
-    errors: list[FieldError] | None = None
-    error: str | None = None
+    errors: Annotated[list[FieldError] | None, IF_ANY] = None
+    error: Annotated[str | None, IF_ANY] = None

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, SecretStr
 
-from auth_service.api.schemas.common import Answer, Body, BrowserTokens, ProblemDetails, Tokens, clean_secret
+from auth_service.api.schemas.common import IF_ANY, Answer, Body, ProblemDetails, Tokens, clean_secret
 from auth_service.models import FactorView
 from auth_service.security.keys import base64url
 
@@ -67,7 +67,7 @@ class AcceptedCredentials(Answer):
 class FactorList(Answer):
     items: list[PasskeyItem | FactorItem]
     recovery_codes_left: int
-    accepted_credentials: Annotated[AcceptedCredentials | None, Field(exclude_if=lambda told: told is None)] = None
+    accepted_credentials: Annotated[AcceptedCredentials | None, IF_ANY] = None
 
 
 class TotpSecret(Answer):
@@ -83,18 +83,14 @@ class NewTotpFactor(TotpSecret):
     id: UUID
 
 
-class RecoveryCodes(Answer):
+class RecoveryCodeList(Answer):
     """Recovery codes, each good once in place of a second factor, and told once. Empty: the earlier ones stay good."""
 
     recovery_codes: list[str]
 
 
-class EnrolledTokens(Tokens, RecoveryCodes):
+class EnrolledTokens(Tokens, RecoveryCodeList):
     """The tokens of a session that the first factor of an account opened, and the recovery codes."""
-
-
-class EnrolledBrowserTokens(BrowserTokens, RecoveryCodes):
-    """The same for a page whose refresh token is in a cookie."""
 
 
 class _NextStep(ProblemDetails):
@@ -110,7 +106,7 @@ class SecondFactorRequiredProblem(_NextStep):
 
     code: Literal["second-factor-required"]
     methods: list[Literal["passkey", "totp", "recovery_code"]]
-    public_key: dict[str, Any] | None = None
+    public_key: Annotated[dict[str, Any] | None, IF_ANY] = None
 
 
 class EnrolmentRequiredProblem(_NextStep):
@@ -124,7 +120,7 @@ class InvalidCredentialsProblem(ProblemDetails):
     """RFC 9457. `unknown_credential` is there, and true, for a passkey that no account has, or none any more."""
 
     code: Literal["invalid-credentials"]
-    unknown_credential: bool | None = None
+    unknown_credential: Annotated[bool | None, IF_ANY] = None
 
 
 class StepUpProblem(ProblemDetails):
@@ -134,14 +130,13 @@ class StepUpProblem(ProblemDetails):
     """
 
     code: Literal["step-up-required"]
-    max_age: int | None = None
-    acr_values: str | None = None
+    max_age: Annotated[int | None, IF_ANY] = None
+    acr_values: Annotated[str | None, IF_ANY] = None
 
 
-def enrolled(told: Tokens | BrowserTokens, codes: Sequence[str]) -> EnrolledTokens | EnrolledBrowserTokens:
+def enrolled(told: Tokens, codes: Sequence[str]) -> EnrolledTokens:
     """Return an answer with tokens and recovery codes."""
-    whole = EnrolledTokens if isinstance(told, Tokens) else EnrolledBrowserTokens
-    return whole(**told.model_dump(), recovery_codes=list(codes))
+    return EnrolledTokens(**told.model_dump(), recovery_codes=list(codes))
 
 
 def factor_item(factor: FactorView) -> PasskeyItem | FactorItem:

@@ -1,7 +1,7 @@
 """Bodies and answers of the routes for links in e-mails."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, SecretStr, model_validator
 
@@ -10,6 +10,7 @@ from auth_service.api.schemas.common import (
     Body,
     CurrentPassword,
     Email,
+    NewPassword,
     Password,
     ProblemDetails,
     clean_secret,
@@ -37,10 +38,6 @@ class LinkBody(Body):
     token: LinkToken
 
 
-def _texts(*names: str) -> dict[str, Any]:
-    return {"required": list(names), "properties": {name: {"type": "string"} for name in names}}
-
-
 class ConfirmEmailBody(Body):
     token: LinkToken
     password: Annotated[Password | None, Field(description="The password of the account, unless its bearer asks")] = (
@@ -49,10 +46,10 @@ class ConfirmEmailBody(Body):
 
 
 class VerifyEmailBody(ConfirmEmailBody):
-    model_config = ConfigDict(json_schema_extra={"not": _texts("password", "new_password")})
+    """At most one of `password` and `new_password`."""
 
     new_password: Annotated[
-        Password | None, Field(description="In place of the password, which stops working; all sessions end")
+        NewPassword | None, Field(description="In place of the password, which stops working; all sessions end")
     ] = None
 
     @model_validator(mode="after")
@@ -64,7 +61,7 @@ class VerifyEmailBody(ConfirmEmailBody):
 
 class ResetPasswordBody(Body):
     token: LinkToken
-    new_password: Password
+    new_password: NewPassword
 
 
 class ChangeEmailBody(Body):

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
-from auth_service.api.schemas.common import Answer, Body, BrowserTokens, Tokens, clean
-from auth_service.api.schemas.factors import ChallengeText, PasskeyItem, RecoveryCodes
+from auth_service.api.schemas.common import Answer, Body, Tokens, clean
+from auth_service.api.schemas.factors import ChallengeText, PasskeyItem, RecoveryCodeList
 from auth_service.services.factors.passkey_enrolment import Attestation
 from auth_service.services.factors.passkey_proofs import Assertion
 
@@ -34,9 +34,16 @@ def _shown(name: str) -> str:
     return clean(name)
 
 
-_SCHEMA = WithJsonSchema({"type": "string", "format": "base64url", "pattern": "^[A-Za-z0-9_-]+$"})
-CredentialId = Annotated[bytes, BeforeValidator(_decoded), Field(min_length=1, max_length=MAX_CREDENTIAL_ID), _SCHEMA]
-Part = Annotated[bytes, BeforeValidator(_decoded), Field(min_length=1, max_length=MAX_PART), _SCHEMA]
+# One spelling for each byte string: whole groups of four, and a last group whose unused bits are zero.
+_LAST = "[A-Za-z0-9_-]{4}|[A-Za-z0-9_-]{2}[AEIMQUYcgkosw048]|[A-Za-z0-9_-][AQgw]"
+_SCHEMA = {"type": "string", "format": "base64url", "pattern": f"^(?:[A-Za-z0-9_-]{{4}})*(?:{_LAST})$", "minLength": 2}
+CredentialId = Annotated[
+    bytes,
+    BeforeValidator(_decoded),
+    Field(min_length=1, max_length=MAX_CREDENTIAL_ID),
+    WithJsonSchema({**_SCHEMA, "maxLength": MAX_CREDENTIAL_ID * 4 // 3}),
+]
+Part = Annotated[bytes, BeforeValidator(_decoded), Field(min_length=1, max_length=MAX_PART), WithJsonSchema(_SCHEMA)]
 Extensions = Annotated[dict[str, Any], Field(description="What the browser says of extensions; none is looked at")]
 MAX_TRANSPORTS, MAX_TRANSPORT = 8, 15  # with a blank between any two, the table has room for them
 
@@ -58,7 +65,7 @@ class _Credential(Body):
         return self
 
 
-class _AssertionResponse(Body):
+class AssertionResponse(Body):
     client_data: Part = Field(alias="clientDataJSON")
     authenticator_data: Part = Field(alias="authenticatorData")
     signature: Part
@@ -69,7 +76,7 @@ class _AssertionResponse(Body):
 class AssertionCredential(_Credential):
     """What `navigator.credentials.get()` returns, by `toJSON()`."""
 
-    response: _AssertionResponse
+    response: AssertionResponse
 
     def assertion(self, challenge: str) -> Assertion:
         said = self.response
@@ -78,7 +85,7 @@ class AssertionCredential(_Credential):
         )
 
 
-class _AttestationResponse(Body):
+class AttestationResponse(Body):
     client_data: Part = Field(alias="clientDataJSON")
     attestation_object: Part = Field(alias="attestationObject")
     authenticator_data: Part | None = Field(None, alias="authenticatorData")
@@ -90,7 +97,7 @@ class _AttestationResponse(Body):
 class AttestationCredential(_Credential):
     """What `navigator.credentials.create()` returns, by `toJSON()`."""
 
-    response: _AttestationResponse
+    response: AttestationResponse
 
     def attestation(self, challenge: str) -> Attestation:
         said = self.response
@@ -126,12 +133,8 @@ class PasskeyChallenge(Answer):
     expires_in: int
 
 
-class FirstPasskey(PasskeyItem, Tokens, RecoveryCodes):
+class FirstPasskey(PasskeyItem, Tokens, RecoveryCodeList):
     """The first factor of an account: the tokens of a new session, and the recovery codes, which are told once."""
-
-
-class BrowserFirstPasskey(PasskeyItem, BrowserTokens, RecoveryCodes):
-    """The same for a page whose refresh token is in a cookie."""
 
 
 class RelatedOrigins(Answer):

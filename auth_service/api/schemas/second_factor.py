@@ -9,12 +9,8 @@ from auth_service.api.schemas.factors import ChallengeText, Code
 from auth_service.api.schemas.passkeys import AssertionCredential, AttestationCredential, PasskeyName
 
 
-def _of(name: str, kind: str) -> dict[str, Any]:
-    return {"required": [name], "properties": {name: {"type": kind}}}
-
-
 class SecondFactorBody(Body):
-    model_config = ConfigDict(json_schema_extra={"oneOf": [_of("code", "string"), _of("credential", "object")]})
+    """The challenge, and exactly one of `code` and `credential`."""
 
     challenge: ChallengeText
     code: Code | None = None
@@ -28,9 +24,10 @@ class SecondFactorBody(Body):
 
 
 class ConfirmEnrolmentBody(Body):
-    """A `name` goes with a passkey, which gets that of its authenticator without one."""
+    """The challenge, and exactly one of `code` and `credential`.
 
-    model_config = ConfigDict(json_schema_extra={"oneOf": [_of("code", "string"), _of("credential", "object")]})
+    A `name` goes with a passkey, which gets that of its authenticator without one.
+    """
 
     challenge: ChallengeText
     code: Code | None = None

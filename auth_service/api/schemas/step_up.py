@@ -1,24 +1,16 @@
 """The fields of `/auth/step-up`."""
 
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
-from pydantic import ConfigDict, model_validator
+from pydantic import model_validator
 
 from auth_service.api.schemas.common import Answer, Body, Password
 from auth_service.api.schemas.factors import ChallengeText, Code
 from auth_service.api.schemas.passkeys import AssertionCredential
 
 
-def _of(**kinds: str) -> dict[str, Any]:
-    return {"required": list(kinds), "properties": {name: {"type": kind} for name, kind in kinds.items()}}
-
-
 class StepUpBody(Body):
-    model_config = ConfigDict(
-        json_schema_extra={
-            "oneOf": [_of(password="string"), _of(code="string"), _of(challenge="string", credential="object")]  # noqa: S106
-        }
-    )
+    """Exactly one of `password`, `code`, and `challenge` with `credential`."""
 
     password: Password | None = None
     code: Code | None = None

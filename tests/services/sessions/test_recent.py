@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import MakeClient
 from tests.support.admins import Admin
 from tests.support.client import Client, bearer
-from tests.support.document import document
+from tests.support.document import operations, resolved
 from tests.support.problems import assert_problem
 from tests.support.stored_session import StoredSession
 
@@ -24,9 +24,8 @@ ALWAYS = {  # beside every write of administrators
 def _with_a_bearer() -> dict[str, bool]:
     """Every call that takes an access token, and whether the document says that the sign-in must be recent."""
     return {
-        f"{method.upper()} {path}": "`step-up-required`" in found["responses"]["401"]["description"]
-        for path, methods in document()["paths"].items()
-        for method, found in methods.items()
+        f"{method.upper()} {path}": "`step-up-required`" in resolved(found["responses"]["401"])["description"]
+        for path, method, found in operations()
         if {"access_token": []} in found.get("security", [])
     }
 

@@ -1,0 +1,105 @@
+// Shows the OpenAPI document, signs in by /auth/login, and gives Swagger UI the access token.
+"use strict";
+const form = document.getElementById("sign-in");
+const names = document.getElementById("names");
+const second = document.getElementById("second");
+const go = document.getElementById("go");
+const back = document.getElementById("back");
+const output = form.querySelector("output");
+const base = new URL(".", location.href).href.replace(/\/$/, "");
+let ui, challenge, refreshToken, timer;
+
+async function show() {
+  const spec = await (await fetch("openapi.json")).json();
+  spec.servers = [{ url: base, description: "This page's own" }]; // which need not be at AUTH_PUBLIC_URL
+  ui = SwaggerUIBundle({
+    spec, dom_id: "#swagger-ui", deepLinking: true, presets: [SwaggerUIBundle.presets.apis], layout: "BaseLayout",
+  });
+}
+
+async function post(path, body) {
+  const answer = await fetch(base + path, {
+    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
+  });
+  return { ok: answer.ok, told: answer.status === 204 ? {} : await answer.json() };
+}
+
+// What is shown: "names" and a password, a "code" for the second step, or nothing but the way out when "in".
+function turn(step) {
+  names.hidden = names.disabled = step !== "names";
+  second.hidden = second.disabled = step !== "code";
+  go.hidden = step === "in";
+  back.hidden = step === "names";
+  back.textContent = step === "in" ? "Sign out" : "Start again";
+  form.reset();
+  if (step === "code") form.code.focus();
+}
+
+function login() {
+  if (challenge) return post("/auth/login/second-factor", { challenge, code: form.code.value.trim() });
+  const who = form.who.value;
+  return post("/auth/login", { [who.includes("@") ? "email" : "username"]: who, password: form.password.value });
+}
+
+function keep(tokens) {
+  refreshToken = tokens.refresh_token;
+  ui.preauthorizeApiKey("access_token", tokens.access_token);
+  clearTimeout(timer);
+  timer = setTimeout(renew, Math.max(tokens.expires_in - 30, 1) * 1000);
+}
+
+async function renew() {
+  const { ok, told } = await post("/auth/refresh", { refresh_token: refreshToken });
+  if (ok) keep(told);
+  else end(`${told.detail} Sign in again.`);
+}
+
+function end(sentence) {
+  clearTimeout(timer);
+  challenge = refreshToken = undefined;
+  ui.authActions.logout(["access_token"]);
+  turn("names");
+  output.value = sentence;
+}
+
+function refused(problem) {
+  if (problem.code === "second-factor-required") {
+    if (problem.methods.some((method) => method !== "passkey")) {
+      challenge = problem.challenge;
+      turn("code");
+      return "This account has a second factor: enter a code.";
+    }
+    return "This account signs in with a passkey, which this page cannot ask for. Sign in to your application, and " +
+      "paste its access token after a click on “Authorize”.";
+  }
+  if (problem.code === "second-factor-enrolment-required") {
+    return "This account must add a second factor first, which this page cannot do.";
+  }
+  const fields = (problem.errors ?? []).map(({ field, reason }) => `${field}: ${reason}`);
+  return [problem.detail, ...fields].join(" ");
+}
+
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  try {
+    const { ok, told } = await login();
+    if (!ok) {
+      output.value = refused(told);
+      return;
+    }
+    challenge = undefined;
+    keep(told);
+    turn("in");
+    output.value = "Signed in: “Try it out” sends the access token.";
+  } catch {
+    output.value = "The service did not answer. Try again.";
+  }
+});
+
+back.addEventListener("click", async () => {
+  const wasIn = refreshToken !== undefined;
+  if (wasIn) await post("/auth/logout", { refresh_token: refreshToken });
+  end(wasIn ? "Signed out." : "");
+});
+
+show();
