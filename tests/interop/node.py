@@ -23,11 +23,17 @@ needs_node = pytest.mark.skipif(
 
 
 def install(folder: Path) -> Path:
-    """Install what package-lock.json pins by hash, and put our programs beside it; no script of a package is run."""
+    """Install the packages, and put our programs beside them."""
     for name in ("package.json", "package-lock.json", "tokens.mjs", "metadata.mjs"):
         shutil.copy(HERE / name, folder)
+    return install_locked(folder)
+
+
+def install_locked(folder: Path, seconds: int = 120) -> Path:
+    """Install what the package-lock.json of a folder pins by hash; no script of a package is run."""
     quiet = ("--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
-    done = subprocess.run(["npm", "ci", *quiet], cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    command = ["npm", "ci", *quiet]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=seconds, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
