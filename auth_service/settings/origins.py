@@ -40,7 +40,10 @@ def ascii_url(url: str) -> str:
 
     Raises ValueError: the host has characters that no domain may have.
     """
-    host = urlsplit(url).hostname or ""
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:  # whose own sentence may repeat the host
+        raise ValueError("must have a host") from None
     if host.isascii():
         return url
     scheme, _, rest = url.partition("://")
@@ -51,10 +54,10 @@ def ascii_url(url: str) -> str:
 
 def ascii_host(name: str) -> str:
     """Return a domain in ASCII; raises ValueError if it can be none."""
-    import idna  # noqa: PLC0415  # its tables are for those few who write it otherwise
-
     if name.isascii():
         return name
+    import idna  # noqa: PLC0415  # its tables are for those few who write it otherwise
+
     try:
         return idna.encode(name, uts46=True).decode()
     except idna.IDNAError:

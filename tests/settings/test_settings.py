@@ -36,7 +36,7 @@ WRONG_ORIGINS = [
 
 WRONG_URLS = [
     "https://[::1", "https://:8000", "https://hunter2@auth.example", "https://ada:hunter2@auth.example/v1",
-    "https://:hunter2@auth.example", "https://auth.example\\hunter2", "https://auth.example/\\hunter2",
+    "https://:hunter2@auth.example", "https://hunter2℀.example", "https://auth.example\\hunter2", "https://auth.example/\\hunter2",
     "https:\\\\hunter2.example", "https://☕hunter2.example", "https://hunter2\x7f.example", "https://hunter2<>.example",
 ]  # fmt: skip
 MAPPED_NETWORKS = [
@@ -133,7 +133,7 @@ WRONG: list[tuple[str, dict[str, str]]] = [
     ("AUTH_PUBLIC_URL", {"AUTH_PUBLIC_URL": "hunter2hunter2"}),
     ("AUTH_PUBLIC_URL", {"AUTH_PUBLIC_URL": "https://hunter2.example:99999"}),
     *(("AUTH_PUBLIC_URL", {"AUTH_PUBLIC_URL": url}) for url in WRONG_URLS),
-    *(("AUTH_MAIL__VERIFY_URL", {"AUTH_MAIL__VERIFY_URL": url}) for url in WRONG_URLS[2:8]),
+    *(("AUTH_MAIL__VERIFY_URL", {"AUTH_MAIL__VERIFY_URL": url}) for url in WRONG_URLS[2:9]),
     ("AUTH_CORS__HEADERS", {"AUTH_CORS__HEADERS": "*"}),
     ("AUTH_CORS__HEADERS", {"AUTH_CORS__HEADERS": "baggage, hunter2 hunter2"}),
     ("AUTH_CORS__HEADERS", {"AUTH_CORS__HEADERS": "hunter2:"}),

@@ -5,6 +5,7 @@ import socket
 import time
 from contextlib import suppress
 
+import httpx
 import psutil
 import pytest
 
@@ -61,6 +62,15 @@ def test_who_sends_three_megabytes_before_reading_reads_the_refusal(
             assert (answer.status, answer.headers["connection"]) == (status, "close")
             assert is_closed(opened)
     assert '"level":"error"' not in server.log().replace(" ", "")
+
+
+@pytest.mark.parametrize("size", [17_000, 200_000, 3_000_000])
+def test_an_ordinary_client_that_sends_a_large_body_in_chunks_reads_the_refusal(server: Server, size: int) -> None:
+    for _ in range(8):
+        with httpx.Client(base_url=server.base_url, trust_env=False, timeout=30) as client:
+            chunks = (b"x" * 1000 for _ in range(size // 1000))
+            answer = client.post("/auth/login", headers={"Content-Type": "application/json"}, content=chunks)
+            assert_problem(answer, 413, "body-too-large")
 
 
 def test_the_app_is_told_at_once_that_a_request_is_given_up(server: Server) -> None:
