@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -10,6 +11,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from auth_service.api.http.problems import answer
+from auth_service.database import wall_clock
 from auth_service.errors import Unavailable
 
 ABORT = "auth_service.double.abort"  # in the scope of a request: hangs up at once
@@ -21,7 +23,8 @@ class Fault(BaseModel):
 
     `lose-request` hangs up before anything is done, `lose-answer` after all is done; `delay` and `delay-answer` wait
     for so many `seconds` before and after; `unavailable` is a 503 in place of the work, with `seconds` as
-    `Retry-After`.
+    `Retry-After`. With a `jump` the double's clock goes forward by so many seconds when the fault happens, as if the
+    client had slept.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -31,6 +34,7 @@ class Fault(BaseModel):
     times: int | None = Field(1, ge=0)
     share: float = Field(1, ge=0, le=1)
     seconds: float = Field(1, ge=0, le=3600)
+    jump: float = Field(0, ge=0, le=31_536_000)
 
 
 class Faults:
@@ -46,15 +50,8 @@ class Faults:
         fault = self._next(scope) if scope["type"] == "http" else None
         if fault is None:
             await self._app(scope, receive, send)
-        elif fault.fault == "lose-request":
-            await _hang_up(scope, receive)
-        elif fault.fault == "lose-answer":
-            await self._app(scope, receive, _lost)
-            await _hang_up(scope, receive)
-        elif fault.fault == "unavailable":
-            await self._refuse(fault, scope, receive, send)
         else:
-            await self._wait(fault, scope, receive, send)
+            await self._fail(fault, scope, receive, send)
 
     def _next(self, scope: Scope) -> Fault | None:
         route = f"{scope['method']} {scope['path']}"
@@ -63,6 +60,17 @@ class Faults:
                 fault.times = fault.times and fault.times - 1
                 return fault
         return None
+
+    async def _fail(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
+        if fault.fault == "lose-answer":
+            await self._app(scope, receive, _lost)
+        wall_clock.set_ahead(wall_clock.ahead() + timedelta(seconds=fault.jump))
+        if fault.fault in {"lose-request", "lose-answer"}:
+            await _hang_up(scope, receive)
+        elif fault.fault == "unavailable":
+            await self._refuse(fault, scope, receive, send)
+        else:
+            await self._wait(fault, scope, receive, send)
 
     async def _refuse(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
         refused: Response = answer(Unavailable(), self._base_url, {"Retry-After": f"{fault.seconds:.0f}"})

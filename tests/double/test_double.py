@@ -54,6 +54,14 @@ def test_a_request_is_lost_before_any_work_was_done(client: httpx2.Client, auth_
     assert client.post("/auth/register", json=account).status_code == 201
 
 
+def test_time_passes_while_an_answer_is_lost(client: httpx2.Client, auth_double: Double) -> None:
+    tokens = sign_in(client)
+    auth_double.switch_faults({"fault": "lose-answer", "jump": 31})
+    with pytest.raises(httpx2.TransportError):
+        refresh(client, tokens)
+    assert refresh(client, tokens).status_code == 401, "the grace is over"
+
+
 def test_it_is_unavailable_as_often_as_it_is_told(client: httpx2.Client, auth_double: Double) -> None:
     tokens = sign_in(client)
     auth_double.switch_faults({"fault": "unavailable", "times": 2, "seconds": 7})

@@ -1,0 +1,150 @@
+"""The client for asynchronous code; any number of tasks of one loop may share one."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Any, Self
+
+import httpx2
+
+from auth_service_client import use_cases
+from auth_service_client.bearer import AsyncBearer, StepUpAsked
+from auth_service_client.protocol import ANSWER, PATIENCE, USER_AGENT, Ask, Flow, Keep, Result, SessionProtocol, Step
+from auth_service_client.stores import MemoryStore, Store
+
+
+class AsyncAuthClient:
+    """Signs one user in, and keeps the session.
+
+    `url` is that of the service, `store` is where the session is kept (in memory unless given), and `http` is what
+    sends the requests; it is yours to close.
+
+    Every method raises `TryAgainLater` where there is no answer, `Refused` where the service says no, and those for
+    the owner of a session `SignInAgain` where there is none or it has ended.
+    """
+
+    def __init__(self, url: str, store: Store | None = None, http: httpx2.AsyncClient | None = None) -> None:
+        self._url = url.rstrip("/")
+        self._store = store if store is not None else MemoryStore()
+        self._http = http or httpx2.AsyncClient(headers={"User-Agent": USER_AGENT})
+        self._is_own = http is None
+        self._session = SessionProtocol()
+        self._turn = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _at: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections; the session stays."""
+        if self._is_own:
+            await self._http.aclose()
+
+    async def sign_up(self, email: str, password: str, username: str | None = None) -> dict[str, Any]:
+        """Register an account and return it. It is not signed in."""
+        return await self._run(use_cases.sign_up(self._session, email, password, username))
+
+    async def sign_in(self, password: str, *, email: str | None = None, username: str | None = None) -> None:
+        """Sign in by one of the two names, and keep the session in place of any other.
+
+        Raises:
+            SecondFactorRequired: the password is right, and `second_factor()` comes next.
+        """
+        await self._run(use_cases.sign_in(self._session, password, email, username))
+
+    async def second_factor(self, challenge: str, code: str) -> None:
+        """Finish a sign-in with a code of the app or a recovery code."""
+        await self._run(use_cases.second_factor(self._session, challenge, code))
+
+    async def sign_out(self) -> bool:
+        """Forget the session, and end it at the service; return whether the service has taken note."""
+        return await self._run(self._session.sign_out())
+
+    async def access_token(self, refused: str | None = None) -> str:
+        """Return an access token that is good for a while; `refused` is one that an API has refused.
+
+        Tasks wait for each other's refresh, for as long as one may take; without that the service still answers all.
+        """
+        has_turn = await self._takes_turn()
+        try:
+            return await self._run(self._session.access_token(refused))
+        finally:
+            if has_turn:
+                self._turn.release()
+
+    def bearer(self, step_up: Callable[[StepUpAsked], Awaitable[str | None]] | None = None) -> AsyncBearer:
+        """Return what puts the session on the requests of an `httpx2.AsyncClient(auth=...)`."""
+        return AsyncBearer(self, step_up)
+
+    async def step_up(self, *, password: str | None = None, code: str | None = None) -> str:
+        """Prove again who it is, by one of the two; return an access token that says so.
+
+        It is not kept: it is for the requests that asked for it.
+        """
+        return await self._run(use_cases.step_up(self._session, password, code))
+
+    async def account(self) -> dict[str, Any]:
+        """Return the account of the user."""
+        return await self._run(use_cases.account(self._session))
+
+    async def sessions(self) -> list[dict[str, Any]]:
+        """Return the user's sessions that are alive, newest first."""
+        return await self._run(use_cases.sessions(self._session))
+
+    async def end_session(self, session_id: str, token: str | None = None) -> None:
+        """End one of the user's sessions, by its id; of others, the service asks for a recent sign-in, as below."""
+        await self._run(use_cases.end_session(self._session, session_id, token))
+
+    async def end_other_sessions(self, token: str | None = None) -> None:
+        """End all sessions but this one. `token` is from `step_up()`, if the sign-in is not recent."""
+        await self._run(use_cases.end_other_sessions(self._session, token))
+
+    async def change_password(self, current_password: str, new_password: str) -> None:
+        """Change the password. Every session ends, and the new one of the answer is kept.
+
+        If the answer is lost, the user has to sign in with the new password.
+        """
+        await self._run(use_cases.change_password(self._session, current_password, new_password))
+
+    async def _takes_turn(self) -> bool:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await self._turn.acquire()
+        except TimeoutError:
+            return False
+
+    async def _run(self, flow: Flow[Result]) -> Result:
+        came_of_it: object = None
+        while True:
+            try:
+                step = flow.send(came_of_it)
+            except StopIteration as end:
+                result: Result = end.value
+                return result
+            came_of_it = await self._do(step)
+
+    async def _do(self, step: Step) -> object:
+        if isinstance(step, Keep):
+            waits = not isinstance(self._store, MemoryStore)  # for a disk, or for other processes
+            return await asyncio.to_thread(self._keep, step) if waits else self._keep(step)
+        if isinstance(step, Ask):
+            return await self._ask(step)
+        await asyncio.sleep(step.seconds)
+        return None
+
+    def _keep(self, step: Keep) -> object:
+        with self._store.open() as saved:
+            return step.change(saved)
+
+    async def _ask(self, ask: Ask) -> httpx2.Response | None:
+        try:
+            return await self._http.request(
+                ask.method, self._url + ask.path, json=ask.body, headers=dict(ask.headers), timeout=ANSWER, auth=None,
+                follow_redirects=False,
+            )  # fmt: skip
+        except httpx2.HTTPError:
+            return None

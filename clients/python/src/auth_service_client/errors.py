@@ -1,0 +1,44 @@
+"""What a call can end with. Their names are answers rather than errors, as the service's own are."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+class AuthError(Exception):
+    """Every error of this package."""
+
+
+class SignInAgain(AuthError):  # noqa: N818
+    """There is no session, or it has ended: the user has to sign in. Nothing else is a reason to ask for that."""
+
+
+class TryAgainLater(AuthError):  # noqa: N818
+    """The service did not answer, or cannot just now. The session is still there."""
+
+
+class Refused(AuthError):  # noqa: N818
+    """The service has decided against it (RFC 9457).
+
+    `code` is stable, for programs; `detail` is a sentence for people; `problem` is all that the service said.
+    """
+
+    def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
+        self.status = status
+        self.problem = dict(problem)
+        self.code = str(problem.get("code", ""))
+        self.detail = str(problem.get("detail") or problem.get("title") or f"status {status}")
+        super().__init__(self.detail)
+
+
+class SecondFactorRequired(Refused):
+    """The password is right, and the account has a second factor, or must add one: `code` says which.
+
+    `challenge` goes with the code to `AuthClient.second_factor()`, within `expires_in` seconds; `methods` are those of
+    the account: `passkey`, `totp`, `recovery_code`.
+    """
+
+    def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
+        super().__init__(status, problem)
+        self.challenge = str(problem.get("challenge", ""))
+        self.methods: Sequence[str] = tuple(problem.get("methods", ()))
+        self.expires_in = int(problem.get("expires_in", 0))

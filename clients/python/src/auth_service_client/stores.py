@@ -1,0 +1,115 @@
+"""Where the session is kept between two calls: in memory, or in a file for all processes of one user."""
+
+import contextlib
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+PATIENCE = 5  # seconds; nobody holds a store for longer than it takes to write a file
+Saved = dict[str, Any]
+
+
+class Store(Protocol):
+    """Keeps one session, as a dictionary that can be written as JSON; it is empty while nobody is signed in."""
+
+    def open(self) -> AbstractContextManager[Saved]:
+        """Lend what is kept to a block that no other thread or process is in, and keep what the block made of it, or
+        raise. It is never held during a call to the service.
+        """
+        ...
+
+
+class MemoryStore:
+    """For one process: the session ends with it."""
+
+    def __init__(self) -> None:
+        self._saved: Saved = {}
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def open(self) -> Iterator[Saved]:
+        with self._lock:
+            yield self._saved
+
+
+class FileStore:
+    """A file that nobody but its owner may read, for several processes on one machine (Linux, macOS).
+
+    Raises `NotImplementedError` on systems without `fcntl`, such as Windows.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        if fcntl is None:
+            raise NotImplementedError(
+                "FileStore needs fcntl, which Windows has not: keep the session in a Store of yours"
+            )
+        self._path = Path(path).expanduser()
+
+    @contextmanager
+    def open(self) -> Iterator[Saved]:
+        """As `Store.open()` has it.
+
+        Raises:
+            TimeoutError: another process has held the file for five seconds.
+            OSError: it cannot be read or written. What was kept is still there.
+        """
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with self._lock():
+            saved = self._read()
+            before = dict(saved)
+            yield saved
+            if saved != before:
+                self._write(saved)
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        """Beside the file, which is replaced with each change."""
+        with os.fdopen(os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)) as lock:
+            give_up_at = time.monotonic() + PATIENCE
+            while not _locked(lock.fileno()):
+                if time.monotonic() > give_up_at:
+                    raise TimeoutError(f"{self._path} is locked by another process")
+                time.sleep(0.01)
+            yield
+
+    def _read(self) -> Saved:
+        """A file that was cut off by a full disk is no session: it was never written by `_write`."""
+        try:
+            saved = json.loads(self._path.read_text("utf-8"))
+        except FileNotFoundError:
+            return {}
+        except ValueError:
+            return {}
+        return saved if isinstance(saved, dict) else {}
+
+    def _write(self, saved: Saved) -> None:
+        """Whole or not at all, also if the power fails."""
+        draft = Path(f"{self._path}.new")
+        try:
+            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+                json.dump(saved, file)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(self._path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                draft.unlink()
+            raise
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
