@@ -12,6 +12,7 @@ from auth_service.verifier.errors import (
     MissingToken,
     Refused,
     Unavailable,
+    WrongInternalToken,
 )
 from auth_service.verifier.verifier import Verifier
 
@@ -24,4 +25,5 @@ __all__ = [
     "Refused",
     "Unavailable",
     "Verifier",
+    "WrongInternalToken",
 ]

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from auth_service.verifier.bearer import token_of
-from auth_service.verifier.errors import Refused
+from auth_service.verifier.errors import Refused, WrongInternalToken
 from auth_service.verifier.sign_ins import Level, check_requirement
 from auth_service.verifier.verifier import Verifier
 
@@ -48,12 +48,24 @@ class VerifierMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            async with self._verifier:
-                await self._app(scope, receive, send)
+            await self._live(scope, receive, send)
         elif scope["path"] in self._public:
             await self._app(scope, receive, send)
         else:
             await self._guard(scope, receive, send)
+
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the verifier live as long as the application, which does not start with a wrong internal token."""
+        try:
+            await self._verifier.start()
+        except WrongInternalToken as error:  # what is raised here would be taken for an application without a lifespan
+            await receive()
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            await self._verifier.close()
 
     async def _guard(self, scope: Scope, receive: Receive, send: Send) -> None:
         sent = [value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"]

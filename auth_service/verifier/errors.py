@@ -90,3 +90,7 @@ class Unavailable(Refused):
 
 class ServiceError(Exception):
     """The auth service did not answer, or not with what was asked for."""
+
+
+class WrongInternalToken(ServiceError):  # noqa: N818  # as above
+    """The auth service refuses the internal token: a wrong setting, which no waiting mends."""

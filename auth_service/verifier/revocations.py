@@ -7,7 +7,7 @@ import time
 from typing import Any
 from uuid import UUID
 
-from auth_service.verifier.errors import ServiceError
+from auth_service.verifier.errors import ServiceError, WrongInternalToken
 from auth_service.verifier.service import Service
 
 logger = logging.getLogger("auth_service.verifier")
@@ -76,6 +76,8 @@ class FollowedRevocations:
                 failures, trouble = 0, ""
             except ServiceError as error:
                 failures, trouble = failures + 1, str(error)
+                if isinstance(error, WrongInternalToken) and failures == 1:
+                    logger.error("who has logged out is not seen here: %s", error)  # noqa: TRY400  # it says enough
             except Exception as error:
                 logger.exception("ended sessions were not read")  # to follow no more would be worse
                 failures, trouble = failures + 1, type(error).__name__

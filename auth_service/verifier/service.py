@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx2
 
-from auth_service.verifier.errors import ServiceError
+from auth_service.verifier.errors import ServiceError, WrongInternalToken
 
 KEYS = "/.well-known/jwks.json"
 REVOCATIONS = "/internal/revocations"
@@ -50,7 +50,11 @@ class Service:
         return await self._get(KEYS, {"Cache-Control": "no-cache"}, etag)
 
     async def revocations(self, etag: str | None, wait: int) -> FetchedDocument:
-        """Return the ended sessions; with an ETag, wait up to so many seconds for a change."""
+        """Return the ended sessions; with an ETag, wait up to so many seconds for a change.
+
+        Raises:
+            WrongInternalToken: the service refuses it, or wants one.
+        """
         query = f"?wait={wait}" if etag and wait else ""
         return await self._get(REVOCATIONS + query, self._internal, etag, wait)
 
@@ -71,8 +75,11 @@ class Service:
 
 
 def _document(answer: httpx2.Response, *, known: bool) -> FetchedDocument:
+    path = answer.request.url.path
+    if answer.status_code == httpx2.codes.UNAUTHORIZED and path.endswith(REVOCATIONS):
+        raise WrongInternalToken(f"{path}: the auth service refuses the internal token")
     if answer.status_code != httpx2.codes.OK and not (known and answer.status_code == httpx2.codes.NOT_MODIFIED):
-        raise ServiceError(f"{answer.request.url.path}: status {answer.status_code}")
+        raise ServiceError(f"{path}: status {answer.status_code}")
     age = re.search(r"max-age=(\d{1,9})", answer.headers.get("Cache-Control", ""))
     changed = answer.status_code == httpx2.codes.OK
     content = answer.json() if changed else None

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from auth_service.verifier.claims import Claims
-from auth_service.verifier.errors import InsufficientRole, InvalidToken, ServiceError, Unavailable
+from auth_service.verifier.errors import InsufficientRole, InvalidToken, ServiceError, Unavailable, WrongInternalToken
 from auth_service.verifier.keys import Keys
 from auth_service.verifier.remembered import Remembered
 from auth_service.verifier.revocations import FollowedRevocations
@@ -104,7 +104,11 @@ class Verifier:
             raise Unavailable("it is not known which sessions have ended")
 
     async def start(self) -> None:
-        """Read keys and ended sessions, and follow both in the background. Starts without the service, too."""
+        """Read keys and ended sessions, and follow both in the background. Starts without the service, too.
+
+        Raises:
+            WrongInternalToken: the service refuses the internal token.
+        """
         if self._following:
             raise RuntimeError("the verifier has been started already")
         self.service.open()
@@ -113,6 +117,9 @@ class Verifier:
         for part in self._parts():
             try:
                 await part.read()
+            except WrongInternalToken:
+                await self.close()
+                raise
             except ServiceError as error:
                 logger.warning("%s was not ready at the start: %s", self.service.url, error)
         self._following = [asyncio.create_task(part.follow()) for part in self._parts()]

@@ -110,6 +110,21 @@ async def test_the_verifier_lives_as_long_as_the_application(kit: AuthKit, stand
         await verifier.service.keys(None)
 
 
+async def test_an_application_with_a_wrong_internal_token_does_not_start(stand_in: StandIn) -> None:
+    inner, sent = Inner(), []
+
+    async def receive() -> dict[str, str]:
+        return {"type": "lifespan.startup"}
+
+    async def send(message: Any) -> None:
+        sent.append((message["type"], message["message"]))
+
+    app = VerifierMiddleware(inner, following(stand_in, internal_token="wrong" * 4))
+    await app({"type": "lifespan"}, receive, send)
+    ((kind, why),) = sent
+    assert (kind, "refuses the internal token" in why, inner.reached) == ("lifespan.startup.failed", True, [])
+
+
 async def test_an_application_that_takes_no_lifespan_events_lets_nobody_in(kit: AuthKit, stand_in: StandIn) -> None:
     verifier = following(stand_in)
 

@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from auth_service.testing.kit import AuthKit
-from auth_service.verifier import Unavailable, Verifier
+from auth_service.verifier import Unavailable, Verifier, WrongInternalToken
 from tests.support.polling import eventually
 from tests.support.stand_in import JWKS, REVOCATIONS, StandIn
 from tests.support.verifiers import following, is_refused
@@ -84,13 +84,29 @@ async def test_it_starts_without_the_service_and_lets_nobody_in_until_it_knows(
     assert f"{stand_in.url} was not ready at the start" in caplog.text
 
 
-async def test_a_wrong_internal_token_lets_nobody_in_and_is_in_the_log(
+@pytest.mark.parametrize("internal_token", ["wrong" * 4, None])
+async def test_a_wrong_internal_token_ends_the_start(
+    stand_in: StandIn, caplog: pytest.LogCaptureFixture, internal_token: str | None
+) -> None:
+    with pytest.raises(WrongInternalToken, match="refuses the internal token") as refused:
+        await following(stand_in, internal_token=internal_token).start()
+    assert "wrongwrong" not in f"{refused.value}{caplog.text}"
+
+
+async def test_a_wrong_internal_token_that_shows_later_is_an_error_in_the_log_and_lets_nobody_in(
     kit: AuthKit, stand_in: StandIn, caplog: pytest.LogCaptureFixture
 ) -> None:
+    stand_in.stop()  # so that the start cannot know
     async with following(stand_in, internal_token="wrong" * 4) as verifier:
+        stand_in.start()
+
+        async def told() -> bool:
+            return any(record.levelname == "ERROR" for record in caplog.records)
+
+        await eventually(told)
         with pytest.raises(Unavailable):
             await verifier.verify(kit.token())
-    assert "/internal/revocations: status 401" in caplog.text
+    assert "refuses the internal token" in caplog.text
     assert "wrongwrong" not in caplog.text
 
 
