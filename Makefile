@@ -64,6 +64,8 @@ lock: .venv/.dev ## Recompile the locks; `make lock UPGRADE=--upgrade` moves the
 	$(compile) --output-file requirements.lock --extra telemetry pyproject.toml
 	$(compile) --output-file requirements-dev.lock --group dev \
 		--constraint requirements-build.lock --constraint requirements.lock --extra telemetry pyproject.toml
+	.venv/bin/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["verifier"], sep="\n")' \
+		| $(compile) --no-annotate --output-file requirements-verifier.lock --constraint requirements-dev.lock -
 
 argon2: .venv/.runtime ## Build Argon2 for this machine's processor, if it is x86-64: a hash then takes about half the time
 	PYTHON=.venv/bin/python deploy/build-argon2 .venv/lib/argon2

@@ -16,7 +16,7 @@ from typing import Any
 
 from deploy.supply import ROOT
 
-LOCKS = ("requirements.lock", "requirements-build.lock", "requirements-argon2.lock", "requirements-dev.lock")
+LOCKS = tuple(f"requirements{name}.lock" for name in ("", "-verifier", "-build", "-argon2", "-dev"))
 EXCEPTIONS = ROOT / "deploy" / "supply" / "exceptions.toml"
 # How requests, and pip-audit after it, say that nobody answered as an advisory service does.
 UNREACHABLE = ("requests.exceptions.", "ServiceError", "Could not connect", "not redirecting properly")

@@ -25,7 +25,7 @@ def parsed(words: list[str]) -> argparse.Namespace:
         run.add_argument(flag, action="store_true")
     for option in ("-v", "-e"):
         run.add_argument(option, action="append", default=[])
-    for option in ("--name", "--env-file", "-p", "--tmpfs", "--cap-drop", "--security-opt", "--stop-timeout"):
+    for option in ("--pull", "--name", "--env-file", "-p", "--tmpfs", "--cap-drop", "--security-opt", "--stop-timeout"):
         run.add_argument(option)
     run.add_argument("image", choices=["auth-service"])
     run.add_argument("arguments", nargs=argparse.REMAINDER)

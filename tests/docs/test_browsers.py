@@ -228,6 +228,17 @@ def test_lost_answers_a_reload_and_an_outage_end_nothing(place: Place) -> None:
     assert place.browser.run("return localStorage.refreshKey ?? null") is None
 
 
+def test_a_service_that_never_answers_is_asked_again(place: Place) -> None:
+    email = place.sign_in()
+    place.proxy.silence()
+    place.later(400)
+    place.happen("online")
+    wait_until(lambda: len(place.refreshes()) > 2, 20, lambda: "it waits for ever")
+    place.shows("No answer: try again later")
+    place.proxy.pass_through()
+    place.shows(email)
+
+
 def test_an_outage_is_not_seen_while_the_access_token_is_good(place: Place) -> None:
     email = place.sign_in()
     place.proxy.refuse()

@@ -40,4 +40,5 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the packages, our programs, and the snippet of the page."""
     folder = install(tmp_path_factory.mktemp("node"))
     (folder / "verify.mjs").write_text(block("docs/verifying.md", "run: node"))
+    (folder / "server.mjs").write_text(block("docs/verifying.md", "run: node server"))
     return folder

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from auth_service.testing.kit import AuthKit
@@ -62,6 +63,24 @@ def test_the_example_of_the_page_passes(tmp_path: Path) -> None:
 def test_the_example_of_the_page_for_clients_passes(tmp_path: Path) -> None:
     done = run_pytest(tmp_path, test_client=block("docs/testing-clients.md", "run: test_client"))
     assert "1 passed" in done.stdout, done.stdout + done.stderr
+
+
+@runs("docs/verifying.md", "run: middleware")
+async def test_the_middleware_of_the_page_asks_for_an_administrator(kit: AuthKit) -> None:
+    async def inner(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    names: dict[str, Any] = {"app": inner, "verifier": kit.verifier}
+    exec(block("docs/verifying.md", "run: middleware"), names)  # noqa: S102  # that the page's code runs is the test
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(names["app"]), base_url="http://orders.test") as http:
+        statuses = [
+            (await http.get(path, headers=headers)).status_code
+            for path, headers in (
+                ("/health", {}), ("/", {}), ("/", kit.headers()), ("/", kit.headers(roles=["admin"])),
+            )
+        ]  # fmt: skip
+    assert statuses == [204, 401, 403, 204]
 
 
 def test_the_plugin_costs_nobody_anything_who_does_not_use_it(tmp_path: Path) -> None:
