@@ -86,3 +86,21 @@ async def test_the_page_goes_on_with_new_tokens_before_the_old_ones_expire(
     browser.run("await renew()")
     browser.wait_for_text("output", "Sign in again")
     assert browser.run(TRY) == "missing-access-token"
+
+
+async def test_the_page_says_so_where_it_cannot_go_on(browser: Browser, server: Server, server_client: Client) -> None:
+    email = f"{uuid4().hex}@example.com"
+    (await server_client.register(email)).raise_for_status()
+    app = await Authenticator.add(server_client, await server_client.sign_in(email))
+    open_page(browser, server)
+    told = "return refused({code: args[0], methods: ['passkey']})"
+    assert "passkey" in browser.run(told, "second-factor-required")
+    assert "must add a second factor first" in browser.run(told, "second-factor-enrolment-required")
+    sign_in(browser, email, PASSWORD)
+    browser.wait_for_text("output", "enter a code")
+    browser.click("#back")  # a challenge does not live for ever
+    sign_in(browser, email, PASSWORD)
+    browser.wait_for_text("output", "enter a code")
+    browser.type("code", app.recovery_codes[0])
+    browser.click("#go")
+    browser.wait_for_text("output", "Signed in")
