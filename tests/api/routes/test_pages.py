@@ -361,6 +361,14 @@ async def test_each_fault_of_a_link_has_its_own_words(page: Browser, site: Site)
         assert words in focused, "a screen reader is told"
 
 
+def test_whose_role_signs_in_with_passkeys_alone_is_told_so(page: Browser, site: Site) -> None:
+    """What the service answers then is in tests/services/factors/passkeys/test_without_password.py."""
+    told = {"code": "invalid-link", "reason": "needs-passkey", "detail": "..."}
+    with page.before_pages(f"fetch = async () => new Response('{json.dumps(told)}', {{status: 400}})"):
+        page.open(f"{site.pages}/reset-password#token={new_link_token()}")
+        send(page, NEW, "its role signs in with passkeys alone. Sign in with your passkey.", ".ending:not([hidden])")
+
+
 def test_who_guesses_is_told_when_to_try_again(page: Browser, site: Site) -> None:
     page.open(site.verify_link("guess@example.com"))
     for _ in range(5):
