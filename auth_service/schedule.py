@@ -1,4 +1,4 @@
-"""What a process does by itself at long intervals: it advances signing keys, makes changes that are due, cleans up."""
+"""What a process does by itself at long intervals: it advances keys, makes changes that are due, cleans up ..."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
@@ -13,6 +13,7 @@ from auth_service.errors import Refused
 from auth_service.models import REQUESTER, THE_SERVICE
 from auth_service.services.factors.stoppable_change import StoppableChange
 from auth_service.services.operations.cleanup import Cleanup
+from auth_service.services.operations.usernames import Usernames
 from auth_service.services.signing_keys.lifecycle import KeyLifecycle
 from auth_service.settings import CleanupSettings
 from auth_service.tracing import begin
@@ -22,14 +23,21 @@ log = structlog.get_logger()
 KEYS_ADVANCE = timedelta(seconds=30)
 LOOK_AT_OLDEST = timedelta(seconds=60)
 CHANGES_APPLY = timedelta(seconds=30)
+SKELETONS_FILL = timedelta(seconds=60)
 
 
 class Schedule:
     def __init__(
-        self, lifecycle: KeyLifecycle, changes: Sequence[StoppableChange], cleanup: Cleanup, settings: CleanupSettings
+        self,
+        lifecycle: KeyLifecycle,
+        changes: Sequence[StoppableChange],
+        usernames: Usernames,
+        cleanup: Cleanup,
+        settings: CleanupSettings,
     ) -> None:
         self._lifecycle = lifecycle
         self._changes = changes
+        self._usernames = usernames
         self._cleanup = cleanup
         self._settings = settings
         self._scheduler: AsyncIOScheduler | None = None
@@ -46,6 +54,8 @@ class Schedule:
         # The first time now: what became due while no process ran waits for no more.
         pause, now = CHANGES_APPLY.total_seconds(), datetime.now(UTC)
         scheduler.add_job(self._run, "interval", [self._apply_changes], seconds=pause, jitter=5, next_run_time=now)
+        pause = SKELETONS_FILL.total_seconds()
+        scheduler.add_job(self._run, "interval", [self._fill_skeletons], seconds=pause, jitter=10, next_run_time=now)
         interval = self._settings.interval.total_seconds()
         if interval:
             # Spread, so that replicas that were started together do not all come at once.
@@ -78,6 +88,12 @@ class Schedule:
                 await change.apply_due()
             except Refused as error:
                 log.warning("pending_changes.not_applied", kind=change.kind, code=error.code)
+
+    async def _fill_skeletons(self) -> None:
+        try:
+            await self._usernames.fill_skeletons()
+        except Refused as error:
+            log.warning("usernames.skeletons_not_filled", code=error.code)
 
     async def _clean_up(self) -> None:
         with begin("cleanup"):

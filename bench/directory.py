@@ -27,11 +27,14 @@ WARM_UP = 20
 
 # Names are hashes, so that a fragment is neither rare nor everywhere; a user every 30 seconds, 2 % of them disabled.
 SEED = """
-INSERT INTO users (id, email, email_canonical, username, username_canonical, hashed_password, role, is_active,
-                   is_verified, credential_epoch, created_at, updated_at, last_login_at)
-SELECT gen_random_uuid(), address, address, name, name, '!', 'user', number % 50 <> 0, number % 5 <> 0, 0, at, at,
+INSERT INTO users (id, email, email_canonical, username, username_canonical, username_skeleton, username_skeleton_of,
+                   username_twin, hashed_password, role, is_active, is_verified, credential_epoch, created_at,
+                   updated_at, last_login_at)
+SELECT id, address, address, name, name, translate(name, '01', 'ol'), name, id, '!', 'user', number % 50 <> 0,
+       number % 5 <> 0, 0, at, at,
        CASE WHEN number % 3 <> 0 THEN now() - random() * interval '300 days' END
-FROM (SELECT number, substr(md5(number::text), 1, 10) || '@example' || number % 97 || '.com' AS address,
+FROM (SELECT number, gen_random_uuid() AS id,
+             substr(md5(number::text), 1, 10) || '@example' || number % 97 || '.com' AS address,
              'u' || substr(md5('name' || number), 1, 12) AS name, now() - number * interval '30 seconds' AS at
       FROM generate_series({first}, {last}) AS number) AS made
 ON CONFLICT DO NOTHING;

@@ -73,10 +73,12 @@ class StatementTooSlow(DatabaseUnavailable):
 CONFLICTS: dict[str, type[Refused]] = {
     "uq_users_email_canonical": AccountExists,
     "uq_users_username_canonical": AccountExists,
+    "uq_users_username_skeleton_username_twin": TransactionConflict,  # both were the first; who looks again sees one
     "fk_link_tokens_user_id_users": TransactionConflict,  # the user was deleted at the same moment
     "fk_outgoing_mails_user_id_users": TransactionConflict,
     "users.email_canonical": AccountExists,
     "users.username_canonical": AccountExists,
+    "users.username_skeleton, users.username_twin": TransactionConflict,
 }
 
 # SQLSTATE (PostgreSQL manual, appendix A), the longest prefix wins; what is not here is a fault of our own, a 500.

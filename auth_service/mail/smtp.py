@@ -9,12 +9,14 @@ from email.message import EmailMessage
 from email.policy import SMTP as POLICY
 from urllib.parse import urlsplit
 
-from aiosmtplib import SMTP, SMTPDataError, SMTPException, SMTPNotSupported, SMTPRecipientsRefused
+from aiosmtplib import SMTP, SMTPDataError, SMTPException, SMTPHeloError, SMTPNotSupported, SMTPRecipientsRefused
 
 from auth_service.mail.letters import Letter
 from auth_service.settings import MailSettings, address_of
 from auth_service.tracing import Attributes, span
 
+ASK_AGAIN = 300.0  # seconds: a server may have been replaced
+ASK_SOON = 30.0  # one that has not answered
 PERMANENT = range(500, 600)
 NO_MAILBOX = 553  # RFC 5321, 4.2.3: the name of a mailbox is not allowed
 
@@ -36,7 +38,10 @@ class UndeliverableError(Exception):
 
 
 class SmtpServer:
+    """`sends_utf8` is whether the server offered SMTPUTF8 (RFC 6531) when it last answered; None before that."""
+
     def __init__(self, settings: MailSettings, base_url: str) -> None:
+        self.sends_utf8: bool | None = None
         self._settings = settings
         self._sender = address_of(settings.sender or "")
         self._own_name = urlsplit(base_url).hostname or "localhost"  # never asked of the DNS
@@ -68,18 +73,37 @@ class SmtpServer:
         client = self._client(patience)
         try:
             async with asyncio.timeout(patience.total_seconds()):
-                await client.connect()
+                await self._connect(client)
         except (SMTPException, OSError, ValueError) as error:
             raise NotDeliveredError from error
         finally:
             client.close()
+
+    async def keep_asking(self) -> None:
+        """Find out what the server offers, now and every few minutes, until the task is cancelled."""
+        while True:
+            answered = True
+            try:
+                await self.greet(self._settings.timeout)
+            except NotDeliveredError:
+                answered = False
+            await asyncio.sleep(ASK_AGAIN if answered else ASK_SOON)
+
+    async def _connect(self, client: SMTP) -> None:
+        await client.connect()
+        if client.is_ehlo_or_helo_needed:
+            try:
+                await client.ehlo()
+            except SMTPHeloError:  # a server of before RFC 1869
+                await client.helo()
+        self.sends_utf8 = client.supports_extension("smtputf8")
 
     async def _converse(self, message: EmailMessage, recipient: str) -> None:
         client = self._client(self._settings.timeout)
         told: Attributes = {"server.address": self._settings.host or "", "server.port": self._settings.smtp_port}
         try:
             with span("SMTP", "CLIENT", told) as conversation:
-                await client.connect()
+                await self._connect(client)
                 conversation.mark("connected")
                 await client.send_message(message, sender=self._sender.addr_spec, recipients=[recipient])
         finally:
@@ -106,10 +130,12 @@ def compose(letter: Letter, sender: Address) -> EmailMessage:
     The id is that of the row, so that a mail that was sent twice can be known for one. Raises `UndeliverableError` if
     the address cannot stand in a header.
     """
-    message = EmailMessage(policy=POLICY)
+    local, _, domain = letter.recipient.rpartition("@")
+    # In UTF-8 only where it has to be (RFC 6532): any server takes the other form.
+    message = EmailMessage(policy=POLICY if local.isascii() else POLICY.clone(utf8=True))
     message["From"] = sender
     try:
-        message["To"] = Address(addr_spec=letter.recipient)
+        message["To"] = Address(addr_spec=letter.recipient) if local.isascii() else Address("", local, domain)
     except (ValueError, IndexError, MessageError) as error:
         raise UndeliverableError(NO_MAILBOX) from error
     message["Subject"] = letter.subject

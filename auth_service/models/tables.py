@@ -30,6 +30,9 @@ class Table(SQLModel):
     model_config = {"defer_build": True}
 
 
+# An older service, which knows no skeletons, has written the name.
+LACKS_SKELETON = "username_canonical IS NOT NULL AND username_skeleton_of IS DISTINCT FROM username_canonical"
+
 # Where an index is partial, the migrations say so for SQLite too; to say it here would import that dialect everywhere.
 
 
@@ -47,6 +50,15 @@ class User(Table, table=True):
     __table_args__ = (
         Index("uq_users_email_canonical", "email_canonical", unique=True),
         Index("uq_users_username_canonical", "username_canonical", unique=True),
+        # Of a skeleton, the nil UUID is the twin of the first; see decision 12.
+        Index(
+            "uq_users_username_skeleton_username_twin",
+            "username_skeleton",
+            "username_twin",
+            unique=True,
+            postgresql_where=text("username_skeleton IS NOT NULL"),
+        ),
+        Index("ix_users_id_without_skeleton", "id", postgresql_where=text(LACKS_SKELETON)),
         # The order of lists, and what they filter by: they find the ids in here, without a look at the table.
         Index("ix_users_created_at_id", "created_at", "id", postgresql_include=["is_active", "is_verified", "role"]),
         Index("ix_users_role_created_at_id", "role", "created_at", "id", postgresql_where=text("role <> 'user'")),
@@ -57,6 +69,10 @@ class User(Table, table=True):
     email_canonical: str = Field(sa_type=String(640))
     username: str | None = Field(default=None, sa_type=String(64))
     username_canonical: str | None = Field(default=None, sa_type=String(192))
+    # What the name looks like, and which name that was: another than the row's, and an older service wrote that one.
+    username_skeleton: str | None = Field(default=None, sa_type=String(255))
+    username_skeleton_of: str | None = Field(default=None, sa_type=String(192))
+    username_twin: UUID | None = None
     hashed_password: str = Field(sa_type=String(512))
     role: str = Field(default=Role.USER, sa_type=String(64))
     is_active: bool = True

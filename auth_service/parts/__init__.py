@@ -67,14 +67,15 @@ def _services(parts: Parts) -> Services:
             new_passwords=new_passwords,
             throttle=throttle,
             notices=notices,
+            addresses=upkeep.addresses,
             conceal=conceal,
             expires=settings.mail.host is not None,
         ),
-        administration=Administration(database, revocations, notices),
+        administration=Administration(database, revocations, notices, upkeep.addresses),
         directory=Directory(database, rules),
         bearers=bearers,
         password_change=_password_change(parts, sign_in, proof),
-        email_change=EmailChange(database=database, proof=proof, throttle=throttle, notices=notices, conceals=conceal),
+        email_change=_email_change(parts, proof),
         delayed_email_change=upkeep.email_change,
         recovery=_recovery(parts, proof),
         login=login,
@@ -125,6 +126,17 @@ def _login(parts: Parts, sign_in: SignIn) -> Login:
         factor_policy=parts.tokens.factor_policy,
         apply_due_reset=parts.upkeep.factor_reset.apply_at_sign_in,
         verified_only=parts.settings.registration.existing == "conceal",
+    )
+
+
+def _email_change(parts: Parts, proof: Reauthentication) -> EmailChange:
+    return EmailChange(
+        database=parts.database,
+        proof=proof,
+        throttle=parts.throttle,
+        notices=parts.upkeep.notices,
+        addresses=parts.upkeep.addresses,
+        conceals=parts.settings.registration.existing == "conceal",
     )
 
 

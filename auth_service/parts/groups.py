@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from auth_service.addresses import AddressPolicy
 from auth_service.database.notifications import Notifications
 from auth_service.models import FactorPolicy, SessionRules
 from auth_service.repositories.probe import Probe
@@ -22,6 +23,7 @@ from auth_service.services.mail.notices import MailNumbers, Notices
 from auth_service.services.operations.audit import Audit
 from auth_service.services.operations.cleanup import Cleanup
 from auth_service.services.operations.health import HealthCheck
+from auth_service.services.operations.usernames import Usernames
 from auth_service.services.passwords.hashing_lane import HashingLane
 from auth_service.services.passwords.lane_size import lane_size
 from auth_service.services.passwords.login_check import LoginCheck
@@ -84,12 +86,16 @@ class UpkeepParts:
         self.cleanup = Cleanup(database, settings.audit.retention, settings.registration.unverified_lifetime)
         lifecycle = KeyLifecycle(database, tokens.secrets, settings.keys.rotation_interval)
         self.notices = Notices(is_configured=settings.sends_mail)
-        given = database, tokens.revocations, throttle, self.notices
-        self.email_change = DelayedEmailChange(*given, settings.administration.email_change_delay)
-        self.factor_reset = FactorReset(*given, settings.factors.reset_delay)
-        self.schedule = Schedule(lifecycle, (self.email_change, self.factor_reset), self.cleanup, settings.cleanup)
         self.mail = MailNumbers()
         self.dispatcher = _dispatcher(settings, database, throttle, self.mail) if settings.sends_mail else None
+        known = {"sends_utf8": self.dispatcher.sends_utf8} if self.dispatcher else {}
+        self.addresses = AddressPolicy(takes_in_house=settings.takes_in_house_domains, **known)
+        given = database, tokens.revocations, throttle, self.notices
+        delay = settings.administration.email_change_delay
+        self.email_change = DelayedEmailChange(*given, delay, addresses=self.addresses)
+        self.factor_reset = FactorReset(*given, settings.factors.reset_delay)
+        changes = (self.email_change, self.factor_reset)
+        self.schedule = Schedule(lifecycle, changes, Usernames(database), self.cleanup, settings.cleanup)
 
 
 class PasskeyParts:

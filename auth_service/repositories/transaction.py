@@ -38,6 +38,7 @@ from auth_service.repositories.users.imports import UserImports
 from auth_service.repositories.users.pending_changes import PendingChanges
 from auth_service.repositories.users.registrations import Registrations
 from auth_service.repositories.users.search import UserSearch
+from auth_service.repositories.users.skeletons import Skeletons
 from auth_service.repositories.users.stored_hashes import StoredHashRows
 from auth_service.repositories.users.users import Users
 from auth_service.settings import DatabaseSettings
@@ -93,6 +94,7 @@ class Transaction:
     users = _Repository(lambda tx: Users(tx.connection, tx.audit))
     refresh_tokens = _Repository(lambda tx: RefreshTokens(tx.connection, tx.audit))
     user_search = _Repository(lambda tx: UserSearch(tx.connection))
+    skeletons = _Repository(lambda tx: Skeletons(tx.connection))
     stored_hashes = _Repository(lambda tx: StoredHashRows(tx.connection))
     user_imports = _Repository(lambda tx: UserImports(tx.connection))
     user_sessions = _Repository(lambda tx: UserSessions(tx.connection, tx.audit))

@@ -74,10 +74,12 @@ class PasswordSettings(Group):
 class RegistrationSettings(Group):
     """Whether registering tells that an address is taken: `reveal` with a 409, `conceal` in a mail to its owner.
 
-    An account that nobody has verified or signed in to in its lifetime is deleted; 0 for never.
+    An account that nobody has verified or signed in to in its lifetime is deleted; 0 for never. Addresses of in-house
+    domains are for the embedded default, unless it is said.
     """
 
     existing: Literal["reveal", "conceal"] = "reveal"
+    in_house_domains: bool | None = None
     unverified_lifetime: Duration = Field(timedelta(days=30), ge=ZERO)
 
     @field_validator("unverified_lifetime")

@@ -147,6 +147,11 @@ class Settings(BaseSettings):
         return not self.database.is_postgresql if self.migrate_on_start is None else self.migrate_on_start
 
     @property
+    def takes_in_house_domains(self) -> bool:
+        chosen = self.registration.in_house_domains
+        return not self.database.is_postgresql if chosen is None else chosen
+
+    @property
     def serves_docs(self) -> bool:
         return not self.database.is_postgresql if self.docs.enabled is None else self.docs.enabled
 

@@ -28,7 +28,8 @@ ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
 GRANT SELECT ON alembic_version, schema_compatibility TO auth_app;
 GRANT SELECT, INSERT, DELETE ON users TO auth_app;
 GRANT UPDATE (email, email_canonical, username, username_canonical, hashed_password, role, is_active, is_verified,
-    email_assigned, credential_epoch, updated_at, last_login_at) ON users TO auth_app;
+    email_assigned, credential_epoch, updated_at, last_login_at, username_skeleton, username_skeleton_of,
+    username_twin) ON users TO auth_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON refresh_tokens TO auth_app;
 GRANT SELECT, INSERT, DELETE ON deleted_sessions TO auth_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON signing_keys TO auth_app;

@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -28,19 +27,6 @@ from tests.support.sql import run_sql
 
 ROOT = Path(__file__).parent.parent.parent
 NOTHING = "the schema is already at head\n"
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A database without anything in it, on each dialect."""
-    if request.param == "sqlite":
-        yield f"sqlite+aiosqlite:///{tmp_path}/auth.db"
-        return
-    postgres: Postgres = request.getfixturevalue("postgres")
-    name = f"empty_{uuid4().hex}"
-    postgres.create_database(name)
-    yield postgres.url(name)
-    postgres.drop_database(name)
 
 
 def test_of_five_migrators_at_once_all_succeed_and_one_does_the_work(empty_url: str, tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from tests.support.polling import eventually
 from tests.support.sql import run_sql
 
 INDEXES = {
+    "uq_users_username_skeleton_username_twin",
+    "ix_users_id_without_skeleton",
     "pk_users",
     "uq_users_email_canonical",
     "uq_users_username_canonical",

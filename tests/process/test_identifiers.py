@@ -32,7 +32,6 @@ LOOKALIKES = {
     "mathematical letters": "\U0001d424elvin@office.example",
     "circled letter": "\u24dbelvin@office.example",
     "long s": "kelvin@of\u017fice.example",
-    "dotted capital I": "kelv\u0130n@office.example",
     "trailing dot": "kelvin@office.example.",
     "two dots": "kelvin@office..example",
     "embedded NUL": "kelvin\x00@office.example",
@@ -54,6 +53,7 @@ LOOKALIKES = {
     "punycode of nothing": "kelvin@xn--office-.example",
 }
 STRANGERS = {
+    "dotted capital I": "kelv\u0130n@office.example",
     "dotless i": "kelv\u0131n@office.example",
     "Cyrillic letter": "k\u0435lvin@office.example",
     "accent": "k\u00e9lvin@office.example",

@@ -80,9 +80,14 @@ def link_in(mail: EmailMessage) -> str:
 
 @asynccontextmanager
 async def mail_server(
-    tls: ssl.SSLContext | None = None, security: str = "none", *, login: bool = False, port: int = 0
+    tls: ssl.SSLContext | None = None,
+    security: str = "none",
+    *,
+    login: bool = False,
+    port: int = 0,
+    utf8: bool = True,
 ) -> AsyncIterator[MailServer]:
-    """Serve until the block ends."""
+    """Serve until the block ends; `utf8` is whether SMTPUTF8 is offered."""
     kept = MailServer()
     sessions: list[SMTP] = []
 
@@ -90,7 +95,7 @@ async def mail_server(
         smtp = SMTP(
             kept,
             hostname="mail.test",
-            enable_SMTPUTF8=True,
+            enable_SMTPUTF8=utf8,
             tls_context=tls if security == "starttls" else None,
             require_starttls=security == "starttls",
             authenticator=_authenticate if login else None,

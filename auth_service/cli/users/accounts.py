@@ -8,6 +8,7 @@ from uuid import UUID
 
 import click
 
+from auth_service.addresses import AddressPolicy
 from auth_service.cli.common import confirm, run_with_database
 from auth_service.database.notifications import Notifications
 from auth_service.errors import InvalidPassword
@@ -17,6 +18,7 @@ from auth_service.security.passwords import Passwords
 from auth_service.services.accounts.status import set_account_active
 from auth_service.services.administration.administration import Administration
 from auth_service.services.administration.operators import Operators, hash_chosen
+from auth_service.services.mail.asked_policy import ask_address_policy
 from auth_service.services.mail.notices import Notices
 from auth_service.services.passwords.policy import PasswordPolicy
 from auth_service.services.sessions.revocations import Revocations
@@ -47,7 +49,8 @@ def create(email: str, username: str | None, role: str, *, verified: bool, from_
             hashed = await hash_chosen(password, (email, username), policy, Passwords(settings.password))
         except InvalidPassword as refused:
             raise click.ClickException(refused.detail) from None
-        return await Operators(database).create(email, username, hashed, Role(role), is_verified=verified)
+        addresses = await ask_address_policy(settings, email)
+        return await Operators(database).create(email, username, hashed, Role(role), addresses, is_verified=verified)
 
     click.echo(f"created: {run_with_database(add, tell=True).id}")
 
@@ -108,9 +111,10 @@ def administer(account: str, work: Callable[[Administration, UUID], Coroutine[An
     """Do to an account what administrators do over HTTP, and return what came of it."""
 
     async def work_on_account(database: Database, settings: Settings) -> Result:
+        addresses = AddressPolicy(takes_in_house=settings.takes_in_house_domains)
         # What this process knows of ended sessions ends with it; those that serve hear of them from the database.
         revocations = Revocations(database, Notifications(settings.database), settings.revocations, timedelta(0))
         user_id = await Operators(database).find_id(account)
-        return await work(Administration(database, revocations, Notices(is_configured=False)), user_id)
+        return await work(Administration(database, revocations, Notices(is_configured=False), addresses), user_id)
 
     return run_with_database(work_on_account, tell=True)

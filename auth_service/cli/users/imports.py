@@ -14,6 +14,7 @@ from auth_service.cli.common import run_with_database
 from auth_service.cli.users.exports import format_option, layout_of
 from auth_service.repositories.transaction import Database
 from auth_service.security.passwords import Passwords
+from auth_service.services.mail.asked_policy import ask_address_policy
 from auth_service.services.transfer.dry_run import DryRun, SignInTrial
 from auth_service.services.transfer.fields import RefusedLine
 from auth_service.services.transfer.importing import Importer
@@ -103,7 +104,7 @@ def import_users(
         passwords = Passwords(settings.password)
         trial = SignInTrial(passwords, name, password) if name else None
         maker = RowMaker(
-            passwords.adopt, datetime.now(UTC),
+            passwords.adopt, datetime.now(UTC), await ask_address_policy(settings),
             resets_unknown_hashes=unknown_hash == "reset", drops_bad_usernames=bad_username == "drop",
         )  # fmt: skip
         job = Importer(database, maker, batch_size, DryRun(trial) if dry_run else None)

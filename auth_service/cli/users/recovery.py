@@ -14,6 +14,7 @@ from auth_service.cli.users.accounts import administer, whose
 from auth_service.models import LINKS, MailKind
 from auth_service.repositories.transaction import Database
 from auth_service.services.administration.operators import Operators
+from auth_service.services.mail.asked_policy import ask_address_policy
 from auth_service.services.mail.link_issuer import LinkIssuer
 from auth_service.services.mail.notices import Notices
 from auth_service.settings import Settings
@@ -93,7 +94,8 @@ def set_email(account: str, email: str, *, verified: bool) -> None:
 
     async def change(database: Database, settings: Settings) -> None:
         operators, notices = Operators(database), Notices(is_configured=settings.sends_mail)
-        await operators.set_email(await operators.find_id(account), email, notices, is_verified=verified)
+        addresses = await ask_address_policy(settings, email)
+        await operators.set_email(await operators.find_id(account), email, notices, addresses, is_verified=verified)
 
     run_with_database(change, tell=True)
     click.echo(f"changed; the new address is {'verified' if verified else 'not verified'}")

@@ -11,12 +11,13 @@ from sqlmodel import col, select
 from auth_service.database.connection import Connection
 from auth_service.database.errors import fault_of_row
 from auth_service.models import USERS, User
+from auth_service.repositories.users.skeletons import Skeletons
 
 U = USERS.c
 Values = dict[str, Any]
 _GIVEN: tuple[Column[Any], ...] = (
-    U.id, U.email, U.email_canonical, U.username, U.username_canonical, U.hashed_password, U.role, U.is_active,
-    U.is_verified, U.created_at,
+    U.id, U.email, U.email_canonical, U.username, U.username_canonical, U.username_skeleton, U.username_skeleton_of,
+    U.username_twin, U.hashed_password, U.role, U.is_active, U.is_verified, U.created_at,
 )  # fmt: skip
 _NEW = {"credential_epoch": 0}
 
@@ -29,9 +30,16 @@ class UserImports:
     async def add(self, rows: Sequence[Values]) -> tuple[set[int], dict[int, str]]:
         """Insert rows; return the places of those that are new, and what the database had against others, by place.
 
-        A row whose id, address or name is already taken is in neither. If the database refuses the statement, which
-        is in a savepoint, its halves are tried, down to the one row that is to blame.
+        A row whose id, address or name is already taken, or whose name looks like another's, is in neither. If the
+        database refuses the statement, which is in a savepoint, its halves are tried, down to the one row that is to
+        blame.
         """
+        placed = await Skeletons(self._connection).place(rows)
+        places = [place for place, may_come in enumerate(placed) if may_come]
+        added, reasons = await self._add([rows[place] for place in places])
+        return {places[place] for place in added}, {places[place]: reason for place, reason in reasons.items()}
+
+    async def _add(self, rows: Sequence[Values]) -> tuple[set[int], dict[int, str]]:
         if not rows:
             return set(), {}
         try:
@@ -44,8 +52,8 @@ class UserImports:
         if len(rows) == 1:
             return set(), {0: refused}
         middle = len(rows) // 2
-        added, reasons = await self.add(rows[:middle])
-        more_added, more_reasons = await self.add(rows[middle:])
+        added, reasons = await self._add(rows[:middle])
+        more_added, more_reasons = await self._add(rows[middle:])
         more = {middle + place: reason for place, reason in more_reasons.items()}
         return added | {middle + place for place in more_added}, reasons | more
 

@@ -10,6 +10,7 @@ from sqlmodel import select
 
 from auth_service.database.connection import Connection
 from auth_service.database.prepared import Prepared
+from auth_service.errors import AccountExists
 from auth_service.models import (
     FACTORS,
     REFRESH_TOKENS,
@@ -23,6 +24,7 @@ from auth_service.models import (
 from auth_service.repositories.audit.events import AuditEvents
 from auth_service.repositories.throttles.throttles import Lookup
 from auth_service.repositories.users.pending_changes import AWAITS_RESET
+from auth_service.repositories.users.skeletons import Skeletons
 
 _A = USERS.alias("admins")
 _LOCKED = select(_A.c.id).where(_A.c.role == Role.ADMIN, _A.c.is_active).order_by(_A.c.id).with_for_update()
@@ -94,8 +96,14 @@ class Users:
         self._audit = audit
 
     async def add(self, values: dict[str, Any]) -> User:
-        """Insert a user with these columns; raises `AccountExists`, which only the unique indexes decide."""
-        statement = insert(USERS).values(**self._draft(values)).returning(USERS)
+        """Insert a user with these columns; raises `AccountExists`, which only the unique indexes decide.
+
+        Also of a username that looks like another's; of two such names at the same moment, one of the transactions
+        raises `TransactionConflict`.
+        """
+        draft = self._draft(values)
+        await self._place(draft)
+        statement = insert(USERS).values(**draft).returning(USERS)
         (row,) = await self._audit.execute(statement, SecurityEvent.ACCOUNT_REGISTERED, user="id")
         return User(**row)
 
@@ -109,6 +117,10 @@ class Users:
     def _draft(self, values: dict[str, Any]) -> dict[str, Any]:
         now = self._now()
         return User(**values).model_dump(exclude={"created_at", "updated_at"}) | {"created_at": now, "updated_at": now}
+
+    async def _place(self, columns: dict[str, Any]) -> None:
+        if columns["username_skeleton"] and not all(await Skeletons(self._connection).place([columns])):
+            raise AccountExists
 
     async def find_by_email(self, email_canonical: str) -> LoginAccount | None:
         return await by_email(email_canonical).find(self._connection)
@@ -171,14 +183,17 @@ class Users:
         epoch: int = (await self._connection.execute(raised)).scalar_one()
         return epoch
 
-    async def rename(self, user_id: UUID, session_id: UUID, username: str | None, canonical: str | None) -> User | None:
-        """Give a user another name, or none; None if that session of theirs is not alive any more.
+    async def rename(self, user_id: UUID, session_id: UUID, name: Mapping[str, str | None]) -> User | None:
+        """Give a user another name, of these columns; None if that session of theirs is not alive any more.
 
-        Raises `AccountExists`, which only the unique index decides.
+        Raises as `add`.
         """
+        columns = {"id": user_id, "username_twin": None, **name}
+        await self._place(columns)
+        del columns["id"]
         statement = (
             update(USERS)
-            .values(username=username, username_canonical=canonical, updated_at=self._now())
+            .values(**columns, updated_at=self._now())
             .where(USERS.c.id == user_id, USERS.c.is_active, is_alive(session_id, self._now()))
             .returning(USERS)
         )

@@ -5,19 +5,36 @@ is signed in can stop it: who changes an address could else have the link of a p
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import ClassVar
 from uuid import UUID
 
+from auth_service.addresses import AddressPolicy
 from auth_service.errors import AccountExists, InvalidInput
 from auth_service.identifiers import canonical_email
 from auth_service.models import ChangeKind, EndReason, LinkPurpose, MailKind, SecurityEvent
-from auth_service.repositories.transaction import retried
+from auth_service.repositories.transaction import Database, retried
 from auth_service.services.factors.stoppable_change import StoppableChange, lock_whom_to_tell, take_back_mails
+from auth_service.services.mail.notices import Notices
+from auth_service.services.sessions.revocations import Revocations
+from auth_service.services.throttling.throttle import Throttler
 
 
 class DelayedEmailChange(StoppableChange):
     kind: ClassVar[ChangeKind] = ChangeKind.EMAIL
+
+    def __init__(
+        self,
+        database: Database,
+        revocations: Revocations,
+        throttle: Throttler,
+        notices: Notices,
+        delay: timedelta,
+        *,
+        addresses: AddressPolicy,
+    ) -> None:
+        super().__init__(database, revocations, throttle, notices, delay)
+        self._addresses = addresses
 
     async def ask(self, user_id: UUID, new_email: str, admin_id: UUID) -> datetime:
         """Let an account have another address after the delay, in place of a change asked for before; return when.
@@ -29,7 +46,7 @@ class DelayedEmailChange(StoppableChange):
             AccountDisabled: nobody could sign in and stop it.
             AccountExists: the new address is already taken.
         """
-        canonical = canonical_email(new_email)
+        canonical = self._addresses.accept(new_email)
         await self._admit(user_id, admin_id)
         return await self._plan(user_id, new_email.strip(), canonical)
 

@@ -1,5 +1,6 @@
 """A change of the e-mail address, agreed to with a link at the old address and with one at the new."""
 
+from auth_service.addresses import AddressPolicy
 from auth_service.errors import AccountExists, InvalidCredentials, InvalidInput, InvalidLink
 from auth_service.identifiers import canonical_email
 from auth_service.models import ChangeKind, LinkPurpose, MailKind, SecurityEvent, StopReason, User
@@ -18,12 +19,20 @@ class EmailChange:
     """`conceals` says whether it stays secret that an address has an account."""
 
     def __init__(
-        self, *, database: Database, proof: Reauthentication, throttle: Throttler, notices: Notices, conceals: bool
+        self,
+        *,
+        database: Database,
+        proof: Reauthentication,
+        throttle: Throttler,
+        notices: Notices,
+        addresses: AddressPolicy,
+        conceals: bool,
     ) -> None:
         self._database = database
         self._proof = proof
         self._throttle = throttle
         self._notices = notices
+        self._addresses = addresses
         self._conceals = conceals
 
     async def ask(self, bearer: Bearer, new_email: str, current: str | None, client_ip: str | None) -> None:
@@ -39,7 +48,7 @@ class EmailChange:
             TooManyAttempts: the current password was wrong too often, or too many links were asked for.
         """
         self._notices.ensure_configured()
-        canonical = canonical_email(new_email, "new_email")
+        canonical = self._addresses.accept(new_email, "new_email")
         user = await self._proof.owner(bearer)
         if canonical == user.email_canonical:
             raise InvalidInput("new_email", "Is already the address of this account.")

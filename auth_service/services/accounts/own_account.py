@@ -6,7 +6,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from auth_service.errors import InvalidAccessToken, NoSuchUser
-from auth_service.identifiers import canonical_username
+from auth_service.identifiers import username_columns
 from auth_service.models import (
     AccountView,
     AuditEvent,
@@ -63,19 +63,18 @@ class OwnAccount:
 
         Raises:
             InvalidInput: the username cannot be taken.
-            AccountExists: it is already taken.
+            AccountExists: it is already taken, or looks like one that is.
             InvalidAccessToken: the bearer's session has ended in the meantime.
             TooManyAttempts: of this account, or from this IP address.
         """
-        name = username.strip() if username is not None else None
-        canonical = canonical_username(name) if name is not None else None
+        columns = username_columns(username)
         await self._throttle.username(bearer.user_id, client_ip)
-        return await self._rename(bearer, name, canonical)
+        return await self._rename(bearer, columns)
 
     @retried
-    async def _rename(self, bearer: Bearer, name: str | None, canonical: str | None) -> User:
+    async def _rename(self, bearer: Bearer, columns: Mapping[str, str | None]) -> User:
         async with self._database.statement() as tx:
-            user = await tx.users.rename(bearer.user_id, bearer.session_id, name, canonical)
+            user = await tx.users.rename(bearer.user_id, bearer.session_id, columns)
         if user is None:
             raise InvalidAccessToken
         return user

@@ -2,6 +2,7 @@
 
 from uuid_utils.compat import uuid7
 
+from auth_service.addresses import AddressPolicy
 from auth_service.errors import InvalidAccessToken, InvalidInput
 from auth_service.identifiers import account_names
 from auth_service.models import AccountView, MailKind, User
@@ -24,6 +25,7 @@ class Registration:
         new_passwords: NewPasswords,
         throttle: Throttler,
         notices: Notices,
+        addresses: AddressPolicy,
         conceal: bool,
         expires: bool,
     ) -> None:
@@ -31,6 +33,7 @@ class Registration:
         self._new_passwords = new_passwords
         self._throttle = throttle
         self._notices = notices
+        self._addresses = addresses
         self._conceal = conceal
         self._expires = expires
 
@@ -40,10 +43,10 @@ class Registration:
         Raises:
             InvalidInput: the e-mail address, the username or the password cannot be taken. A username never can
                 if accounts are concealed: whether it is free again would tell what became of its first registration.
-            AccountExists: the e-mail address or the username is already taken.
+            AccountExists: the e-mail address or the username is already taken, or the username looks like another's.
             TooManyAttempts: too many registrations, from this IP address or in all.
         """
-        values = account_names(email, username)
+        values = account_names(email, username, self._addresses.accept)
         if self._conceal and username is not None:
             raise InvalidInput("username", "Choose a username after signing in for the first time.")
         secret = self._new_passwords.accept("password", password, (email, username))

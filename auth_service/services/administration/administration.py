@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+from auth_service.addresses import AddressPolicy
 from auth_service.errors import LastAdmin, NoSuchUser
 from auth_service.identifiers import account_names
 from auth_service.models import UNUSABLE, EndReason, MailKind, Role, SecurityEvent, User
@@ -13,10 +14,13 @@ from auth_service.services.sessions.revocations import Revocations
 
 
 class Administration:
-    def __init__(self, database: Database, revocations: Revocations, notices: Notices) -> None:
+    def __init__(
+        self, database: Database, revocations: Revocations, notices: Notices, addresses: AddressPolicy
+    ) -> None:
         self._database = database
         self._revocations = revocations
         self._notices = notices
+        self._addresses = addresses
 
     @retried
     async def create(self, email: str, username: str | None, role: Role) -> User:
@@ -28,7 +32,7 @@ class Administration:
             AccountExists: one of them is already taken.
         """
         self._notices.ensure_configured()
-        values = {**account_names(email, username), "hashed_password": UNUSABLE, "role": role}
+        values = {**account_names(email, username, self._addresses.accept), "hashed_password": UNUSABLE, "role": role}
         async with self._database.transaction() as tx:
             user = await tx.users.add(values)
             await tx.outbox.add(MailKind.INVITATION, user.id)

@@ -4,6 +4,7 @@ import asyncio
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from auth_service.addresses import AddressPolicy
 from auth_service.errors import AccountDisabled, InvalidInput, NoSuchUser
 from auth_service.identifiers import account_names, canonical_email, canonical_username
 from auth_service.models import (
@@ -53,7 +54,14 @@ class Operators:
 
     @retried
     async def create(
-        self, email: str, username: str | None, hashed_password: str, role: Role, *, is_verified: bool
+        self,
+        email: str,
+        username: str | None,
+        hashed_password: str,
+        role: Role,
+        addresses: AddressPolicy,
+        *,
+        is_verified: bool,
     ) -> User:
         """Create an account. No mail is sent, and nothing is throttled.
 
@@ -61,7 +69,7 @@ class Operators:
             InvalidInput: the e-mail address or the username cannot be taken.
             AccountExists: one of them is already taken.
         """
-        names = account_names(email, username)
+        names = account_names(email, username, addresses.accept)
         values = {**names, "hashed_password": hashed_password, "role": role, "is_verified": is_verified}
         async with self._database.statement() as tx:
             return await tx.users.add(values)
@@ -115,7 +123,9 @@ class Operators:
             return await tx.users.end_sessions_after(user_id, ACCOUNTS_AT_ONCE)
 
     @retried
-    async def set_email(self, user_id: UUID, new_email: str, notices: Notices, *, is_verified: bool) -> None:
+    async def set_email(
+        self, user_id: UUID, new_email: str, notices: Notices, addresses: AddressPolicy, *, is_verified: bool
+    ) -> None:
         """Change the address of an account at once. Its sessions stay; links of before, sent or not, are dead for good.
 
         The old address gets a notice, and the new one a link to verify it unless it is verified, where mail is sent.
@@ -125,7 +135,7 @@ class Operators:
             InvalidInput: the new address cannot be taken, or is the account's own.
             AccountExists: it is already taken.
         """
-        canonical, new_email = canonical_email(new_email, "new_email"), new_email.strip()
+        canonical, new_email = addresses.accept(new_email, "new_email"), new_email.strip()
         async with self._database.transaction() as tx:
             user = await tx.users.lock(user_id)
             if user is None:

@@ -67,6 +67,7 @@ class Dispatcher:
 
     async def follow(self) -> None:
         """Send what is due, every few seconds and whenever a use case of this process wrote some, until `stop()`."""
+        asking = asyncio.create_task(self._carrier.keep_asking())
         try:
             while not self._stopping:
                 self._database.mail_was_written.clear()
@@ -74,9 +75,13 @@ class Dispatcher:
                 await self._rest()
             await asyncio.gather(*self._sending)
         finally:
-            for task in self._sending:
+            for task in (asking, *self._sending):
                 task.cancel()
-            await asyncio.gather(*self._sending, return_exceptions=True)
+            await asyncio.gather(asking, *self._sending, return_exceptions=True)
+
+    def sends_utf8(self) -> bool | None:
+        """Whether mail gets to addresses with letters outside ASCII before the @; None if nobody knows yet."""
+        return self._carrier.sends_utf8
 
     async def _look(self) -> None:
         try:

@@ -1,5 +1,7 @@
 """Whose mailbox a mail goes to, as pure rules."""
 
+import unicodedata
+
 from auth_service.errors import InvalidInput
 from auth_service.identifiers import canonical_email
 from auth_service.mail.smtp import NO_MAILBOX, UndeliverableError
@@ -24,7 +26,7 @@ def is_asked_for(mail: DueMail) -> bool:
 
 
 def deliverable(email: str) -> str:
-    """An address with the name as its owner writes it, and the domain as the DNS knows it.
+    """An address with the name as its owner writes it, and the domain as the DNS knows it; in NFC (RFC 6532, 3.1).
 
     Raises:
         UndeliverableError: it is none (accounts may come from elsewhere).
@@ -33,4 +35,4 @@ def deliverable(email: str) -> str:
         domain = canonical_email(email).rpartition("@")[2]
     except InvalidInput:
         raise UndeliverableError(NO_MAILBOX) from None
-    return f"{email.strip().rpartition('@')[0]}@{domain}"
+    return f"{unicodedata.normalize('NFC', email.strip()).rpartition('@')[0]}@{domain}"

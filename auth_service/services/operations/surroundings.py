@@ -67,12 +67,14 @@ async def mail_server(settings: Settings) -> Check:
     from auth_service.mail.smtp import NotDeliveredError, SmtpServer  # noqa: PLC0415  # only where mail is sent
 
     name = f"{settings.mail.host}:{settings.mail.smtp_port}"
+    server = SmtpServer(settings.mail, settings.base_url)
     try:
-        await SmtpServer(settings.mail, settings.base_url).greet(PATIENCE)
+        await server.greet(PATIENCE)
     except (NotDeliveredError, OSError) as error:
         causes = ", ".join([cause for cause in causes_of(error) if cause != "CancelledError"] or [type(error).__name__])
         return Check("mail", False, f"{name} cannot be used ({causes}): check AUTH_MAIL__* and the way to the server")
-    return Check("mail", True, f"{name} answers")
+    without = "" if server.sends_utf8 else "; without SMTPUTF8, so addresses such as é@example.com are refused"
+    return Check("mail", True, f"{name} answers{without}")
 
 
 async def read_replica(replica: Replica) -> Check:

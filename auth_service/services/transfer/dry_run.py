@@ -52,6 +52,7 @@ class DryRun:
         self._trial = trial
         self._accounts: dict[int, bytes] = {}
         self._names: set[int] = set()
+        self._skeletons: dict[int, bool] = {}
         self._ids: set[int] = set()
 
     def unknown(self, rows: Sequence[ImportRow], outcome: Outcome) -> Sequence[ImportRow]:
@@ -64,11 +65,16 @@ class DryRun:
             id_is_taken = hash(row.id) in self._ids
             if digests is not None:
                 outcome.judge(row, _differences(row, digests), id_is_taken=id_is_taken)
-            elif id_is_taken or hash(row.values["username_canonical"]) in self._names:
+            elif id_is_taken or hash(row.values["username_canonical"]) in self._names or self._looks_alike(row):
                 outcome.judge(row, None, id_is_taken=id_is_taken)
             else:
                 found.append(row)
         return found
+
+    def _looks_alike(self, row: ImportRow) -> bool:
+        """Whether the name looks like one of an earlier batch, and either has a letter outside ASCII."""
+        of_ascii = self._skeletons.get(hash(row.values["username_skeleton"]))
+        return of_ascii is not None and not (of_ascii and row.values["username"].isascii())
 
     def remember(self, rows: Sequence[ImportRow]) -> None:
         """Remember rows that an import would have added."""
@@ -77,6 +83,7 @@ class DryRun:
             self._accounts[hash(values["email_canonical"])] = _digests(row)
             if values["username_canonical"] is not None:
                 self._names.add(hash(values["username_canonical"]))
+                self._skeletons[hash(values["username_skeleton"])] = values["username"].isascii()
             if "id" in row.stated:
                 self._ids.add(hash(row.id))
 

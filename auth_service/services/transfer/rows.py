@@ -10,6 +10,7 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from auth_service.addresses import AddressPolicy
 from auth_service.errors import InvalidInput
 from auth_service.identifiers import account_names, canonical_email
 from auth_service.models import UNUSABLE
@@ -61,7 +62,7 @@ def _canonical_domain(domain: str) -> str:
 
 
 class RowMaker:
-    """Makes rows, with the help of what reads the hashes of other systems (`Passwords.adopt`).
+    """Makes rows, with the help of what reads the hashes of other systems (`Passwords.adopt`) and judges addresses.
 
     `resets_unknown_hashes` takes a hash that cannot be read for none, and `drops_bad_usernames` a name that cannot be
     one; without them, such a line is refused.
@@ -71,12 +72,14 @@ class RowMaker:
         self,
         adopt: Callable[[str], str],
         now: datetime,
+        addresses: AddressPolicy,
         *,
         resets_unknown_hashes: bool = False,
         drops_bad_usernames: bool = False,
     ) -> None:
         self._adopt = adopt
         self._now = now
+        self._addresses = addresses
         self._resets = resets_unknown_hashes
         self._drops = drops_bad_usernames
 
@@ -102,12 +105,17 @@ class RowMaker:
         if len(email) > _LONGEST_EMAIL:
             raise RefusedLine("Too long.", "email")
         try:
-            return account_names(email, values.string(fields, "username"), quick_canonical_email)
+            return account_names(email, values.string(fields, "username"), self._accept)
         except (InvalidInput, RefusedLine) as refused:
             if not self._drops or refused.field != "username":
                 raise RefusedLine(refused.reason, refused.field) from None
         without.add("username")
         return self._names({**fields, "username": None}, without)
+
+    def _accept(self, email: str) -> str:
+        canonical = quick_canonical_email(email)
+        self._addresses.check(canonical)
+        return canonical
 
     def _hash(self, fields: Fields, without: set[str]) -> str:
         try:

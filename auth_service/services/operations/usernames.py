@@ -1,0 +1,44 @@
+"""Usernames that a service of before 0015 has written: what they look like, found out batch by batch."""
+
+import asyncio
+import time
+from datetime import timedelta
+
+import structlog
+
+from auth_service.repositories.transaction import Database, retried
+
+log = structlog.get_logger()
+
+BATCH = 1000
+BATCH_BUDGET = timedelta(seconds=30)
+REST = 0.4  # of the time that a batch has taken, for everybody else
+
+
+class Usernames:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def fill_skeletons(self) -> int:
+        """Do all that there are, and return how many. Several processes at once share the work.
+
+        Raises:
+            DatabaseUnavailable: the batches before stay.
+        """
+        async with self._database.statement() as tx:
+            batch = BATCH if await tx.skeletons.lacks_any() else 0
+        filled = 0
+        while batch == BATCH:
+            begun = time.monotonic()
+            batch = await self._fill_batch()
+            filled += batch
+            await asyncio.sleep((time.monotonic() - begun) * REST if batch == BATCH else 0)
+        if filled:
+            log.info("usernames.skeletons_filled", accounts=filled)
+        return filled
+
+    @retried
+    async def _fill_batch(self) -> int:
+        async with self._database.transaction(BATCH_BUDGET) as tx:
+            await tx.allow_slow_statements(BATCH_BUDGET)
+            return await tx.skeletons.fill(BATCH)
