@@ -11,6 +11,7 @@ from sqlmodel import col, select
 from sqlmodel.sql.expression import Select
 
 from auth_service.database.connection import Connection
+from auth_service.fragments import spell_fragment
 from auth_service.models import FACTORS, FactorKind, FactorPolicy, RefreshToken, Role, Slice, User
 from auth_service.repositories.sessions.user_sessions import page_of_user
 
@@ -18,11 +19,12 @@ COUNTED = 10_000  # in the planner's units: as much as a scan of 80 MiB; what wo
 
 
 class UserFilter(NamedTuple):
-    """Which users are asked for, names in canonical form; None asks for all.
+    """Which users are asked for; None asks for all.
 
-    `fragment` is part of an address or a username, `name` the whole of one. `created_from` is included, `created_to` is
-    not. `seen_within` is the time since the last sign-in. `without_factor` is the policy by which they must have a
-    second factor or a passkey, and have none; if it asks nobody for one, all who have no factor.
+    `fragment` is part of an address or a username, as they are shown, and `name` the whole of one in canonical form.
+    `created_from` is included, `created_to` is not. `seen_within` is the time since the last sign-in. `without_factor`
+    is the policy by which they must have a second factor or a passkey, and have none; if it asks nobody for one, all
+    who have no factor.
     """
 
     fragment: str | None = None
@@ -90,7 +92,7 @@ class UserSearch:
         found = [col(column) == value for column, value in exact if value is not None]
         names = (col(User.email_canonical), col(User.username_canonical))
         if wanted.fragment is not None:
-            found.append(or_(*(name.contains(wanted.fragment, autoescape=True) for name in names)))
+            found.append(_has(wanted.fragment))
         if wanted.name is not None:
             found.append(or_(*(name == wanted.name for name in names)))
         if wanted.created_from is not None:
@@ -102,6 +104,17 @@ class UserSearch:
         if wanted.without_factor is not None:
             found += _lacks_factor(wanted.without_factor)
         return found
+
+
+def _has(text: str) -> ColumnElement[bool]:
+    """Where there is pg_trgm, the canonical forms have an index, and so has the question for the others' domains."""
+    fragment, canonical = spell_fragment(text), col(User.email_canonical)
+    given = (func.lower(col(User.email)).contains(part, autoescape=True) for part in fragment.of_given_emails)
+    return or_(
+        *(canonical.contains(part, autoescape=True) for part in fragment.of_emails),
+        col(User.username_canonical).contains(fragment.of_username, autoescape=True),
+        and_(canonical.contains("xn--"), or_(*given)),
+    )
 
 
 def _lacks_factor(policy: FactorPolicy) -> list[ColumnElement[bool]]:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from auth_service.errors import DatabaseUnavailable, InvalidInput, NoSuchUser
-from auth_service.identifiers import canonical_email, canonical_fragment, canonical_username
+from auth_service.identifiers import canonical_email, canonical_username
 from auth_service.models import (
     ChangeKind,
     FactorView,
@@ -117,8 +117,7 @@ def _known_total(skipped: int, found: int, size: int) -> Count | None:
 
 def _canonical(wanted: UserFilter) -> UserFilter:
     """The same with its names in canonical form."""
-    fragment = canonical_fragment(wanted.fragment) if wanted.fragment is not None else None
-    return wanted._replace(fragment=fragment, name=_canonical_name(wanted.name))
+    return wanted._replace(name=_canonical_name(wanted.name))
 
 
 def _canonical_name(name: str | None) -> str | None:

@@ -61,6 +61,25 @@ async def test_a_fragment_finds_addresses_and_usernames_in_any_case_and_means_it
         assert await admin.emails(q=fragment) == [f"{name}@example.com" for name in found], fragment
 
 
+async def test_a_search_finds_what_the_list_shows_whatever_form_is_stored(admin: Admin) -> None:
+    shown = ["ada@b\u00fccher.example", "bob@bu\u0308cher.example", "cleo@B\u00dcCHER.example"]
+    books = [*shown, "dan@xn--bcher-kva.example"]
+    others = ["\u00e9va@example.com", "wei\u00df@example.com", "fred@fa\u00df.example", "gus@\u4f8b\u5b50.example"]
+    for email in (*books, *others):
+        (await admin.client.register(email)).raise_for_status()
+    (await admin.client.register("hal@example.com", username="Wei\u00df")).raise_for_status()
+    eva, weiss, fred, gus = others
+    for query, found in {
+        "b\u00fccher": books, "B\u00dcCHER": books, "bu\u0308cher": books, "xn--bcher": books, "b\u00fccher.ex": books,
+        "@b\u00fccher": books, "ada@b\u00fccher.example": shown[:1], "ada@b\u00fcch": shown[:1],
+        "da@b\u00fcc": shown[:1],
+        "cher.exa": shown, "b\u00fcch": shown, "B\u00dcC": shown, "\u00fcche": shown,
+        "\u00e9va": [eva], "E\u0301VA": [eva], "fa\u00df": [fred], "a\u00df.e": [fred],
+        "\u4f8b\u5b50.": [gus], "wei\u00df": [weiss, "hal@example.com"], "weiss": ["hal@example.com"],
+    }.items():  # fmt: skip
+        assert sorted(await admin.emails(q=query)) == sorted(found), query
+
+
 async def test_all_conditions_of_a_search_must_hold(admin: Admin) -> None:
     one, other, _ = await register(admin, "alice1", "alice2", "bob")
     await promote(admin.client, one)
