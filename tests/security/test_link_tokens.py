@@ -45,7 +45,11 @@ def test_a_link_of_an_older_service_is_good_as_it_is(text: str) -> None:
     assert hash_link_token(text) == hashlib.sha256(OLDER.encode()).digest()
 
 
-@pytest.mark.parametrize("text", [TOKEN[:-1], CODE[:-1], OLDER.lower(), "", "lnk_", CODE[::-1]])
+@pytest.mark.parametrize(
+    "text",
+    [TOKEN[:-1], CODE[:-1], OLDER.lower(), "", "lnk_", CODE[::-1]],
+    ids=["a token cut off", "a code cut off", "an older one in small letters", "nothing", "no code", "backwards"],
+)
 def test_what_is_another_token_has_another_hash(text: str) -> None:
     assert hash_link_token(text) not in {hashlib.sha256(token.encode()).digest() for token in (TOKEN, OLDER)}
 
