@@ -14,6 +14,7 @@ from tests.support.authenticator import Authenticator
 from tests.support.browser import Browser, Site
 from tests.support.claims import runs
 from tests.support.client import PASSWORD, Client
+from tests.support.echo_upstream import EchoUpstream
 from tests.support.forge import open_forge
 from tests.support.gateway_places import Service, User
 from tests.support.gateways import Gateway
@@ -148,6 +149,29 @@ def test_a_role_is_asked_for_after_a_renewal_too(late: Visitor, root: User) -> N
     assert late.look("/admin/x").status_code == 403
     late.session = f"expired~{root.tokens['refresh_token']}"
     assert element(late.look("/admin/x"), "user") == root.id
+
+
+def test_a_path_that_would_be_read_in_another_way_after_a_renewal_is_refused(late: Visitor) -> None:
+    for target in ("/reports/a%3Fb", "/a%3f/admin/x"):
+        assert late.look(target).status_code == 400
+    assert element(late.look("/reports?a=%3Fb"), "user")
+
+
+def test_a_401_that_no_renewal_helps_against_leads_to_the_form_and_the_next_tokens_are_kept(
+    late: Visitor, app: int, tmp_path: Path
+) -> None:
+    """As where a path asks for a second factor."""
+    before = late.session
+    with (
+        EchoUpstream(401) as never,
+        nginx_before(app, never.port, tmp_path / "nginx") as gateway,
+        Visitor(gateway) as it,
+    ):
+        it.session = late.session
+        answer = it.look("/secret")
+        assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in?next=/secret")
+        assert it.session not in {"", before}
+        assert [got.target for got in never.received] == ["/internal/verify"] * 2
 
 
 @pytest.mark.parametrize("session", ["", "x", "~", "x~", "x~art_x", "~art_x", "a.b.c~" + "art_" * 30])
