@@ -235,7 +235,7 @@ async def test_the_examples_of_bodies_are_taken(make_client: MakeClient, databas
                 token, user_id = await administrator(client, database_url, f"{name}@example.net")
                 where = path.format(user_id=user_id, factor_id=user_id)
                 body = {"json" if media_type == "application/json" else "data": examples[0]}
-                found[name] = (await client.request(method, where, headers=bearer(token), **body)).status_code
+                found[name] = (await client.ask(method, where, headers=bearer(token), **body)).status_code
     assert found == ANSWERED
 
 

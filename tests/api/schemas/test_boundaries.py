@@ -84,7 +84,7 @@ async def is_taken(owner: tuple[Client, str], label: str, name: str, **request: 
     client, token = owner
     method, path = label.split()
     where = path.format(user_id=uuid4(), factor_id=uuid4(), session_id=uuid4())
-    answer = await client.request(method, where, headers=bearer(token), **request)
+    answer = await client.ask(method, where, headers=bearer(token), **request)
     assert answer.status_code < 500
     if answer.status_code == 400:
         return bool(answer.json()["code"] != "invalid-request")
