@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from auth_service.errors import InvalidInput
+from auth_service.errors import InvalidInput, Reason
 from auth_service.identifiers import canonical_email
 
 # Names that the public DNS does not have, or not as anybody's own: RFC 6761 (test, localhost), RFC 6762 and its
@@ -34,13 +34,17 @@ class AddressPolicy:
         local, _, domain = canonical.rpartition("@")
         is_in_house = _is_in(IN_HOUSE, domain)
         if not is_in_house and _is_in(NOWHERE, domain):
-            raise InvalidInput(field, "No mail can reach a domain that ends in .alt, .arpa, .invalid or .onion.")
+            sentence = "No mail can reach a domain that ends in .alt, .arpa, .invalid or .onion."
+            raise InvalidInput(field, Reason.UNREACHABLE_EMAIL, sentence)
         # The domains of the world have a dot, and do not end in a number.
         if (is_in_house or "." not in domain or domain[-1].isdigit()) and not self._takes_in_house:
-            raise InvalidInput(field, "Addresses of in-house domains, such as .local or .lan, are not taken here.")
+            sentence = "Addresses of in-house domains, such as .local or .lan, are not taken here."
+            raise InvalidInput(field, Reason.UNREACHABLE_EMAIL, sentence)
         if not local.isascii() and self._sends_utf8() is False:
-            reason = "Our mail server takes no addresses with letters such as 'é' before the @; after it they are fine."
-            raise InvalidInput(field, reason)
+            sentence = (
+                "Our mail server takes no addresses with letters such as 'é' before the @; after it they are fine."
+            )
+            raise InvalidInput(field, Reason.UNREACHABLE_EMAIL, sentence)
 
 
 def _is_in(domains: tuple[str, ...], domain: str) -> bool:

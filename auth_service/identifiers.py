@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from auth_service.errors import InvalidInput
+from auth_service.errors import FieldFaults, InvalidInput, Reason
 from auth_service.skeletons import INVISIBLE, skeleton
 
 LONGEST_NAME = 64  # characters
@@ -35,7 +35,7 @@ def canonical_email(email: str, field: str = "email") -> str:
         else:
             domain = _validate(f"{plain}@{domain}").ascii_domain.lower()
     except ValueError:
-        raise InvalidInput(field, _NOT_AN_ADDRESS) from None
+        raise InvalidInput(field, Reason.INVALID_EMAIL, _NOT_AN_ADDRESS) from None
     return f"{canonical_local_part(local)}@{domain}"
 
 
@@ -48,7 +48,7 @@ def canonical_username(username: str) -> str:
     _refuse_other_spellings("username", username)
     name = unicodedata.normalize("NFC", username.strip())
     if not 0 < len(name) <= LONGEST_NAME or not name[0].isalnum() or not _is_spelled(name):
-        raise InvalidInput("username", _NOT_A_NAME)
+        raise InvalidInput("username", Reason.INVALID_USERNAME, _NOT_A_NAME)
     return canonical_fragment(name)
 
 
@@ -65,8 +65,14 @@ def canonical_local_part(text: str) -> str:
 def account_names(
     email: str, username: str | None, canonical: Callable[[str], str] = canonical_email
 ) -> dict[str, str | None]:
-    """Return the columns of an account's names: each as given, and in canonical form; raises `InvalidInput`."""
-    return {"email": email.strip(), "email_canonical": canonical(email), **username_columns(username)}
+    """Return the columns of an account's names: each as given, and in canonical form; raises `InvalidFields`."""
+    faults, columns = FieldFaults(), dict[str, str | None]()
+    with faults.noted():
+        columns = {"email": email.strip(), "email_canonical": canonical(email)}
+    with faults.noted():
+        columns |= username_columns(username)
+    faults.refuse()
+    return columns
 
 
 def username_columns(username: str | None) -> dict[str, str | None]:
@@ -103,7 +109,8 @@ def _refuse_other_spellings(field: str, text: str) -> None:
     """
     for character in text.strip():
         if not character.isascii() and any(map(str.isascii, unicodedata.normalize("NFKC", character))):
-            raise InvalidInput(field, "Holds a character that looks like another one; use the plain letter.")
+            sentence = "Holds a character that looks like another one; use the plain letter."
+            raise InvalidInput(field, Reason.LOOK_ALIKE, sentence)
 
 
 def _is_spelled(name: str) -> bool:

@@ -12,7 +12,7 @@ import click
 from auth_service import logs
 from auth_service.cli.wrong_setting import WrongSetting, settings_or_exit
 from auth_service.database.errors import TransactionConflict
-from auth_service.errors import DatabaseUnavailable, InvalidInput, Refused, WrongDatabaseSetting
+from auth_service.errors import DatabaseUnavailable, InvalidFields, Refused, WrongDatabaseSetting
 from auth_service.models import REQUESTER, Requester
 from auth_service.repositories.transaction import Database
 from auth_service.settings import Settings
@@ -66,8 +66,8 @@ def run_with_database(
         raise
     except OSError as error:
         raise click.ClickException(str(error)) from None
-    except InvalidInput as error:
-        raise click.ClickException(f"{error.field}: {error.reason}") from None
+    except InvalidFields as error:
+        raise click.ClickException(" ".join(f"{fault.field}: {fault.detail}" for fault in error.faults)) from None
     except Refused as error:
         causes = logs.causes_of(error)  # "does not answer" may be a wrong password or a missing GRANT
         cause = "".join(f" ({cause})" for cause in causes[-1:])

@@ -1,8 +1,9 @@
 """What can be refused: a stable code, a sentence, and the data that goes with them. No HTTP here.
 
     Refused
-    ├── InvalidInput
-    │   └── InvalidPassword
+    ├── InvalidFields
+    │   └── InvalidInput
+    │       └── InvalidPassword
     ├── AccountExists
     ├── AccountDisabled
     ├── AdminsOwnAccount
@@ -88,7 +89,6 @@
     │   └── UnsupportedContentCoding   api/http/problems.py
     ├── HeadersTooLarge                api/http/problems.py
     ├── InternalError                  api/http/problems.py
-    ├── InvalidFields                  api/http/problems.py
     ├── NoSuchKey                      services/signing_keys/lifecycle.py
     ├── KeyUnreadable                  services/signing_keys/lifecycle.py
     ├── RotationUnderWay               services/signing_keys/lifecycle.py
@@ -133,7 +133,7 @@ from auth_service.errors.factors import (
     SecondFactorRequired,
     TooManyFactors,
 )
-from auth_service.errors.fields import InvalidInput, InvalidPassword
+from auth_service.errors.fields import FieldFault, FieldFaults, InvalidFields, InvalidInput, InvalidPassword, Reason
 from auth_service.errors.refused import Refused
 from auth_service.errors.unavailable import (
     DatabaseDiskFull,
@@ -161,11 +161,14 @@ __all__ = [
     "DatabaseUnusable",
     "Denial",
     "FactorExists",
+    "FieldFault",
+    "FieldFaults",
     "HashingOverloaded",
     "InsufficientRole",
     "InvalidAccessToken",
     "InvalidChallenge",
     "InvalidCredentials",
+    "InvalidFields",
     "InvalidInput",
     "InvalidInternalToken",
     "InvalidLink",
@@ -184,6 +187,7 @@ __all__ = [
     "NoSuchUser",
     "PasskeysNotConfigured",
     "PasswordRequired",
+    "Reason",
     "Refused",
     "SchemaNotReady",
     "SecondFactorEnrolmentRequired",

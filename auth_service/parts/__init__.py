@@ -62,6 +62,8 @@ def _services(parts: Parts) -> Services:
     passkeys = factors.passkeys(parts, parts.passkeys, sign_in) if parts.passkeys else None
     return Services(
         settings=settings,
+        new_passwords=new_passwords,
+        addresses=upkeep.addresses,
         registration=Registration(
             database=database,
             new_passwords=new_passwords,

@@ -5,7 +5,7 @@ import re
 from sqlalchemy import Connection, text
 
 from auth_service.database import migrator, schema
-from auth_service.errors import InvalidInput, SchemaNotReady
+from auth_service.errors import InvalidInput, Reason, SchemaNotReady
 from auth_service.repositories.privileges import CLEANUP, FILE, SERVICE, statements
 
 # What can be put between double quotes, in a literal and in a dollar-quoted block alike.
@@ -24,11 +24,12 @@ def make_script(service: str | None, cleanup: str | None) -> str:
 def check_roles(connection: Connection, service: str | None, cleanup: str | None) -> None:
     """Return if there are such roles; raises InvalidInput."""
     if connection.dialect.name != "postgresql":
-        raise InvalidInput("DATABASE_URL", "is SQLite, which has no roles")
+        raise InvalidInput("DATABASE_URL", Reason.NOT_ALLOWED, "is SQLite, which has no roles")
     known = set(connection.scalars(text("SELECT rolname FROM pg_roles")))
     for role in (service, cleanup):
         if role is not None and role not in known:
-            raise InvalidInput("role", f"{role!r} does not exist; deploy/sql/roles.sql creates roles")
+            sentence = f"{role!r} does not exist; deploy/sql/roles.sql creates roles"
+            raise InvalidInput("role", Reason.UNKNOWN_VALUE, sentence)
 
 
 def apply(connection: Connection, service: str | None, cleanup: str | None) -> None:
@@ -45,7 +46,7 @@ def apply(connection: Connection, service: str | None, cleanup: str | None) -> N
     if is_owner is None:
         raise SchemaNotReady
     if not is_owner:
-        raise InvalidInput("DATABASE_URL", "must name the role that owns the tables, as auth_owner")
+        raise InvalidInput("DATABASE_URL", Reason.NOT_ALLOWED, "must name the role that owns the tables, as auth_owner")
     if schema.check(connection) is schema.SchemaState.NEWER:
         raise SchemaNotReady("The database schema is newer: grant with the version of the service that migrated it.")
     for statement in statements(make_script(service, cleanup)):

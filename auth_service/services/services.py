@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import NamedTuple
 
+from auth_service.addresses import AddressPolicy
 from auth_service.models import Verdict
 from auth_service.repositories.transaction import Database
 from auth_service.services.accounts.delayed_email_change import DelayedEmailChange
@@ -27,6 +28,7 @@ from auth_service.services.mail.notices import MailNumbers
 from auth_service.services.operations.cleanup import Cleanup
 from auth_service.services.operations.health import HealthCheck
 from auth_service.services.passwords.hashing_lane import HashingLane
+from auth_service.services.passwords.new_password import NewPasswords
 from auth_service.services.sessions.bearers import Bearers
 from auth_service.services.sessions.login import Login
 from auth_service.services.sessions.login_outcomes import LoginOutcome
@@ -69,6 +71,8 @@ class Passkeys(NamedTuple):
 class Services(NamedTuple):
     settings: Settings
     registration: Registration
+    new_passwords: NewPasswords
+    addresses: AddressPolicy
     administration: Administration
     directory: Directory
     bearers: Bearers

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from auth_service.database.pool import PING_AFTER
 from auth_service.database.pool_queue import SOON
 from auth_service.database.prepared import Prepared
-from auth_service.errors import DatabaseUnavailable, InvalidInput
+from auth_service.errors import DatabaseUnavailable, InvalidInput, Reason
 from auth_service.repositories.transaction import Database
 from tests.support.databases import MakeDatabase, query
 from tests.support.polling import eventually
@@ -142,7 +142,7 @@ async def refused(database: Database, proxy: TcpProxy) -> None:
     async with database.statement() as tx:
         await query(tx, "SELECT 1")
         proxy.silence()
-        raise InvalidInput("field", "what has nothing to do with the database")
+        raise InvalidInput("field", Reason.REQUIRED, "What has nothing to do with the database.")
 
 
 async def test_a_connection_that_was_ended_is_not_given_to_whoever_queues(
@@ -280,7 +280,7 @@ async def test_whoever_is_cancelled_while_a_connection_is_given_back_still_gives
             await query(tx, "SELECT count(*) FROM kept")
             asked.set()
             await go_on.wait()
-            raise InvalidInput("field", "what has nothing to do with the database")
+            raise InvalidInput("field", Reason.REQUIRED, "What has nothing to do with the database.")
 
     refusing = asyncio.create_task(refuse())
     await asked.wait()

@@ -53,7 +53,7 @@ def _read_document() -> Any:
     project = config.projects.default
     # False credentials are the business of `test_corpus.py`; here each request has true ones, and then none.
     project.generation.update(max_examples=EXAMPLES, deterministic=REPEATABLE, with_security_parameters=False)
-    # Parameters that the document does not know are ignored, as everywhere on the web.
+    # Parameters that the document does not know are refused by routes that have some, and ignored by the others.
     project.generation.allow_extra_parameters = False
     # The policies for passwords and addresses refuse what is well formed, by a 422 that is documented, and a 400
     # refuses what looks like the token of a link.

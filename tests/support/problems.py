@@ -24,6 +24,11 @@ def assert_problem(answer: httpx.Response | Answer, status: int, code: str, publ
     _assert_headers(status, code, answer)
 
 
+def faults(answer: httpx.Response) -> list[tuple[str, str]]:
+    """The field and the reason of each fault, as far as the answer is one that tells some."""
+    return [(fault["field"], fault["reason"]) for fault in answer.json().get("errors", ())]
+
+
 def _assert_headers(status: int, code: str, answer: httpx.Response | Answer) -> None:
     assert answer.headers["cache-control"] == "no-store"
     challenged = status == 401 or code == "insufficient-role"

@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from auth_service.errors import InvalidInput
+from auth_service.errors import InvalidInput, Reason
 from auth_service.models import Page, Position
 
+NOT_OURS = "Must be the next_cursor of a previous answer."
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FORM = struct.Struct(">q16s")  # microseconds, and the id
 
@@ -31,4 +32,4 @@ def read(cursor: str) -> Position:
     try:
         return _EPOCH + timedelta(microseconds=microseconds), UUID(bytes=raw)
     except OverflowError:
-        raise InvalidInput("cursor", "Must be the next_cursor of a previous answer.") from None
+        raise InvalidInput("cursor", Reason.INVALID_FORMAT, NOT_OURS) from None

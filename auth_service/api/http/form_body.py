@@ -1,11 +1,13 @@
 """Form bodies of the OAuth endpoints: `application/x-www-form-urlencoded`, each parameter at most once."""
 
+from collections import Counter
 from typing import Annotated, Any
 from urllib.parse import parse_qsl
 
 from fastapi import Depends
 from starlette.requests import Request
 
+from auth_service.api.http.field_errors import is_speakable
 from auth_service.api.http.media_type import require_type
 from auth_service.api.http.problems import InvalidRequest
 
@@ -42,11 +44,16 @@ async def get_token(request: Request) -> str:
     try:
         text = (await request.body()).decode()
         pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
+    except UnicodeDecodeError:
+        raise InvalidRequest("The form is not UTF-8.") from None
     except ValueError:
-        raise InvalidRequest from None
+        raise InvalidRequest(f"The form may have at most {MAX_FIELDS} parameters.") from None
     fields = dict(pairs)
-    if len(fields) != len(pairs) or not fields.get("token"):
-        raise InvalidRequest
+    if len(fields) != len(pairs):
+        [(twice, _)] = Counter(name for name, _ in pairs).most_common(1)
+        raise InvalidRequest(f"{f'The parameter {twice}' if is_speakable(twice) else 'A parameter'} is given twice.")
+    if not fields.get("token"):
+        raise InvalidRequest("The form needs the parameter token, which must not be empty.")
     return fields["token"]
 
 

@@ -1,19 +1,17 @@
-"""JSON bodies, read strictly: UTF-8, one meaning for each name, finite numbers, and every refusal in milliseconds."""
+"""Routes whose requests are read strictly: the body before FastAPI looks at it, and no query parameter twice."""
 
-import json
-import math
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, NoReturn
 
 from fastapi.routing import APIRoute
+from starlette.datastructures import QueryParams
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive
 
+from auth_service.api.http.json_document import parse
 from auth_service.api.http.media_type import require_type
-from auth_service.api.http.problems import MalformedJson
-from auth_service.errors import InvalidInput
 from auth_service.services.passwords.hashing_lane import client_disconnect
 
 # Refused at the door when no password could be hashed in time: to read and parse a flood first would double its cost.
@@ -26,7 +24,11 @@ class StrictJsonRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
         if self.body_field is None:
-            return handle
+
+            async def check_query_and_handle(request: Request) -> Response:
+                return await handle(_StrictRequest(request.scope, request.receive))
+
+            return check_query_and_handle
         may_be_left_out = not self.body_field.field_info.is_required()
 
         async def check_and_handle(request: Request) -> Response:
@@ -55,44 +57,20 @@ async def _wait_for_disconnect(receive: Receive) -> NoReturn:
     raise ClientDisconnect
 
 
+class _EachOnce(QueryParams):
+    """Tells a parameter that stands there twice as a list, which is refused unless a list is asked for."""
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        values = self.getlist(key)
+        return values if len(values) > 1 else super().get(key, default)
+
+
 class _StrictRequest(Request):
     document: Any = None
 
+    @property
+    def query_params(self) -> QueryParams:
+        return _EachOnce(self.scope["query_string"])
+
     async def json(self) -> Any:
         return self.document
-
-
-def parse(body: bytes) -> Any:
-    """Return the document.
-
-    Raises:
-        MalformedJson: not UTF-8, not JSON, nested too deeply, or an object that names something twice.
-        InvalidInput: a number that is not finite.
-    """
-    try:
-        return _decoder.decode(body.decode("utf-8"))
-    except (ValueError, RecursionError):
-        raise MalformedJson from None
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Two values for one name mean different things to different parsers (RFC 8259, section 4)."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise MalformedJson("A name stands twice in one object.")
-    return found
-
-
-def _finite(number: str) -> float:
-    value = float(number)
-    if not math.isfinite(value):
-        _refuse_constant(number)
-    return value
-
-
-def _refuse_constant(_constant: str) -> NoReturn:
-    raise InvalidInput("body", "Numbers must be finite.")
-
-
-# Made once: json.loads makes one for each document.
-_decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_finite, parse_constant=_refuse_constant)

@@ -62,8 +62,8 @@ class _Translation:
 
 
 def _content(told: Mapping[str, Any], retry_after: bytes | None) -> str:
-    """What the page says below its title. All of it is escaped, though none of it is a client's text."""
-    wrong = [f"{error['field']}: {error.get('detail', error['reason'])}" for error in told.get("errors") or ()]
+    """What the page says below its title. All of it is escaped; an unknown field has a client's name."""
+    wrong = [f"{error['field']}: {error['detail']}" for error in told.get("errors") or ()]
     fields = "".join(f"<li>{escape(sentence)}</li>" for sentence in wrong)
     again = f"<p>Try again in {_in_words(int(retry_after))}.</p>\n" if retry_after else ""
     return (

@@ -157,7 +157,8 @@ PROBLEMS: dict[str, Problem] = {
     "validation-error": Problem(
         422,
         "Invalid fields",
-        "'errors' names the invalid fields and what was expected of them. Values are never repeated.",
+        "'errors' names each field that is wrong, with a 'reason' for programs and, in 'detail', what was expected. "
+        "Values are never repeated.",
     ),
     "password-too-short": Problem(
         422,

@@ -11,14 +11,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Match
 
+from auth_service.api.http.field_rules import all_faults
 from auth_service.api.http.problem_table import PROBLEMS, Problem
 from auth_service.api.requests import cookies
 from auth_service.errors import (
     DatabaseUnavailable,
+    FieldFault,
     HashingOverloaded,
     InsufficientRole,
     InvalidAccessToken,
-    InvalidInput,
+    InvalidFields,
     MissingPrivileges,
     Refused,
     ShuttingDown,
@@ -78,17 +80,6 @@ class InternalError(Refused):
     detail = "Something went wrong on our side."
 
 
-class InvalidFields(Refused):
-    """What FastAPI found wrong with the shape of a request, stripped of everything that was sent."""
-
-    code = "validation-error"
-    detail = "The request has fields that cannot be taken."
-
-    def __init__(self, errors: list[dict[str, str]]) -> None:
-        super().__init__()
-        self.errors = errors
-
-
 def answer(
     refused: Refused, base_url: str, headers: Mapping[str, str] | None = None, *, for_operators: bool = False
 ) -> Response:
@@ -109,12 +100,14 @@ def answer(
     }
     if isinstance(refused, InvalidRequest):
         body["error"] = "invalid_request"  # for OAuth clients (RFC 6749, section 5.2)
-    if isinstance(refused, InvalidInput):
-        body["errors"] = [{"field": refused.field, "reason": refused.reason}]
-    elif isinstance(refused, InvalidFields):
-        body["errors"] = refused.errors
+    if isinstance(refused, InvalidFields):
+        body["errors"] = [_told(fault) for fault in refused.faults]
     all_headers = {**_headers_of(refused, problem), **(headers or {})}
     return JSONResponse(body, problem.status, all_headers, media_type="application/problem+json")
+
+
+def _told(fault: FieldFault) -> dict[str, str | int]:
+    return {name: value for name, value in fault._asdict().items() if value is not None}
 
 
 def _headers_of(refused: Refused, problem: Problem) -> dict[str, str]:
@@ -155,8 +148,8 @@ def install(app: FastAPI, base_url: str, routes: Sequence[BaseRoute]) -> None:
     """Answer the refusals of FastAPI and of Starlette as problems, as `ErrorBoundary` does our own."""
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_request: Request, error: RequestValidationError) -> Response:
-        return answer(InvalidFields([_field_error(entry) for entry in error.errors()]), base_url)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        return answer(InvalidFields(all_faults(request, error)), base_url)
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:
@@ -172,14 +165,3 @@ def _allowed_methods(request: Request, routes: Sequence[BaseRoute]) -> str:
     matching = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
     methods = {method for route in matching for method in getattr(route, "methods", None) or ()}
     return ", ".join(sorted(methods | {"HEAD"} if "GET" in methods else methods))
-
-
-def _field_error(entry: Mapping[str, Any]) -> dict[str, str]:
-    """Field and reason of a pydantic error. A field that we do not know is not repeated either: it is what was sent."""
-    location = [str(part) for part in entry["loc"]]
-    if entry["type"] == "extra_forbidden":
-        return {"field": location[0], "reason": "Holds a field that is not known here."}
-    if str(entry["type"]).startswith("uuid"):  # pydantic's sentence quotes the character that it did not like
-        return {"field": ".".join(location[1:]), "reason": "Must be a UUID."}
-    message = str(entry["msg"]).removeprefix("Value error, ")
-    return {"field": ".".join(location[1:]) or location[0], "reason": message}

@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from auth_service.api.requests.dependencies import ServicesDep
-from auth_service.api.schemas.common import RefreshTokenBody, Tokens
-from auth_service.errors import CrossSiteRequest, Denial, InvalidInput, InvalidRefreshToken, Refused
+from auth_service.api.schemas.common import REQUIRED, RefreshTokenBody, Tokens
+from auth_service.errors import CrossSiteRequest, Denial, InvalidInput, InvalidRefreshToken, Reason, Refused
 from auth_service.services.sessions.token_issuer import TokenPair
 
 COOKIE = "__Host-auth-refresh"
@@ -44,7 +44,7 @@ async def is_cookie_mode(
     if x_auth_cookie is None or not services.settings.cookies.enabled:
         return False
     if request.headers.getlist("x-auth-cookie") != ["1"]:
-        raise InvalidInput("X-Auth-Cookie", "Must be one header with the value 1.")
+        raise InvalidInput("X-Auth-Cookie", Reason.UNKNOWN_VALUE, "Must be one header with the value 1.")
     origins = request.headers.getlist("origin")
     if len(origins) != 1 or origins[0] not in services.settings.trusted_origins:
         raise CrossSiteRequest
@@ -66,10 +66,11 @@ async def get_sent_token(
     """
     if cookie_mode:
         if body.refresh_token is not None:
-            raise InvalidInput("refresh_token", "Must not be in the body when X-Auth-Cookie is sent.")
+            sentence = "Must not be in the body when X-Auth-Cookie is sent."
+            raise InvalidInput("refresh_token", Reason.NOT_ALLOWED, sentence)
         return _sole_cookie(request)
     if body.refresh_token is None:
-        raise InvalidInput("refresh_token", "Field required")
+        raise InvalidInput("refresh_token", Reason.REQUIRED, REQUIRED)
     return body.refresh_token.get_secret_value()
 
 
@@ -123,5 +124,5 @@ def _sole_cookie(request: Request) -> str | None:
     pairs = (pair.partition("=") for line in request.headers.getlist("cookie") for pair in line.split(";"))
     values = [value.strip() for name, _, value in pairs if name.strip() == COOKIE]
     if len(values) > 1:
-        raise InvalidInput("Cookie", f"Must contain {COOKIE} exactly once.")
+        raise InvalidInput("Cookie", Reason.REPEATED, f"Must contain {COOKIE} exactly once.")
     return values[0] if values else None

@@ -13,7 +13,7 @@ from fastapi.security import HTTPBearer
 from starlette.requests import Request
 
 from auth_service.api.requests import client
-from auth_service.errors import InvalidInput, MissingAccessToken
+from auth_service.errors import InvalidInput, MissingAccessToken, Reason
 from auth_service.models import Device
 from auth_service.services.services import Services
 from auth_service.services.sessions.bearers import Bearer
@@ -87,7 +87,8 @@ async def get_idempotency_key(
 ) -> str | None:
     repeated = len(request.headers.getlist("idempotency-key")) > 1
     if repeated or (idempotency_key is not None and not IDEMPOTENCY_KEY.fullmatch(idempotency_key)):
-        raise InvalidInput("Idempotency-Key", "Must be one header of 1 to 255 visible ASCII characters.")
+        reason = Reason.REPEATED if repeated else Reason.INVALID_FORMAT
+        raise InvalidInput("Idempotency-Key", reason, "Must be one header of 1 to 255 visible ASCII characters.")
     return idempotency_key
 
 

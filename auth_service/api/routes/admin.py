@@ -12,7 +12,7 @@ from auth_service.api.http.json_body import StrictJsonRoute
 from auth_service.api.http.openapi import problems
 from auth_service.api.requests.dependencies import ServicesDep, get_access_token, set_requester
 from auth_service.api.routes.accounts import BEARER
-from auth_service.api.routes.own_sessions import EndedToo, SliceDep
+from auth_service.api.routes.own_sessions import Wanted, slice_of
 from auth_service.api.schemas.admin import (
     AccountWithSessions,
     ChangeRoleBody,
@@ -94,11 +94,9 @@ async def count_users(services: ServicesDep) -> UserCounts:
 
 
 @router.get("/{user_id:uuid}", responses=problems(*ONE))
-async def show_user(
-    user_id: UUID, services: ServicesDep, wanted: SliceDep, ended_too: EndedToo = False
-) -> AccountWithSessions:
+async def show_user(user_id: UUID, services: ServicesDep, wanted: Wanted) -> AccountWithSessions:
     """Return a user with their second factors, and their sessions, newest first, page by page."""
-    found = await services.directory.show(user_id, wanted, ended_too=ended_too)
+    found = await services.directory.show(user_id, slice_of(wanted), ended_too=wanted.ended)
     page, pending = found.sessions, found.pending
     return AccountWithSessions(
         **Account.model_validate(found.user).model_dump(),

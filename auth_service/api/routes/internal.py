@@ -8,20 +8,21 @@ from starlette.responses import Response
 
 from auth_service.api.http.etags import conditional
 from auth_service.api.http.form_body import BODY, TokenParameter
+from auth_service.api.http.json_body import StrictJsonRoute
 from auth_service.api.http.openapi import problems
 from auth_service.api.requests.dependencies import ServicesDep, set_requester
 from auth_service.api.requests.internal_token import internal_only
-from auth_service.api.schemas.common import EndedSessionSet, Introspection
+from auth_service.api.schemas.common import EndedSessionSet, Introspection, RevocationsQuery
 from auth_service.services.sessions.oauth_tokens import ActiveToken
 from auth_service.services.sessions.revocation_document import Document
 from auth_service.settings import Settings
 
-router = APIRouter(prefix="/internal", tags=["internal"], dependencies=[Depends(set_requester), Depends(internal_only)])
-
-MAX_WAIT = 60  # seconds
-Wait = Annotated[
-    float, Query(ge=0, le=MAX_WAIT, description="Seconds to wait for a change, with If-None-Match", allow_inf_nan=False)
-]
+router = APIRouter(
+    prefix="/internal",
+    tags=["internal"],
+    route_class=StrictJsonRoute,
+    dependencies=[Depends(set_requester), Depends(internal_only)],
+)
 
 
 @router.get(
@@ -32,12 +33,14 @@ Wait = Annotated[
         **problems("invalid-internal-token", "validation-error", "unavailable"),
     },
 )
-async def list_revocations(request: Request, services: ServicesDep, wait: Wait = 0) -> Response:
+async def list_revocations(
+    request: Request, services: ServicesDep, query: Annotated[RevocationsQuery, Query()]
+) -> Response:
     """List the sessions that ended within the lifetime of an access token: refuse tokens whose `sid` is listed.
 
     With `?wait=30`, and the ETag of the last answer in If-None-Match, the answer is sent as soon as the set changes.
     """
-    news = services.revocations
+    news, wait = services.revocations, query.wait
     response = _answer(request, await news.document())
     if wait and response.status_code == status.HTTP_304_NOT_MODIFIED:
         await news.wait_for_more(wait)

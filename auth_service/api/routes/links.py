@@ -87,7 +87,9 @@ async def reset_password(body: ResetPasswordBody, device: DeviceDep, services: S
 @router.post(
     "/me/email",
     status_code=status.HTTP_202_ACCEPTED,
-    responses=problems(*RECENT, *ASKING, "invalid-credentials", "account-exists", "overloaded", body=True),
+    responses=problems(
+        *RECENT, *ASKING, "invalid-credentials", "account-exists", "overloaded", "password-too-long", body=True
+    ),
 )
 async def change_email(
     body: ChangeEmailBody, bearer: RecentBearer, device: DeviceDep, services: ServicesDep
@@ -102,7 +104,9 @@ async def change_email(
 
 
 @router.post(
-    "/confirm-email", responses=problems(*PROVING, "account-exists", body=True), openapi_extra=PERHAPS_A_BEARER
+    "/confirm-email",
+    responses=problems(*PROVING, "account-exists", "password-too-long", body=True),
+    openapi_extra=PERHAPS_A_BEARER,
 )
 async def confirm_email(body: ConfirmEmailBody, bearer: BearerIfAny, services: ServicesDep) -> EmailChangeState:
     """Use one of the two links of an e-mail change; the second one changes the address.

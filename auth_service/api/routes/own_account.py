@@ -35,7 +35,9 @@ async def rename_account(body: RenameBody, bearer: RecentBearer, device: DeviceD
 @router.delete(
     "",
     status_code=status.HTTP_204_NO_CONTENT,
-    responses=problems(*RECENT, "invalid-credentials", "last-admin", "too-many-attempts", "overloaded", body=True),
+    responses=problems(
+        *RECENT, "invalid-credentials", "last-admin", "too-many-attempts", "overloaded", "password-too-long", body=True
+    ),
 )
 async def delete_account(bearer: RecentBearer, services: ServicesDep, body: DeleteAccountBody | None = None) -> None:
     """Delete the account with all its data. All sessions end, and the e-mail address becomes available again.

@@ -6,23 +6,23 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, status
 
 from auth_service.api.http import cursors
+from auth_service.api.http.json_body import StrictJsonRoute
 from auth_service.api.http.openapi import problems
 from auth_service.api.requests.dependencies import BearerDep, RecentBearer, ServicesDep, set_requester
 from auth_service.api.routes.accounts import BEARER, RECENT
-from auth_service.api.schemas.common import CURSOR, MAX_PER_PAGE, SessionItem, SessionList
+from auth_service.api.schemas.common import EndSessionsQuery, SessionItem, SessionList, SessionsQuery
 from auth_service.models import Slice
 from auth_service.services.sessions.bearers import Bearer
 
-router = APIRouter(prefix="/auth/sessions", tags=["sessions"], dependencies=[Depends(set_requester)])
+router = APIRouter(
+    prefix="/auth/sessions", tags=["sessions"], route_class=StrictJsonRoute, dependencies=[Depends(set_requester)]
+)
 
-EndedToo = Annotated[bool, Query(alias="ended", description="Include ended sessions, with the reason, while kept")]
-Limit = Annotated[int, Query(ge=1, le=MAX_PER_PAGE, description="Sessions on a page")]
-Cursor = Annotated[str, Query(pattern=CURSOR, description="`next_cursor` of the previous answer")]
-CurrentToo = Annotated[bool, Query(alias="current", description="End the session of this request too")]
+Wanted = Annotated[SessionsQuery, Query()]
 
 
-async def wanted_slice(limit: Limit = 50, cursor: Cursor | None = None) -> Slice:
-    return Slice(limit, cursors.read(cursor) if cursor is not None else None)
+def slice_of(wanted: SessionsQuery) -> Slice:
+    return Slice(wanted.limit, cursors.read(wanted.cursor) if wanted.cursor is not None else None)
 
 
 async def get_bearer_to_end(session_id: UUID, bearer: BearerDep, services: ServicesDep) -> Bearer:
@@ -32,24 +32,23 @@ async def get_bearer_to_end(session_id: UUID, bearer: BearerDep, services: Servi
     return bearer
 
 
-SliceDep = Annotated[Slice, Depends(wanted_slice)]
 BearerToEnd = Annotated[Bearer, Depends(get_bearer_to_end)]
 
 
 @router.get("", responses=problems(*BEARER, "validation-error"))
-async def list_sessions(
-    bearer: BearerDep, services: ServicesDep, wanted: SliceDep, ended_too: EndedToo = False
-) -> SessionList:
+async def list_sessions(bearer: BearerDep, services: ServicesDep, wanted: Wanted) -> SessionList:
     """List the bearer's sessions, newest first, page by page."""
-    page = await services.own_sessions.list_page(bearer, wanted, ended_too=ended_too)
+    page = await services.own_sessions.list_page(bearer, slice_of(wanted), ended_too=wanted.ended)
     items = [SessionItem.model_validate(session) for session in page.items]
     return SessionList(items=items, next_cursor=cursors.of_next(page))
 
 
 @router.delete("", status_code=status.HTTP_204_NO_CONTENT, responses=problems(*RECENT, "validation-error"))
-async def end_other_sessions(bearer: RecentBearer, services: ServicesDep, current_too: CurrentToo = False) -> None:
+async def end_other_sessions(
+    bearer: RecentBearer, services: ServicesDep, wanted: Annotated[EndSessionsQuery, Query()]
+) -> None:
     """End all other sessions of the bearer, and with `?current=true` this one too."""
-    await services.own_sessions.end_all(bearer, current_too=current_too)
+    await services.own_sessions.end_all(bearer, current_too=wanted.current)
 
 
 @router.delete(

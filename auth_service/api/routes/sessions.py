@@ -37,6 +37,7 @@ GIVING = ("too-many-attempts", "cross-site-request", "database-unavailable", "un
         **problems(
             *GIVING,
             "invalid-credentials",
+            "password-too-long",
             "second-factor-required",
             "second-factor-enrolment-required",
             "overloaded",

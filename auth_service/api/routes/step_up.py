@@ -27,6 +27,7 @@ async def begin_step_up(bearer: BearerDep, passkeys: PasskeysDep) -> PasskeyOpti
     "/step-up",
     responses=problems(
         *BEARER, "invalid-credentials", "invalid-second-factor", "too-many-attempts", "overloaded", "unavailable",
+        "password-too-long",
         body=True,
     ),
 )  # fmt: skip

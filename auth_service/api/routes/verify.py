@@ -6,7 +6,7 @@ long way.
 
 import re
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +16,7 @@ import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from auth_service.api.http.denials import Denials
+from auth_service.api.http.field_errors import is_speakable
 from auth_service.api.http.headers import DEFAULTS
 from auth_service.api.http.middleware import RequestContext, is_too_large
 from auth_service.api.http.openapi import problems
@@ -23,7 +24,7 @@ from auth_service.api.http.problems import HeadersTooLarge, InternalError, answe
 from auth_service.api.http.request_counts import RequestCounts
 from auth_service.api.requests.dependencies import bearer_token
 from auth_service.api.requests.internal_token import require_token
-from auth_service.errors import InvalidInput, Refused
+from auth_service.errors import FieldFault, InvalidFields, Reason, Refused
 from auth_service.models import Acr
 from auth_service.security.access_tokens import Claims
 from auth_service.services.services import Services
@@ -124,8 +125,25 @@ def _requirements(query: bytes) -> dict[str, Any]:
     roles, acrs, ages = (given.pop(name, []) for name in ("role", "acr", "max_age"))
     is_clear = (roles or acrs or ages) and not given and all(roles) and len(acrs) <= 1 and len(ages) <= 1
     if not is_clear or not set(acrs) <= set(Acr) or not all(_SECONDS.fullmatch(age) for age in ages):
-        raise InvalidInput("query", _QUERY)
+        raise InvalidFields(_unclear(roles, acrs, ages, given))
     return {"roles": roles, "acr": Acr(acrs[0]) if acrs else None, "max_age": int(ages[0]) if ages else None}
+
+
+def _unclear(roles: list[str], acrs: list[str], ages: list[str], unknown: Iterable[str]) -> list[FieldFault]:
+    """What is wrong with such a query."""
+    faults = [FieldFault(name if is_speakable(name) else "query", Reason.UNKNOWN_FIELD, _QUERY) for name in unknown]
+    if not all(roles):
+        faults.append(FieldFault("role", Reason.REQUIRED, "Must not be empty."))
+    faults += [
+        FieldFault(name, Reason.REPEATED, "May be given only once.")
+        for name, values in (("acr", acrs), ("max_age", ages))
+        if len(values) > 1
+    ]
+    if not set(acrs) <= set(Acr):
+        faults.append(FieldFault("acr", Reason.UNKNOWN_VALUE, "Must be aal1, aal2 or phr."))
+    if not all(_SECONDS.fullmatch(age) for age in ages):
+        faults.append(FieldFault("max_age", Reason.WRONG_TYPE, "Must be a whole number of at most 9 digits."))
+    return faults or [FieldFault("query", Reason.REQUIRED, _QUERY)]
 
 
 def describe() -> dict[str, Any]:

@@ -2,9 +2,9 @@
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, ValidationInfo
 
 from auth_service.api.schemas.common import (
     CURSOR,
@@ -14,15 +14,20 @@ from auth_service.api.schemas.common import (
     Answer,
     Body,
     DeviceSession,
-    Email,
+    NewEmail,
+    Parameters,
     Username,
     clean,
+    wrong,
 )
 from auth_service.api.schemas.factors import FactorItem
 from auth_service.api.schemas.links import DelayedChange, PendingEmail
+from auth_service.errors import Reason
 from auth_service.models import Role
 
 MAX_PAGE = 100_000
+ROLE = r"^[a-z][a-z0-9_.:-]{0,63}$"
+NO_TIME = "Must be a time with a time zone, such as 2026-01-31T12:00:00Z."
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII | re.IGNORECASE)
 
 
@@ -30,13 +35,13 @@ def _in_utc(moment: datetime) -> datetime:
     try:
         return moment.astimezone(UTC)
     except OverflowError:
-        raise ValueError("Must be in the years 1 to 9999 in UTC.") from None
+        raise wrong(Reason.INVALID_FORMAT, "Must be in the years 1 to 9999 in UTC.") from None
 
 
 def _as_text(moment: object) -> object:
     """A number would be taken for seconds or milliseconds, whichever looks right."""
     if not isinstance(moment, str) or not _RFC_3339.fullmatch(moment):
-        raise ValueError("Must be a time with a time zone, such as 2026-01-31T12:00:00Z.")
+        raise wrong(Reason.INVALID_FORMAT, NO_TIME)
     return moment
 
 
@@ -45,16 +50,18 @@ Fragment = Annotated[str, Field(min_length=3, max_length=MAX_EMAIL, examples=["a
 Name = Annotated[str, Field(min_length=1, max_length=MAX_EMAIL, examples=["ada@example.com"]), AfterValidator(clean)]
 
 
-class UserQuery(BaseModel):
-    """Filters of a list of users. A user must match all that are given."""
+def _instead_of_a_page(cursor: str | None, others: ValidationInfo) -> str | None:
+    if cursor is not None and others.data.get("page") is not None:
+        raise wrong(Reason.NOT_TOGETHER, "Give a page or a cursor, not both.")
+    return cursor
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+class UserQuery(Parameters):
+    """Filters of a list of users. A user must match all that are given."""
 
     q: Annotated[Fragment | None, Field(description="Part of the e-mail address or username")] = None
     name: Annotated[Name | None, Field(description="The whole e-mail address or username")] = None
-    role: Annotated[
-        str | None, Field(pattern=r"^[a-z][a-z0-9_.:-]{0,63}$", description="`user`, `admin` or an imported role")
-    ] = None
+    role: Annotated[str | None, Field(pattern=ROLE, description="`user`, `admin` or an imported role")] = None
     is_active: bool | None = None
     is_verified: bool | None = None
     created_from: Annotated[Moment | None, Field(description="Created at this time or later")] = None
@@ -64,13 +71,8 @@ class UserQuery(BaseModel):
     cursor: Annotated[
         str | None,
         Field(pattern=CURSOR, description="`next_cursor` of the previous answer, instead of a page"),
+        AfterValidator(_instead_of_a_page),
     ] = None
-
-    @model_validator(mode="after")
-    def _one_place(self) -> Self:
-        if self.page is not None and self.cursor is not None:
-            raise ValueError("Give a page or a cursor, not both.")
-        return self
 
 
 class UserList(Answer):
@@ -118,7 +120,7 @@ class AccountWithSessions(Account):
 
 
 class CreateUserBody(Body):
-    email: Email
+    email: NewEmail
     username: Username | None = None
     role: Annotated[Role, Field(strict=False, examples=["user"])] = Role.USER
 
@@ -128,7 +130,7 @@ class ChangeRoleBody(Body):
 
 
 class DelayedEmailBody(Body):
-    email: Email
+    email: NewEmail
 
 
 class EndedSessions(Answer):

@@ -1,18 +1,23 @@
 """What goes in and out over HTTP. Never derived from the tables: a row holds more than a client may see or set."""
 
 import re
+from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from enum import Enum, auto
+from typing import Annotated, Any, Literal, LiteralString, Self
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic_core import PydanticCustomError
 
 from auth_service.database.schema import SchemaState
+from auth_service.errors import FieldFault, Reason
 from auth_service.models import Acr
 
 # Long enough for every policy, short enough to hash.
 MAX_PASSWORD = 1024
 MAX_PER_PAGE = 100
+MAX_WAIT = 60  # seconds
 CURSOR = r"^[A-Za-z0-9_-]{32}$"
 MAX_EMAIL = 254  # RFC 5321, section 4.5.3.1.3, without the angle brackets
 MAX_USERNAME = 64
@@ -22,12 +27,33 @@ USERNAME = r"^\s*[^\x00-/:-@\[-`{-\x7f][^\x00-,/:-@\[-^`{-\x7f]*\s*$"
 CHOSEN = "chosen-password"
 """Marks a field for the OpenAPI document, which tells the lengths that the settings ask for."""
 
+REQUIRED = "This field is required."
+UNCLEAN = "Must not contain NUL or a lone surrogate."
+CLASH = "clash"
+"""The type of error that says that fields do not go together; `Body.clashes` says which and why."""
+
 _UNCLEAN = re.compile(r"[\x00\ud800-\udfff]")
+
+
+class Rule(Enum):
+    """Marks a field with what is asked of it beside its shape, which is more than its type can tell."""
+
+    EMAIL = auto()
+    NEW_EMAIL = auto()
+    USERNAME = auto()
+    FIRST_USERNAME = auto()
+    PASSWORD = auto()
+    NEW_PASSWORD = auto()
+
+
+def wrong(reason: Reason, detail: LiteralString) -> PydanticCustomError:
+    """What a validator raises: `detail` is a sentence for people."""
+    return PydanticCustomError(reason.value, detail)
 
 
 def clean(text: str) -> str:
     if _UNCLEAN.search(text):
-        raise ValueError("Must not contain NUL or a lone surrogate.")
+        raise wrong(Reason.INVALID_CHARACTER, UNCLEAN)
     return text
 
 
@@ -41,18 +67,26 @@ def secret_of(text: SecretStr | None) -> str | None:
     return text.get_secret_value() if text is not None else None
 
 
-Email = Annotated[str, Field(min_length=3, max_length=MAX_EMAIL, examples=["ada@example.com"]), AfterValidator(clean)]
+Email = Annotated[
+    str,
+    Rule.EMAIL,
+    Field(min_length=3, max_length=MAX_EMAIL, examples=["ada@example.com"]),
+    AfterValidator(clean),
+]
+NewEmail = Annotated[Email, Rule.NEW_EMAIL]
 Username = Annotated[
     str,
+    Rule.USERNAME,
     Field(min_length=1, max_length=MAX_USERNAME, examples=["ada"], json_schema_extra={"pattern": USERNAME}),
     AfterValidator(clean),
 ]
 Password = Annotated[
     SecretStr,
+    Rule.PASSWORD,
     Field(min_length=1, max_length=MAX_PASSWORD, examples=["correct horse battery staple"]),
     AfterValidator(clean_secret),
 ]
-NewPassword = Annotated[Password, Field(json_schema_extra={"format": CHOSEN})]
+NewPassword = Annotated[Password, Rule.NEW_PASSWORD, Field(json_schema_extra={"format": CHOSEN})]
 Token = Annotated[SecretStr, Field(min_length=1, examples=["art_..."]), AfterValidator(clean_secret)]
 
 
@@ -81,25 +115,56 @@ class Body(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
 
+    @classmethod
+    def clashes(cls, _given: Collection[str]) -> list[FieldFault]:
+        """Return what is wrong with the fields that are given, which are right or wrong by themselves: beside others,
+        or without them.
+        """
+        return []
+
+
+class Parameters(BaseModel):
+    """The query parameters of a route: no unknown ones, and no value in any error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class CombinedBody(Body):
+    """A body of which some fields do not go together, or only together."""
+
+    @model_validator(mode="after")
+    def _fit(self) -> Self:
+        if self.clashes([name for name, value in self.__dict__.items() if value is not None]):
+            raise PydanticCustomError(CLASH, CLASH)
+        return self
+
+
+def one_of(given: Collection[str], names: Sequence[str], what: str) -> list[FieldFault]:
+    """The faults if not exactly one of the fields is given; `what` is their names for people."""
+    found = [name for name in names if name in given]
+    if len(found) == 1:
+        return []
+    if not found:
+        return [FieldFault(name, Reason.REQUIRED, f"Give {what}.") for name in names]
+    return [FieldFault(name, Reason.NOT_TOGETHER, f"Give {what}: only one of them.") for name in found]
+
 
 class RegisterBody(Body):
-    email: Email
+    email: NewEmail
     password: NewPassword
-    username: Username | None = None
+    username: Annotated[Username, Rule.FIRST_USERNAME] | None = None
 
 
-class LoginBody(Body):
+class LoginBody(CombinedBody):
     """Exactly one of `email` and `username`, and the password."""
 
     email: Email | None = None
     username: Username | None = None
     password: Password
 
-    @model_validator(mode="after")
-    def _one_name(self) -> Self:
-        if (self.email is None) == (self.username is None):
-            raise ValueError("Give exactly one of email and username.")
-        return self
+    @classmethod
+    def clashes(cls, given: Collection[str]) -> list[FieldFault]:
+        return one_of(given, ("email", "username"), "an e-mail address or a username")
 
 
 class RefreshTokenBody(Body):
@@ -146,6 +211,18 @@ class Tokens(Answer):
     refresh_token: Annotated[str | None, IF_ANY] = None
     refresh_expires_in: int
     session_id: UUID
+
+
+class SessionsQuery(Parameters):
+    """Which sessions, and how many of them, a list tells."""
+
+    ended: Annotated[bool, Field(description="Include ended sessions, with the reason, while kept")] = False
+    limit: Annotated[int, Field(ge=1, le=MAX_PER_PAGE, description="Sessions on a page")] = 50
+    cursor: Annotated[str | None, Field(pattern=CURSOR, description="`next_cursor` of the previous answer")] = None
+
+
+class EndSessionsQuery(Parameters):
+    current: Annotated[bool, Field(description="End the session of this request too")] = False
 
 
 class DeviceSession(Answer):
@@ -202,6 +279,13 @@ class ServerMetadata(Answer):
     acr_values_supported: list[str] = list(Acr)
 
 
+class RevocationsQuery(Parameters):
+    wait: Annotated[
+        float,
+        Field(ge=0, le=MAX_WAIT, description="Seconds to wait for a change, with If-None-Match", allow_inf_nan=False),
+    ] = 0
+
+
 class EndedSessionSet(Answer):
     sids: list[UUID]
 
@@ -244,8 +328,15 @@ class Readiness(Health):
 
 
 class FieldError(Answer):
+    """What is wrong with a field. `reason` is a stable code for programs: one of these, or one that is newer.
+
+    `detail` is a sentence for people, which a form can show; `limit` is the number in it, if a limit decides.
+    """
+
     field: str
-    reason: str
+    reason: Reason
+    detail: str
+    limit: Annotated[int | None, IF_ANY] = None
 
 
 class ProblemDetails(Answer):

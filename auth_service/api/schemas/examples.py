@@ -63,16 +63,20 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "SteppedUpToken": {"access_token": "eyJ...", "token_type": "Bearer", "expires_in": 300},
 }
 
+
+def _password(what: str, detail: str, **more: int) -> dict[str, Any]:
+    return {"errors": [{"field": "password", "reason": f"password-{what}", "detail": detail, **more}]}
+
+
 # What some problems tell beside what all do.
 MEMBERS: dict[str, dict[str, Any]] = {
     "second-factor-required": {"challenge": CHALLENGE, "methods": ["totp", "recovery_code"], "expires_in": 300},
     "second-factor-enrolment-required": {"challenge": CHALLENGE, "methods": ["totp"], "expires_in": 300},
     "step-up-required": {"max_age": 600, "acr_values": "aal1 aal2 phr"},
-    "validation-error": {"errors": [{"field": "email", "reason": "Field required"}]},
-    **{
-        f"password-{what}": {"errors": [{"field": "password", "reason": "The password needs at least 15 characters."}]}
-        for what in ("too-short", "too-long", "blocklisted")
-    },
+    "validation-error": {"errors": [{"field": "email", "reason": "required", "detail": "This field is required."}]},
+    "password-too-short": _password("too-short", "The password needs at least 15 characters.", limit=15),
+    "password-too-long": _password("too-long", "The password may have at most 256 characters.", limit=256),
+    "password-blocklisted": _password("blocklisted", "The password is easily guessed. Choose another."),
     "invalid-link": {"reason": "expired"},
     "invalid-request": {"error": "invalid_request"},
 }

@@ -1,21 +1,24 @@
 """Bodies and answers of the routes for links in e-mails."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, SecretStr
 
 from auth_service.api.schemas.common import (
     Answer,
     Body,
+    CombinedBody,
     CurrentPassword,
     Email,
+    NewEmail,
     NewPassword,
     Password,
     ProblemDetails,
     clean_secret,
 )
-from auth_service.errors import LinkFault
+from auth_service.errors import FieldFault, LinkFault, Reason
 from auth_service.models import PendingChange
 
 LinkToken = Annotated[
@@ -45,18 +48,18 @@ class ConfirmEmailBody(Body):
     )
 
 
-class VerifyEmailBody(ConfirmEmailBody):
+class VerifyEmailBody(ConfirmEmailBody, CombinedBody):
     """At most one of `password` and `new_password`."""
 
     new_password: Annotated[
         NewPassword | None, Field(description="In place of the password, which stops working; all sessions end")
     ] = None
 
-    @model_validator(mode="after")
-    def _one_password(self) -> Self:
-        if self.password is not None and self.new_password is not None:
-            raise ValueError("Give at most one of password and new_password.")
-        return self
+    @classmethod
+    def clashes(cls, given: Collection[str]) -> list[FieldFault]:
+        both = ("password", "new_password")
+        sentence = "Give the password or a new one, not both."
+        return [FieldFault(name, Reason.NOT_TOGETHER, sentence) for name in both] if set(both) <= set(given) else []
 
 
 class ResetPasswordBody(Body):
@@ -65,7 +68,7 @@ class ResetPasswordBody(Body):
 
 
 class ChangeEmailBody(Body):
-    new_email: Email
+    new_email: NewEmail
     current_password: CurrentPassword = None
 
 

@@ -2,12 +2,13 @@
 
 import base64
 import re
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
 
-from auth_service.api.schemas.common import Answer, Body, Tokens, clean
+from auth_service.api.schemas.common import Answer, Body, Tokens, clean, wrong
 from auth_service.api.schemas.factors import ChallengeText, PasskeyItem, RecoveryCodeList
+from auth_service.errors import Reason
 from auth_service.services.factors.passkey_enrolment import Attestation
 from auth_service.services.factors.passkey_proofs import Assertion
 
@@ -15,22 +16,26 @@ MAX_CREDENTIAL_ID = 1023  # bytes (Web Authentication Level 3, section 4, "crede
 MAX_PART = 12_288  # bytes; the whole body has at most 16 KiB
 MAX_NAME = 64  # characters
 
+NOT_BASE64URL = "Must be base64url without padding."
+
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]*")
 
 
 def _decoded(value: Any) -> Any:
     """The bytes of base64url without padding (RFC 4648, section 5), in the one spelling that they have."""
-    if not isinstance(value, str) or not _BASE64URL.fullmatch(value) or len(value) % 4 == 1:
-        raise ValueError("Must be base64url without padding.")
+    if not isinstance(value, str):
+        return value  # which is refused for its type
+    if not _BASE64URL.fullmatch(value) or len(value) % 4 == 1:
+        raise wrong(Reason.INVALID_FORMAT, NOT_BASE64URL)
     decoded = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
     if base64.urlsafe_b64encode(decoded).rstrip(b"=").decode() != value:
-        raise ValueError("Must be base64url without padding.")
+        raise wrong(Reason.INVALID_FORMAT, NOT_BASE64URL)
     return decoded
 
 
 def _shown(name: str) -> str:
     if not name.isprintable() or not name.strip():
-        raise ValueError("Must be visible text on one line.")
+        raise wrong(Reason.INVALID_CHARACTER, "Must be visible text on one line.")
     return clean(name)
 
 
@@ -45,24 +50,25 @@ CredentialId = Annotated[
 ]
 Part = Annotated[bytes, BeforeValidator(_decoded), Field(min_length=1, max_length=MAX_PART), WithJsonSchema(_SCHEMA)]
 Extensions = Annotated[dict[str, Any], Field(description="What the browser says of extensions; none is looked at")]
+TRANSPORT = r"^[a-z-]+$"
 MAX_TRANSPORTS, MAX_TRANSPORT = 8, 15  # with a blank between any two, the table has room for them
 
-Transport = Annotated[str, Field(min_length=1, max_length=MAX_TRANSPORT, pattern=r"^[a-z-]+$")]
+Transport = Annotated[str, Field(min_length=1, max_length=MAX_TRANSPORT, pattern=TRANSPORT)]
 PasskeyName = Annotated[str, Field(min_length=1, max_length=MAX_NAME, examples=["My phone"]), AfterValidator(_shown)]
+
+
+def _same_id(raw_id: bytes, others: ValidationInfo) -> bytes:
+    if others.data.get("id", raw_id) != raw_id:
+        raise wrong(Reason.INVALID_FORMAT, "Must be the same as id.")
+    return raw_id
 
 
 class _Credential(Body):
     id: CredentialId
-    raw_id: CredentialId = Field(alias="rawId")
+    raw_id: Annotated[CredentialId, AfterValidator(_same_id)] = Field(alias="rawId")
     type: Literal["public-key"]
     authenticator_attachment: str | None = Field(None, alias="authenticatorAttachment", max_length=32)
     client_extension_results: Extensions = Field(default_factory=dict, alias="clientExtensionResults")
-
-    @model_validator(mode="after")
-    def _one_id(self) -> Self:
-        if self.id != self.raw_id:
-            raise ValueError("Must have the same id and rawId.")
-        return self
 
 
 class AssertionResponse(Body):

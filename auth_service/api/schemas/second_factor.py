@@ -1,29 +1,31 @@
 """The fields of `/auth/login/second-factor` and `/auth/login/enrol`."""
 
-from typing import Any, Self
+from collections.abc import Collection
+from typing import Any
 
-from pydantic import ConfigDict, model_validator
+from pydantic import ConfigDict
 
-from auth_service.api.schemas.common import Answer, Body
+from auth_service.api.schemas.common import Answer, CombinedBody, one_of
 from auth_service.api.schemas.factors import ChallengeText, Code
 from auth_service.api.schemas.passkeys import AssertionCredential, AttestationCredential, PasskeyName
+from auth_service.errors import FieldFault, Reason
+
+PROOFS = ("code", "credential"), "a code or a passkey"
 
 
-class SecondFactorBody(Body):
+class SecondFactorBody(CombinedBody):
     """The challenge, and exactly one of `code` and `credential`."""
 
     challenge: ChallengeText
     code: Code | None = None
     credential: AssertionCredential | None = None
 
-    @model_validator(mode="after")
-    def _one_proof(self) -> Self:
-        if (self.code is None) == (self.credential is None):
-            raise ValueError("Give exactly one of code and credential.")
-        return self
+    @classmethod
+    def clashes(cls, given: Collection[str]) -> list[FieldFault]:
+        return one_of(given, *PROOFS)
 
 
-class ConfirmEnrolmentBody(Body):
+class ConfirmEnrolmentBody(CombinedBody):
     """The challenge, and exactly one of `code` and `credential`.
 
     A `name` goes with a passkey, which gets that of its authenticator without one.
@@ -34,13 +36,11 @@ class ConfirmEnrolmentBody(Body):
     name: PasskeyName | None = None
     credential: AttestationCredential | None = None
 
-    @model_validator(mode="after")
-    def _one_proof(self) -> Self:
-        if (self.code is None) == (self.credential is None):
-            raise ValueError("Give exactly one of code and credential.")
-        if self.name is not None and self.credential is None:
-            raise ValueError("A name goes with a credential.")
-        return self
+    @classmethod
+    def clashes(cls, given: Collection[str]) -> list[FieldFault]:
+        is_lost = "name" in given and "credential" not in given
+        lost = [FieldFault("name", Reason.NOT_TOGETHER, "Only a passkey can have a name.")] if is_lost else []
+        return one_of(given, *PROOFS) + lost
 
 
 class PasskeyAsked(Answer):

@@ -1,15 +1,15 @@
 """The fields of `/auth/step-up`."""
 
-from typing import Literal, Self
+from collections.abc import Collection
+from typing import Literal
 
-from pydantic import model_validator
-
-from auth_service.api.schemas.common import Answer, Body, Password
+from auth_service.api.schemas.common import Answer, CombinedBody, Password, one_of
 from auth_service.api.schemas.factors import ChallengeText, Code
 from auth_service.api.schemas.passkeys import AssertionCredential
+from auth_service.errors import FieldFault, Reason
 
 
-class StepUpBody(Body):
+class StepUpBody(CombinedBody):
     """Exactly one of `password`, `code`, and `challenge` with `credential`."""
 
     password: Password | None = None
@@ -17,13 +17,13 @@ class StepUpBody(Body):
     challenge: ChallengeText | None = None
     credential: AssertionCredential | None = None
 
-    @model_validator(mode="after")
-    def _one_proof(self) -> Self:
-        if (self.challenge is None) != (self.credential is None):
-            raise ValueError("Give challenge and credential together.")
-        if sum(given is not None for given in (self.password, self.code, self.credential)) != 1:
-            raise ValueError("Give exactly one of password, code, and challenge with credential.")
-        return self
+    @classmethod
+    def clashes(cls, given: Collection[str]) -> list[FieldFault]:
+        pair = "challenge", "credential"
+        lacking = [name for name in pair if name not in given]
+        if len(lacking) == 1:
+            return [FieldFault(lacking[0], Reason.REQUIRED, "A passkey needs both its challenge and its credential.")]
+        return one_of(given, ("password", "code", "credential"), "a password, a code or a passkey")
 
 
 class SteppedUpToken(Answer):

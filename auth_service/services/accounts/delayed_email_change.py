@@ -10,7 +10,7 @@ from typing import ClassVar
 from uuid import UUID
 
 from auth_service.addresses import AddressPolicy
-from auth_service.errors import AccountExists, InvalidInput
+from auth_service.errors import AccountExists, InvalidInput, Reason
 from auth_service.identifiers import canonical_email
 from auth_service.models import ChangeKind, EndReason, LinkPurpose, MailKind, SecurityEvent
 from auth_service.repositories.transaction import Database, retried
@@ -62,7 +62,7 @@ class DelayedEmailChange(StoppableChange):
         async with self._database.transaction() as tx:
             user = await lock_whom_to_tell(tx, user_id)
             if canonical == user.email_canonical:
-                raise InvalidInput("email", "Is already the address of this account.")
+                raise InvalidInput("email", Reason.UNCHANGED, "Is already the address of this account.")
             if await tx.users.find_by_email(canonical) is not None:
                 raise AccountExists  # for a quick answer: when it takes effect, the unique index decides
             effective_at = await tx.pending_changes.plan(user_id, self.kind, self._delay, new_email)

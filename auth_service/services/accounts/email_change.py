@@ -1,7 +1,7 @@
 """A change of the e-mail address, agreed to with a link at the old address and with one at the new."""
 
 from auth_service.addresses import AddressPolicy
-from auth_service.errors import AccountExists, InvalidCredentials, InvalidInput, InvalidLink
+from auth_service.errors import AccountExists, FieldFaults, InvalidCredentials, InvalidLink, Reason
 from auth_service.identifiers import canonical_email
 from auth_service.models import ChangeKind, LinkPurpose, MailKind, SecurityEvent, StopReason, User
 from auth_service.repositories.mail.link_uses import EMAIL_CHANGE, FoundLink
@@ -40,7 +40,7 @@ class EmailChange:
 
         Raises:
             MailNotConfigured: there is no mail server.
-            InvalidInput: the new address cannot be taken, or is the account's own; or the current password was not
+            InvalidFields: the new address cannot be taken, or is the account's own; or the current password was not
                 given, and there is one.
             InvalidCredentials: the current password is wrong, or the account was changed at the same moment.
             InvalidAccessToken: the bearer's session has ended in the meantime.
@@ -48,10 +48,15 @@ class EmailChange:
             TooManyAttempts: the current password was wrong too often, or too many links were asked for.
         """
         self._notices.ensure_configured()
-        canonical = self._addresses.accept(new_email, "new_email")
+        faults, canonical = FieldFaults(), ""
+        with faults.noted():
+            canonical = self._addresses.accept(new_email, "new_email")
         user = await self._proof.owner(bearer)
         if canonical == user.email_canonical:
-            raise InvalidInput("new_email", "Is already the address of this account.")
+            faults.note("new_email", Reason.UNCHANGED, "Is already the address of this account.")
+        with faults.noted():
+            self._proof.ensure_given(user, current)
+        faults.refuse()
         async with self._proof.given(bearer, user, current, SecurityEvent.EMAIL_CHANGE_REFUSED) as attempt:
             await self._throttle.link_request(MailKind.CONFIRM_EMAIL_CHANGE, str(user.id), client_ip)
             if not self._conceals:

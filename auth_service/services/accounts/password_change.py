@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from uuid import UUID
 
-from auth_service.errors import InvalidAccessToken, InvalidCredentials
+from auth_service.errors import FieldFaults, InvalidAccessToken, InvalidCredentials
 from auth_service.models import Device, EndReason, LoginAccount, MailKind, SecurityEvent, User
 from auth_service.repositories.transaction import Database, retried
 from auth_service.services.accounts.reauthentication import Reauthentication
@@ -43,15 +43,19 @@ class PasswordChange:
         the same sign-in: the password alone makes nobody more recent, nor surer.
 
         Raises:
-            InvalidPassword: the policy refuses the new one.
-            InvalidInput: the current one was not given, and there is one.
+            InvalidFields: the policy refuses the new one; the current one was not given, and there is one.
             InvalidCredentials: the current one is wrong, or was changed by another request at the same moment.
             InvalidAccessToken: the bearer's session has ended in the meantime.
             TooManyAttempts: the current one was wrong too often, or the password was changed too often.
             Unavailable: no access token could be signed, so nothing is changed.
         """
         user = await self._proof.owner(bearer)
-        accepted = self._new_passwords.accept("new_password", new, (user.email, user.username))
+        faults, accepted = FieldFaults(), ""
+        with faults.noted():
+            self._proof.ensure_given(user, current)
+        with faults.noted():
+            accepted = self._new_passwords.accept("new_password", new, (user.email, user.username))
+        faults.refuse()
         async with self._proof.given(bearer, user, current, SecurityEvent.PASSWORD_CHANGE_REFUSED) as attempt:
             hashed = await self._new_passwords.hash(accepted)
             await self._issuer.ensure_ready()  # no session is opened that could not be answered

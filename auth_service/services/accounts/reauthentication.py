@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from uuid import UUID
 
-from auth_service.errors import InvalidAccessToken, InvalidCredentials, InvalidInput, PasswordRequired
+from auth_service.errors import InvalidAccessToken, InvalidCredentials, InvalidInput, PasswordRequired, Reason
 from auth_service.models import UNUSABLE, SecurityEvent, User
 from auth_service.repositories.transaction import Database
 from auth_service.security.passwords import Passwords
@@ -55,14 +55,19 @@ class Reauthentication:
             TooManyAttempts: it was wrong too often, or too much was changed with the right one.
             HashingOverloaded: the lane is full.
         """
+        self.ensure_given(user, password)
         if password is None:
             return self._without(user)
         return self._given(bearer.session_id, user, password, refused)
 
+    def ensure_given(self, user: User, password: str | None) -> None:
+        """Raise `InvalidInput` if no password was given, and the account has one."""
+        if password is None and user.hashed_password != UNUSABLE:
+            sentence = "Is required: the account has a password."
+            raise InvalidInput("current_password", Reason.REQUIRED, sentence)
+
     @asynccontextmanager
     async def _without(self, user: User) -> AsyncIterator[Attempt]:
-        if user.hashed_password != UNUSABLE:
-            raise InvalidInput("current_password", "Is required: the account has a password.")
         await self._throttle.change("password", user.id)
         yield Attempt()
 

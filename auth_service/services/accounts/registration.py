@@ -3,8 +3,8 @@
 from uuid_utils.compat import uuid7
 
 from auth_service.addresses import AddressPolicy
-from auth_service.errors import InvalidAccessToken, InvalidInput
-from auth_service.identifiers import account_names
+from auth_service.errors import FieldFaults, InvalidAccessToken, InvalidInput, Reason
+from auth_service.identifiers import account_names, canonical_username
 from auth_service.models import AccountView, MailKind, User
 from auth_service.repositories.transaction import Database, retried
 from auth_service.services.mail.notices import Notices
@@ -41,19 +41,34 @@ class Registration:
         """Create an account, from this IP address; always None if existing accounts are concealed.
 
         Raises:
-            InvalidInput: the e-mail address, the username or the password cannot be taken. A username never can
-                if accounts are concealed: whether it is free again would tell what became of its first registration.
+            InvalidFields: the e-mail address, the username or the password cannot be taken; each that cannot is named.
             AccountExists: the e-mail address or the username is already taken, or the username looks like another's.
             TooManyAttempts: too many registrations, from this IP address or in all.
         """
-        values = account_names(email, username, self._addresses.accept)
-        if self._conceal and username is not None:
-            raise InvalidInput("username", "Choose a username after signing in for the first time.")
-        secret = self._new_passwords.accept("password", password, (email, username))
+        faults, values, secret = FieldFaults(), dict[str, str | None](), ""
+        with faults.noted():
+            self.check_username(username)
+        with faults.noted():
+            values = account_names(email, None if faults.found else username, self._addresses.accept)
+        with faults.noted():
+            secret = self._new_passwords.accept("password", password, (email, username))
+        faults.refuse()
         await self._throttle.registration(client_ip)
         hashed = await self._new_passwords.hash(secret)
         values["hashed_password"] = hashed
         return await (self._add_or_tell_owner(values) if self._conceal else self._add(values))
+
+    def check_username(self, username: str | None) -> None:
+        """Raise `InvalidInput` if nobody can register with this username, or none.
+
+        No username can be registered with if accounts are concealed: whether one is free again would tell what became
+        of its first registration.
+        """
+        if username is not None and self._conceal:
+            sentence = "Choose a username after signing in for the first time."
+            raise InvalidInput("username", Reason.NOT_ALLOWED, sentence)
+        if username is not None:
+            canonical_username(username)
 
     async def show(self, bearer: Bearer) -> AccountView:
         """Return the bearer's account; raises `InvalidAccessToken` if their session has ended in the meantime."""

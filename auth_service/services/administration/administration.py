@@ -28,7 +28,7 @@ class Administration:
 
         Raises:
             MailNotConfigured: the invitation could not be sent.
-            InvalidInput: the e-mail address or the username cannot be taken.
+            InvalidFields: the e-mail address or the username cannot be taken.
             AccountExists: one of them is already taken.
         """
         self._notices.ensure_configured()

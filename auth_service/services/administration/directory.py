@@ -126,4 +126,4 @@ def _canonical_name(name: str | None) -> str | None:
     try:
         return canonical_email(name) if "@" in name else canonical_username(name)
     except InvalidInput as error:
-        raise InvalidInput("name", error.reason) from None
+        raise InvalidInput("name", *error.faults[0][1:]) from None

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from auth_service.addresses import AddressPolicy
-from auth_service.errors import AccountDisabled, InvalidInput, NoSuchUser
+from auth_service.errors import AccountDisabled, InvalidInput, NoSuchUser, Reason
 from auth_service.identifiers import account_names, canonical_email, canonical_username
 from auth_service.models import (
     UNUSABLE,
@@ -66,7 +66,7 @@ class Operators:
         """Create an account. No mail is sent, and nothing is throttled.
 
         Raises:
-            InvalidInput: the e-mail address or the username cannot be taken.
+            InvalidFields: the e-mail address or the username cannot be taken.
             AccountExists: one of them is already taken.
         """
         names = account_names(email, username, addresses.accept)
@@ -141,7 +141,7 @@ class Operators:
             if user is None:
                 raise NoSuchUser
             if not await tx.users.set_email(user_id, new_email, canonical, is_verified=is_verified):
-                raise InvalidInput("new_email", "Is already the address of this account.")
+                raise InvalidInput("new_email", Reason.UNCHANGED, "Is already the address of this account.")
             await tx.registrations.forget(user_id)
             await tx.link_uses.withdraw(user, *LinkPurpose)
             await stop_changes(tx, user_id, StopReason.OTHER_CHANGE, ChangeKind.EMAIL)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from auth_service.blocklist import Blocklist, fold
-from auth_service.errors import InvalidPassword
+from auth_service.errors import InvalidPassword, Reason
 from auth_service.identifiers import canonical_password
 from auth_service.services.passwords.guessable import first_guess, words_of
 from auth_service.settings import PasswordSettings
@@ -29,12 +29,12 @@ class PasswordPolicy:
         secret = canonical_password(password)
         if len(secret) < self._shortest:
             sentence = f"The password needs at least {self._shortest} characters."
-            raise InvalidPassword(field, "password-too-short", sentence)
+            raise InvalidPassword(field, Reason.PASSWORD_TOO_SHORT, sentence, self._shortest)
         if len(secret) > self._longest:
             sentence = f"The password may have at most {self._longest} characters."
-            raise InvalidPassword(field, "password-too-long", sentence)
+            raise InvalidPassword(field, Reason.PASSWORD_TOO_LONG, sentence, self._longest)
         words = {word for name in (*self._names, *names) if name for word in words_of(fold(name))}
         if guess := first_guess(fold(secret), words, self._blocklist):
             sentence = f"The password is easily guessed, because it is little more than {guess}. Choose another."
-            raise InvalidPassword(field, "password-blocklisted", sentence)
+            raise InvalidPassword(field, Reason.PASSWORD_BLOCKLISTED, sentence)
         return secret

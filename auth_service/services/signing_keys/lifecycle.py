@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import timedelta
 
-from auth_service.errors import InvalidInput, Refused
+from auth_service.errors import InvalidInput, Reason, Refused
 from auth_service.models import KeyState, KeyStep, SecurityEvent, SigningKey, due_steps
 from auth_service.repositories.transaction import Database, Transaction, retried
 from auth_service.security.keys import (
@@ -84,7 +84,8 @@ class KeyLifecycle:
         try:
             return await self._add_pending(read_signing_key(pem, self._secrets))
         except UnusableKeyError:
-            raise InvalidInput("file", "Must be an unencrypted P-256 private key in PEM format.") from None
+            sentence = "Must be an unencrypted P-256 private key in PEM format."
+            raise InvalidInput("file", Reason.INVALID_FORMAT, sentence) from None
 
     @retried
     async def revoke(self, kid: str) -> None:

@@ -11,7 +11,7 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from auth_service.addresses import AddressPolicy
-from auth_service.errors import InvalidInput
+from auth_service.errors import InvalidFields
 from auth_service.identifiers import account_names, canonical_email
 from auth_service.models import UNUSABLE
 from auth_service.security.prepared_passwords import MissingSecretError
@@ -105,10 +105,10 @@ class RowMaker:
         if len(email) > _LONGEST_EMAIL:
             raise RefusedLine("Too long.", "email")
         try:
-            return account_names(email, values.string(fields, "username"), self._accept)
-        except (InvalidInput, RefusedLine) as refused:
+            return self._canonical_names(email, fields)
+        except RefusedLine as refused:
             if not self._drops or refused.field != "username":
-                raise RefusedLine(refused.reason, refused.field) from None
+                raise
         without.add("username")
         return self._names({**fields, "username": None}, without)
 
@@ -116,6 +116,13 @@ class RowMaker:
         canonical = quick_canonical_email(email)
         self._addresses.check(canonical)
         return canonical
+
+    def _canonical_names(self, email: str, fields: Fields) -> dict[str, str | None]:
+        try:
+            return account_names(email, values.string(fields, "username"), self._accept)
+        except InvalidFields as refused:
+            fault = refused.faults[0]
+            raise RefusedLine(fault.detail, fault.field) from None
 
     def _hash(self, fields: Fields, without: set[str]) -> str:
         try:

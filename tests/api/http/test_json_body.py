@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.client import Client
 from tests.support.json_bodies import BODY_ROUTES, CANARY, JSON
-from tests.support.problems import assert_problem
+from tests.support.problems import assert_problem, faults
 
 VALID = json.dumps({"email": f"{CANARY}@example.com", "password": CANARY}).encode()
 
@@ -28,7 +28,7 @@ MALFORMED = {
     "a form": b"password=" + CANARY.encode(),
     "a name twice": b'{"password": "%s", "password": "other"}' % CANARY.encode(),
     "a name twice, spelt differently": b'{"password": "%s", "pass\\u0077ord": "other"}' % CANARY.encode(),
-    "a name twice, deep inside": b'{"password": [{"%s": 1, "%s": 2}]}' % (CANARY.encode(), CANARY.encode()),
+    "a name twice, deep inside": b'{"password": [{"a": "%s", "a": 2}]}' % CANARY.encode(),
     "a byte order mark": b"\xef\xbb\xbf" + VALID,
     "UTF-16": VALID.decode().encode("utf-16"),
     "UTF-16 without a mark": VALID.decode().encode("utf-16-be"),
@@ -42,7 +42,15 @@ MALFORMED = {
     "a number of 5,000 digits": b'{"password": %s}' % (b"9" * 5_000),
 }
 NOT_FINITE = ["NaN", "Infinity", "-Infinity", "1e400", "-1e400", "1" + "0" * 400 + ".5"]
-SHAPES = ['{"email": %s}', '{"password": %s}', '{"refresh_token": %s}', "%s", "[%s]", '{"x": [{"y": %s}]}']
+SHAPES = {
+    '{"email": %s}': "email",
+    '{"password": %s}': "password",
+    '{"refresh_token": %s}': "refresh_token",
+    "%s": "body",
+    "[%s]": "0",
+    '{"x": [{"y": %s}]}': "x.0.y",
+    '{"x": [{"\\u0000": %s}]}': "x.0",
+}
 
 
 async def post_everywhere(client: Client, body: bytes, content_type: str = "application/json") -> list[httpx.Response]:
@@ -59,12 +67,46 @@ async def test_a_malformed_body_is_refused_without_an_echo(client: Client, body:
         assert CANARY not in answer.text
 
 
+# Where each document ends to be JSON, and what was expected there.
+PLACES = {
+    b"": "is empty",
+    b" \n": "is empty",
+    b'{"a": }': "line 1, column 7, a value",
+    b'{"a": 1,}': "line 1, column",
+    b"{a: 1}": "line 1, column 2, a name in double quotes",
+    b'{"a" 1}': "line 1, column 6, a colon",
+    b'{"a": 1\n "b": 2}': "line 2, column 2, a comma or a closing bracket",
+    b'{"a": "x}': "line 1, column 7, an end of the text that begins",
+    b'{"a": "\n"}': "line 1, column 8, the escape of a control character",
+    b'{"a": "\\x"}': "line 1, column 8, an escape that JSON has",
+    b'{"a": "\\u12"}': "line 1, column 9, four hexadecimal digits",
+    b"{} {}": "line 1, column 4, the end of the document",
+    b"[1, 2": "line 1, column 6, a comma or a closing bracket",
+    b"\xef\xbb\xbf{}": "line 1, column 1, a value",
+    b'{"a": "\xff"}': "not UTF-8, at byte 8",
+    b'{"a": 1, "a": 2}': "The name a stands twice",
+    b'{"\\u0000": 1, "\\u0000": 2}': "A name stands twice",
+    b"[" * 16_000: "nested too deeply",
+    b"9" * 5_000: "too many digits",
+    b'{"a": NaN, "b": }': "line 1, column 17, a value",
+}
+
+
+@pytest.mark.parametrize(("body", "told"), PLACES.items(), ids=[repr(body[:20]) for body in PLACES])
+async def test_a_malformed_body_is_told_where_it_goes_wrong_and_what_was_expected(
+    client: Client, body: bytes, told: str
+) -> None:
+    for answer in await post_everywhere(client, body):
+        assert_problem(answer, 400, "malformed-json")
+        assert told in answer.json()["detail"]
+
+
 @pytest.mark.parametrize("number", NOT_FINITE)
 async def test_a_number_that_is_not_finite_is_refused_wherever_it_stands(client: Client, number: str) -> None:
-    for shape in SHAPES:
+    for shape, field in SHAPES.items():
         for answer in await post_everywhere(client, (shape % number).encode()):
             assert_problem(answer, 422, "validation-error")
-            assert answer.json()["errors"] == [{"field": "body", "reason": "Numbers must be finite."}]
+            assert faults(answer) == [(field, "not-finite")]
 
 
 async def test_a_body_200000_levels_deep_is_refused_for_its_size(client: Client) -> None:

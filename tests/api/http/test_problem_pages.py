@@ -145,3 +145,10 @@ async def test_the_root_leads_to_the_documentation_where_that_is_served(make_cli
     assert_problem(await hidden.get("/"), 404, "not-found")
     page = await hidden.get("/", headers=BROWSER)
     assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
+
+
+async def test_a_page_says_of_each_field_what_is_wrong_and_takes_no_name_for_markup(made: Client) -> None:
+    page = await made.get("/internal/revocations?wait=x&%3Cb%3E=1", headers=BROWSER)
+    assert page.status_code == 422
+    assert "<li>wait: Must be a number.</li>" in page.text
+    assert "<li>&lt;b&gt;: This field is not known here.</li>" in page.text

@@ -101,6 +101,37 @@ def signed_in_as(browser: Browser, app: Site, auth: str) -> str | None:
     return str(me.raise_for_status().json()["email"])
 
 
+@runs("docs/integrating.md", "run: show errors")
+def test_a_form_shows_at_its_inputs_what_is_wrong_with_them(browser: Browser, app: Site, auth: str) -> None:
+    browser.open(app.origin() + "/empty")
+    browser.run(
+        """
+        document.body.innerHTML = '<form><input name="email"><input name="password"></form>';
+        const script = document.createElement("script");
+        script.textContent = arguments[0];
+        document.head.append(script);
+        """,
+        block("docs/integrating.md", "run: show errors"),
+    )
+    answer = browser.post(auth + "/auth/register", {"email": "nowhere", "password": "short", "emial": ""})
+    shown = browser.run(
+        """
+        const form = document.forms[0], { email, password } = form.elements;
+        const others = showErrors(form, JSON.parse(arguments[0]));
+        const said = [email.validationMessage, password.validationMessage, others];
+        email.dispatchEvent(new Event("input"));
+        return [...said, email.validationMessage];
+        """,
+        answer["body"],
+    )
+    assert shown == [
+        "Must be an e-mail address, such as name@host.example.",
+        "The password needs at least 15 characters.",
+        ["emial: This field is not known here."],
+        "",
+    ]
+
+
 @runs("docs/browsers.md", "run: page")
 def test_the_page_signs_in_goes_on_after_a_reload_and_signs_out(browser: Browser, app: Site, auth: str) -> None:
     browser.open(app.origin())

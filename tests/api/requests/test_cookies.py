@@ -7,7 +7,7 @@ import pytest
 from tests.conftest import MakeClient
 from tests.support.client import PASSWORD, Client
 from tests.support.page import COOKIE, ORIGIN, Page
-from tests.support.problems import assert_problem
+from tests.support.problems import assert_problem, faults
 
 APP = "https://app.example.com"
 ROUTES: dict[str, dict[str, Any]] = {
@@ -86,7 +86,7 @@ async def test_a_cookie_without_the_header_is_not_looked_at(page: Page) -> None:
     for path in ("/auth/refresh", "/auth/logout"):
         answer = await page.send(path, {})
         assert_problem(answer, 422, "validation-error")
-        assert answer.json()["errors"] == [{"field": "refresh_token", "reason": "Field required"}]
+        assert faults(answer) == [("refresh_token", "required")]
         other = await page.send(path, {"refresh_token": "art_other"})
         assert other.status_code == (401 if path == "/auth/refresh" else 204)
         assert "set-cookie" not in other.headers

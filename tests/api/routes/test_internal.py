@@ -133,12 +133,28 @@ async def test_anything_else_is_inactive_and_nothing_more_is_said(client: Client
     assert await introspect(client, token) == {"active": False}
 
 
-@pytest.mark.parametrize("body", [b"", b"token=", b"token=a&token=b", b"tokens=a", b"token=%ff", b"\xff"])
+FORMS = {
+    b"": "needs the parameter token",
+    b"token=": "needs the parameter token",
+    b"tokens=a": "needs the parameter token",
+    b"token=a&token=b": "parameter token is given twice",
+    b"token=a&x=1&x=1": "parameter x is given twice",
+    b"token=a&%00=1&%00=1": "A parameter is given twice",
+    b"token=%ff": "not UTF-8",
+    b"\xff": "not UTF-8",
+    b"token=a" + b"&x=1" * 20: "at most 20 parameters",
+}
+
+
+@pytest.mark.parametrize(("body", "told"), FORMS.items())
 @pytest.mark.parametrize("path", ["/internal/introspect", "/auth/revoke"])
-async def test_a_form_without_exactly_one_token_is_a_400(client: Client, path: str, body: bytes) -> None:
+async def test_a_form_without_exactly_one_token_is_a_400_that_says_why(
+    client: Client, path: str, body: bytes, told: str
+) -> None:
     answer = await client.post(path, content=body, headers={"Content-Type": FORM})
     assert_problem(answer, 400, "invalid-request")
     assert answer.json()["error"] == "invalid_request"  # RFC 6749, section 5.2
+    assert told in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("path", ["/internal/introspect", "/auth/revoke"])

@@ -20,7 +20,7 @@ from tests.support.client import Client
 from tests.support.forge import MISSING, open_forge, part
 from tests.support.polling import eventually
 from tests.support.postgres import Cluster
-from tests.support.problems import assert_problem
+from tests.support.problems import assert_problem, faults
 from tests.support.stored_session import StoredSession
 
 TOKEN = "internal-token-of-the-tests"
@@ -77,16 +77,38 @@ async def test_a_role_is_required_where_it_is_asked_for(ada: Client) -> None:
     assert refused.headers["www-authenticate"] == 'Bearer error="insufficient_scope"'
 
 
-UNCLEAR = [
-    "roles=admin", "role=", "role=user&x=1", "admin", "ROLE=user", "acr=", "acr=aal3", "acr=AAL2", "acr=aal1&acr=aal1",
-    "max_age=", "max_age=-1", "max_age=1.5", "max_age=%D9%A3", "max_age=1&max_age=2", "max_age=1000000000",
-]  # fmt: skip
+UNCLEAR = {
+    "roles=admin": [("roles", "unknown-field")],
+    "role=": [("role", "required")],
+    "role=user&x=1": [("x", "unknown-field")],
+    "admin": [("admin", "unknown-field")],
+    "ROLE=user": [("ROLE", "unknown-field")],
+    "acr=": [("acr", "unknown-value")],
+    "acr=aal3": [("acr", "unknown-value")],
+    "acr=AAL2": [("acr", "unknown-value")],
+    "acr=aal1&acr=aal1": [("acr", "repeated")],
+    "max_age=": [("max_age", "wrong-type")],
+    "max_age=-1": [("max_age", "wrong-type")],
+    "max_age=1.5": [("max_age", "wrong-type")],
+    "max_age=%D9%A3": [("max_age", "wrong-type")],
+    "max_age=1&max_age=2": [("max_age", "repeated")],
+    "max_age=1000000000": [("max_age", "wrong-type")],
+    "&": [("query", "required")],
+    "%00=1": [("query", "unknown-field")],
+    "role=&acr=x&max_age=y&z": [
+        ("z", "unknown-field"), ("role", "required"), ("acr", "unknown-value"), ("max_age", "wrong-type")
+    ],
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("query", UNCLEAR)
-async def test_a_requirement_that_is_not_understood_lets_nobody_through(ada: Client, query: str) -> None:
+@pytest.mark.parametrize(("query", "expected"), UNCLEAR.items(), ids=UNCLEAR)
+async def test_a_requirement_that_is_not_understood_lets_nobody_through_and_is_named(
+    ada: Client, query: str, expected: list[tuple[str, str]]
+) -> None:
     headers = bearer((await ada.sign_in())["access_token"])
-    assert_problem(await ada.get(f"/internal/verify?{query}", headers=headers), 422, "validation-error")
+    refused = await ada.get(f"/internal/verify?{query}", headers=headers)
+    assert_problem(refused, 422, "validation-error")
+    assert faults(refused) == expected
 
 
 async def test_a_sign_in_that_is_not_sure_enough_is_told_what_would_do(ada: Client) -> None:

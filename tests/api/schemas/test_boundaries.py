@@ -80,7 +80,7 @@ async def owner(make_client: MakeClient, database_url: str) -> tuple[Client, str
 
 
 async def is_taken(owner: tuple[Client, str], label: str, name: str, **request: Any) -> bool:
-    """Whether the answer finds nothing wrong with this field; others may be."""
+    """Whether the answer finds nothing wrong with this field by itself; others, and what is beside it, may be."""
     client, token = owner
     method, path = label.split()
     where = path.format(user_id=uuid4(), factor_id=uuid4(), session_id=uuid4())
@@ -89,7 +89,8 @@ async def is_taken(owner: tuple[Client, str], label: str, name: str, **request: 
     if answer.status_code == 400:
         return bool(answer.json()["code"] != "invalid-request")
     errors = answer.json().get("errors", []) if answer.status_code == 422 else []
-    return all(error["field"] not in {name, "query"} for error in errors)
+    alone = [error for error in errors if error["reason"] != "not-together"]
+    return all(error["field"] not in {name, "query"} for error in alone)
 
 
 def is_valid(schema: dict[str, Any], value: Any) -> bool:

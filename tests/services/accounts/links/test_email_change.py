@@ -8,7 +8,7 @@ from tests.conftest import MakeClient
 from tests.support.client import PASSWORD, Client
 from tests.support.link_mails import LinkMails
 from tests.support.polling import eventually
-from tests.support.problems import assert_problem
+from tests.support.problems import assert_problem, faults
 from tests.support.sql import run_sql
 
 on_a_lasting_database = pytest.mark.parametrize("database_url", ["sqlite-file", "postgresql"], indirect=True)
@@ -152,10 +152,10 @@ async def test_the_current_password_is_asked_for_and_cannot_be_guessed_with_a_st
 async def test_an_address_that_cannot_be_taken_is_refused_by_its_field(ada: Client) -> None:
     tokens = await ada.sign_in()
     await ada.register(OTHER)
-    for address, reason in (("nowhere", "Must be an e-mail address"), ("ADA@example.com", "Is already the")):
+    for address, reason in (("nowhere", "invalid-email"), ("ADA@example.com", "unchanged")):
         refused = await ada.change_email(tokens["access_token"], address)
         assert_problem(refused, 422, "validation-error")
-        assert [(e["field"], e["reason"][: len(reason)]) for e in refused.json()["errors"]] == [("new_email", reason)]
+        assert faults(refused) == [("new_email", reason)]
     assert_problem(await ada.change_email(tokens["access_token"], OTHER), 409, "account-exists")
 
 
