@@ -95,7 +95,7 @@ def test_what_cannot_be_created_or_is_asked_for_wrongly_is_refused_with_its_exit
 
     create = ("create", ADA, "--password-stdin")
     assert "at least 15 characters" in refused(*create, code=1, given="too-short\n")
-    assert "choose another" in refused(*create, code=1, given="passwordpassword\n")
+    assert "Choose another" in refused(*create, code=1, given="passwordpassword\n")
     assert "e-mail address" in refused("create", "nobody", "--no-password", code=1)
     assert "No terminal" in refused("create", ADA, code=2)
     assert "together" in refused(*create, "--no-password", code=2)
