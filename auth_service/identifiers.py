@@ -158,6 +158,8 @@ def _joined_domain(domain: str) -> str | None:
     letters: str = idna.decode(domain, uts46=True, std3_rules=True)
     if not any(joiner in letters for joiner in JOINERS):
         return None
+    if not all(letters.split(".")):
+        raise ValueError("an empty label")
     for label in letters.split("."):
         idna.check_bidi(label, check_ltr=True)  # of all labels, since one from right to left moves the others
     encoded: str = idna.encode(letters).decode()

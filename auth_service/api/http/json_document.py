@@ -7,6 +7,7 @@ import json
 import math
 from collections import Counter, deque
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, NoReturn
 
 from auth_service.api.http.field_errors import field_name, is_speakable
@@ -88,18 +89,20 @@ def _not_finite(body: bytes) -> list[FieldFault]:
         document = _lenient.decode(body.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise _malformed(error, body) from None
-    fields = dict.fromkeys(field_name(("body", *place)) for place in _places(document))
+    # By their first two names, and no more than twenty: a small body must not make a large answer.
+    places = dict.fromkeys(islice(_places(document), 1000))
+    fields = dict.fromkeys(field_name(("body", *place)) for place in islice(places, 20))
     return [FieldFault(field, Reason.NOT_FINITE, "Must be a finite number.") for field in fields]
 
 
 def _places(document: Any) -> Iterator[tuple[str | int, ...]]:
-    """The way to each number that is not finite."""
+    """The first two names of the way to each number that is not finite."""
     waiting: deque[tuple[tuple[str | int, ...], Any]] = deque([((), document)])
     while waiting:
         place, value = waiting.popleft()
         if isinstance(value, dict | list):
             inner = value.items() if isinstance(value, dict) else enumerate(value)
-            waiting += [((*place, name), one) for name, one in inner]
+            waiting += [(place if len(place) > 1 else (*place, name), one) for name, one in inner]
         elif isinstance(value, float) and not math.isfinite(value):
             yield place
 
