@@ -1,4 +1,4 @@
-"""The token in a link of a mail: `lnk_` and 120 random bits, which the mail also has as a code that people can type.
+"""The token in a link of a mail: `lnk_` and 136 random bits, which the mail also has as a code that people can type.
 
 The database keeps its SHA-256 alone.
 """
@@ -7,11 +7,14 @@ import hashlib
 import re
 import secrets
 
-from auth_service.security.typed_codes import BYTES, LENGTH, in_groups, read_code, spell_code
+from auth_service.security.typed_codes import in_groups, length_of, read_code, spell_code
 
 PREFIX = "lnk_"
-_OLDER = re.compile(r"[\w-]{43}")
-_AMONG_WORDS = re.compile(r"[0-9A-Za-z]{5}(?:-[0-9A-Za-z]{5}){4}")
+BYTES = 17
+LENGTH = length_of(BYTES)
+_ANY_PREFIX = re.compile(re.escape(PREFIX), re.IGNORECASE)
+_OLDER = re.compile(r"[\w-]{43}", re.ASCII)
+_AMONG_WORDS = re.compile(r"[0-9A-Za-z]{5}(?:-[0-9A-Za-z]{5}){4}-[0-9A-Za-z]{4}")
 
 
 def new_link_token() -> str:
@@ -33,10 +36,17 @@ def hash_link_token(text: str) -> bytes:
 
 def _as_it_was_made(text: str) -> str:
     """Find the token in a text; one of an older service, in which case counts, is what follows its prefix."""
-    before, prefix, after = "".join(text.split()).partition(PREFIX)
-    among = _AMONG_WORDS.search(text)
-    for candidate in (after[:LENGTH], "" if prefix else text, among[0] if among and not prefix else ""):
-        if (code := read_code(candidate)) is not None:
-            return PREFIX + spell_code(code).replace("-", "")
+    joined = "".join(text.split())
+    prefix, among = _ANY_PREFIX.search(joined), _AMONG_WORDS.search(text)
+    if prefix is None:
+        return _by_code(text) or _by_code(among[0] if among else "") or joined
+    after = joined[prefix.end() :]
+    if _OLDER.fullmatch(after):  # before all else: it may begin like a code
+        return PREFIX + after
     older = _OLDER.match(after)
-    return prefix + (older[0] if older else after) if prefix else before
+    return _by_code(after[:LENGTH]) or PREFIX + (older[0] if older else after)
+
+
+def _by_code(text: str) -> str | None:
+    code = read_code(text, BYTES)
+    return None if code is None else PREFIX + spell_code(code).replace("-", "")

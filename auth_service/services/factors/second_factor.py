@@ -11,9 +11,8 @@ from auth_service.models import BY_CODE, UNUSABLE, Device, LoginAccount, MailKin
 from auth_service.repositories.factors.proofs import Challenged, RecoveryProof, TotpProof, challenged
 from auth_service.repositories.transaction import Database
 from auth_service.security.challenges import Challenge, ChallengeCodec, ChallengePurpose
-from auth_service.security.recovery_codes import hash_recovery_code
+from auth_service.security.recovery_codes import hash_recovery_code, read_recovery_code
 from auth_service.security.totp import read_totp_code
-from auth_service.security.typed_codes import read_code
 from auth_service.services.factors.factor_sign_in import FactorSignIn
 from auth_service.services.factors.passkey_proofs import Assertion, PasskeyProofs
 from auth_service.services.factors.required_passkey import RequiredPasskey
@@ -70,7 +69,7 @@ class SecondFactor:
         """
         with counted(self.outcomes):
             read = self._read(challenge)
-            if recovery_code := read_code(code):
+            if recovery_code := read_recovery_code(code):
                 return await self._by_recovery_code(read, hash_recovery_code(recovery_code), device)
             if digits := read_totp_code(code):
                 return await self._by_totp(read, digits, device)

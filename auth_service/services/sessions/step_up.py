@@ -23,9 +23,8 @@ from auth_service.models import (
 from auth_service.repositories.transaction import Database, Transaction, retried
 from auth_service.security.access_tokens import IssuedToken
 from auth_service.security.passwords import Passwords
-from auth_service.security.recovery_codes import hash_recovery_code
+from auth_service.security.recovery_codes import hash_recovery_code, read_recovery_code
 from auth_service.security.totp import read_totp_code
-from auth_service.security.typed_codes import read_code
 from auth_service.services.mail.notices import Notices
 from auth_service.services.operations.audit import Audit
 from auth_service.services.passwords.hashing_lane import HashingLane
@@ -99,7 +98,7 @@ class StepUp:
             return await self.finish(bearer, BY_PASSWORD, attempt)
 
     async def _by_code(self, bearer: Bearer, code: str) -> IssuedToken:
-        if recovery_code := read_code(code):
+        if recovery_code := read_recovery_code(code):
             tallies, use = self._throttle.step_up_recovery, partial(self._use_recovery_code, recovery_code)
         elif digits := read_totp_code(code):
             tallies, use = self._throttle.step_up_code, partial(self._use_totp_code, digits)

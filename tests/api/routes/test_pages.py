@@ -220,7 +220,7 @@ LOST = {
     "without its value": "reset-password#token=",
     "cut off within the token": "reset-password#token=lnk_0123456789",
     "replaced": "reset-password#:~:text=password",
-    "encoded into the path": "reset-password%23token=lnk_0123456789ABCDEFGHJKMNPQR",
+    "encoded into the path": "reset-password%23token=lnk_0123456789ABCDEFGHJKMNPQRSTVW",
     "with a parameter of a tracker": "reset-password?utm_source=mail",
 }
 

@@ -53,7 +53,7 @@ async def test_a_new_account_gets_a_mail_over_an_encrypted_and_verified_connecti
     address, _, token = link_in(mail).partition("#token=")
     assert address == "https://auth.example.com/auth/pages/verify-email", "never of the Host header"
     assert f'href="{address}#token={token}"' in text_of(mail, "html")
-    assert re.fullmatch(r"lnk_[0-9A-Z]{25}", token)
+    assert re.fullmatch(r"lnk_[0-9A-Z]{29}", token)
     assert "24 hours" in text_of(mail)
     assert await hash_of_link(client) == hash_link_token(token)
 

@@ -12,7 +12,7 @@ from uuid import UUID
 import httpx
 import pytest
 
-from auth_service.security.typed_codes import read_code
+from auth_service.security.recovery_codes import read_recovery_code
 from tests.conftest import SECRET, MakeClient, environment
 from tests.support.authenticator import Authenticator
 from tests.support.client import PASSWORD, Client
@@ -131,7 +131,7 @@ async def test_nothing_in_the_database_or_in_the_log_makes_or_passes_a_code(
         told = f"{postgres.dump(postgres_url.rpartition('/')[2])} {server.log()}"
         assert '"path": "/auth/me/totp/{factor_id}/confirm"' in told
         keys = [base64.b32decode(each.secret) for each in (app, waiting)]
-        keys += [read_code(each) or b"" for each in app.recovery_codes]
+        keys += [read_recovery_code(each) or b"" for each in app.recovery_codes]
         for secret in (*keys, app.secret, waiting.secret, *app.recovery_codes, challenge):
             assert not any(spelling.rstrip("=") in told for spelling in spellings(secret)), secret
         for value in await stored_values(postgres_url):

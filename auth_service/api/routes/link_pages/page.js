@@ -4,7 +4,7 @@
 // tab's history keeps it for a reload, until it has been used, and for no longer than a link that sets a password lives.
 const KEPT = 15 * 60 * 1000; // milliseconds
 const PATIENCE = 20 * 1000; // milliseconds
-const WHOLE = /^lnk_([0-9a-z]{25}|[\w-]{43})$/i;
+const WHOLE = /^lnk_([0-9a-z]{29}|[\w-]{43})$/i;
 
 const form = document.querySelector("form");
 const button = form.querySelector("button:not([type])");
