@@ -8,12 +8,24 @@ from typing import Any
 
 import httpx2
 import pytest
-from auth_service_client import FileStore, MemoryStore, Refused, SecondFactorRequired, SignInAgain, TryAgainLater
+from auth_service_client import (
+    AuthClient,
+    AuthError,
+    EnrolmentRequired,
+    FileStore,
+    MemoryStore,
+    Refused,
+    SecondFactorRequired,
+    SignInAgain,
+    TryAgainLater,
+)
+from auth_service_client.protocol import Ask
 
 from auth_service.testing.double import Double
 from tests.clients.python.conftest import MakeAuth, sign_in
 from tests.support.authenticator import Authenticator
 from tests.support.client import PASSWORD
+from tests.support.server import free_port
 
 REFRESH = "POST /auth/refresh"
 NEW_PASSWORD = "another long passphrase"
@@ -30,14 +42,10 @@ def age(store: Any, seconds: float = 3600) -> None:
         saved["issued_at"] -= seconds
 
 
-def add_app(auth: Any, url: str) -> list[str]:
-    """Add an app to the account, past the client, and return the recovery codes."""
-    bearer = {"Authorization": f"Bearer {auth.access_token()}"}
-    with httpx2.Client(base_url=url, headers=bearer) as http:
-        begun = http.post("/auth/me/totp").raise_for_status().json()
-        code = {"code": Authenticator(begun["secret"]).code()}
-        told = http.post(f"/auth/me/totp/{begun['id']}/confirm", json=code).raise_for_status().json()
-    codes: list[str] = told["recovery_codes"]
+def add_app(auth: Any) -> list[str]:
+    """Add an app to the account, and return the recovery codes."""
+    begun = auth.add_totp()
+    codes: list[str] = auth.confirm_totp(begun["id"], Authenticator(begun["secret"]).code())
     return codes
 
 
@@ -214,10 +222,11 @@ def test_other_sessions_are_ended_and_this_one_stays(make_auth: MakeAuth) -> Non
         other.account()
 
 
-def test_a_second_factor_is_asked_for_and_taken(make_auth: MakeAuth, auth_double: Double) -> None:
+def test_a_second_factor_is_added_asked_for_and_taken(make_auth: MakeAuth) -> None:
     auth = make_auth()
     email = sign_in(auth)
-    codes = add_app(auth, auth_double.url)
+    codes = add_app(auth)
+    assert auth.account()["email"] == email, "the session of the answer is kept"
     with pytest.raises(SecondFactorRequired) as asked:
         auth.sign_in(PASSWORD, email=email)
     assert set(asked.value.methods) == {"totp", "recovery_code"}
@@ -244,6 +253,128 @@ def test_an_old_sign_in_ends_other_sessions_with_the_token_of_a_step_up(auth: An
         auth.end_other_sessions()
     assert refused.value.code == "step-up-required"
     auth.end_other_sessions(auth.step_up(password=PASSWORD))
+
+
+def test_an_old_sign_in_changes_the_password_and_adds_an_app_with_the_token_of_a_step_up(
+    auth: Any, auth_double: Double
+) -> None:
+    auth_double.set_clock(3600)
+    with pytest.raises(Refused, match="Prove"):
+        auth.add_totp()
+    assert auth.add_totp(auth.step_up(password=PASSWORD))["secret"]
+    auth.change_password(PASSWORD, NEW_PASSWORD, auth.step_up(password=PASSWORD))
+    assert auth.account()
+
+
+def test_who_must_add_a_factor_is_told_so_and_adds_one(make_auth: MakeAuth) -> None:
+    with Double(settings={"AUTH_FACTORS__REQUIRED_ROLES": "user"}) as double:
+        auth = make_auth(url=double.url)
+        auth.sign_up("ada@example.com", PASSWORD)
+        with pytest.raises(EnrolmentRequired) as asked:
+            auth.sign_in(PASSWORD, email="ada@example.com")
+        begun = auth.enrol(asked.value.challenge)
+        codes = auth.confirm_enrolment(asked.value.challenge, Authenticator(begun["secret"]).code())
+        assert len(codes) == 10
+        assert auth.account()["email"] == "ada@example.com"
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:8000", "localhost", "", "ftp://auth.example.com", "https://", "/auth"])
+def test_what_is_no_url_of_a_service_is_refused_at_once(make_auth: MakeAuth, url: str) -> None:
+    with pytest.raises(ValueError, match=r"https://auth\.example\.com"):
+        make_auth(url=url)
+
+
+def test_an_error_says_what_came_instead_of_an_answer(make_auth: MakeAuth, auth_double: Double) -> None:
+    nobody = make_auth(url=f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(TryAgainLater, match="no answer") as told:
+        nobody.sign_in(PASSWORD, email="ada@example.com")
+    assert isinstance(told.value.__cause__, httpx2.HTTPError)
+    auth_double.switch_faults({"route": "POST /auth/login", "fault": "unavailable"})
+    with pytest.raises(TryAgainLater, match="503"):
+        make_auth().sign_in(PASSWORD, email="ada@example.com")
+    with pytest.raises(SignInAgain, match="sign in"):
+        nobody.account()
+
+
+OLD = {"access_token": "old", "refresh_token": "old", "session_id": "1", "expires_in": 300, "issued_at": 0, "ahead": 0}
+TOKENS = {"access_token": "new", "refresh_token": "new", "session_id": "1", "expires_in": 300}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx2.Response(200, text="<html>a captive portal</html>"),
+        httpx2.Response(200, json=[1]),
+        httpx2.Response(200, json={**TOKENS, "expires_in": "x"}),
+        httpx2.Response(200, json={**TOKENS, "access_token": 1}),
+        httpx2.Response(200, json={name: value for name, value in TOKENS.items() if name != "expires_in"}),
+        httpx2.Response(502, json={"code": "invalid-refresh-token"}),
+        httpx2.Response(401, json={"code": "another"}),
+        httpx2.Response(429, headers={"Retry-After": "9" * 5000}),
+    ],
+    ids=[
+        "a page",
+        "a list",
+        "a wrong lifetime",
+        "a wrong token",
+        "no lifetime",
+        "502",
+        "another 401",
+        "an endless wait",
+    ],
+)
+def test_no_answer_of_something_in_between_ends_or_spoils_the_session(answer: httpx2.Response) -> None:
+    store = MemoryStore()
+    with store.open() as saved:
+        saved.update(OLD)
+    with httpx2.Client(transport=httpx2.MockTransport(lambda _: answer)) as http:
+        auth = AuthClient("https://auth.example.com", store, http, patience=0.3)
+        with pytest.raises(TryAgainLater):
+            auth.access_token()
+        with pytest.raises((TryAgainLater, Refused, AuthError)):
+            auth.sign_in(PASSWORD, email="ada@example.com")
+    with store.open() as saved:
+        assert {name: saved[name] for name in OLD} == OLD
+
+
+@pytest.mark.parametrize("date", ["soon", "", "Mon, 99 Foo 2026"])
+def test_a_date_that_is_none_counts_for_nothing(date: str) -> None:
+    store = MemoryStore()
+    answer = httpx2.Response(200, json=TOKENS, headers={"Date": date})
+    with httpx2.Client(transport=httpx2.MockTransport(lambda _: answer)) as http:
+        auth = AuthClient("https://auth.example.com", store, http)
+        auth.sign_in(PASSWORD, email="ada@example.com")
+        assert auth.access_token() == "new"
+
+
+def test_what_another_program_wrote_is_no_session(tmp_path: Path) -> None:
+    (tmp_path / "session.json").write_text('{"access_token": "x"}')
+    with (
+        AuthClient("https://auth.example.com", FileStore(tmp_path / "session.json")) as auth,
+        pytest.raises(SignInAgain),
+    ):
+        auth.access_token()
+
+
+@pytest.mark.parametrize("planted", ["a file for all", "a link"])
+def test_what_stands_where_the_file_is_drafted_gets_no_token(tmp_path: Path, planted: str) -> None:
+    path, draft, elsewhere = (tmp_path / name for name in ("session.json", "session.json.new", "elsewhere"))
+    if planted == "a link":
+        draft.symlink_to(elsewhere)
+    else:
+        draft.touch()
+        draft.chmod(0o666)
+    with FileStore(path).open() as saved:
+        saved.update(OLD)
+    assert not elsewhere.exists()
+    assert not path.is_symlink()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_no_password_and_no_token_is_in_what_a_debugger_shows() -> None:
+    asked = Ask("POST", "/auth/login", {"password": PASSWORD}, {"Authorization": "Bearer eyJ"})
+    assert PASSWORD not in repr(asked)
+    assert "eyJ" not in repr(asked)
 
 
 def test_a_file_that_another_process_holds_for_good_is_an_error_and_not_a_wait(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from auth_service_client.bearer import Bearer, StepUpAsked
 from auth_service_client.client import AuthClient
 from auth_service_client.errors import (
     AuthError,
+    EnrolmentRequired,
     Refused,
     SecondFactorRequired,
     SignInAgain,
@@ -25,6 +26,7 @@ __all__ = [
     "AuthClient",
     "AuthError",
     "Bearer",
+    "EnrolmentRequired",
     "FileStore",
     "MemoryStore",
     "Refused",

@@ -11,9 +11,12 @@ class AuthError(Exception):
 class SignInAgain(AuthError):  # noqa: N818
     """There is no session, or it has ended: the user has to sign in. Nothing else is a reason to ask for that."""
 
+    def __init__(self) -> None:
+        super().__init__("there is no session, or it has ended: sign in")
+
 
 class TryAgainLater(AuthError):  # noqa: N818
-    """The service did not answer, or cannot just now. The session is still there."""
+    """The service did not answer, or cannot just now; the text says what came instead. The session is still there."""
 
 
 class Refused(AuthError):  # noqa: N818
@@ -31,10 +34,9 @@ class Refused(AuthError):  # noqa: N818
 
 
 class SecondFactorRequired(Refused):
-    """The password is right, and the account has a second factor, or must add one: `code` says which.
-
-    `challenge` goes with the code to `AuthClient.second_factor()`, within `expires_in` seconds; `methods` are those of
-    the account: `passkey`, `totp`, `recovery_code`.
+    """The password is right, and the account has a second factor. `challenge` goes with the code to
+    `AuthClient.second_factor()`, within `expires_in` seconds; `methods` are those of the account: `passkey`, `totp`,
+    `recovery_code`.
     """
 
     def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
@@ -42,3 +44,10 @@ class SecondFactorRequired(Refused):
         self.challenge = str(problem.get("challenge", ""))
         self.methods: Sequence[str] = tuple(problem.get("methods", ()))
         self.expires_in = int(problem.get("expires_in", 0))
+
+
+class EnrolmentRequired(SecondFactorRequired):
+    """The password is right, and the account must add a second factor first: there is no code to ask for yet.
+
+    `challenge` goes to `AuthClient.enrol()`; `methods` are those that will do.
+    """

@@ -7,21 +7,31 @@ asynchronous client do the same. The rules are those of docs/integrating.md, "Ke
 import secrets
 import time
 from collections.abc import Callable, Generator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
+from urllib.parse import urlsplit
 
 import httpx2
 
-from auth_service_client.errors import AuthError, Refused, SecondFactorRequired, SignInAgain, TryAgainLater
+from auth_service_client.errors import (
+    AuthError,
+    EnrolmentRequired,
+    Refused,
+    SecondFactorRequired,
+    SignInAgain,
+    TryAgainLater,
+)
 from auth_service_client.stores import Saved
 
 USER_AGENT = "auth-service-client"
 EARLY = 30  # seconds before an access token expires that it is renewed
-PATIENCE = 20.0  # seconds that a call takes at most while the service does not answer
+PATIENCE = 20.0  # seconds
 ANSWER = 5.0  # seconds for one answer
 LONGEST_PAUSE = 60
 RENEWALS = 2  # another process may have kept a token that is old by now
+KEPT = ("access_token", "refresh_token", "session_id", "expires_in")
 SKEW = 5  # seconds that a clock may be set back unnoticed
 
 Result = TypeVar("Result")
@@ -36,12 +46,19 @@ class Keep:
 
 @dataclass(frozen=True)
 class Ask:
-    """Send this request, and send back the answer, or None if there was none."""
+    """Send this request, and send back an `Answer`, or the error in its place."""
 
     method: str
     path: str
-    body: Mapping[str, Any] | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Mapping[str, Any] | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+class Answer(NamedTuple):
+    """What came back, and when it was asked for, by this machine's clock in seconds since 1970."""
+
+    response: httpx2.Response
+    asked_at: float
 
 
 @dataclass(frozen=True)
@@ -58,23 +75,29 @@ Flow: TypeAlias = Generator[Step, Any, Result]
 class SessionProtocol:
     """What a process knows of the session beside what is kept: how far the clocks are apart, and when to ask again."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience: float) -> None:
+        self.patience = patience
         self._ahead: float | None = None
-        self._failures, self._ask_again_at = 0, 0.0
+        self._failures, self._ask_again_at, self._last = 0, 0.0, "no answer in time"
 
-    def open_session(self, path: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Flow[None]:
-        """Send what opens a session, and keep its tokens.
+    def open_session(self, path: str, body: Mapping[str, Any]) -> Flow[dict[str, Any]]:
+        """Send what opens a session, keep its tokens, and return what the answer says.
 
         Raises:
             SecondFactorRequired: something is still missing.
-            Refused: the service says no, such as for a wrong password.
+            EnrolmentRequired, Refused: one must be added first; or the service says no, such as for a wrong password.
             TryAgainLater: there was no answer.
         """
-        answer = yield from self.call("POST", path, body, headers)
-        said = self._read(answer)
-        if "refresh_token" not in said:
-            raise AuthError("the answer has no refresh token: is the address that of the service?")
-        yield Keep(lambda saved: _replace(saved, said))
+        answer = yield from self.call("POST", path, body)
+        if not self._tokens_in(answer):
+            raise AuthError("the answer has no tokens: is the address that of the service?")
+        return (yield from self.keep(answer))
+
+    def keep(self, answer: Answer) -> Flow[dict[str, Any]]:
+        """Keep the tokens of an answer, if it has any, in place of those from before; return what it says."""
+        if tokens := self._tokens_in(answer):
+            yield Keep(lambda saved: _replace(saved, tokens))
+        return said_in(answer)
 
     def access_token(self, refused: str | None = None) -> Flow[str]:
         """Return an access token, renewed if need be; `refused` is one that somebody has refused.
@@ -84,9 +107,9 @@ class SessionProtocol:
 
         Raises:
             SignInAgain: there is no session, or it has ended.
-            TryAgainLater: there was no answer in twenty seconds; the session is still there.
+            TryAgainLater: there was no answer in time; the session is still there.
         """
-        give_up_at, pause = time.monotonic() + PATIENCE, 0.0
+        give_up_at, pause = time.monotonic() + self.patience, 0.0
         while time.monotonic() + pause < give_up_at:
             yield Wait(pause)
             kept = yield Keep(lambda saved: self._to_send(saved, refused))
@@ -100,25 +123,26 @@ class SessionProtocol:
                 yield from self._refresh(kept)
             elif left > 0:
                 return str(kept["access_token"])  # it could not be renewed a moment ago, and is still good
-        raise TryAgainLater
+        raise TryAgainLater(f"the session could not be renewed: {self._last}")
 
     def call(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
-    ) -> Flow[httpx2.Response]:
+    ) -> Flow[Answer]:
         """Send one request to the service; raises as `open_session()`."""
-        answer: httpx2.Response | None = yield Ask(method, path, body, headers or {})
-        if answer is None:
-            raise TryAgainLater
-        if answer.is_success:
+        answer: Answer | httpx2.HTTPError = yield Ask(method, path, body, headers or {})
+        if isinstance(answer, httpx2.HTTPError):
+            raise TryAgainLater(f"no answer from the service: {answer or type(answer).__name__}") from answer
+        status, said = answer.response.status_code, said_in(answer)
+        if answer.response.is_success and (said or status == httpx2.codes.NO_CONTENT):
             return answer
-        problem = said_in(answer)
-        if answer.is_server_error or "code" not in problem:
-            raise TryAgainLater  # of something in between, or the service's trouble
-        raise (SecondFactorRequired if "challenge" in problem else Refused)(answer.status_code, problem)
+        if answer.response.is_server_error or "code" not in said:
+            raise TryAgainLater(f"status {status} in place of an answer of the service")
+        kind: type[Refused] = SecondFactorRequired if "challenge" in said else Refused
+        raise (EnrolmentRequired if said["code"] == "second-factor-enrolment-required" else kind)(status, said)
 
     def call_as_owner(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, token: str | None = None
-    ) -> Flow[httpx2.Response]:
+    ) -> Flow[Answer]:
         """Send one request with the session's access token, or this one; with others if it is refused.
 
         Raises:
@@ -135,14 +159,6 @@ class SessionProtocol:
             sent = yield from self.access_token(sent)
         return (yield from self.call(method, path, body, _bearer(sent)))
 
-    def replace_session(self, path: str, body: Mapping[str, Any]) -> Flow[None]:
-        """Send what ends every session and opens a new one, such as a new password; keep the tokens of the new one.
-
-        Raises as `call_as_owner()`.
-        """
-        said = self._read((yield from self.call_as_owner("POST", path, body)))
-        yield Keep(lambda saved: _replace(saved, said))
-
     def sign_out(self) -> Flow[bool]:
         """Forget the session here, and end it at the service; return whether the service has taken note.
 
@@ -154,14 +170,14 @@ class SessionProtocol:
         yield Keep(lambda saved: saved.clear() if saved.get("session_id") == sent.get("session_id") else None)
         for pause in (0.0, 0.5, 1.0):
             yield Wait(pause)
-            answer = yield Ask("POST", "/auth/logout", {"refresh_token": sent["refresh_token"]})
-            if answer is not None and answer.is_success:
+            answer = yield Ask("POST", "/auth/logout", {"refresh_token": sent.get("refresh_token")})
+            if isinstance(answer, Answer) and answer.response.is_success:
                 return True
         return False
 
     def _to_send(self, saved: Saved, refused: str | None) -> Saved | None:
         """A copy of what is kept, with a key if it has to be renewed; None if there is no session."""
-        if not saved:
+        if not _are_tokens(saved):
             return None
         left = 0.0 if saved["access_token"] == refused else self._seconds_left(saved)
         if left > min(EARLY, saved["expires_in"] / 2):
@@ -172,32 +188,34 @@ class SessionProtocol:
     def _refresh(self, sent: Saved) -> Flow[None]:
         """Ask for new tokens, and keep the answer, unless another process was faster."""
         asked = {"refresh_token": sent["refresh_token"]}
-        answer: httpx2.Response | None = yield Ask("POST", "/auth/refresh", asked, {"Idempotency-Key": sent["key"]})
-        said = self._read(answer) if answer is not None else {}
-        has_ended = said.get("code") == "invalid-refresh-token"
-        if not has_ended and "refresh_token" not in said:
-            self._failed(answer)
+        came: Answer | httpx2.HTTPError = yield Ask("POST", "/auth/refresh", asked, {"Idempotency-Key": sent["key"]})
+        answer = came if isinstance(came, Answer) else None
+        tokens = self._tokens_in(answer) if answer else {}
+        if not tokens and not (answer and _ends_the_session(answer)):
+            self._failed(came)
             return
         self._failures = 0
-        told = {} if has_ended else said
-        yield Keep(lambda saved: _replace(saved, told) if saved.get("refresh_token") == sent["refresh_token"] else None)
+        yield Keep(
+            lambda saved: _replace(saved, tokens) if saved.get("refresh_token") == asked["refresh_token"] else None
+        )
 
-    def _failed(self, answer: httpx2.Response | None) -> None:
-        wait = answer.headers.get("Retry-After", "") if answer is not None else ""
+    def _failed(self, came: Answer | httpx2.HTTPError) -> None:
+        wait = came.response.headers.get("Retry-After", "")[:6] if isinstance(came, Answer) else ""
         seconds = min(int(wait), LONGEST_PAUSE) if wait.isdecimal() else 0.2 * 2**self._failures
         self._ask_again_at = time.monotonic() + seconds
         self._failures = min(self._failures + 1, 5)
+        self._last = f"status {came.response.status_code}" if isinstance(came, Answer) else type(came).__name__
 
-    def _read(self, answer: httpx2.Response) -> Saved:
-        """What an answer says, and when it was given if it has tokens; nothing if it is none of the service's."""
+    def _tokens_in(self, answer: Answer) -> Saved:
+        """The tokens of an answer, and when they were given, by the service's clock; nothing if it has none."""
         said = said_in(answer)
-        if "refresh_token" not in said:
-            return said
-        asked_at = time.time() - answer.elapsed.total_seconds()
-        date = answer.headers.get("Date")
-        issued_at = parsedate_to_datetime(date).timestamp() if date else asked_at
-        self._ahead = issued_at - asked_at
-        return {**said, "issued_at": issued_at, "ahead": self._ahead}
+        given = {**said, "issued_at": answer.asked_at, "ahead": 0.0}
+        if not answer.response.is_success or not _are_tokens(given):
+            return {}
+        with suppress(KeyError, ValueError, TypeError):
+            given["issued_at"] = parsedate_to_datetime(answer.response.headers["Date"]).timestamp()
+        self._ahead = given["issued_at"] - answer.asked_at
+        return {**{name: given[name] for name in KEPT}, "issued_at": given["issued_at"], "ahead": self._ahead}
 
     def _seconds_left(self, saved: Mapping[str, Any]) -> float:
         ahead = saved["ahead"] if self._ahead is None else self._ahead
@@ -210,12 +228,37 @@ def _replace(saved: Saved, said: Mapping[str, Any]) -> None:
     saved.update(said)
 
 
-def said_in(answer: httpx2.Response) -> dict[str, Any]:
+def said_in(answer: Answer) -> dict[str, Any]:
+    """What an answer says; nothing if it is none of the service's."""
     try:
-        said = answer.json()
+        said = answer.response.json()
     except ValueError:
         return {}
     return said if isinstance(said, dict) else {}
+
+
+def checked(url: str) -> str:
+    """Return the URL of a service, without a slash at its end.
+
+    Raises:
+        ValueError: it has no host, or another scheme than http and https.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("the URL of the service must be like https://auth.example.com")
+    return url.rstrip("/")
+
+
+def _ends_the_session(answer: Answer) -> bool:
+    """By its code too: another 401 comes from something in between."""
+    is_refused = answer.response.status_code == httpx2.codes.UNAUTHORIZED
+    return is_refused and said_in(answer).get("code") == "invalid-refresh-token"
+
+
+def _are_tokens(saved: Mapping[str, Any]) -> bool:
+    """Whether all is there that a session is kept by; a file may have been written by another program."""
+    texts = all(isinstance(saved.get(name), str) for name in ("access_token", "refresh_token", "session_id"))
+    return texts and all(isinstance(saved.get(name), int | float) for name in ("expires_in", "issued_at", "ahead"))
 
 
 def _bearer(token: str) -> dict[str, str]:

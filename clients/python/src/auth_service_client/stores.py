@@ -10,6 +10,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+from auth_service_client.errors import AuthError
+
 try:
     import fcntl
 except ImportError:  # Windows
@@ -45,14 +47,13 @@ class MemoryStore:
 class FileStore:
     """A file that nobody but its owner may read, for several processes on one machine (Linux, macOS).
 
-    Raises `NotImplementedError` on systems without `fcntl`, such as Windows.
+    `path` may begin with `~`; folders that are missing are made. Raises `AuthError` on systems without `fcntl`, such as
+    Windows.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         if fcntl is None:
-            raise NotImplementedError(
-                "FileStore needs fcntl, which Windows has not: keep the session in a Store of yours"
-            )
+            raise AuthError("FileStore needs fcntl, which this system lacks: keep the session in a Store of yours")
         self._path = Path(path).expanduser()
 
     @contextmanager
@@ -95,8 +96,10 @@ class FileStore:
     def _write(self, saved: Saved) -> None:
         """Whole or not at all, also if the power fails."""
         draft = Path(f"{self._path}.new")
+        draft.unlink(missing_ok=True)  # one that is left may be readable by others, or lead elsewhere
+        new = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            with os.fdopen(os.open(draft, new, 0o600), "w", encoding="utf-8") as file:
                 json.dump(saved, file)
                 file.flush()
                 os.fsync(file.fileno())

@@ -1,5 +1,6 @@
 """What a user does with an account, one generator each, for both clients."""
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -20,6 +21,15 @@ def sign_in(session: SessionProtocol, password: str, email: str | None, username
 
 def second_factor(session: SessionProtocol, challenge: str, code: str) -> Flow[None]:
     yield from session.open_session("/auth/login/second-factor", {"challenge": challenge, "code": code})
+
+
+def enrol(session: SessionProtocol, challenge: str) -> Flow[dict[str, Any]]:
+    return said_in((yield from session.call("POST", "/auth/login/enrol", {"challenge": challenge})))
+
+
+def confirm_enrolment(session: SessionProtocol, challenge: str, code: str) -> Flow[list[str]]:
+    said = yield from session.open_session("/auth/login/enrol/confirm", {"challenge": challenge, "code": code})
+    return _codes_of(said)
 
 
 def step_up(session: SessionProtocol, password: str | None, code: str | None) -> Flow[str]:
@@ -51,6 +61,21 @@ def end_other_sessions(session: SessionProtocol, token: str | None) -> Flow[None
     yield from session.call_as_owner("DELETE", "/auth/sessions", token=token)
 
 
-def change_password(session: SessionProtocol, current_password: str, new_password: str) -> Flow[None]:
-    body = {"current_password": current_password, "new_password": new_password}
-    yield from session.replace_session("/auth/me/password", body)
+def change_password(session: SessionProtocol, current: str, new: str, token: str | None) -> Flow[None]:
+    body = {"current_password": current, "new_password": new}
+    yield from session.keep((yield from session.call_as_owner("POST", "/auth/me/password", body, token)))
+
+
+def add_totp(session: SessionProtocol, token: str | None) -> Flow[dict[str, Any]]:
+    return said_in((yield from session.call_as_owner("POST", "/auth/me/totp", token=token)))
+
+
+def confirm_totp(session: SessionProtocol, factor_id: str, code: str) -> Flow[list[str]]:
+    path = f"/auth/me/totp/{quote(factor_id, safe='')}/confirm"
+    answer = yield from session.call_as_owner("POST", path, {"code": code})
+    return _codes_of((yield from session.keep(answer)))
+
+
+def _codes_of(said: Mapping[str, Any]) -> list[str]:
+    """The recovery codes, which come with the first factor alone."""
+    return list(said.get("recovery_codes") or ())
