@@ -48,8 +48,11 @@ class FieldFault(NamedTuple):
     limit: int | None = None
 
 
+MOST_FAULTS = 50  # a small body must not make a large answer
+
+
 class InvalidFields(Refused):
-    """Fields do not hold what was expected: all of them at once, each with its faults.
+    """Fields do not hold what was expected: all of them at once, each with its faults, up to a number that no form has.
 
     The code is that of a rule for passwords, if it is all that is wrong.
     """
@@ -58,7 +61,7 @@ class InvalidFields(Refused):
     detail = "The request has invalid fields."
 
     def __init__(self, faults: Iterable[FieldFault]) -> None:
-        self.faults = tuple(faults)
+        self.faults = tuple(dict.fromkeys(faults))[:MOST_FAULTS]
         [sole, *others] = self.faults
         is_of_password = sole.reason in OF_PASSWORDS and not others
         super().__init__(sole.detail if is_of_password else None)

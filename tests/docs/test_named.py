@@ -86,7 +86,7 @@ def options(command: click.Command) -> set[str]:
 
 def test_every_option_that_is_named_alone_is_one_of_our_commands() -> None:
     theirs = {"--set", "--rounds", "--environ", "--net", "--from-file=ca.crt", "--stop-timeout"}
-    theirs |= {"--no-deps", "--index-url", "--extra-index-url"}  # of pip
+    theirs |= {"--no-deps"}  # of pip
     found = named(r"(--[^ ]+)(?: \S+)*", of_today=True)
     assert [(page, match[0]) for page, match in found if match[1] not in options(main) | theirs] == []
 

@@ -222,6 +222,27 @@ def test_a_form_of_another_origin_does_nothing(signed_in: Visitor, origin: str, 
     assert element(signed_in.look("/"), "user")
 
 
+@pytest.mark.parametrize("origin", ["https://evil.example", "http://sister.127.0.0.1", "null", ""])
+def test_a_form_of_another_origin_does_nothing_in_an_administrators_name(
+    visitor: Visitor, root: User, origin: str
+) -> None:
+    visitor.session = f"{root.tokens['access_token']}~{root.tokens['refresh_token']}"
+    answer = visitor.send_form("/admin/x", {"note": "planted"}, Origin=origin)
+    assert (answer.status_code, element(visitor.look("/"), "note")) == (403, "")
+
+
+def test_a_form_that_cannot_be_taken_says_so_and_keeps_what_was_typed(visitor: Visitor) -> None:
+    empty = visitor.send_form("/sign-in", {"email": ADA, "remember": "me"})
+    assert (empty.status_code, f'value="{ADA}"' in empty.text) == (422, True)
+    assert "Enter your e-mail address and your password." in empty.text
+    assert visitor.send_form("/sign-in", {"email": ADA, "password": PASSWORD, "remember": "me"}).status_code == 303
+
+
+@pytest.mark.parametrize("path", ["/sign-out", "/static/nothing"])
+def test_a_page_that_nobody_asked_about_is_no_error_of_the_site(visitor: Visitor, path: str) -> None:
+    assert visitor.get(path).status_code == 404
+
+
 async def test_an_account_with_a_second_factor_is_asked_for_it(visitor: Visitor, service: Service) -> None:
     async with Client(base_url=f"http://127.0.0.1:{service.port}", trust_env=False, timeout=30) as client:
         user_id = (await client.register(GRACE)).raise_for_status().json()["id"]
@@ -231,6 +252,7 @@ async def test_an_account_with_a_second_factor_is_asked_for_it(visitor: Visitor,
     fields = {"challenge": challenge, "next": "/secret"}
     wrong = visitor.send_form("/sign-in", {**fields, "code": factor.wrong_code()})
     assert (wrong.status_code, challenge in wrong.text, visitor.session) == (401, True, "")
+    assert '<a href="/sign-in?next=/secret">Start again</a>' in wrong.text
     right = visitor.send_form("/sign-in", {**fields, "code": factor.recovery_codes[0]})
     assert (right.status_code, right.headers["location"]) == (303, "/secret")
     assert element(visitor.look("/secret"), "user") == user_id

@@ -118,12 +118,23 @@ SAME = [
     ("x@\u0909\u0926\u093e\u0939\u0930\u0923.\u092a\u0930\u0940\u0915\u094d\u0937\u093e",
      "x@xn--p1b6ci4b4b3a.xn--11b5bs3a9aj6g"),
 ]  # fmt: skip
+NO_DOMAINS = [
+    f"a@{domain}{dot}" for domain in ("xn--mgba3gch31f060k.com", "\u0646\u0627\u0645\u0647\u200c\u0627\u06cc.com")
+    for dot in (".", "\u3002", "\uff61", "..com")
+]  # fmt: skip
 OTHERS = [
     ("x@fa\u00df.example", "x@fass.example"),
     ("wei\u00df@example.com", "weiss@example.com"),
     ("x@\u0646\u0627\u0645\u0647\u200c\u0627\u06cc.example", "x@\u0646\u0627\u0645\u0647\u0627\u06cc.example"),
     ("\u0915\u092e\u0932@example.com", "\u0915\u092e\u0932\u093e@example.com"),
 ]
+
+
+@in_memory
+@pytest.mark.parametrize("email", NO_DOMAINS, ids=map(ascii, NO_DOMAINS))
+async def test_a_domain_with_a_joiner_and_an_empty_label_is_none(client: Client, email: str) -> None:
+    assert_problem(await client.register(email), 422, "validation-error")
+    assert (await client.login(email)).status_code in {401, 422}
 
 
 @in_memory

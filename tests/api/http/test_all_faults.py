@@ -215,6 +215,22 @@ async def test_the_answer_is_as_the_page_shows_it(client: Client) -> None:
     assert answer.json() | {"request_id": shown["request_id"]} == shown
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "[" * 900 + "NaN," * 3550 + "NaN" + "]" * 900,
+        "".join(f'{{"{number:064}": ' for number in range(110)) + "[" + "NaN," * 2000 + "NaN]" + "}" * 110,
+        "{" + ",".join(f'"field{number}": 1' for number in range(1000)) + "}",
+    ],
+    ids=["deep lists", "long names", "unknown fields"],
+)
+async def test_a_small_body_with_a_thousand_faults_makes_no_large_answer(client: Client, body: str) -> None:
+    answer = await client.post("/auth/login", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422
+    assert 1 <= len(answer.json()["errors"]) <= 50
+    assert len(answer.content) < len(body)
+
+
 def test_the_page_explains_every_reason_once() -> None:
     [rows] = tables(section("docs/integrating.md", "Errors that a form can show"))
     assert [reason for row in rows for reason in code(row[0])] == [*Reason]
