@@ -8,7 +8,7 @@ from typing import Any
 
 from auth_service.api.http.cursors import NOT_OURS
 from auth_service.api.schemas.admin import NO_TIME, ROLE
-from auth_service.api.schemas.common import CLASH, CURSOR, REQUIRED, UNCLEAN
+from auth_service.api.schemas.fields import CLASH, CURSOR, REQUIRED, UNCLEAN
 from auth_service.api.schemas.passkeys import TRANSPORT
 from auth_service.errors import FieldFault, Reason
 

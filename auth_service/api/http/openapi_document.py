@@ -13,8 +13,9 @@ from auth_service.api.http.form_body import TOKEN_FORM
 from auth_service.api.http.openapi_problems import WITH_MEMBERS, share
 from auth_service.api.http.problem_table import PROBLEMS
 from auth_service.api.requests.cookies import COOKIE
-from auth_service.api.schemas.common import CHOSEN, ProblemDetails
+from auth_service.api.schemas.common import ProblemDetails
 from auth_service.api.schemas.examples import SCHEMAS
+from auth_service.api.schemas.fields import CHOSEN
 from auth_service.settings import Settings
 
 TAGS = {

@@ -14,14 +14,8 @@ from auth_service.api.requests.dependencies import (
     bearer_token,
     set_requester,
 )
-from auth_service.api.schemas.common import (
-    Accepted,
-    Account,
-    ChangePasswordBody,
-    RegisterBody,
-    Tokens,
-    secret_of,
-)
+from auth_service.api.schemas.common import Accepted, Account, ChangePasswordBody, RegisterBody, Tokens
+from auth_service.api.schemas.fields import secret_of
 from auth_service.models import AccountView, User
 
 PASSWORD = ("password-too-short", "password-too-long", "password-blocklisted")

@@ -6,21 +6,20 @@ from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, ValidationInfo
 
-from auth_service.api.schemas.common import (
+from auth_service.api.schemas.common import Account, DeviceSession
+from auth_service.api.schemas.factors import FactorItem
+from auth_service.api.schemas.fields import (
     CURSOR,
     MAX_EMAIL,
     MAX_PER_PAGE,
-    Account,
     Answer,
     Body,
-    DeviceSession,
     NewEmail,
     Parameters,
     Username,
     clean,
     wrong,
 )
-from auth_service.api.schemas.factors import FactorItem
 from auth_service.api.schemas.links import DelayedChange, PendingEmail
 from auth_service.errors import Reason
 from auth_service.models import Role

@@ -6,7 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, SecretStr
 
-from auth_service.api.schemas.common import (
+from auth_service.api.schemas.common import ProblemDetails
+from auth_service.api.schemas.fields import (
     Answer,
     Body,
     CombinedBody,
@@ -15,7 +16,6 @@ from auth_service.api.schemas.common import (
     NewEmail,
     NewPassword,
     Password,
-    ProblemDetails,
     clean_secret,
 )
 from auth_service.errors import FieldFault, LinkFault, Reason

@@ -5,8 +5,8 @@ from typing import Any
 
 from pydantic import ConfigDict
 
-from auth_service.api.schemas.common import Answer, CombinedBody, one_of
 from auth_service.api.schemas.factors import ChallengeText, Code
+from auth_service.api.schemas.fields import Answer, CombinedBody, one_of
 from auth_service.api.schemas.passkeys import AssertionCredential, AttestationCredential, PasskeyName
 from auth_service.errors import FieldFault, Reason
 

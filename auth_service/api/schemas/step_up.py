@@ -3,8 +3,8 @@
 from collections.abc import Collection
 from typing import Literal
 
-from auth_service.api.schemas.common import Answer, CombinedBody, Password, one_of
 from auth_service.api.schemas.factors import ChallengeText, Code
+from auth_service.api.schemas.fields import Answer, CombinedBody, Password, one_of
 from auth_service.api.schemas.passkeys import AssertionCredential
 from auth_service.errors import FieldFault, Reason
 
