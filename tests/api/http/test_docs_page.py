@@ -82,6 +82,9 @@ async def test_the_page_goes_on_with_new_tokens_before_the_old_ones_expire(
     browser.run("await renew()")
     assert browser.run("return refreshToken") != before
     assert browser.run(TRY) == email
+    for outage in ("Promise.reject(new TypeError())", "Promise.resolve(new Response('{}', {status: 503}))"):
+        browser.run(f"const real = fetch; window.fetch = () => {outage}; await renew(); window.fetch = real")
+    assert browser.run(TRY) == email, "an outage signs nobody out"
     await server_client.logout(before)
     browser.run("await renew()")
     browser.wait_for_text("output", "Sign in again")

@@ -48,10 +48,12 @@ function keep(tokens) {
   timer = setTimeout(renew, Math.max(tokens.expires_in - 30, 1) * 1000);
 }
 
+// Only the end of the session ends it here: after anything else it is asked again.
 async function renew() {
-  const { ok, told } = await post("/auth/refresh", { refresh_token: refreshToken });
+  const { ok, told } = await post("/auth/refresh", { refresh_token: refreshToken }).catch(() => ({}));
   if (ok) keep(told);
-  else end(`${told.detail} Sign in again.`);
+  else if (told?.code === "invalid-refresh-token") end(`${told.detail} Sign in again.`);
+  else timer = setTimeout(renew, 2000);
 }
 
 function end(sentence) {
@@ -75,7 +77,7 @@ function refused(problem) {
   if (problem.code === "second-factor-enrolment-required") {
     return "This account must add a second factor first, which this page cannot do.";
   }
-  const fields = (problem.errors ?? []).map(({ field, reason }) => `${field}: ${reason}`);
+  const fields = (problem.errors ?? []).map(({ field, detail }) => `${field}: ${detail}`);
   return [problem.detail, ...fields].join(" ");
 }
 
@@ -98,8 +100,8 @@ form.addEventListener("submit", async (event) => {
 
 back.addEventListener("click", async () => {
   const wasIn = refreshToken !== undefined;
-  if (wasIn) await post("/auth/logout", { refresh_token: refreshToken });
-  end(wasIn ? "Signed out." : "");
+  const { ok } = wasIn ? await post("/auth/logout", { refresh_token: refreshToken }).catch(() => ({})) : {};
+  end(ok ? "Signed out." : wasIn ? "Signed out here; the service could not be told." : "");
 });
 
 show();
