@@ -7,11 +7,6 @@ import pytest
 
 from tests.support.markdown import ROOT
 
-# For servers of pages that are followed without settings: a machine that stands still for a while is no outage.
-PATIENT = {
-    "DB_STATEMENT_TIMEOUT": "30", "DB_CONNECT_TIMEOUT": "30", "DB_POOL_TIMEOUT": "2", "AUTH_HASHING__DEADLINE": "30",
-}  # fmt: skip
-
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:

@@ -12,14 +12,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.docs.conftest import PATIENT
 from tests.support.certificates import Authority
 from tests.support.claims import runs
 from tests.support.client import PASSWORD
 from tests.support.markdown import ROOT, block
 from tests.support.postgres import Cluster, unprivileged, with_trigrams
 from tests.support.server import Server
-from tests.support.shell import Shell
+from tests.support.shell import PATIENT, Shell
 
 STAND_IN = Path(__file__).with_name("docker_stand_in.py")
 RULES = """\

@@ -4,10 +4,9 @@ from pathlib import Path
 
 import httpx
 
-from tests.docs.conftest import PATIENT
 from tests.support.claims import runs
 from tests.support.server import Server
-from tests.support.shell import Shell, needs
+from tests.support.shell import PATIENT, Shell, needs
 
 PAGE = "docs/integrating.md"
 # What somebody does who looks for the token in the log.

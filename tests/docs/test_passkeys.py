@@ -3,11 +3,10 @@
 import re
 from pathlib import Path
 
-from tests.docs.conftest import PATIENT
 from tests.support.claims import runs
 from tests.support.markdown import named
 from tests.support.server import Server, free_port, run_command
-from tests.support.shell import MAKE, Shell, needs
+from tests.support.shell import MAKE, PATIENT, Shell, needs
 
 PAGE = "docs/passkeys.md"
 # A web server that is asked once for the page that it serves, and ends.

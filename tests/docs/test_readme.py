@@ -9,11 +9,10 @@ from pathlib import Path
 import grimp
 import pytest
 
-from tests.docs.conftest import PATIENT
 from tests.support.claims import runs
 from tests.support.markdown import ROOT, block, code, section, tables
 from tests.support.server import Server
-from tests.support.shell import Shell, needs
+from tests.support.shell import PATIENT, Shell, needs
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 FOR_OTHER_SERVICES = {"double", "testing", "verifier"}  # no request to this service goes through these

@@ -4,10 +4,9 @@ import shlex
 import sys
 from pathlib import Path
 
-from tests.docs.conftest import PATIENT
 from tests.support.claims import runs
 from tests.support.server import Server
-from tests.support.shell import MAKE, Shell, needs
+from tests.support.shell import MAKE, PATIENT, Shell, needs
 
 PAGE = "docs/second-factor.md"
 ELEVEN_MINUTES_LATER = """

@@ -8,13 +8,12 @@ from pathlib import Path
 import httpx
 
 from tests.conftest import environment
-from tests.docs.conftest import PATIENT
 from tests.support.claims import runs
 from tests.support.client import PASSWORD
 from tests.support.markdown import ROOT, block
 from tests.support.postgres import Postgres, programs
 from tests.support.server import Server, run_command
-from tests.support.shell import needs
+from tests.support.shell import PATIENT, needs
 
 
 def accepted(page: str, name: str, folder: Path, **others: str) -> None:

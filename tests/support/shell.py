@@ -16,6 +16,10 @@ from .postgres import programs
 MAKE = "make() { :; }"  # prepared where `make run` would set up and serve: the test's own server does
 
 _BETWEEN_STEPS = "<<<next>>>"
+# For servers of pages that are followed without settings: a machine that stands still for a while is no outage.
+PATIENT = {
+    "DB_STATEMENT_TIMEOUT": "30", "DB_CONNECT_TIMEOUT": "30", "DB_POOL_TIMEOUT": "2", "AUTH_HASHING__DEADLINE": "30",
+}  # fmt: skip
 
 
 def needs(*commands: str) -> pytest.MarkDecorator:

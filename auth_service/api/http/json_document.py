@@ -14,6 +14,8 @@ from auth_service.api.http.field_errors import field_name, is_speakable
 from auth_service.api.http.problems import MalformedJson
 from auth_service.errors import FieldFault, InvalidFields, Reason
 
+MOST_NAMES = 8  # of the way to a value
+
 # What the parser expected, by how its own message begins, which may go on with what it found.
 _EXPECTED = {
     "Expecting value": "a value",
@@ -89,20 +91,20 @@ def _not_finite(body: bytes) -> list[FieldFault]:
         document = _lenient.decode(body.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise _malformed(error, body) from None
-    # By their first two names, and no more than twenty: a small body must not make a large answer.
+    # Not each of thousands: a small body must not make a large answer.
     places = dict.fromkeys(islice(_places(document), 1000))
     fields = dict.fromkeys(field_name(("body", *place)) for place in islice(places, 20))
     return [FieldFault(field, Reason.NOT_FINITE, "Must be a finite number.") for field in fields]
 
 
 def _places(document: Any) -> Iterator[tuple[str | int, ...]]:
-    """The first two names of the way to each number that is not finite."""
+    """The way to each number that is not finite, as far as it can be told."""
     waiting: deque[tuple[tuple[str | int, ...], Any]] = deque([((), document)])
     while waiting:
         place, value = waiting.popleft()
         if isinstance(value, dict | list):
             inner = value.items() if isinstance(value, dict) else enumerate(value)
-            waiting += [(place if len(place) > 1 else (*place, name), one) for name, one in inner]
+            waiting += [(place if len(place) >= MOST_NAMES else (*place, name), one) for name, one in inner]
         elif isinstance(value, float) and not math.isfinite(value):
             yield place
 

@@ -8,8 +8,8 @@ import pytest
 from auth_service_client import AsyncAuthClient, AuthClient, StepUpAsked
 
 from auth_service.testing.double import Double
-from tests.clients.python.conftest import sign_in
 from tests.support.client import PASSWORD
+from tests.support.python_client import sign_in
 
 
 @pytest.fixture

@@ -22,9 +22,9 @@ from auth_service_client import (
 from auth_service_client.protocol import Ask
 
 from auth_service.testing.double import Double
-from tests.clients.python.conftest import MakeAuth, sign_in
 from tests.support.authenticator import Authenticator
 from tests.support.client import PASSWORD
+from tests.support.python_client import MakeAuth, sign_in
 from tests.support.server import free_port
 
 REFRESH = "POST /auth/refresh"

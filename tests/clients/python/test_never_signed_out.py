@@ -13,7 +13,7 @@ import pytest
 from auth_service_client import AuthClient, FileStore, SignInAgain, TryAgainLater
 
 from auth_service.testing.double import Double
-from tests.clients.python.conftest import sign_in
+from tests.support.python_client import sign_in
 from tests.support.server import free_port
 
 CLIENTS, PROCESSES, STEPS = 16, 4, 20
