@@ -8,15 +8,17 @@ from fastapi.telemetry import TelemetryConfig
 
 from auth_service import __version__, logs, telemetry
 from auth_service.api.http import openapi, problems
-from auth_service.api.http.cors import Cors
-from auth_service.api.http.denials import Denials
-from auth_service.api.http.head import Head
-from auth_service.api.http.html_pages import HtmlPages
-from auth_service.api.http.middleware import ErrorBoundary, RequestContext, RequestLimits
+from auth_service.api.http.html.pages import HtmlPages
+from auth_service.api.http.middleware.cors import Cors
+from auth_service.api.http.middleware.denials import Denials
+from auth_service.api.http.middleware.error_boundary import ErrorBoundary
+from auth_service.api.http.middleware.head import Head
+from auth_service.api.http.middleware.limits import RequestLimits
+from auth_service.api.http.middleware.request_context import RequestContext
+from auth_service.api.http.middleware.request_counts import RequestCounts
+from auth_service.api.http.middleware.traces import Traces
 from auth_service.api.http.plain_route import PlainFirst
-from auth_service.api.http.problem_pages import ProblemPages
-from auth_service.api.http.request_counts import RequestCounts
-from auth_service.api.http.traces import Traces
+from auth_service.api.http.problems.pages import ProblemPages
 from auth_service.api.metrics.workers import Metrics
 from auth_service.api.routes import (
     accounts,

@@ -37,7 +37,7 @@ def main() -> None:
     app.state.services = SimpleNamespace(revocations=SimpleNamespace(release=lambda: None))
     uvicorn.run(
         app,
-        http="auth_service.api.http.protocol:Protocol",
+        http="auth_service.api.http.connections.protocol:Protocol",
         port=int(sys.argv[1]),
         log_config=None,
         ws="none",

@@ -48,7 +48,7 @@ def main(rounds: int, seconds: float, connections: int) -> None:
 
 
 def _uvicorn(name: str = UVICORN) -> Contestant:
-    http = "auth_service.api.http.protocol:Protocol" if name == PROTOCOL else "httptools"
+    http = "auth_service.api.http.connections.protocol:Protocol" if name == PROTOCOL else "httptools"
     return _contestant(name, lambda port, _: [sys.executable, "-m", "bench.floors.asgi", str(port), http])
 
 

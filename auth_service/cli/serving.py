@@ -8,7 +8,7 @@ from auth_service.cli.garbage_collector import collector_at_rest
 with collector_at_rest():
     import structlog
 
-    from auth_service.api.http.protocol import Protocol
+    from auth_service.api.http.connections.protocol import Protocol
     from auth_service.main import create_app
     from auth_service.shared_memory import SharedMemory
 

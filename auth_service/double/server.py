@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
-from auth_service.api.http.protocol import Protocol
+from auth_service.api.http.connections.protocol import Protocol
 from auth_service.database import wall_clock
 from auth_service.double.faults import ABORT, Fault, Faults
 from auth_service.main import create_app

@@ -80,21 +80,21 @@
     │   ├── NewsTooOld                 services/sessions/revocations.py
     │   ├── SigningKeyUnavailable      services/signing_keys/key_ring.py
     │   └── TotpUnreadable             services/sessions/totp_codes.py
-    ├── MalformedJson                  api/http/problems.py
-    ├── BadRequest                     api/http/problems.py
-    ├── RequestTimeout                 api/http/problems.py
-    ├── InvalidRequest                 api/http/problems.py
-    ├── BodyTooLarge                   api/http/problems.py
-    ├── UnsupportedMediaType           api/http/problems.py
-    │   └── UnsupportedContentCoding   api/http/problems.py
-    ├── HeadersTooLarge                api/http/problems.py
-    ├── InternalError                  api/http/problems.py
+    ├── MalformedJson                  api/http/problems/
+    ├── BadRequest                     api/http/problems/
+    ├── RequestTimeout                 api/http/problems/
+    ├── InvalidRequest                 api/http/problems/
+    ├── BodyTooLarge                   api/http/problems/
+    ├── UnsupportedMediaType           api/http/problems/
+    │   └── UnsupportedContentCoding   api/http/problems/
+    ├── HeadersTooLarge                api/http/problems/
+    ├── InternalError                  api/http/problems/
     ├── NoSuchKey                      services/signing_keys/lifecycle.py
     ├── KeyUnreadable                  services/signing_keys/lifecycle.py
     ├── RotationUnderWay               services/signing_keys/lifecycle.py
     └── KeyKnown                       services/signing_keys/lifecycle.py
 
-`api/http/problem_table.py` is the one table that turns each word into a status code.
+`api/http/problems/table.py` is the one table that turns each word into a status code.
 """
 
 from auth_service.errors.access import (

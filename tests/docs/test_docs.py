@@ -11,7 +11,7 @@ import pytest
 from alembic.script import ScriptDirectory
 from jose import JWTError
 
-from auth_service.api.http.problem_table import PROBLEMS
+from auth_service.api.http.problems.table import PROBLEMS
 from auth_service.database import migrator
 from auth_service.models import SecurityEvent
 from tests.conftest import environment

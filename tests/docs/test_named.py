@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import click
 import pytest
 
-from auth_service.api.http.problem_table import PROBLEMS
+from auth_service.api.http.problems.table import PROBLEMS
 from auth_service.api.metrics.families import FAMILIES
 from auth_service.cli import WORDS, main
 from auth_service.main import create_app

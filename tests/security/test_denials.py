@@ -9,8 +9,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from auth_service import logs
-from auth_service.api.http.denials import MOST_NAMED, Denials
-from auth_service.api.http.heavy_hitters import MOST_COUNTED
+from auth_service.api.http.middleware.denials import MOST_NAMED, Denials
+from auth_service.api.http.middleware.heavy_hitters import MOST_COUNTED
 from auth_service.errors import InsufficientRole, InvalidAccessToken
 from auth_service.settings import LogSettings, ProxySettings
 from tests.conftest import MakeClient

@@ -26,7 +26,7 @@ LARGEST = 100_000  # bytes of a message: environment and arguments
 _PARTS = (
     *(f"auth_service.cli.{word}" for word in WORDS),
     "auth_service.main",
-    "auth_service.api.http.protocol",
+    "auth_service.api.http.connections.protocol",
     "sqlalchemy.dialects.postgresql.asyncpg",
     "sqlalchemy.dialects.sqlite.aiosqlite",
     "uvloop",

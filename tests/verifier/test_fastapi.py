@@ -10,7 +10,7 @@ import httpx
 import pytest
 from fastapi import APIRouter, Depends, FastAPI
 
-from auth_service.api.http.problem_table import PROBLEMS
+from auth_service.api.http.problems.table import PROBLEMS
 from auth_service.testing.kit import AuthKit
 from auth_service.verifier import Claims, Verifier
 from auth_service.verifier.errors import (

@@ -14,8 +14,8 @@ from pydantic_core import to_json
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from auth_service.api.http.json_body import StrictJsonRoute, watch_for_disconnect
-from auth_service.api.http.json_document import parse
+from auth_service.api.http.bodies.json_body import StrictJsonRoute, watch_for_disconnect
+from auth_service.api.http.bodies.json_document import parse
 from auth_service.api.requests.client import device_of, set_requester
 from auth_service.models import Device
 from auth_service.services.services import Services

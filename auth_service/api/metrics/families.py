@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import NamedTuple
 
-from auth_service.api.http.request_counts import REQUEST_BOUNDS
+from auth_service.api.http.middleware.request_counts import REQUEST_BOUNDS
 from auth_service.services.passwords.hashing_lane import LANE_BOUNDS
 
 

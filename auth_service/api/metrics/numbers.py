@@ -9,7 +9,7 @@ from typing import Any
 from prometheus_client.process_collector import ProcessCollector
 
 from auth_service import __version__
-from auth_service.api.http.request_counts import RequestCounts
+from auth_service.api.http.middleware.request_counts import RequestCounts
 from auth_service.database.replica import Replica
 from auth_service.models import KeyState, Verdict, next_change
 from auth_service.services.mail.notices import MailNumbers

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import structlog
 from prometheus_client.exposition import generate_latest
 
-from auth_service.api.http.request_counts import RequestCounts
+from auth_service.api.http.middleware.request_counts import RequestCounts
 from auth_service.api.metrics import numbers
 from auth_service.api.metrics.families import REPORTING, WORKERS
 from auth_service.api.metrics.merging import Merged, Worker, surviving

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, status
 from starlette.requests import Request
 
 from auth_service.api.http import cursors
-from auth_service.api.http.json_body import StrictJsonRoute
+from auth_service.api.http.bodies.json_body import StrictJsonRoute
 from auth_service.api.http.openapi import problems
 from auth_service.api.requests.dependencies import ServicesDep, get_access_token, set_requester
 from auth_service.api.routes.accounts import BEARER

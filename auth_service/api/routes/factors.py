@@ -5,7 +5,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, status
 from starlette.responses import Response
 
-from auth_service.api.http.json_body import StrictJsonRoute
+from auth_service.api.http.bodies.json_body import StrictJsonRoute
 from auth_service.api.http.openapi import problems
 from auth_service.api.requests.cookies import SETS_COOKIE, CookieMode, token_response
 from auth_service.api.requests.dependencies import BearerDep, DeviceDep, RecentBearer, ServicesDep, set_requester

@@ -6,9 +6,9 @@ from fastapi import APIRouter, Depends, Query, status
 from starlette.requests import Request
 from starlette.responses import Response
 
+from auth_service.api.http.bodies.form_body import BODY, TokenParameter
+from auth_service.api.http.bodies.json_body import StrictJsonRoute
 from auth_service.api.http.etags import conditional
-from auth_service.api.http.form_body import BODY, TokenParameter
-from auth_service.api.http.json_body import StrictJsonRoute
 from auth_service.api.http.openapi import problems
 from auth_service.api.requests.dependencies import ServicesDep, set_requester
 from auth_service.api.requests.internal_token import internal_only

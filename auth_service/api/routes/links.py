@@ -8,7 +8,7 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, status
 
-from auth_service.api.http.json_body import StrictJsonRoute
+from auth_service.api.http.bodies.json_body import StrictJsonRoute
 from auth_service.api.http.openapi import problems
 from auth_service.api.requests.dependencies import (
     BearerDep,

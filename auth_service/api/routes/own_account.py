@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, status
 from pydantic import BaseModel
 from starlette.responses import StreamingResponse
 
-from auth_service.api.http.json_body import StrictJsonRoute
+from auth_service.api.http.bodies.json_body import StrictJsonRoute
 from auth_service.api.http.openapi import problems
 from auth_service.api.requests.dependencies import DeviceDep, RecentBearer, ServicesDep, set_requester
 from auth_service.api.routes.accounts import RECENT

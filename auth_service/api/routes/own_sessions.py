@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, status
 
 from auth_service.api.http import cursors
-from auth_service.api.http.json_body import StrictJsonRoute
+from auth_service.api.http.bodies.json_body import StrictJsonRoute
 from auth_service.api.http.openapi import problems
 from auth_service.api.requests.dependencies import BearerDep, RecentBearer, ServicesDep, set_requester
 from auth_service.api.routes.accounts import BEARER, RECENT

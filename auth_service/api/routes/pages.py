@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from auth_service.api.http.html_pages import LOGO_PATH, HtmlPages
+from auth_service.api.http.html.pages import LOGO_PATH, HtmlPages
 from auth_service.api.requests.dependencies import set_requester
 from auth_service.api.routes.page_texts import FAULTS, PAGES, PROBLEMS, PageText
 from auth_service.settings import Settings

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Depends, status
 from starlette.responses import Response
 
-from auth_service.api.http.form_body import BODY, TokenParameter
+from auth_service.api.http.bodies.form_body import BODY, TokenParameter
 from auth_service.api.http.openapi import problems
 from auth_service.api.http.plain_route import PlainRequest, PlainRoute, plain
 from auth_service.api.requests.cookies import (

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Depends
 
-from auth_service.api.http.json_body import StrictJsonRoute
+from auth_service.api.http.bodies.json_body import StrictJsonRoute
 from auth_service.api.http.openapi import problems
 from auth_service.api.requests.dependencies import BearerDep, ServicesDep, set_requester
 from auth_service.api.routes.accounts import BEARER

@@ -15,13 +15,14 @@ from urllib.parse import parse_qsl
 import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from auth_service.api.http.denials import Denials
-from auth_service.api.http.field_errors import is_speakable
-from auth_service.api.http.headers import DEFAULTS
-from auth_service.api.http.middleware import RequestContext, is_too_large
+from auth_service.api.http.middleware.denials import Denials
+from auth_service.api.http.middleware.headers import DEFAULTS
+from auth_service.api.http.middleware.limits import is_too_large
+from auth_service.api.http.middleware.request_context import RequestContext
+from auth_service.api.http.middleware.request_counts import RequestCounts
 from auth_service.api.http.openapi import problems
 from auth_service.api.http.problems import HeadersTooLarge, InternalError, answer
-from auth_service.api.http.request_counts import RequestCounts
+from auth_service.api.http.problems.field_errors import is_speakable
 from auth_service.api.requests.dependencies import bearer_token
 from auth_service.api.requests.internal_token import require_token
 from auth_service.errors import FieldFault, InvalidFields, Reason, Refused

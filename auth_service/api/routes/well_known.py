@@ -10,9 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from auth_service.api.http.etags import conditional
-from auth_service.api.http.html_pages import HtmlPages
+from auth_service.api.http.html.pages import HtmlPages
 from auth_service.api.http.openapi import problems
-from auth_service.api.http.problem_table import PROBLEMS
+from auth_service.api.http.problems.table import PROBLEMS
 from auth_service.api.requests.dependencies import ServicesDep, set_requester
 from auth_service.api.schemas.common import JsonWebKeySet, ServerMetadata
 

@@ -15,7 +15,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic_core._pydantic_core import list_all_errors
 
-from auth_service.api.http.field_errors import SENTENCES
+from auth_service.api.http.problems.field_errors import SENTENCES
 from auth_service.errors import Reason
 from auth_service.main import create_app
 from tests.conftest import environment, make_settings

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from auth_service.api.http.problem_table import PROBLEMS
+from auth_service.api.http.problems.table import PROBLEMS
 from auth_service.main import create_app
 from tests.conftest import MakeClient, make_settings
 from tests.support.client import Client, bearer

@@ -9,8 +9,8 @@ import httpx
 import psutil
 import pytest
 
-from auth_service.api.http.lingering import LINGER_SECONDS
-from auth_service.api.http.protocol import MESSAGE_BYTES
+from auth_service.api.http.connections.lingering import LINGER_SECONDS
+from auth_service.api.http.connections.protocol import MESSAGE_BYTES
 from tests.support.problems import assert_problem
 from tests.support.raw_http import PATIENCE, connection, exchange, is_closed, read_answer
 from tests.support.server import Server, wait_until

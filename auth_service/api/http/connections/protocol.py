@@ -13,11 +13,11 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uuid_utils import uuid7
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from auth_service.api.http.answer_transport import AnswerTransport
-from auth_service.api.http.framing import is_clear
-from auth_service.api.http.headers import complete
-from auth_service.api.http.lingering import LingeringClose
-from auth_service.api.http.middleware import ARRIVED
+from auth_service.api.http.connections.answer_transport import AnswerTransport
+from auth_service.api.http.connections.framing import is_clear
+from auth_service.api.http.connections.lingering import LingeringClose
+from auth_service.api.http.middleware.headers import complete
+from auth_service.api.http.middleware.limits import ARRIVED
 from auth_service.api.http.problems import BadRequest, BodyTooLarge, HeadersTooLarge, answer
 from auth_service.errors import Refused
 from auth_service.logs import REQUEST_ID
@@ -26,8 +26,8 @@ log = structlog.get_logger()
 
 HEAD_SECONDS = READ_SECONDS = 14  # one less than is promised, for a busy machine
 GOODBYE_SECONDS = 2  # for a client that is waited for when the service is told to end
-# Beyond what the app refuses by itself with better knowledge (`middleware.py`): these bound the memory. The second
-# counts the sizes of chunks too, and leaves room for 16 KiB in chunks of one byte.
+# Beyond what the app refuses by itself with better knowledge (`middleware/limits.py`): these bound the memory. The
+# second counts the sizes of chunks too, and leaves room for 16 KiB in chunks of one byte.
 HEAD_BYTES = 64 * 1024
 MESSAGE_BYTES = 256 * 1024
 TARGET_BYTES = HEAD_BYTES - 32  # of a request line; the rest is for its method and its version

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any, NoReturn
 
-from auth_service.api.http.field_errors import field_name, is_speakable
 from auth_service.api.http.problems import MalformedJson
+from auth_service.api.http.problems.field_errors import field_name, is_speakable
 from auth_service.errors import FieldFault, InvalidFields, Reason
 
 MOST_NAMES = 8  # of the way to a value

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import structlog
 from starlette.types import Scope
 
-from auth_service.api.http.heavy_hitters import HeavyHitters
+from auth_service.api.http.middleware.heavy_hitters import HeavyHitters
 from auth_service.api.requests.client import address_of
 from auth_service.errors import AccessDenied, Denial, InvalidInternalToken, Refused
 from auth_service.logs import USER_ID

@@ -7,9 +7,9 @@ from urllib.parse import parse_qsl
 from fastapi import Depends
 from starlette.requests import Request
 
-from auth_service.api.http.field_errors import is_speakable
-from auth_service.api.http.media_type import require_type
+from auth_service.api.http.bodies.media_type import require_type
 from auth_service.api.http.problems import InvalidRequest
+from auth_service.api.http.problems.field_errors import is_speakable
 
 FORM = "application/x-www-form-urlencoded"
 MAX_FIELDS = 20

@@ -9,9 +9,9 @@ from typing import Any
 
 from starlette.routing import BaseRoute, Route
 
-from auth_service.api.http.form_body import TOKEN_FORM
-from auth_service.api.http.openapi_problems import WITH_MEMBERS, share
-from auth_service.api.http.problem_table import PROBLEMS
+from auth_service.api.http.bodies.form_body import TOKEN_FORM
+from auth_service.api.http.openapi.problem_responses import WITH_MEMBERS, share
+from auth_service.api.http.problems.table import PROBLEMS
 from auth_service.api.requests.cookies import COOKIE
 from auth_service.api.schemas.common import ProblemDetails
 from auth_service.api.schemas.examples import SCHEMAS

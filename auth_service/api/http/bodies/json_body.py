@@ -10,8 +10,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive
 
-from auth_service.api.http.json_document import parse
-from auth_service.api.http.media_type import require_type
+from auth_service.api.http.bodies.json_document import parse
+from auth_service.api.http.bodies.media_type import require_type
 from auth_service.services.passwords.hashing_lane import client_disconnect
 
 # Refused at the door when no password could be hashed in time: to read and parse a flood first would double its cost.

@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from auth_service.api.http.html_pages import HtmlPages
+from auth_service.api.http.html.pages import HtmlPages
 
 PROBLEM = b"application/problem+json"
 _JSON = ("application/problem+json", "application/json")

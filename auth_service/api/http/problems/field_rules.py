@@ -11,7 +11,7 @@ from typing import Any, get_args
 from fastapi.exceptions import RequestValidationError
 from starlette.requests import Request
 
-from auth_service.api.http.field_errors import faults_of
+from auth_service.api.http.problems.field_errors import faults_of
 from auth_service.api.schemas.fields import Body, Rule
 from auth_service.errors import FieldFault, FieldFaults, Reason
 from auth_service.identifiers import canonical_email, canonical_username

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.routing import BaseRoute
 
-from auth_service.api.http.problem_table import PROBLEMS
+from auth_service.api.http.problems.table import PROBLEMS
 from auth_service.settings import Settings
 
 ALWAYS = ("internal-error", "headers-too-large", "body-too-large", "bad-request")
@@ -32,15 +32,15 @@ def install(
 
     def document() -> dict[str, Any]:
         # Most processes are never asked for it.
-        from auth_service.api.http import openapi_document  # noqa: PLC0415
+        from auth_service.api.http.openapi.document import complete  # noqa: PLC0415
 
         if app.openapi_schema is None:
-            openapi_document.complete(make(), routes, settings, more_paths())
+            complete(make(), routes, settings, more_paths())
         return make()
 
     app.openapi = document  # type: ignore[method-assign]
     if settings.serves_docs:
-        from auth_service.api.http import docs_page  # noqa: PLC0415
+        from auth_service.api.http.openapi import docs_page  # noqa: PLC0415
 
         # No closure over the app: the framework remembers the functions of routes, and the app would live as long.
         app.get("/openapi.json", include_in_schema=False)(_openapi_document)

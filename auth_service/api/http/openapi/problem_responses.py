@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from auth_service.api.http.openapi import CODES
-from auth_service.api.http.problem_table import PROBLEMS
+from auth_service.api.http.problems.table import PROBLEMS
 from auth_service.api.schemas.common import ProblemDetails
 from auth_service.api.schemas.examples import MEMBERS
 from auth_service.api.schemas.factors import (

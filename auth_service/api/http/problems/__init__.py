@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Match
 
-from auth_service.api.http.field_rules import all_faults
-from auth_service.api.http.problem_table import PROBLEMS, Problem
+from auth_service.api.http.problems.field_rules import all_faults
+from auth_service.api.http.problems.table import PROBLEMS, Problem
 from auth_service.api.requests import cookies
 from auth_service.errors import (
     DatabaseUnavailable,

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from auth_service.settings import Settings
 from auth_service.settings.origins import origin_of
 
-FOLDER = Path(__file__).parent / "html"
+FOLDER = Path(__file__).parent
 LOGO_PATH = "/auth/pages/logo"
 
 
