@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from auth_service.security import argon2_build
+from auth_service.security.passwords import argon2_build
 from auth_service.settings import runs_x86_64_v3
 
 PEERS = Path(__file__).parent / "peers"

@@ -14,7 +14,9 @@ import psutil
 from bench.installed import PEERS
 
 LIBRARIES = ("fastapi", "starlette", "uvicorn", "uvloop", "sqlalchemy", "sqlmodel", "asyncpg")
-_ASK_ARGON2 = "from auth_service.security import argon2_build; argon2_build.choose(); print(argon2_build.running())"
+_ASK_ARGON2 = (
+    "from auth_service.security.passwords import argon2_build; argon2_build.choose(); print(argon2_build.running())"
+)
 PEER_LIBRARIES = {
     "fastapi_users/requirements.txt": ("fastapi-users", "argon2-cffi-bindings"),
     "simplejwt/requirements.txt": ("django", "djangorestframework-simplejwt", "gunicorn"),

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from fido2 import cbor
 
 from auth_service.models import FactorKind
-from auth_service.security.challenges import ChallengeCodec, ChallengePurpose, Passed
 from auth_service.security.keys import SecretKeys, base64url
+from auth_service.security.tokens.challenges import ChallengeCodec, ChallengePurpose, Passed
 from bench.totp_accounts import copy
 from tests.support.postgres import Cluster
 

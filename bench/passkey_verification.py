@@ -11,8 +11,8 @@ from functools import partial
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from auth_service.security.passkeys import PasskeyVerifier
-from auth_service.security.webauthn import RelyingParty, encode_challenge
+from auth_service.security.factors.passkeys import PasskeyVerifier
+from auth_service.security.factors.webauthn import RelyingParty, encode_challenge
 from bench.passkey_accounts import COSE, KEY, ORIGIN, RP_ID
 
 CHALLENGE = "chl_" + "A" * 83

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from auth_service.models import UNUSABLE
 from auth_service.security.keys import SecretKeys
-from auth_service.security.passwords import Passwords
-from auth_service.security.refresh_tokens import RefreshTokenCodec
+from auth_service.security.passwords.hashing import Passwords
+from auth_service.security.tokens.refresh_tokens import RefreshTokenCodec
 from auth_service.settings import PasswordSettings
 from tests.support.postgres import Cluster, programs
 

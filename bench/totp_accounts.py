@@ -11,10 +11,10 @@ import asyncpg
 import pyotp
 
 from auth_service.models import FactorKind
-from auth_service.security.challenges import ChallengeCodec, ChallengePurpose, Passed
+from auth_service.security.factors.totp import base32, new_totp_secret, seal_totp_secret
 from auth_service.security.keys import SecretKeys
-from auth_service.security.passwords import Passwords
-from auth_service.security.totp import base32, new_totp_secret, seal_totp_secret
+from auth_service.security.passwords.hashing import Passwords
+from auth_service.security.tokens.challenges import ChallengeCodec, ChallengePurpose, Passed
 from auth_service.settings import PasswordSettings
 from tests.support.client import PASSWORD
 from tests.support.postgres import Cluster

@@ -25,7 +25,7 @@ def label(secret: str) -> str:
 
 
 def generation_of(refresh_token: str) -> int:
-    """Return the number of refreshes that led to a token, which stands in it: see security/refresh_tokens.py."""
+    """Return the number of refreshes that led to a token, which stands in it: see security/tokens/refresh_tokens.py."""
     return int.from_bytes(base64.urlsafe_b64decode(refresh_token.removeprefix("art_") + "=")[36:40], "big")
 
 

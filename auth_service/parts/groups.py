@@ -9,12 +9,12 @@ from auth_service.models import FactorPolicy, SessionRules
 from auth_service.repositories.probe import Probe
 from auth_service.repositories.transaction import Database
 from auth_service.schedule import Schedule
-from auth_service.security.access_tokens import AccessTokens
-from auth_service.security.challenges import ChallengeCodec
+from auth_service.security.factors.webauthn import RelyingParty
 from auth_service.security.keys import SecretKeys
-from auth_service.security.passwords import Passwords
-from auth_service.security.refresh_tokens import RefreshTokenCodec
-from auth_service.security.webauthn import RelyingParty
+from auth_service.security.passwords.hashing import Passwords
+from auth_service.security.tokens.access_tokens import AccessTokens
+from auth_service.security.tokens.challenges import ChallengeCodec
+from auth_service.security.tokens.refresh_tokens import RefreshTokenCodec
 from auth_service.services.accounts.delayed_email_change import DelayedEmailChange
 from auth_service.services.factors.factor_reset import FactorReset
 from auth_service.services.factors.passkey_enrolment import NewPasskeys
@@ -104,7 +104,7 @@ class PasskeyParts:
     def __init__(
         self, settings: Settings, database: Database, tokens: TokenParts, audit: Audit, notices: Notices
     ) -> None:
-        from auth_service.security.passkeys import PasskeyVerifier  # noqa: PLC0415  # it costs memory
+        from auth_service.security.factors.passkeys import PasskeyVerifier  # noqa: PLC0415  # it costs memory
 
         self.verifier = PasskeyVerifier(
             RelyingParty(

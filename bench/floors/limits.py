@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from auth_service.security.passwords import Passwords
+from auth_service.security.passwords.hashing import Passwords
 from auth_service.settings import PasswordSettings
 from bench.cpu import cpu_seconds
 from bench.floors.rotation import PGBENCH, SEED

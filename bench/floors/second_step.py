@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from auth_service.security.challenges import PREFIX
+from auth_service.security.factors.totp import STEP_SECONDS
 from auth_service.security.keys import KEY_ID_BYTES
-from auth_service.security.totp import STEP_SECONDS
+from auth_service.security.tokens.challenges import PREFIX
 
 _CODE = """
     UPDATE factors SET last_step = $5::bigint, last_used_at = clock_timestamp() FROM account

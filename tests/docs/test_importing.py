@@ -24,7 +24,7 @@ import pytest
 from argon2.low_level import Type, hash_secret_raw
 from pydantic import SecretStr
 
-from auth_service.security.passwords import Passwords
+from auth_service.security.passwords.hashing import Passwords
 from auth_service.settings import PasswordSettings
 from tests.conftest import FAST_HASHING, environment
 from tests.support.accounts_files import HASH, exported

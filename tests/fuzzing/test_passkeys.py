@@ -9,8 +9,8 @@ from fido2 import cbor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auth_service.security.passkeys import PasskeyVerifier
-from auth_service.security.webauthn import NewPasskey, PasskeyRefused, RelyingParty
+from auth_service.security.factors.passkeys import PasskeyVerifier
+from auth_service.security.factors.webauthn import NewPasskey, PasskeyRefused, RelyingParty
 from tests.fuzzing.cbor_strategies import LABELS, values, well_formed
 from tests.fuzzing.strategies import anything, damaged
 from tests.fuzzing.target import EXAMPLES, fuzzed

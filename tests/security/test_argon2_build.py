@@ -30,8 +30,8 @@ needs_compiler = pytest.mark.skipif(
 )
 HASH = """
 import sys
-from auth_service.security import argon2_build
-from auth_service.security.passwords import Passwords
+from auth_service.security.passwords import argon2_build
+from auth_service.security.passwords.hashing import Passwords
 from auth_service.settings import PasswordSettings
 passwords = Passwords(PasswordSettings(argon2_memory_kib=1024))
 print(argon2_build.running(), passwords.hash("a password"), passwords.verify("a password", sys.argv[1])[0])

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from auth_service.blocklist import SHIPPED, Blocklist
 from auth_service.cli import main
-from auth_service.security.passkey_names import SHIPPED as PASSKEY_NAMES
+from auth_service.security.factors.passkey_names import SHIPPED as PASSKEY_NAMES
 from deploy.blocklist import main as make_table
 from tests.conftest import MakeClient
 from tests.support.client import PASSWORD, Client

@@ -6,8 +6,8 @@ from uuid import uuid4
 
 import pytest
 
-from auth_service.security.challenges import Challenge, ChallengeCodec, ChallengePurpose, Passed
 from auth_service.security.keys import SecretKeys
+from auth_service.security.tokens.challenges import Challenge, ChallengeCodec, ChallengePurpose, Passed
 
 NEW, OLD = "the newer secret key of this test, long", "the older secret key of this test, long"
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)

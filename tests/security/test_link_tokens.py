@@ -5,7 +5,7 @@ import secrets
 
 import pytest
 
-from auth_service.security.link_tokens import code_of_link_token, hash_link_token, new_link_token
+from auth_service.security.tokens.link_tokens import code_of_link_token, hash_link_token, new_link_token
 from auth_service.security.typed_codes import read_code
 
 TOKEN = new_link_token()

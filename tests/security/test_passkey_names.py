@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from auth_service.security.passkey_names import SHIPPED, suggest_passkey_name
+from auth_service.security.factors.passkey_names import SHIPPED, suggest_passkey_name
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from uuid import UUID
 import pytest
 from fido2 import cbor
 
-from auth_service.security.passkeys import PasskeyVerifier
-from auth_service.security.webauthn import Asserted, NewPasskey, PasskeyRefused, RelyingParty
+from auth_service.security.factors.passkeys import PasskeyVerifier
+from auth_service.security.factors.webauthn import Asserted, NewPasskey, PasskeyRefused, RelyingParty
 from tests.support.soft_passkey import BE, BS, UV
 
 PAIRS: list[dict[str, Any]] = json.loads(Path(__file__).with_name("webauthn_level3.json").read_text())["pairs"]

@@ -14,9 +14,9 @@ from passlib.hash import argon2
 from pydantic import SecretStr
 
 from auth_service.models import UNUSABLE
-from auth_service.security.hash_costs import refuse_too_dear
-from auth_service.security.passwords import Passwords
-from auth_service.security.prepared_passwords import MissingSecretError
+from auth_service.security.passwords.hash_costs import refuse_too_dear
+from auth_service.security.passwords.hashing import Passwords
+from auth_service.security.passwords.prepared_passwords import MissingSecretError
 from auth_service.settings import PasswordSettings
 from tests.conftest import FAST_HASHING, MakeClient
 from tests.support.client import PASSWORD, Client

@@ -1,6 +1,6 @@
 """Recovery codes: told once, typed by hand."""
 
-from auth_service.security.recovery_codes import AT_ONCE, hash_recovery_code, new_recovery_codes
+from auth_service.security.factors.recovery_codes import AT_ONCE, hash_recovery_code, new_recovery_codes
 
 
 def test_there_are_ten_different_ones_and_their_hashes_do_not_tell_them() -> None:

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from auth_service.security.keys import SecretKeys, base64url
-from auth_service.security.refresh_tokens import MAX_GENERATION, RefreshTokenCodec, new_secret
+from auth_service.security.tokens.refresh_tokens import MAX_GENERATION, RefreshTokenCodec, new_secret
 from tests.conftest import SECRET, MakeClient
 from tests.support.behind import behind_proxy
 from tests.support.client import Client

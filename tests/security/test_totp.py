@@ -5,8 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from auth_service.security.keys import SecretKeys
-from auth_service.security.totp import (
+from auth_service.security.factors.totp import (
     find_step,
     new_totp_secret,
     open_totp_secret,
@@ -14,6 +13,7 @@ from auth_service.security.totp import (
     read_totp_code,
     seal_totp_secret,
 )
+from auth_service.security.keys import SecretKeys
 
 SECRET = b"12345678901234567890"  # of both RFCs
 RFC_4226 = ["755224", "287082", "359152", "969429", "338314", "254676", "287922", "162583", "399871", "520489"]

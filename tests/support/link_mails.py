@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from html import unescape
 from typing import Any, Self
 
-from auth_service.security.link_tokens import code_of_link_token
+from auth_service.security.tokens.link_tokens import code_of_link_token
 
 from .mail_server import MailServer, mail_server, text_of
 from .polling import eventually

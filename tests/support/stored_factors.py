@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import select, update
 
 from auth_service.models import FACTORS, SPENT_CHALLENGES, USERS
-from auth_service.security.challenges import ChallengePurpose, Passed
+from auth_service.security.tokens.challenges import ChallengePurpose, Passed
 
 from .client import Client
 from .outbox import services_of

@@ -6,7 +6,7 @@ from auth_service.identifiers import canonical_email
 from auth_service.models import ChangeKind, LinkPurpose, MailKind, SecurityEvent, StopReason, User
 from auth_service.repositories.mail.link_uses import EMAIL_CHANGE, FoundLink
 from auth_service.repositories.transaction import Database, retried
-from auth_service.security.link_tokens import hash_link_token
+from auth_service.security.tokens.link_tokens import hash_link_token
 from auth_service.services.accounts.reauthentication import Reauthentication
 from auth_service.services.factors.stoppable_change import stop_changes
 from auth_service.services.mail.notices import Notices, requester_details

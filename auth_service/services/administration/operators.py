@@ -20,7 +20,7 @@ from auth_service.models import (
     User,
 )
 from auth_service.repositories.transaction import Database, retried
-from auth_service.security.passwords import Passwords
+from auth_service.security.passwords.hashing import Passwords
 from auth_service.services.factors.factor_reset import ensure_some, plan_reset, reset_factors
 from auth_service.services.factors.stoppable_change import stop_changes
 from auth_service.services.mail.link_issuer import LinkIssuer

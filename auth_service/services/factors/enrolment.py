@@ -18,14 +18,14 @@ from auth_service.models import (
 )
 from auth_service.repositories.factors.proofs import SealedTotp
 from auth_service.repositories.transaction import Database, Transaction, retried
-from auth_service.security.keys import SecretKeys
-from auth_service.security.totp import (
+from auth_service.security.factors.totp import (
     base32,
     new_totp_secret,
     otpauth_uri,
     read_totp_code,
     seal_totp_secret,
 )
+from auth_service.security.keys import SecretKeys
 from auth_service.services.factors.factor_changes import (
     Confirmed,
     EnrolmentSecret,

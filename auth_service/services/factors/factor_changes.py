@@ -7,7 +7,7 @@ from uuid import UUID
 from auth_service.errors import InvalidAccessToken
 from auth_service.models import Authentication, Device, EndReason, LoginAccount, User
 from auth_service.repositories.transaction import Transaction
-from auth_service.security.recovery_codes import hash_recovery_code, new_recovery_codes
+from auth_service.security.factors.recovery_codes import hash_recovery_code, new_recovery_codes
 from auth_service.security.typed_codes import spell_code
 from auth_service.services.sessions.bearers import Bearer
 from auth_service.services.sessions.sign_in import SignIn

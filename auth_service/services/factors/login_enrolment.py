@@ -16,7 +16,7 @@ from auth_service.models import (
     User,
 )
 from auth_service.repositories.transaction import Database, Transaction, retried
-from auth_service.security.challenges import Challenge, ChallengeCodec, ChallengePurpose, Passed
+from auth_service.security.tokens.challenges import Challenge, ChallengeCodec, ChallengePurpose, Passed
 from auth_service.services.factors.factor_changes import EnrolmentSecret, end_sessions, renew_recovery_codes
 from auth_service.services.factors.login_factors import AddFactor, AddPasskey, AddTotp, PasskeyRequest
 from auth_service.services.factors.passkey_enrolment import Attestation, NewPasskeys

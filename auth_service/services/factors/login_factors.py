@@ -11,9 +11,16 @@ from uuid_utils.compat import uuid7
 
 from auth_service.models import BY_CODE, Authentication, FactorKind, FactorView, MailKind, User, by_passkey
 from auth_service.repositories.transaction import Transaction
-from auth_service.security.challenges import Challenge, ChallengeCodec
+from auth_service.security.factors.totp import (
+    SECRET_BYTES,
+    base32,
+    find_step,
+    otpauth_uri,
+    read_totp_code,
+    seal_totp_secret,
+)
 from auth_service.security.keys import SecretKeys
-from auth_service.security.totp import SECRET_BYTES, base32, find_step, otpauth_uri, read_totp_code, seal_totp_secret
+from auth_service.security.tokens.challenges import Challenge, ChallengeCodec
 from auth_service.services.factors.factor_changes import EnrolmentSecret
 from auth_service.services.factors.passkey_enrolment import Attestation, NewPasskeys, add_passkey
 from auth_service.services.mail.notices import Notices

@@ -11,9 +11,9 @@ import structlog
 from auth_service.errors import FactorExists, InvalidAccessToken, InvalidChallenge, NoSuchFactor, TooManyFactors
 from auth_service.models import ChangeKind, Device, FactorKind, FactorView, MailKind, StopReason, User, by_passkey
 from auth_service.repositories.transaction import Database, Transaction, retried
-from auth_service.security.challenges import Challenge, ChallengeCodec, ChallengePurpose, Passed
-from auth_service.security.passkey_names import suggest_passkey_name
-from auth_service.security.webauthn import PasskeyRefused
+from auth_service.security.factors.passkey_names import suggest_passkey_name
+from auth_service.security.factors.webauthn import PasskeyRefused
+from auth_service.security.tokens.challenges import Challenge, ChallengeCodec, ChallengePurpose, Passed
 from auth_service.services.factors.factor_changes import Confirmed, lock_owner, open_for_first_factor
 from auth_service.services.factors.passkey_login import PasskeyOptions
 from auth_service.services.factors.stoppable_change import stop_changes
@@ -26,7 +26,7 @@ from auth_service.services.signing_keys.database_clock import DatabaseClock
 from auth_service.services.throttling.throttle import Throttler
 
 if TYPE_CHECKING:
-    from auth_service.security.passkeys import PasskeyVerifier
+    from auth_service.security.factors.passkeys import PasskeyVerifier
 
 log = structlog.get_logger()
 

@@ -10,7 +10,7 @@ from uuid import UUID
 from auth_service.errors import InvalidCredentials
 from auth_service.models import Device, LoginAccount, SecurityEvent, by_passkey
 from auth_service.repositories.factors.proofs import FoundPasskey
-from auth_service.security.challenges import LIFE, Challenge, ChallengeCodec, ChallengePurpose, Passed
+from auth_service.security.tokens.challenges import LIFE, Challenge, ChallengeCodec, ChallengePurpose, Passed
 from auth_service.services.factors.factor_sign_in import FactorSignIn
 from auth_service.services.factors.passkey_proofs import Assertion, InvalidPasskey, PasskeyProofs, UnknownPasskey
 from auth_service.services.operations.audit import Audit
@@ -21,7 +21,7 @@ from auth_service.services.throttling.attempts import Attempt
 from auth_service.services.throttling.throttle import Throttler
 
 if TYPE_CHECKING:
-    from auth_service.security.passkeys import PasskeyVerifier
+    from auth_service.security.factors.passkeys import PasskeyVerifier
 
 NOBODY = UUID(int=0)
 

@@ -10,13 +10,13 @@ from auth_service.errors import InvalidCredentials
 from auth_service.models import MailKind, PasskeyRecord, SecurityEvent
 from auth_service.repositories.factors.proofs import FoundPasskey, PasskeyProof
 from auth_service.repositories.transaction import Database
-from auth_service.security.challenges import Challenge
-from auth_service.security.webauthn import PasskeyRefused
+from auth_service.security.factors.webauthn import PasskeyRefused
+from auth_service.security.tokens.challenges import Challenge
 from auth_service.services.mail.notices import Notices
 from auth_service.services.operations.audit import Audit
 
 if TYPE_CHECKING:
-    from auth_service.security.passkeys import PasskeyVerifier
+    from auth_service.security.factors.passkeys import PasskeyVerifier
 
 log = structlog.get_logger()
 

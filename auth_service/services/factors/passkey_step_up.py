@@ -7,8 +7,8 @@ from auth_service.errors import InvalidAccessToken, InvalidCredentials, InvalidS
 from auth_service.models import SecurityEvent, User, by_passkey
 from auth_service.repositories.factors.proofs import PasskeyProof
 from auth_service.repositories.transaction import Database, Transaction
-from auth_service.security.access_tokens import IssuedToken
-from auth_service.security.challenges import Challenge, ChallengeCodec, ChallengePurpose, Passed
+from auth_service.security.tokens.access_tokens import IssuedToken
+from auth_service.security.tokens.challenges import Challenge, ChallengeCodec, ChallengePurpose, Passed
 from auth_service.services.factors.passkey_login import PasskeyOptions
 from auth_service.services.factors.passkey_proofs import Assertion, PasskeyProofs
 from auth_service.services.operations.audit import Audit
@@ -18,7 +18,7 @@ from auth_service.services.signing_keys.database_clock import DatabaseClock
 from auth_service.services.throttling.throttle import Throttler
 
 if TYPE_CHECKING:
-    from auth_service.security.passkeys import PasskeyVerifier
+    from auth_service.security.factors.passkeys import PasskeyVerifier
 
 
 class PasskeyStepUp:

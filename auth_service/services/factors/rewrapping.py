@@ -5,8 +5,8 @@ from uuid import UUID
 
 from auth_service.models import Factor
 from auth_service.repositories.transaction import Database, Transaction, retried
+from auth_service.security.factors.totp import open_totp_secret, seal_totp_secret
 from auth_service.security.keys import SecretKeys
-from auth_service.security.totp import open_totp_secret, seal_totp_secret
 
 AT_ONCE = 500
 

@@ -10,9 +10,9 @@ from auth_service.errors import InvalidCredentials, InvalidSecondFactor
 from auth_service.models import BY_CODE, UNUSABLE, Device, LoginAccount, MailKind, SecurityEvent, by_passkey
 from auth_service.repositories.factors.proofs import Challenged, RecoveryProof, TotpProof, challenged
 from auth_service.repositories.transaction import Database
-from auth_service.security.challenges import Challenge, ChallengeCodec, ChallengePurpose
-from auth_service.security.recovery_codes import hash_recovery_code, read_recovery_code
-from auth_service.security.totp import read_totp_code
+from auth_service.security.factors.recovery_codes import hash_recovery_code, read_recovery_code
+from auth_service.security.factors.totp import read_totp_code
+from auth_service.security.tokens.challenges import Challenge, ChallengeCodec, ChallengePurpose
 from auth_service.services.factors.factor_sign_in import FactorSignIn
 from auth_service.services.factors.passkey_proofs import Assertion, PasskeyProofs
 from auth_service.services.factors.required_passkey import RequiredPasskey

@@ -16,7 +16,7 @@ from auth_service.mail.log import MailLog
 from auth_service.mail.smtp import NotDeliveredError, SmtpServer, UndeliverableError
 from auth_service.models import LINKS, DueMail, MailKind, User
 from auth_service.repositories.transaction import Database, retried
-from auth_service.security.link_tokens import code_of_link_token
+from auth_service.security.tokens.link_tokens import code_of_link_token
 from auth_service.services.mail.link_issuer import LinkIssuer
 from auth_service.services.mail.notices import MailNumbers
 from auth_service.services.mail.recipients import deliverable, is_asked_for, is_for, may_be_a_strangers

@@ -2,7 +2,7 @@
 
 from auth_service.models import LINKS, STOPS, DueMail, LinkPurpose, MailKind, User
 from auth_service.repositories.transaction import Transaction
-from auth_service.security.link_tokens import hash_link_token, new_link_token
+from auth_service.security.tokens.link_tokens import hash_link_token, new_link_token
 from auth_service.settings import Settings
 
 

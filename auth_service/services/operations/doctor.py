@@ -9,9 +9,9 @@ from auth_service.repositories.privileges import SERVICE, find_missing, is_for_c
 from auth_service.repositories.probe import ROOM, Probe, try_disk
 from auth_service.repositories.transaction import Database
 from auth_service.repositories.users.search import UserFilter
-from auth_service.security import argon2_build
-from auth_service.security.access_tokens import signer_of
 from auth_service.security.keys import ForgedKeyError, SecretKeys, UnknownSecretError
+from auth_service.security.passwords import argon2_build
+from auth_service.security.tokens.access_tokens import signer_of
 from auth_service.services.operations.surroundings import Check, mail_server, of_settings, read_replica
 from auth_service.services.passwords.benchmark import described, meets_minimum
 from auth_service.services.passwords.lane_size import PROCESS_MIB, LaneSize, lane_memory_mib

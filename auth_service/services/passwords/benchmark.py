@@ -4,8 +4,8 @@ import asyncio
 import time
 from dataclasses import dataclass
 
-from auth_service.security import argon2_build
-from auth_service.security.passwords import Passwords
+from auth_service.security.passwords import argon2_build
+from auth_service.security.passwords.hashing import Passwords
 from auth_service.services.passwords.hashing_lane import HashingLane
 from auth_service.settings import HashingSettings, PasswordSettings
 

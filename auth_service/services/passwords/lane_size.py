@@ -5,7 +5,7 @@ from typing import Literal
 
 import structlog
 
-from auth_service.security import argon2_build
+from auth_service.security.passwords import argon2_build
 from auth_service.settings import HashingSettings, MachineLimits, Settings
 
 log = structlog.get_logger()

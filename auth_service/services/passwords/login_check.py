@@ -9,7 +9,7 @@ import time
 from collections import deque
 
 from auth_service.identifiers import password_spellings
-from auth_service.security.passwords import Passwords
+from auth_service.security.passwords.hashing import Passwords
 from auth_service.services.passwords.hashing_lane import HashingLane
 
 RECIPES = 32  # kinds of hash to remember, those that were seen last

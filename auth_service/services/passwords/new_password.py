@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from auth_service.security.passwords import Passwords
+from auth_service.security.passwords.hashing import Passwords
 from auth_service.services.passwords.hashing_lane import HashingLane
 from auth_service.services.passwords.policy import PasswordPolicy
 

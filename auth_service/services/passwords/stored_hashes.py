@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from auth_service.models import UNUSABLE
 from auth_service.repositories.transaction import Database
-from auth_service.security.passwords import Passwords
+from auth_service.security.passwords.hashing import Passwords
 
 BUDGET = timedelta(minutes=5)
 WINDOW = timedelta(days=28)

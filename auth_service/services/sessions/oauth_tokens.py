@@ -6,7 +6,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from auth_service.errors import InvalidAccessToken, NoSuchSession
-from auth_service.security.refresh_tokens import looks_like_refresh_token
+from auth_service.security.tokens.refresh_tokens import looks_like_refresh_token
 from auth_service.services.sessions.bearers import Bearers
 from auth_service.services.sessions.own_sessions import OwnSessions
 from auth_service.services.sessions.refresh import Refresh

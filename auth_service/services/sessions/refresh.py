@@ -18,7 +18,7 @@ from auth_service.models import (
     judge,
 )
 from auth_service.repositories.transaction import Database, retried
-from auth_service.security.refresh_tokens import PresentedToken, RefreshTokenCodec, hash_secret
+from auth_service.security.tokens.refresh_tokens import PresentedToken, RefreshTokenCodec, hash_secret
 from auth_service.services.sessions.replays import Replays
 from auth_service.services.sessions.revocations import Revocations
 from auth_service.services.sessions.token_issuer import TokenIssuer, TokenPair

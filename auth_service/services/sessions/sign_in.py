@@ -14,7 +14,7 @@ from auth_service.models import Authentication, Device, EndReason, LoginAccount,
 from auth_service.repositories.factors.proofs import Proof
 from auth_service.repositories.sessions.logins import Settling
 from auth_service.repositories.transaction import Database, Transaction, pause, retried
-from auth_service.security.refresh_tokens import hash_secret, new_secret
+from auth_service.security.tokens.refresh_tokens import hash_secret, new_secret
 from auth_service.services.mail.notices import Notices, requester_details
 from auth_service.services.sessions.revocations import Revocations
 from auth_service.services.sessions.token_issuer import TokenIssuer, TokenPair

@@ -21,10 +21,10 @@ from auth_service.models import (
     User,
 )
 from auth_service.repositories.transaction import Database, Transaction, retried
-from auth_service.security.access_tokens import IssuedToken
-from auth_service.security.passwords import Passwords
-from auth_service.security.recovery_codes import hash_recovery_code, read_recovery_code
-from auth_service.security.totp import read_totp_code
+from auth_service.security.factors.recovery_codes import hash_recovery_code, read_recovery_code
+from auth_service.security.factors.totp import read_totp_code
+from auth_service.security.passwords.hashing import Passwords
+from auth_service.security.tokens.access_tokens import IssuedToken
 from auth_service.services.mail.notices import Notices
 from auth_service.services.operations.audit import Audit
 from auth_service.services.passwords.hashing_lane import HashingLane

@@ -7,8 +7,8 @@ import structlog
 
 from auth_service.errors import Unavailable
 from auth_service.repositories.factors.proofs import SealedTotp
+from auth_service.security.factors.totp import find_step, open_totp_secret
 from auth_service.security.keys import SecretKeys
-from auth_service.security.totp import find_step, open_totp_secret
 
 log = structlog.get_logger()
 

@@ -11,7 +11,7 @@ from typing import Any
 from auth_service.errors import InvalidInput
 from auth_service.identifiers import canonical_email, canonical_username
 from auth_service.models import UNUSABLE
-from auth_service.security.passwords import Passwords
+from auth_service.security.passwords.hashing import Passwords
 from auth_service.services.transfer.outcome import Outcome
 from auth_service.services.transfer.rows import COMPARED, ImportRow
 

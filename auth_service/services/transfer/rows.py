@@ -14,7 +14,7 @@ from auth_service.addresses import AddressPolicy
 from auth_service.errors import InvalidFields
 from auth_service.identifiers import account_names, canonical_email
 from auth_service.models import UNUSABLE
-from auth_service.security.prepared_passwords import MissingSecretError
+from auth_service.security.passwords.prepared_passwords import MissingSecretError
 from auth_service.services.transfer import values
 from auth_service.services.transfer.fields import Fields, RefusedLine
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from selenium.webdriver.common.keys import Keys
 
-from auth_service.security.link_tokens import code_of_link_token, new_link_token
+from auth_service.security.tokens.link_tokens import code_of_link_token, new_link_token
 from tests.conftest import environment
 from tests.support.axe import Axe
 from tests.support.browser import Browser

@@ -12,7 +12,7 @@ import asyncpg
 import httpx
 import pytest
 
-from auth_service.security.challenges import ChallengePurpose
+from auth_service.security.tokens.challenges import ChallengePurpose
 from tests.conftest import MakeClient
 from tests.support.authenticator import Authenticator
 from tests.support.client import PASSWORD, Client

@@ -10,8 +10,8 @@ from uuid import UUID
 import pytest
 from jose import jwt
 
-from auth_service.security.challenges import ChallengeCodec, ChallengePurpose, Passed
 from auth_service.security.keys import SecretKeys
+from auth_service.security.tokens.challenges import ChallengeCodec, ChallengePurpose, Passed
 from tests.conftest import SECRET
 from tests.support.authenticator import Authenticator
 from tests.support.client import Client

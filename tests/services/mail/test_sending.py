@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select, update
 
 from auth_service.models import LINK_TOKENS, OUTGOING_MAILS
-from auth_service.security.link_tokens import hash_link_token
+from auth_service.security.tokens.link_tokens import hash_link_token
 from tests.conftest import MakeClient
 from tests.support.certificates import make_certificate
 from tests.support.client import Client

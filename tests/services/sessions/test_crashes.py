@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from auth_service.security.keys import SecretKeys
-from auth_service.security.refresh_tokens import RefreshTokenCodec
+from auth_service.security.tokens.refresh_tokens import RefreshTokenCodec
 from tests.conftest import SECRET, environment
 from tests.support.client import Client
 from tests.support.endings import assert_dead

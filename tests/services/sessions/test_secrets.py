@@ -12,7 +12,7 @@ from uuid import UUID
 import httpx
 import pytest
 
-from auth_service.security.recovery_codes import read_recovery_code
+from auth_service.security.factors.recovery_codes import read_recovery_code
 from tests.conftest import SECRET, MakeClient, environment
 from tests.support.authenticator import Authenticator
 from tests.support.client import PASSWORD, Client

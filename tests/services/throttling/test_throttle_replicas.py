@@ -11,7 +11,7 @@ import httpx
 import psutil
 import pytest
 
-from auth_service.security.passwords import Passwords
+from auth_service.security.passwords.hashing import Passwords
 from auth_service.services.throttling.attempts import STATEMENTS_AT_ONCE
 from auth_service.settings import PasswordSettings
 from tests.conftest import MakeClient, environment

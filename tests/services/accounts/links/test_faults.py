@@ -2,7 +2,7 @@
 
 import pytest
 
-from auth_service.security.link_tokens import code_of_link_token, new_link_token
+from auth_service.security.tokens.link_tokens import code_of_link_token, new_link_token
 from tests.conftest import MakeClient
 from tests.support.client import Client
 from tests.support.link_mails import LinkMails

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from auth_service.security.challenges import ChallengePurpose, Passed
+from auth_service.security.tokens.challenges import ChallengePurpose, Passed
 from auth_service.services.factors.passkey_login import NOBODY
 from tests.conftest import PATIENT, MakeClient
 from tests.support.admins import Admin

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from jose import jwt
 
-from auth_service.security.challenges import ChallengePurpose
-from auth_service.security.totp import SECRET_BYTES, base32
+from auth_service.security.factors.totp import SECRET_BYTES, base32
+from auth_service.security.tokens.challenges import ChallengePurpose
 from tests.conftest import MakeClient
 from tests.support.authenticator import Authenticator
 from tests.support.client import PASSWORD, Client, bearer

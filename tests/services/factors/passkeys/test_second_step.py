@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from jose import jwt
 
-from auth_service.security.challenges import ChallengePurpose
+from auth_service.security.tokens.challenges import ChallengePurpose
 from tests.conftest import MakeClient
 from tests.support.authenticator import Authenticator
 from tests.support.client import PASSWORD, Client

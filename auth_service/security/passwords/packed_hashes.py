@@ -3,7 +3,7 @@
 import re
 import struct
 
-from auth_service.security.library_forms import from_base64, pbkdf2_form, scrypt_form
+from auth_service.security.passwords.library_forms import from_base64, pbkdf2_form, scrypt_form
 
 _ASPNET_2 = struct.Struct(">x16s32s")
 _ASPNET_3 = struct.Struct(">xIII")

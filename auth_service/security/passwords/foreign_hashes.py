@@ -3,8 +3,8 @@
 import re
 from collections.abc import Callable
 
-from auth_service.security.hash_faults import fault_of
-from auth_service.security.library_forms import (
+from auth_service.security.passwords.hash_faults import fault_of
+from auth_service.security.passwords.library_forms import (
     PBKDF2,
     argon2_form,
     bcrypt_form,
@@ -13,7 +13,7 @@ from auth_service.security.library_forms import (
     pbkdf2_form,
     scrypt_form,
 )
-from auth_service.security.packed_hashes import pbkdf2_of_aspnet, pbkdf2_of_spring, scrypt_of_java
+from auth_service.security.passwords.packed_hashes import pbkdf2_of_aspnet, pbkdf2_of_spring, scrypt_of_java
 
 _LARGEST_LOGARITHM = 63  # what is larger, is no logarithm of N but N itself: Kratos writes it so
 _PARTS = {

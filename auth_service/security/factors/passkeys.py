@@ -20,9 +20,7 @@ from fido2.cose import ES256, ES384, ES512, RS256, CoseKey, EdDSA
 from fido2.webauthn import AuthenticatorData
 
 from auth_service.models.factors import CredentialDescriptor
-from auth_service.security.challenges import LIFE
-from auth_service.security.keys import base64url
-from auth_service.security.webauthn import (
+from auth_service.security.factors.webauthn import (
     Asserted,
     NewPasskey,
     PasskeyRefused,
@@ -31,6 +29,8 @@ from auth_service.security.webauthn import (
     encode_challenge,
     require,
 )
+from auth_service.security.keys import base64url
+from auth_service.security.tokens.challenges import LIFE
 
 # In bytes. The longest credential id with the longest key takes 1,612; whoever sends much more means no passkey.
 AUTHENTICATOR_DATA_LIMIT = 2_048

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 
-from auth_service.security.library_forms import from_base64
+from auth_service.security.passwords.library_forms import from_base64
 
 _KEY_BYTES = 32  # AES-256
 _FORM = re.compile(

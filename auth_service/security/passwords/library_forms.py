@@ -6,7 +6,7 @@ the first block is therefore cut to it, which is as hard to meet as all of them.
 
 from base64 import b64decode, b64encode
 
-from auth_service.security.hash_faults import fault_of
+from auth_service.security.passwords.hash_faults import fault_of
 
 PBKDF2 = {"sha1": ("pbkdf2", 20), "sha256": ("pbkdf2-sha256", 32), "sha512": ("pbkdf2-sha512", 64)}
 _BCRYPT_ALPHABET = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
