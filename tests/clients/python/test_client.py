@@ -19,7 +19,7 @@ from auth_service_client import (
     SignInAgain,
     TryAgainLater,
 )
-from auth_service_client.protocol import Ask
+from auth_service_client.steps import Ask
 
 from auth_service.testing.double import Double
 from tests.support.authenticator import Authenticator

@@ -7,6 +7,17 @@
 `AsyncAuthClient` is the same for asynchronous code. The package is not on any public index.
 """
 
+from auth_service_client.answers import (
+    Account,
+    FactorItem,
+    FactorList,
+    NewTotpFactor,
+    PasskeyAsked,
+    PasskeyChallenge,
+    PasskeyItem,
+    SessionItem,
+    TotpSecret,
+)
 from auth_service_client.asynchronous import AsyncAuthClient
 from auth_service_client.bearer import Bearer, StepUpAsked
 from auth_service_client.client import AuthClient
@@ -18,21 +29,32 @@ from auth_service_client.errors import (
     SignInAgain,
     TryAgainLater,
 )
+from auth_service_client.protocol import Change
 from auth_service_client.stores import FileStore, MemoryStore, Store
 
 __version__ = "0.1.0"
 __all__ = [
+    "Account",
     "AsyncAuthClient",
     "AuthClient",
     "AuthError",
     "Bearer",
+    "Change",
     "EnrolmentRequired",
+    "FactorItem",
+    "FactorList",
     "FileStore",
     "MemoryStore",
+    "NewTotpFactor",
+    "PasskeyAsked",
+    "PasskeyChallenge",
+    "PasskeyItem",
     "Refused",
     "SecondFactorRequired",
+    "SessionItem",
     "SignInAgain",
     "StepUpAsked",
     "Store",
+    "TotpSecret",
     "TryAgainLater",
 ]

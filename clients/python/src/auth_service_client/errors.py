@@ -36,13 +36,14 @@ class Refused(AuthError):  # noqa: N818
 class SecondFactorRequired(Refused):
     """The password is right, and the account has a second factor. `challenge` goes with the code to
     `AuthClient.second_factor()`, within `expires_in` seconds; `methods` are those of the account: `passkey`, `totp`,
-    `recovery_code`.
+    `recovery_code`. `public_key` is for whatever asks the user's authenticator, where `passkey` is one of them.
     """
 
     def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
         super().__init__(status, problem)
         self.challenge = str(problem.get("challenge", ""))
         self.methods: Sequence[str] = tuple(problem.get("methods", ()))
+        self.public_key: Mapping[str, Any] | None = problem.get("public_key")
         self.expires_in = int(problem.get("expires_in", 0))
 
 

@@ -1,16 +1,15 @@
 """How a session is kept, without any I/O: what to send, what to keep, and how long to wait.
 
 Each use case is a generator. It yields what is to be done, and is sent what came of it, so that the synchronous and the
-asynchronous client do the same. The rules are those of docs/integrating.md, "Keeping a refresh token".
+asynchronous client do the same. The rules, by their numbers, are those of docs/protocol.md.
 """
 
 import secrets
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import httpx2
@@ -23,6 +22,7 @@ from auth_service_client.errors import (
     SignInAgain,
     TryAgainLater,
 )
+from auth_service_client.steps import Answer, Ask, Flow, Keep, Result, Wait, said_in
 from auth_service_client.stores import Saved
 
 USER_AGENT = "auth-service-client"
@@ -34,49 +34,20 @@ RENEWALS = 2  # another process may have kept a token that is old by now
 KEPT = ("access_token", "refresh_token", "session_id", "expires_in")
 SKEW = 5  # seconds that a clock may be set back unnoticed
 
-Result = TypeVar("Result")
-
-
-@dataclass(frozen=True)
-class Keep:
-    """Run this with the store held, and send back what it returns."""
-
-    change: Callable[[Saved], Any]
-
-
-@dataclass(frozen=True)
-class Ask:
-    """Send this request, and send back an `Answer`, or the error in its place."""
-
-    method: str
-    path: str
-    body: Mapping[str, Any] | None = field(default=None, repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-
-
-class Answer(NamedTuple):
-    """What came back, and when it was asked for, by this machine's clock in seconds since 1970."""
-
-    response: httpx2.Response
-    asked_at: float
-
-
-@dataclass(frozen=True)
-class Wait:
-    """Wait for so many seconds."""
-
-    seconds: float
-
-
-Step: TypeAlias = Keep | Ask | Wait
-Flow: TypeAlias = Generator[Step, Any, Result]
+Change = Literal["signed-in", "renewed", "signed-out"]
+OnChange = Callable[[Change], object]
 
 
 class SessionProtocol:
-    """What a process knows of the session beside what is kept: how far the clocks are apart, and when to ask again."""
+    """What a process knows of the session beside what is kept: how far the clocks are apart, when to ask again, and
+    what it has seen last.
+    """
 
-    def __init__(self, patience: float) -> None:
+    def __init__(self, patience: float, on_change: OnChange | None) -> None:
         self.patience = patience
+        self._on_change = on_change
+        self._seen: tuple[Any, Any] | None = None
+        self._has_looked = False
         self._ahead: float | None = None
         self._failures, self._ask_again_at, self._last = 0, 0.0, "no answer in time"
 
@@ -96,7 +67,7 @@ class SessionProtocol:
     def keep(self, answer: Answer) -> Flow[dict[str, Any]]:
         """Keep the tokens of an answer, if it has any, in place of those from before; return what it says."""
         if tokens := self._tokens_in(answer):
-            yield Keep(lambda saved: _replace(saved, tokens))
+            yield from self._look(lambda saved: _replace(saved, tokens))
         return said_in(answer)
 
     def access_token(self, refused: str | None = None) -> Flow[str]:
@@ -112,7 +83,7 @@ class SessionProtocol:
         give_up_at, pause = time.monotonic() + self.patience, 0.0
         while time.monotonic() + pause < give_up_at:
             yield Wait(pause)
-            kept = yield Keep(lambda saved: self._to_send(saved, refused))
+            kept = yield from self._look(lambda saved: self._to_send(saved, refused))
             if kept is None:
                 raise SignInAgain
             left = 0.0 if kept["access_token"] == refused else self._seconds_left(kept)
@@ -140,15 +111,29 @@ class SessionProtocol:
         kind: type[Refused] = SecondFactorRequired if "challenge" in said else Refused
         raise (EnrolmentRequired if said["code"] == "second-factor-enrolment-required" else kind)(status, said)
 
-    def call_as_owner(
+    def request(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, token: str | None = None
-    ) -> Flow[Answer]:
-        """Send one request with the session's access token, or this one; with others if it is refused.
+    ) -> Flow[dict[str, Any]]:
+        """Send one request with the session's access token, or this one; keep the tokens of the answer, if it has any,
+        and return what it says.
 
         Raises:
             SignInAgain: there is no session, or it has ended.
             Refused, TryAgainLater: as `open_session()`.
         """
+        answer = yield from self._call_as_owner(method, path, body, token)
+        return (yield from self.keep(answer))
+
+    def is_signed_in(self) -> Flow[bool]:
+        """Return whether there is a session here; the service is not asked."""
+        return (yield from self._look(_are_tokens))
+
+    def forget(self) -> Flow[Saved]:
+        """Forget the session, and return it; nothing if there was none."""
+        return (yield from self._look(_taken_out))
+
+    def _call_as_owner(self, method: str, path: str, body: Mapping[str, Any] | None, token: str | None) -> Flow[Answer]:
+        """As `request()`; with another of the session's tokens if one is refused."""
         sent = token or (yield from self.access_token())
         for _ in range(RENEWALS):
             try:
@@ -164,16 +149,29 @@ class SessionProtocol:
 
         Who is signed in anew by another process meanwhile stays so.
         """
-        sent: Saved = yield Keep(dict)
+        sent = yield from self.forget()
         if not sent:
             return True
-        yield Keep(lambda saved: saved.clear() if saved.get("session_id") == sent.get("session_id") else None)
         for pause in (0.0, 0.5, 1.0):
             yield Wait(pause)
             answer = yield Ask("POST", "/auth/logout", {"refresh_token": sent.get("refresh_token")})
             if isinstance(answer, Answer) and answer.response.is_success:
                 return True
         return False
+
+    def _look(self, change: Callable[[Saved], Result]) -> Flow[Result]:
+        """Run this with the store held, and tell what has changed since the last time, by whatever process."""
+        result: Result
+        result, changed = yield Keep(lambda saved: self._noticed(saved, change))
+        if changed and self._on_change:
+            self._on_change(changed)
+        return result
+
+    def _noticed(self, saved: Saved, change: Callable[[Saved], Result]) -> tuple[Result, Change | None]:
+        before = self._seen if self._has_looked else _identity(saved)
+        result = change(saved)
+        self._seen, self._has_looked = _identity(saved), True
+        return result, _difference(before, self._seen)
 
     def _to_send(self, saved: Saved, refused: str | None) -> Saved | None:
         """A copy of what is kept, with a key if it has to be renewed; None if there is no session."""
@@ -195,7 +193,7 @@ class SessionProtocol:
             self._failed(came)
             return
         self._failures = 0
-        yield Keep(
+        yield from self._look(
             lambda saved: _replace(saved, tokens) if saved.get("refresh_token") == asked["refresh_token"] else None
         )
 
@@ -228,13 +226,22 @@ def _replace(saved: Saved, said: Mapping[str, Any]) -> None:
     saved.update(said)
 
 
-def said_in(answer: Answer) -> dict[str, Any]:
-    """What an answer says; nothing if it is none of the service's."""
-    try:
-        said = answer.response.json()
-    except ValueError:
-        return {}
-    return said if isinstance(said, dict) else {}
+def _taken_out(saved: Saved) -> Saved:
+    taken = dict(saved)
+    saved.clear()
+    return taken
+
+
+def _identity(saved: Mapping[str, Any]) -> tuple[Any, Any] | None:
+    return (saved["session_id"], saved["access_token"]) if _are_tokens(saved) else None
+
+
+def _difference(before: tuple[Any, Any] | None, now: tuple[Any, Any] | None) -> Change | None:
+    if now == before:
+        return None
+    if now is None:
+        return "signed-out"
+    return "renewed" if before and before[0] == now[0] else "signed-in"
 
 
 def checked(url: str) -> str:
