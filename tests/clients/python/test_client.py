@@ -15,7 +15,6 @@ from auth_service_client import (
     FileStore,
     MemoryStore,
     Refused,
-    SecondFactorRequired,
     SignInAgain,
     TryAgainLater,
 )
@@ -24,7 +23,7 @@ from auth_service_client.steps import Ask
 from auth_service.testing.double import Double
 from tests.support.authenticator import Authenticator
 from tests.support.client import PASSWORD
-from tests.support.python_client import MakeAuth, sign_in
+from tests.support.python_client import MakeAuth, age, sign_in
 from tests.support.server import free_port
 
 REFRESH = "POST /auth/refresh"
@@ -34,54 +33,6 @@ LOSSES: list[dict[str, Any]] = [
     {"fault": "lose-answer"},
     {"fault": "unavailable", "seconds": 0},
 ]
-
-
-def age(store: Any, seconds: float = 3600) -> None:
-    """Let so much time have passed since the tokens were kept, by the client's clock."""
-    with store.open() as saved:
-        saved["issued_at"] -= seconds
-
-
-def add_app(auth: Any) -> list[str]:
-    """Add an app to the account, and return the recovery codes."""
-    begun = auth.add_totp()
-    codes: list[str] = auth.confirm_totp(begun["id"], Authenticator(begun["secret"]).code())
-    return codes
-
-
-def test_an_account_is_made_signed_in_to_and_known(auth: Any) -> None:
-    assert auth.account()["email"].endswith("@example.com")
-    assert [session["current"] for session in auth.sessions()] == [True]
-
-
-def test_a_wrong_password_is_refused_with_the_codes_of_the_service(make_auth: MakeAuth) -> None:
-    auth = make_auth()
-    with pytest.raises(Refused) as refused:
-        auth.sign_in("a wrong guess, and long", email="nobody@example.com")
-    assert (refused.value.status, refused.value.code) == (401, "invalid-credentials")
-    with pytest.raises(Refused) as refused:
-        auth.sign_up("no address", PASSWORD)
-    assert (refused.value.code, refused.value.problem["errors"][0]["field"]) == ("validation-error", "email")
-    for both in ({}, {"email": "ada@example.com", "username": "ada"}):
-        with pytest.raises(ValueError, match="one of email and username"):
-            auth.sign_in(PASSWORD, **both)
-
-
-def test_without_a_session_there_is_no_token(make_auth: MakeAuth) -> None:
-    with pytest.raises(SignInAgain):
-        make_auth().access_token()
-
-
-def test_a_fresh_token_is_kept_and_one_that_ends_soon_is_renewed(make_auth: MakeAuth) -> None:
-    store = MemoryStore()
-    auth = make_auth(store)
-    sign_in(auth)
-    first = auth.access_token()
-    age(store, 260)
-    assert auth.access_token() == first
-    age(store, 15)
-    assert auth.access_token() != first
-    assert auth.account()
 
 
 @pytest.mark.parametrize("loss", LOSSES, ids=[str(loss["fault"]) for loss in LOSSES])
@@ -164,18 +115,6 @@ def test_a_token_that_an_api_refuses_is_renewed_once(auth: Any, auth_double: Dou
     assert auth.access_token() != first
 
 
-def test_processes_that_share_a_file_share_the_session_and_its_end(make_auth: MakeAuth, tmp_path: Path) -> None:
-    path = tmp_path / "folder" / "session.json"
-    one, other = make_auth(FileStore(path)), make_auth(FileStore(path))
-    sign_in(one)
-    age(FileStore(path))
-    assert one.access_token() == other.access_token()
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert other.sign_out()
-    with pytest.raises(SignInAgain):
-        one.access_token()
-
-
 def test_a_sign_out_forgets_the_session_also_when_the_service_cannot_be_told(
     make_auth: MakeAuth, auth_double: Double
 ) -> None:
@@ -197,54 +136,6 @@ def test_a_file_that_is_no_session_is_none(make_auth: MakeAuth, tmp_path: Path) 
             auth.access_token()
         sign_in(auth)
         assert json.loads(path.read_text())["session_id"]
-
-
-def test_a_new_password_is_a_new_session(make_auth: MakeAuth) -> None:
-    store = MemoryStore()
-    auth = make_auth(store)
-    sign_in(auth)
-    with store.open() as saved:
-        before = dict(saved)
-    auth.change_password(PASSWORD, NEW_PASSWORD)
-    assert auth.account()
-    with store.open() as saved:
-        assert saved["session_id"] != before["session_id"]
-
-
-def test_other_sessions_are_ended_and_this_one_stays(make_auth: MakeAuth) -> None:
-    auth, other = make_auth(), make_auth()
-    email = sign_in(auth)
-    other.sign_in(PASSWORD, email=email)
-    assert len(auth.sessions()) == 2
-    auth.end_other_sessions()
-    assert [session["current"] for session in auth.sessions()] == [True]
-    with pytest.raises(SignInAgain):
-        other.account()
-
-
-def test_a_second_factor_is_added_asked_for_and_taken(make_auth: MakeAuth) -> None:
-    auth = make_auth()
-    email = sign_in(auth)
-    codes = add_app(auth)
-    assert auth.account()["email"] == email, "the session of the answer is kept"
-    with pytest.raises(SecondFactorRequired) as asked:
-        auth.sign_in(PASSWORD, email=email)
-    assert set(asked.value.methods) == {"totp", "recovery_code"}
-    assert asked.value.expires_in == 300
-    with pytest.raises(Refused):
-        auth.second_factor(asked.value.challenge, "000000")
-    auth.second_factor(asked.value.challenge, codes[0])
-    assert auth.account()["email"] == email
-
-
-def test_a_step_up_gives_a_token_for_what_asked_for_it_and_is_not_kept(auth: Any) -> None:
-    before = auth.access_token()
-    surer = auth.step_up(password=PASSWORD)
-    assert surer not in {before, auth.access_token()}
-    with pytest.raises(Refused):
-        auth.step_up(password="a wrong guess, and long")
-    with pytest.raises(ValueError, match="one of password and code"):
-        auth.step_up()
 
 
 def test_an_old_sign_in_ends_other_sessions_with_the_token_of_a_step_up(auth: Any, auth_double: Double) -> None:
