@@ -1,8 +1,5 @@
 """The Python client with the test double: what signs a user out, and what never does."""
 
-import json
-import stat
-import time
 from pathlib import Path
 from typing import Any
 
@@ -127,17 +124,6 @@ def test_a_sign_out_forgets_the_session_also_when_the_service_cannot_be_told(
     assert auth.sign_out(), "nobody is signed in"
 
 
-def test_a_file_that_is_no_session_is_none(make_auth: MakeAuth, tmp_path: Path) -> None:
-    path = tmp_path / "session.json"
-    for content in ("", "{", "[1]", '"x"'):
-        path.write_text(content)
-        auth = make_auth(FileStore(path))
-        with pytest.raises(SignInAgain):
-            auth.access_token()
-        sign_in(auth)
-        assert json.loads(path.read_text())["session_id"]
-
-
 def test_an_old_sign_in_ends_other_sessions_with_the_token_of_a_step_up(auth: Any, auth_double: Double) -> None:
     auth_double.set_clock(3600)
     with pytest.raises(Refused) as refused:
@@ -238,39 +224,7 @@ def test_a_date_that_is_none_counts_for_nothing(date: str) -> None:
         assert auth.access_token() == "new"
 
 
-def test_what_another_program_wrote_is_no_session(tmp_path: Path) -> None:
-    (tmp_path / "session.json").write_text('{"access_token": "x"}')
-    with (
-        AuthClient("https://auth.example.com", FileStore(tmp_path / "session.json")) as auth,
-        pytest.raises(SignInAgain),
-    ):
-        auth.access_token()
-
-
-@pytest.mark.parametrize("planted", ["a file for all", "a link"])
-def test_what_stands_where_the_file_is_drafted_gets_no_token(tmp_path: Path, planted: str) -> None:
-    path, draft, elsewhere = (tmp_path / name for name in ("session.json", "session.json.new", "elsewhere"))
-    if planted == "a link":
-        draft.symlink_to(elsewhere)
-    else:
-        draft.touch()
-        draft.chmod(0o666)
-    with FileStore(path).open() as saved:
-        saved.update(OLD)
-    assert not elsewhere.exists()
-    assert not path.is_symlink()
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-
-
 def test_no_password_and_no_token_is_in_what_a_debugger_shows() -> None:
     asked = Ask("POST", "/auth/login", {"password": PASSWORD}, {"Authorization": "Bearer eyJ"})
     assert PASSWORD not in repr(asked)
     assert "eyJ" not in repr(asked)
-
-
-def test_a_file_that_another_process_holds_for_good_is_an_error_and_not_a_wait(tmp_path: Path) -> None:
-    store = FileStore(tmp_path / "session.json")
-    started = time.monotonic()
-    with store.open(), pytest.raises(TimeoutError, match="locked"), FileStore(tmp_path / "session.json").open():
-        pass
-    assert 4 < time.monotonic() - started < 20

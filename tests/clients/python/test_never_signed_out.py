@@ -3,6 +3,7 @@
 import random
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -49,8 +50,12 @@ class Worker:
     """A client in a process of its own."""
 
     def __init__(self, url: str, path: Path) -> None:
+        self._arguments = [url, str(path)]
+        self._start()
+
+    def _start(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-c", PROCESS, url, str(path)],
+            [sys.executable, "-c", PROCESS, *self._arguments],
             env={"PYTHONPATH": "clients/python/src"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -62,7 +67,17 @@ class Worker:
         assert self._process.stdout
         self._process.stdin.write("\n")
         self._process.stdin.flush()
-        return self._process.stdout.readline().strip()
+        return self._process.stdout.readline().strip() or "killed"
+
+    def account_or_killed(self, seconds: float) -> str:
+        """Ask for the account, and be killed after so many seconds, wherever that is; another process goes on."""
+        with ThreadPoolExecutor(1) as thread:
+            asked = thread.submit(self.account)
+            time.sleep(seconds)
+            self._process.kill()
+        self.end()
+        self._start()
+        return asked.result()
 
     def end(self) -> None:
         self._process.communicate(timeout=30)
@@ -86,7 +101,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def threads() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(CLIENTS + PROCESSES) as pool:
+    with ThreadPoolExecutor(CLIENTS + PROCESSES + 1) as pool:
         yield pool
 
 
@@ -118,11 +133,13 @@ def test_twenty_clients_of_one_session_are_never_signed_out_until_one_signs_out(
             if chance.random() < 0.3:
                 with FileStore(path).open() as saved:
                     saved["issued_at"] -= chance.uniform(200, 3600)  # by the clients' clocks, they slept
-            seen += all_ask(threads, clients, workers)
-            assert set(seen) <= {"known", "later"}, (step, seen[-CLIENTS - PROCESSES :])
+            doomed = threads.submit(workers[-1].account_or_killed, chance.uniform(0, 0.05))
+            seen += [*all_ask(threads, clients, workers[:-1]), doomed.result()]
+            assert set(seen) <= {"known", "later", "killed"}, (step, seen[-CLIENTS - PROCESSES :])
         double.switch_faults()
         assert set(all_ask(threads, clients, workers)) == {"known"}
         assert seen.count("known") > len(seen) / 2
+        assert seen.count("killed") > STEPS / 4
         assert clients[3].sign_out()
         assert set(all_ask(threads, clients, workers)) == {"SignInAgain"}
 
