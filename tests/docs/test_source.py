@@ -31,7 +31,7 @@ def classes() -> Iterator[tuple[Path, ast.ClassDef]]:
 def refusals() -> set[tuple[str, str, str]]:
     """The base and the name of each kind of `Refused`, and the file where it is if that is not in errors/."""
     bases = {
-        (ast.unparse(base), node.name, "" if path.parts[0] == "errors" else path.as_posix())
+        (ast.unparse(base), node.name, "" if path.parts[0] == "errors" else path.as_posix().removesuffix("__init__.py"))
         for path, node in classes()
         for base in node.bases
     }
