@@ -14,6 +14,7 @@ from auth_service.api.http.middleware.denials import Denials
 from auth_service.api.http.middleware.error_boundary import ErrorBoundary
 from auth_service.api.http.middleware.head import Head
 from auth_service.api.http.middleware.limits import RequestLimits
+from auth_service.api.http.middleware.options import Options
 from auth_service.api.http.middleware.request_context import RequestContext
 from auth_service.api.http.middleware.request_counts import RequestCounts
 from auth_service.api.http.middleware.traces import Traces
@@ -100,9 +101,10 @@ def create_app(settings: Settings | None = None, slot: Slot | None = None) -> Fa
     # Not `include_router`: it would make each route, which is complete, once more at the first request.
     app.router.routes.extend(routes)
     openapi.install(app, routes, settings, more_paths=verify.describe)
-    problems.install(app, settings.base_url, routes)
+    problems.install(app, settings.base_url, app.router.routes)
     app.add_middleware(PlainFirst, routes=routes)
     app.add_middleware(Head)
+    app.add_middleware(Options, routes=app.router.routes)
     app.add_middleware(RequestLimits)
     app.add_middleware(ErrorBoundary, base_url=settings.base_url, denials=denials)
     app.add_middleware(ProblemPages, html=html)

@@ -82,6 +82,7 @@
     │   └── TotpUnreadable             services/sessions/totp_codes.py
     ├── MalformedJson                  api/http/problems/
     ├── BadRequest                     api/http/problems/
+    ├── PreflightRefused               api/http/problems/
     ├── RequestTimeout                 api/http/problems/
     ├── InvalidRequest                 api/http/problems/
     ├── BodyTooLarge                   api/http/problems/

@@ -90,7 +90,7 @@ async def test_origin_reflection_by_a_look_alike_is_told_nothing(listed: Client,
     ):
         assert told(answer) == {}
         assert varies(answer)
-    assert_problem(await preflight(listed, origin), 405, "method-not-allowed")
+    assert_problem(await preflight(listed, origin), 403, "preflight-refused")
 
 
 async def test_two_origins_are_none(listed: Client) -> None:
@@ -107,13 +107,13 @@ async def test_an_answer_to_nobody_in_particular_varies_too(listed: Client) -> N
 @pytest.mark.parametrize(("method", "headers"), [("PUT", ""), ("TRACE", ""), ("POST", "x-internal-token")])
 async def test_a_listed_page_may_not_send_anything_else(listed: Client, method: str, headers: str) -> None:
     answer = await preflight(listed, PAGE, method, headers)
-    assert_problem(answer, 400, "bad-request")
+    assert_problem(answer, 403, "preflight-refused")
     assert told(answer) == {}
     assert varies(answer)
 
 
 async def test_it_is_off_by_default(client: Client) -> None:
-    assert_problem(await preflight(client, PAGE), 405, "method-not-allowed")
+    assert_problem(await preflight(client, PAGE), 403, "preflight-refused")
     answer = await client.get("/health/live", headers=FROM_PAGE)
     assert told(answer) == {}
     assert "vary" not in answer.headers
@@ -147,7 +147,7 @@ async def test_a_listed_page_may_send_what_the_settings_add(make_client: MakeCli
     client = await make_client(cors={"origins": PAGE, "headers": "Sentry-Trace, baggage"})
     for wanted in ("sentry-trace", "Baggage,authorization", "traceparent,sentry-trace"):
         assert (await preflight(client, PAGE, headers=wanted)).status_code == 200
-    assert_problem(await preflight(client, PAGE, headers="sentry-trace,x-other"), 400, "bad-request")
+    assert_problem(await preflight(client, PAGE, headers="sentry-trace,x-other"), 403, "preflight-refused")
 
 
 # What shells of apps, extensions and development servers send as Origin.

@@ -293,6 +293,19 @@ def test_every_constraint_is_refused_by_its_field_in_plain_words(
             assert not [wording.pattern for wording in PYDANTIC if wording.fullmatch(fault["detail"].rstrip("."))]
 
 
+def test_a_query_is_ignored_where_none_is_taken(admin: httpx.Client) -> None:
+    """Such as what some clients add against caches: a body is ignored as well where none is taken."""
+    taking = {(method, path) for method, path, _ in QUERIES} | {("GET", "/internal/verify")}
+    reading = {
+        ("GET", re.sub(r"\{[^}]+\}", NOBODY, path)) for path, told in document()["paths"].items() if "get" in told
+    }
+    with_body = {(method, path) for method, path, _ in BODIES}
+    for method, path in sorted((reading | with_body) - taking):
+        plain, busted = (admin.request(method, path + query) for query in ("", f"?_=1700000000&access_token={CANARY}"))
+        assert (path, busted.status_code) == (path, plain.status_code)
+        assert plain.status_code in {200, 404, 409, 415, 422}
+
+
 def test_every_sentence_is_said_by_some_route(refused: dict[str, list[tuple[Wrong, httpx.Response]]]) -> None:
     answers = [answer for found in refused.values() for _, answer in found]
     said = {fault["detail"] for answer in answers for fault in answer.json().get("errors", ())}

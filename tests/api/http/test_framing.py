@@ -52,7 +52,24 @@ REFUSED: dict[str, bytes] = {
     "a host with a path": GET + b"Host: auth.example/x\r\n\r\n",
     "a host with a user": GET + b"Host: auth.example@evil.test\r\n\r\n",
     "a list of hosts": GET + b"Host: auth.example,evil.test\r\n\r\n",
-    "a whole URL as the target": b"GET http://evil.test/health/live HTTP/1.1\r\n" + HOST + b"\r\n",
+    "a user in the target": b"GET http://a@auth.example/health/live HTTP/1.1\r\n" + HOST + b"\r\n",
+    "a user in the target's port": b"GET http://auth.example:80@evil.test/ HTTP/1.1\r\n" + HOST + b"\r\n",
+    "a target without a host": b"GET http:///health/live HTTP/1.1\r\n" + HOST + b"\r\n",
+    "a target with a port alone": b"GET http://:80/health/live HTTP/1.1\r\n" + HOST + b"\r\n",
+    "a target with two hosts": b"GET http://auth.example,evil.test/ HTTP/1.1\r\n" + HOST + b"\r\n",
+    "a target of another scheme": b"GET ftp://auth.example/health/live HTTP/1.1\r\n" + HOST + b"\r\n",
+    "a target with one slash": b"GET http:/health/live HTTP/1.1\r\n" + HOST + b"\r\n",
+    "a target with a backslash": b"GET http://auth.example\\@evil.test/ HTTP/1.1\r\n" + HOST + b"\r\n",
+    "a fragment of a whole URL": b"GET http://auth.example/health/live#x HTTP/1.1\r\n" + HOST + b"\r\n",
+    "a fragment of a whole host": b"GET http://auth.example#x HTTP/1.1\r\n" + HOST + b"\r\n",
+    "a whole URL beside no host": b"GET http://auth.example/health/live HTTP/1.1\r\n\r\n",
+    "a whole URL beside two hosts": b"GET http://auth.example/health/live HTTP/1.1\r\n" + HOST + HOST + b"\r\n",
+    "a whole URL for a tunnel": b"CONNECT http://auth.example/ HTTP/1.1\r\n" + HOST + b"\r\n",
+    "a host and a port": b"GET auth.example:80 HTTP/1.1\r\n" + HOST + b"\r\n",
+    "a path without a slash": b"GET health/live HTTP/1.1\r\n" + HOST + b"\r\n",
+    "to read all of the server": b"GET * HTTP/1.1\r\n" + HOST + b"\r\n",
+    "to post to all of the server": b"POST * HTTP/1.1\r\n" + HOST + LENGTH + b"\r\n" + BODY,
+    "more than all of the server": b"OPTIONS */health HTTP/1.1\r\n" + HOST + b"\r\n",
     "a fragment in the target": b"GET /health/live#x HTTP/1.1\r\n" + HOST + b"\r\n",
     "a tunnel": b"CONNECT auth.example:443 HTTP/1.1\r\n" + HOST + b"\r\n",
     "a tunnel to a path": b"CONNECT /health/live HTTP/1.1\r\n" + HOST + b"\r\n",
@@ -60,7 +77,6 @@ REFUSED: dict[str, bytes] = {
     + HOST
     + b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
     "version 2 without asking": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-    "all of the server": b"OPTIONS * HTTP/1.1\r\n" + HOST + b"\r\n",
     "a method in lower case": b"get /health/live HTTP/1.1\r\n" + HOST + b"\r\n",
     "a method of nobody": b"HUNT /health/live HTTP/1.1\r\n" + HOST + b"\r\n",
     "a space in the target": b"GET /health /live HTTP/1.1\r\n" + HOST + b"\r\n",
@@ -93,6 +109,25 @@ ACCEPTED: dict[str, tuple[bytes, int]] = {
     "an expectation that is met": (START + LENGTH + b"Expect: 100-continue\r\n\r\n" + BODY, 204),
     "an expectation of nobody": (START + LENGTH + b"Expect: cake\r\n\r\n" + BODY, 204),
     "a health check of an old proxy": (b"GET /health/live HTTP/1.0\r\n\r\n", 200),
+    "a whole URL as the target": (b"GET http://auth.example/health/live HTTP/1.1\r\n" + HOST + b"\r\n", 200),
+    "one of TLS, with a port": (b"GET HTTPS://auth.example:443/health/live?a=b HTTP/1.1\r\n" + HOST + b"\r\n", 200),
+    "one of an IPv6 host": (b"GET http://[::1]:8000/health/live HTTP/1.1\r\n" + HOST + b"\r\n", 200),
+    "one with another host": (b"GET http://other.example/health/live HTTP/1.1\r\n" + HOST + b"\r\n", 200),
+    "one of an old proxy": (b"GET http://auth.example/health/live HTTP/1.0\r\n\r\n", 200),
+    "one with a body": (START.replace(b" /", b" http://auth.example/") + LENGTH + b"\r\n" + BODY, 204),
+    "one without a path": (b"GET http://auth.example HTTP/1.1\r\n" + HOST + b"\r\n", 303),
+    "one without a path, with a query": (b"GET http://auth.example?a=b HTTP/1.1\r\n" + HOST + b"\r\n", 303),
+    "one of nothing": (b"GET http://auth.example/nowhere HTTP/1.1\r\n" + HOST + b"\r\n", 404),
+    "one that offers to upgrade": (
+        START.replace(b" /", b" http://auth.example/")
+        + b"Connection: Upgrade\r\nUpgrade: h2c\r\n"
+        + LENGTH
+        + b"\r\n"
+        + BODY,
+        204,
+    ),
+    "all of the server": (b"OPTIONS * HTTP/1.1\r\n" + HOST + b"\r\n", 204),
+    "all of a whole server": (b"OPTIONS http://auth.example HTTP/1.1\r\n" + HOST + b"\r\n", 204),
 }
 
 

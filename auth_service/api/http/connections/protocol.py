@@ -14,7 +14,7 @@ from uuid_utils import uuid7
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from auth_service.api.http.connections.answer_transport import AnswerTransport
-from auth_service.api.http.connections.framing import is_clear
+from auth_service.api.http.connections.framing import is_clear, without_origin
 from auth_service.api.http.connections.lingering import LingeringClose
 from auth_service.api.http.middleware.headers import complete
 from auth_service.api.http.middleware.limits import ARRIVED
@@ -98,7 +98,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Begin the request. What this raises, the parser reports as the cause of its own error."""
-        clear = is_clear(self.parser.get_http_version(), self.url, self.headers)
+        clear = is_clear(self.parser.get_method(), self.parser.get_http_version(), self.url, self.headers)
         if len(self.url) > TARGET_BYTES:
             raise HeadersTooLarge
         if not clear or len(self.pipeline) >= REQUESTS_AHEAD:
@@ -107,6 +107,9 @@ class Protocol(HttpToolsProtocol):
             if self.parser.get_method() == b"CONNECT":  # which asks a proxy for a tunnel
                 raise BadRequest
             return
+        if absolute := without_origin(self.parser.get_method(), self.url):
+            host, self.url = absolute
+            self.headers[:] = [(b"host", host), *(header for header in self.headers if header[0] != b"host")]
         super().on_headers_complete()
         self.cycle.transport = self._answers  # type: ignore[assignment]  # all that the cycle asks of one
         self._in_head, self._in_body = False, True
@@ -191,7 +194,7 @@ class Protocol(HttpToolsProtocol):
     def _written(self, refused: Refused, request_id: str) -> bytes:
         app: Any = self.config.loaded_app
         response = answer(refused, app.state.services.settings.base_url, {"Connection": "close"})
-        lines = [*self.server_state.default_headers, *complete(response.raw_headers, request_id)]
+        lines = [*self.server_state.default_headers, *complete(response.status_code, response.raw_headers, request_id)]
         head = b"".join(b"%s: %s\r\n" % line for line in lines)
         return STATUS_LINE[response.status_code] + head + b"\r\n" + bytes(response.body)
 

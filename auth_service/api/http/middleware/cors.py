@@ -5,7 +5,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from auth_service.api.http.problems import BadRequest, answer
+from auth_service.api.http.problems import PreflightRefused, answer
 from auth_service.settings.groups import CorsSettings
 
 METHODS = ("GET", "HEAD", "POST", "PATCH", "DELETE")
@@ -50,7 +50,7 @@ class Cors(CORSMiddleware):
         response = super().preflight_response(request_headers)
         if response.status_code == 200:  # noqa: PLR2004
             return response
-        refused = BadRequest("This method or one of these headers is not for pages of other origins.")
+        refused = PreflightRefused("Pages of other origins may not send this method or one of these headers.")
         return answer(refused, self._base_url, {"Vary": response.headers["vary"]})
 
     def _is_from_listed_page(self, scope: Scope) -> bool:

@@ -53,7 +53,7 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = complete(message.get("headers", ()), request_id)
+                message["headers"] = complete(status, message.get("headers", ()), request_id)
             await send(message)
 
         try:

@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Match
+from starlette.types import Scope
 
 from auth_service.api.http.problems.field_rules import all_faults
 from auth_service.api.http.problems.table import PROBLEMS, Problem
@@ -44,6 +45,11 @@ class MalformedJson(Refused):
 class BadRequest(Refused):
     code = "bad-request"
     detail = "The request is not valid HTTP."
+
+
+class PreflightRefused(Refused):
+    code = "preflight-refused"
+    detail = "The origin of this page is not listed in AUTH_CORS__ORIGINS."
 
 
 class RequestTimeout(Refused):
@@ -156,12 +162,18 @@ def install(app: FastAPI, base_url: str, routes: Sequence[BaseRoute]) -> None:
         found = BadRequest()
         found.code = _CODE_OF_STATUS.get(error.status_code, "bad-request")  # type: ignore[misc]
         found.detail = PROBLEMS[found.code].explanation
-        allow = {"Allow": _allowed_methods(request, routes)} if error.status_code == 405 else {}  # noqa: PLR2004
+        allow = {"Allow": allowed_methods(request.scope, routes)} if error.status_code == 405 else {}  # noqa: PLR2004
         return answer(found, base_url, {**(error.headers or {}), **allow})
 
 
-def _allowed_methods(request: Request, routes: Sequence[BaseRoute]) -> str:
-    """Every method of the path (RFC 9110, section 15.5.6); Starlette names those of the first route that has it."""
-    matching = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
-    methods = {method for route in matching for method in getattr(route, "methods", None) or ()}
-    return ", ".join(sorted(methods | {"HEAD"} if "GET" in methods else methods))
+def allowed_methods(scope: Scope, routes: Sequence[BaseRoute]) -> str:
+    """Return every method of the path, for Allow (RFC 9110, section 10.2.1); of `*`, all that are known; or nothing.
+
+    Starlette names those of the first route that has the path.
+    """
+    asked = {**scope, "root_path": scope.get("app_root_path", "")}  # not that of a folder of files
+    is_asked_of_all = scope["path"] == "*"
+    matching = [route for route in routes if is_asked_of_all or route.matches(asked)[0] is not Match.NONE]
+    # Such a folder has no methods of its own.
+    methods = {method for route in matching for method in getattr(route, "methods", None) or ("GET",)}
+    return ", ".join(sorted(methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set()))) if methods else ""

@@ -106,6 +106,13 @@ PROBLEMS: dict[str, Problem] = {
         "With X-Auth-Cookie, the Origin must be that of this service or one listed in AUTH_CORS__ORIGINS. Nothing was "
         "done, and the cookie was ignored.",
     ),
+    "preflight-refused": Problem(
+        403,
+        "Preflight refused",
+        "A browser asked whether a page of another origin may send a request, and it may not: AUTH_CORS__ORIGINS does "
+        "not list the page's origin exactly as the browser sends it, or pages may not send this method or one of these "
+        "headers (AUTH_CORS__HEADERS adds some). 'detail' says which.",
+    ),
     "not-found": Problem(404, "Not found", "There is nothing at this path."),
     "method-not-allowed": Problem(
         405, "Method not allowed", "This path does not support the method; the Allow header lists those it does."

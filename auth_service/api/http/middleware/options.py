@@ -1,0 +1,31 @@
+"""OPTIONS: what a path can be asked for, wherever there is one, and `*` for the service itself."""
+
+from collections.abc import Sequence
+
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from auth_service.api.http.problems import PreflightRefused, allowed_methods
+
+
+class Options:
+    """Answers OPTIONS (RFC 9110, section 9.3.7), and refuses preflights: those of listed pages `Cors` has answered."""
+
+    def __init__(self, app: ASGIApp, routes: Sequence[BaseRoute]) -> None:
+        self._app = app
+        self._routes = routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        allowed = self._allowed(scope) if scope["type"] == "http" and scope["method"] == "OPTIONS" else ""
+        if allowed:
+            await Response(status_code=204, headers={"Allow": allowed})(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    def _allowed(self, scope: Scope) -> str:
+        """The methods of the path; none if there is nothing. Raises `PreflightRefused` for a browser's question."""
+        if "access-control-request-method" in Headers(scope=scope):
+            raise PreflightRefused
+        return allowed_methods(scope, self._routes)
