@@ -5,6 +5,7 @@ import secrets
 import socket
 from collections.abc import Sequence
 from datetime import timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from auth_service.api.http.connections.protocol import Protocol
 from auth_service.database import wall_clock
@@ -50,7 +51,7 @@ class Double:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_switch = scope["type"] == "http" and scope["path"].startswith(SWITCHES)
-        await (self._switches if is_switch else self.faults)(scope, receive, send)
+        await (self._switches if is_switch else self.faults)(scope, receive, _dated(send))
 
     async def _put_faults(self, request: Request) -> Response:
         """Switch these faults on, in their order, and all others off."""
@@ -94,7 +95,7 @@ def serve(listening: socket.socket, settings: Settings, seed: int) -> None:
     double: Any = Double(settings, seed)  # uvicorn takes any application
     config = uvicorn.Config(
         double, http=CutProtocol, log_config=None, ws="none", access_log=False, server_header=False, lifespan="on",
-        proxy_headers=False, timeout_graceful_shutdown=GOODBYE_SECONDS,
+        date_header=False, proxy_headers=False, timeout_graceful_shutdown=GOODBYE_SECONDS,
     )  # fmt: skip
     print(json.dumps({"url": settings.base_url}), flush=True)  # noqa: T201  # for the program that starts it
     uvicorn.Server(config).run(sockets=[listening])
@@ -117,6 +118,18 @@ def variables(base_url: str, origins: Sequence[str], file: Path | None) -> dict[
         "AUTH_LOG__LEVEL": "warning",
         **({} if file else {"AUTH_SECRET_KEY": secrets.token_urlsafe(32)}),
     }
+
+
+def _dated(send: Send) -> Send:
+    """Let answers say when they were given by the double's own clock, in place of the machine's."""
+
+    async def dated(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            date = format_datetime(wall_clock.now(), usegmt=True).encode()
+            message = {**message, "headers": [*message["headers"], (b"date", date)]}
+        await send(message)
+
+    return dated
 
 
 def _refusal(error: ValidationError) -> Response:

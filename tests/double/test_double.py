@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -96,7 +97,9 @@ def test_its_clock_can_be_set_forward_and_back(client: httpx2.Client, auth_doubl
     assert me(client, tokens) == 200
     auth_double.set_clock(600)
     assert me(client, tokens) == 401, "the access token has expired"
-    later = refresh(client, tokens).raise_for_status().json()
+    answer = refresh(client, tokens).raise_for_status()
+    assert 590 < parsedate_to_datetime(answer.headers["Date"]).timestamp() - time.time() < 610
+    later = answer.json()
     assert me(client, later) == 200
     auth_double.set_clock(15 * 86_400)
     assert refresh(client, later).status_code == 401, "nobody used the session for two weeks"
