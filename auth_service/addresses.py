@@ -2,16 +2,27 @@
 
 from collections.abc import Callable
 
+from auth_service.characters import TOO_MANY_MARKS, has_too_many_marks
 from auth_service.errors import InvalidInput, Reason
-from auth_service.identifiers import canonical_email
+from auth_service.identifiers import NO_DOMAIN, canonical_email, is_number
 
-# Names that the public DNS does not have, or not as anybody's own: RFC 6761 (test, localhost), RFC 6762 and its
-# appendix G, RFC 8375 (home.arpa), and ICANN's internal. `example` is like any other (RFC 6761, section 6.5).
+# What is reserved, so that the public DNS will not have it as anybody's own: RFC 6761 (test, localhost), RFC 6762 and
+# its appendix G (local, intranet, internal, private, corp, home, lan), RFC 8375 (home.arpa), ICANN's internal, and
+# corp, home and mail, which ICANN does not delegate (its board on 4 February 2018); localdomain is what hosts call
+# themselves. Others (docker, k8s) are nobody's today and may be somebody's tomorrow, so they are like any domain, and
+# so is `example` (RFC 6761, section 6.5).
 IN_HOUSE = (
-    "corp", "home", "home.arpa", "internal", "intranet", "lan", "local", "localdomain", "localhost", "private", "test",
+    "corp", "home", "home.arpa", "internal", "intranet", "lan", "local", "localdomain", "localhost", "mail", "private",
+    "test",
 )  # fmt: skip
 # Where there is no mail for anybody: RFC 6761 (invalid), RFC 7686 (onion), RFC 9476 (alt), and the DNS's own arpa.
 NOWHERE = ("alt", "arpa", "invalid", "onion")
+LONGEST_LOCAL_PART = 64  # characters; RFC 5321, section 4.5.3.1.1
+
+_NO_MAIL = "No mail can reach a domain that ends in .alt, .arpa, .invalid or .onion."
+_NOT_PUBLIC = "Addresses of in-house domains (.local, .lan, a host without a dot ...) are not taken here."
+_NO_SMTPUTF8 = "Our mail server takes no addresses with letters such as 'é' before the @; after it they are fine."
+_LONG = f"Must have at most {LONGEST_LOCAL_PART} characters before the @."
 
 
 class AddressPolicy:
@@ -32,19 +43,24 @@ class AddressPolicy:
     def check(self, canonical: str, field: str = "email") -> None:
         """Raise `InvalidInput` if an address in canonical form cannot be taken. Asks nobody, so it takes no time."""
         local, _, domain = canonical.rpartition("@")
+        self._check_domain(domain, field)
+        if len(local) > LONGEST_LOCAL_PART:
+            raise InvalidInput(field, Reason.TOO_LONG, _LONG, LONGEST_LOCAL_PART)
+        if has_too_many_marks(local):
+            raise InvalidInput(field, Reason.INVALID_EMAIL, TOO_MANY_MARKS)
+        if not local.isascii() and self._sends_utf8() is False:
+            raise InvalidInput(field, Reason.UNREACHABLE_EMAIL, _NO_SMTPUTF8)
+
+    def _check_domain(self, domain: str, field: str) -> None:
+        last = domain.rpartition(".")[2]
+        if is_number(last):
+            raise InvalidInput(field, Reason.INVALID_EMAIL, NO_DOMAIN)
         is_in_house = _is_in(IN_HOUSE, domain)
         if not is_in_house and _is_in(NOWHERE, domain):
-            sentence = "No mail can reach a domain that ends in .alt, .arpa, .invalid or .onion."
-            raise InvalidInput(field, Reason.UNREACHABLE_EMAIL, sentence)
-        # The domains of the world have a dot, and do not end in a number.
-        if (is_in_house or "." not in domain or domain[-1].isdigit()) and not self._takes_in_house:
-            sentence = "Addresses of in-house domains, such as .local or .lan, are not taken here."
-            raise InvalidInput(field, Reason.UNREACHABLE_EMAIL, sentence)
-        if not local.isascii() and self._sends_utf8() is False:
-            sentence = (
-                "Our mail server takes no addresses with letters such as 'é' before the @; after it they are fine."
-            )
-            raise InvalidInput(field, Reason.UNREACHABLE_EMAIL, sentence)
+            raise InvalidInput(field, Reason.UNREACHABLE_EMAIL, _NO_MAIL)
+        # The domains of the world have a dot, and do not end in a digit (RFC 3696, section 2).
+        if (is_in_house or last == domain or domain[-1].isdigit()) and not self._takes_in_house:
+            raise InvalidInput(field, Reason.UNREACHABLE_EMAIL, _NOT_PUBLIC)
 
 
 def _is_in(domains: tuple[str, ...], domain: str) -> bool:

@@ -1,20 +1,39 @@
 """Canonical forms of what people sign in with. The same functions everywhere: register, login, import, search."""
 
+import re
 import unicodedata
 from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+from auth_service.characters import (
+    JOINERS,
+    TOO_MANY_MARKS,
+    has_too_many_marks,
+    idna_library,
+    is_spelled,
+    refuse_stand_ins,
+    refuse_unseen,
+    without_joiners,
+    without_unseen,
+)
 from auth_service.errors import FieldFaults, InvalidInput, Reason
-from auth_service.skeletons import INVISIBLE, skeleton
+from auth_service.skeletons import skeleton
 
 LONGEST_NAME = 64  # characters
-MOST_MARKS = 4  # that take no room, in a row (UTS #39, section 5.4): more of them cover what is around
-JOINERS = "\u200c\u200d"  # invisible, and letters of some scripts all the same where RFC 5892, appendix A, has them
-INSIDE_WORDS = "\u00b7\u05f3\u05f4\u30fb"  # the same of Catalan, Hebrew and Japanese signs
-TSHEG = "\u0f0b"  # stands between the syllables of Tibetan (UTS #39, table 1: Inclusion)
+LONGEST_EMAIL = 254  # bytes (RFC 5321, section 4.5.3.1.3, without the angle brackets; RFC 6532 counts UTF-8)
+LONGEST_DOMAIN, LONGEST_LABEL = 253, 63  # characters, as the DNS has them (RFC 1035, section 2.3.4)
+NO_DOMAIN = "After the @ must be the name of a domain, not an IP address or a number."
 _NOT_AN_ADDRESS = "Must be an e-mail address, such as name@host.example."
+_QUOTED = "Must not have quotation marks before the @, though mail servers may allow them."
+_LONG_LABEL = f"The domain must have at most {LONGEST_LABEL} characters between two dots, as the DNS writes it."
+_LONG_DOMAIN = f"The domain must have at most {LONGEST_DOMAIN} characters, as the DNS writes it."
+_LONG_EMAIL = f"Must have at most {LONGEST_EMAIL} characters, and a letter such as 'é' counts for two or more."
+_LONG_NAME = f"Must have at most {LONGEST_NAME} characters."
 _NOT_A_NAME = "Must be 1 to 64 letters, digits, '.', '_' or '-', and start with a letter or a digit."
+
+_NUMBER = re.compile("[0-9]+|0x[0-9a-f]*", re.IGNORECASE)
+_NO_JOINERS = dict.fromkeys(map(ord, JOINERS))
 
 
 def canonical_email(email: str, field: str = "email") -> str:
@@ -25,9 +44,10 @@ def canonical_email(email: str, field: str = "email") -> str:
     Raises:
         InvalidInput: not an address, or one that could be mistaken for another person's (Unicode TR36, 2.1).
     """
-    _refuse_other_spellings(field, email)
+    refuse_stand_ins(field, email)
     local, _, domain = unicodedata.normalize("NFC", email.strip()).rpartition("@")
-    plain = _without_joiners(local)  # the library takes no joiner, wherever it stands
+    plain = without_joiners(local)  # the library takes no joiner, wherever it stands
+    refuse_unseen(field, plain + domain.translate(_NO_JOINERS))
     try:
         if joined := _joined_domain(domain):
             _validate(f"{plain}@{'x' * len(joined)}")
@@ -35,7 +55,7 @@ def canonical_email(email: str, field: str = "email") -> str:
         else:
             domain = _validate(f"{plain}@{domain}").ascii_domain.lower()
     except ValueError:
-        raise InvalidInput(field, Reason.INVALID_EMAIL, _NOT_AN_ADDRESS) from None
+        raise _not_an_address(field, local, domain) from None
     return f"{canonical_local_part(local)}@{domain}"
 
 
@@ -45,10 +65,17 @@ def canonical_username(username: str) -> str:
     Raises:
         InvalidInput: other characters than letters with their marks, digits, '.', '_' and '-', or more than 64 of them.
     """
-    _refuse_other_spellings("username", username)
+    refuse_stand_ins("username", username)
     name = unicodedata.normalize("NFC", username.strip())
-    if not 0 < len(name) <= LONGEST_NAME or not name[0].isalnum() or not _is_spelled(name):
+    if len(name) > LONGEST_NAME:
+        raise InvalidInput("username", Reason.TOO_LONG, _LONG_NAME, LONGEST_NAME)
+    letters = without_joiners(name)
+    seen = without_unseen(letters)
+    if not seen or not seen[0].isalnum() or not is_spelled(seen):
         raise InvalidInput("username", Reason.INVALID_USERNAME, _NOT_A_NAME)
+    refuse_unseen("username", letters)
+    if has_too_many_marks(name):
+        raise InvalidInput("username", Reason.INVALID_USERNAME, TOO_MANY_MARKS)
     return canonical_fragment(name)
 
 
@@ -102,48 +129,30 @@ def password_spellings(password: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((canonical_password(password), password, *compatible)))
 
 
-def _refuse_other_spellings(field: str, text: str) -> None:
-    """A character that stands for ASCII ones (KELVIN SIGN, full-width letters, ligatures) spells another name.
-
-    What only looks like ASCII, or becomes ASCII in another case, is a letter, such as sharp s and a Cyrillic a.
-    """
-    for character in text.strip():
-        if not character.isascii() and any(map(str.isascii, unicodedata.normalize("NFKC", character))):
-            sentence = "Holds a character that looks like another one; use the plain letter."
-            raise InvalidInput(field, Reason.LOOK_ALIKE, sentence)
-
-
-def _is_spelled(name: str) -> bool:
-    """Whether a name has nothing but letters with their marks, digits, and the three signs."""
-    visible = _without_joiners(name)
-    marks = 0
-    for place, character in enumerate(visible):
-        category = unicodedata.category(character)
-        marks = marks + 1 if category == "Mn" else 0
-        is_letter = character.isalnum() or category in {"Mn", "Mc"} or character in "._-"
-        if marks > MOST_MARKS or not (is_letter or _is_inside_a_word(visible, place)):
-            return False
-    return not INVISIBLE.search(visible)
+def _not_an_address(field: str, local: str, domain: str) -> InvalidInput:
+    """What is said of an address that is none: why, if that can be told for sure, or else how one looks."""
+    labels = [_as_in_dns(label) for label in domain.split(".")]
+    if domain.startswith("[") or domain.count(":") > 1 or is_number(domain.rstrip(".").rpartition(".")[2]):
+        return InvalidInput(field, Reason.INVALID_EMAIL, NO_DOMAIN)  # RFC 5321, section 4.1.3: an address literal
+    if local.startswith('"'):
+        return InvalidInput(field, Reason.INVALID_EMAIL, _QUOTED)
+    if max(map(len, labels)) > LONGEST_LABEL:
+        return InvalidInput(field, Reason.TOO_LONG, _LONG_LABEL, LONGEST_LABEL)
+    if len(".".join(labels)) > LONGEST_DOMAIN:
+        return InvalidInput(field, Reason.TOO_LONG, _LONG_DOMAIN, LONGEST_DOMAIN)
+    if len(f"{local}@{domain}".encode(errors="replace")) > LONGEST_EMAIL:
+        return InvalidInput(field, Reason.TOO_LONG, _LONG_EMAIL, LONGEST_EMAIL)
+    return InvalidInput(field, Reason.INVALID_EMAIL, _NOT_AN_ADDRESS)
 
 
-def _is_inside_a_word(text: str, place: int) -> bool:
-    if text[place] == TSHEG:
-        return text[place - 1] != TSHEG
-    return text[place] in INSIDE_WORDS and bool(_idna().core.valid_contexto(text, place))
+def is_number(label: str) -> bool:
+    """Whether the last part of a domain makes it an IPv4 address, as resolvers and browsers read it (URL standard)."""
+    return bool(_NUMBER.fullmatch(label))
 
 
-def _without_joiners(text: str) -> str:
-    """The text without the joiners that belong where they are; each other one stays."""
-    if not any(joiner in text for joiner in JOINERS):
-        return text
-    return "".join(c for place, c in enumerate(text) if c not in JOINERS or not _joins(text, place))
-
-
-def _joins(text: str, place: int) -> bool:
-    try:
-        return bool(_idna().core.valid_contextj(text, place))
-    except ValueError:
-        return False
+def _as_in_dns(label: str) -> str:
+    """The label about as the DNS has it: good enough for its length."""
+    return label if label.isascii() else "xn--" + label.casefold().encode("punycode", errors="replace").decode()
 
 
 def _joined_domain(domain: str) -> str | None:
@@ -154,7 +163,7 @@ def _joined_domain(domain: str) -> str | None:
     """
     if not ("xn--" in domain.lower() or any(joiner in domain for joiner in JOINERS)):
         return None
-    idna = _idna()
+    idna = idna_library()
     letters: str = idna.decode(domain, uts46=True, std3_rules=True)
     if not any(joiner in letters for joiner in JOINERS):
         return None
@@ -164,12 +173,6 @@ def _joined_domain(domain: str) -> str | None:
         idna.check_bidi(label, check_ltr=True)  # of all labels, since one from right to left moves the others
     encoded: str = idna.encode(letters).decode()
     return encoded
-
-
-def _idna() -> Any:
-    import idna  # noqa: PLC0415  # its tables are for those who need them
-
-    return idna
 
 
 @cache

@@ -30,7 +30,9 @@ def skeleton(username: str) -> str:
     if username.isascii():  # nearly all: without the table
         found = username.lower().translate(_OF_ASCII)
     else:
-        found = _DOTS.sub("", _lower(_prototype(_lower(_prototype(username))))).translate(_OF_ASCII)
+        # First what characters stand for, of which the table has not all: half-width kana are kana.
+        plain = unicodedata.normalize("NFKC", username)
+        found = _DOTS.sub("", _lower(_prototype(_lower(_prototype(plain))))).translate(_OF_ASCII)
     return found if len(found) <= LONGEST else hashlib.sha256(found.encode()).hexdigest()
 
 
