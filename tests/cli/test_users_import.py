@@ -1,6 +1,7 @@
 """Accounts by the file: what comes in, what is refused and why, and that nothing is lost or done twice."""
 
 import asyncio
+import gzip
 import json
 import stat
 import subprocess
@@ -133,43 +134,143 @@ def test_rejects_are_a_new_file_also_if_there_are_none_and_overwrite_nothing(emb
     embedded.run("users", "import", file, "--rejects", "/dev/null")
 
 
-REFUSED: dict[str, tuple[bytes, str]] = {
-    "no JSON": (b"{", "JSON"),
-    "no object": (b"[]", "object"),
-    "deeply nested": (b"[" * 16_000, "JSON"),
-    "bad UTF-8": (b'{"email": "\xff@example.com"}', "UTF-8"),
-    "too long a line": (b'{"email": "' + b"x" * 20_000 + b'@example.com"}', "longer"),
-    "twice": (b'{"email": "a@example.com", "email": "b@example.com"}', "repeated"),
-    "a password in plain text": (b'{"email": "a@example.com", "password": "secret-word"}', "Only these"),
-    "a value for a name": (b'{"email": "a@example.com", "secret word": 1}', "Only these"),
-    "no address": (b'{"username": "secret-word"}', "Required"),
-    "a bad address": (b'{"email": "secret-word"}', "e-mail address"),
-    "too long an address": (b'{"email": "' + b"x" * 400 + b'@example.com"}', "Too long"),
-    "a NUL": (b'{"email": "a\\u0000@example.com"}', "control characters"),
-    "half a character": (b'{"email": "a@example.com", "username": "\\ud800"}', "lone surrogates"),
-    "a number": (b'{"email": 5}', "text"),
-    "a look-alike": ('{"email": "\uff41@example.com"}'.encode(), "looks like"),
-    "a bad name": (b'{"email": "a@example.com", "username": "secret word"}', "1 to 64"),
-    "a bad role": (b'{"email": "a@example.com", "role": "Secret Word"}', "1 to 64"),
-    "a bad flag": (b'{"email": "a@example.com", "is_active": "secret-word"}', "true or false"),
-    "a bad time": (b'{"email": "a@example.com", "created_at": "secret-word"}', "ISO 8601"),
-    "a time to come": (b'{"email": "a@example.com", "created_at": "9998-01-01T00:00:00Z"}', "future"),
-    "an unknown hash": (b'{"email": "a@example.com", "hashed_password": "md5:secret-word"}', "not supported"),
-    "too long a hash": (b'{"email": "a@example.com", "hashed_password": "$2b$' + b"x" * 600 + b'"}', "512"),
-}
+REFUSED: dict[str, tuple[bytes, str, str]] = {
+    # the line, and the reason and a word of the sentence of its only fault
+    "no JSON": (b"{", "invalid-line", "JSON"),
+    "no object": (b"[]", "invalid-line", "object"),
+    "deeply nested": (b"[" * 16_000, "invalid-line", "JSON"),
+    "Latin-1": (b'{"email": "\xff@example.com"}', "not-utf-8", "ISO 8859-1"),
+    "too long a line": (b'{"email": "' + b"x" * 20_000 + b'@example.com"}', "too-long", "longer"),
+    "twice": (b'{"email": "a@example.com", "email": "b@example.com"}', "repeated", "repeated"),
+    "a password in plain text": (b'{"email": "a@example.com", "password": "secret-word"}', "unknown-field", "Only"),
+    "a value for a name": (b'{"email": "a@example.com", "secret word": 1}', "unknown-field", "Only these"),
+    "no address": (b'{"username": "secret-word"}', "required", "Required"),
+    "a bad address": (b'{"email": "secret-word"}', "invalid-email", "e-mail address"),
+    "too long an address": (b'{"email": "' + b"x" * 400 + b'@example.com"}', "too-long", "254"),
+    "an address of an IP address": (b'{"email": "a@127.0.0.1"}', "invalid-email", "IP address"),
+    "an invisible character": ('{"email": "a\u200b@example.com"}'.encode(), "invalid-character", "invisible"),
+    "a NUL": (b'{"email": "a\\u0000@example.com"}', "invalid-character", "control characters"),
+    "half a character": (
+        b'{"email": "a@example.com", "username": "\\ud800"}', "invalid-character", "lone surrogates",
+    ),
+    "a number": (b'{"email": 5}', "wrong-type", "text"),
+    "a look-alike": ('{"email": "\uff41@example.com"}'.encode(), "look-alike", "full-width"),
+    "a bad name": (b'{"email": "a@example.com", "username": "secret word"}', "invalid-username", "1 to 64"),
+    "a bad role": (b'{"email": "a@example.com", "role": "Secret Word"}', "invalid-format", "1 to 64"),
+    "a bad flag": (b'{"email": "a@example.com", "is_active": "secret-word"}', "unknown-value", "true or false"),
+    "a bad time": (b'{"email": "a@example.com", "created_at": "secret-word"}', "invalid-format", "ISO 8601"),
+    "a time to come": (b'{"email": "a@example.com", "created_at": "9998-01-01T00:00:00Z"}', "not-allowed", "future"),
+    "an unknown hash": (
+        b'{"email": "a@example.com", "hashed_password": "md5:secret-word"}', "unusable-hash", "not supported",
+    ),
+    "too long a hash": (
+        b'{"email": "a@example.com", "hashed_password": "$2b$' + b"x" * 600 + b'"}', "unusable-hash", "512",
+    ),
+    "a hash without its setting": (
+        b'{"email": "a@example.com", "hashed_password": "$firebase-scrypt$ln=14,r=8$c2FsdA==$aGFzaA=="}',
+        "missing-setting", "AUTH_PASSWORD__FIREBASE_SIGNER_KEY",
+    ),
+    "a name that is taken": (b'{"email": "a@example.com", "username": "user0"}', "taken", "another account"),
+    "another role": (b'{"email": "user0@example.com", "username": "user0", "role": "admin"}', "different", "address"),
+}  # fmt: skip
+
+
+def refused(rejects: Path) -> list[tuple[int, list[dict[str, Any]]]]:
+    return [(row["line"], row["errors"]) for row in map(json.loads, rejects.read_text("utf-8").splitlines())]
 
 
 def test_a_line_that_cannot_be_taken_costs_only_itself_and_is_told_by_number_and_reason(embedded: Operator) -> None:
-    between = [people(number).encode() + raw + b"\n" for number, (raw, _) in enumerate(REFUSED.values())]
+    between = [people(number).encode() + raw + b"\n" for number, (raw, *_) in enumerate(REFUSED.values())]
     file, rejects = embedded.write("in.jsonl", b"".join(between)), embedded.folder / "rejects.jsonl"
     found = report(embedded, file, "--rejects", str(rejects), "--batch-size", "7", code=1)
     assert (found["imported"], found["already_there"], found["refused"]) == (len(REFUSED), 0, len(REFUSED))
-    told = [json.loads(line) for line in rejects.read_text("utf-8").splitlines()]
-    assert [row["line"] for row in told] == [2 * number + 2 for number in range(len(REFUSED))]
-    for (name, (_, word)), row in zip(REFUSED.items(), told, strict=True):
-        assert word in row["reason"], (name, row)
-        assert "secret" not in json.dumps(row).lower()
+    told = refused(rejects)
+    assert [line for line, _ in told] == [2 * number + 2 for number in range(len(REFUSED))]
+    for (name, (_, reason, word)), (_, faults) in zip(REFUSED.items(), told, strict=True):
+        assert [fault["reason"] for fault in faults] == [reason], (name, faults)
+        assert word in faults[0]["detail"], (name, faults)
+        assert "secret" not in json.dumps(faults).lower()
     assert embedded.run("users", "import", file, code=1).stderr.count("\nline ") == 19, "only the first on a terminal"
+
+
+def test_all_that_is_wrong_with_a_line_is_told_at_once(embedded: Operator) -> None:
+    report(embedded, embedded.write("in.jsonl", lines({"id": SOME_ID, "email": "a@x.com", "username": "ada"})))
+    wrong = {
+        "id": 7, "email": "a@127.0.0.1", "username": "two words", "role": "No Role", "is_active": "perhaps",
+        "is_verified": [], "created_at": "yesterday", "hashed_password": "md5", "phone": "5", "name of no field": 1,
+    }  # fmt: skip
+    fields = ["phone", None, "id", "email", "username", "hashed_password", "role", "is_active", "is_verified",
+              "created_at"]  # fmt: skip
+    taken = {"id": SOME_ID, "email": "b@x.com", "username": "Ada"}
+    different = {"id": OTHER_ID, "email": "a@x.com", "username": "grace", "role": "admin", "is_active": False}
+    files = {
+        ("jsonl", lines(wrong)): [fields],
+        ("jsonl", '{"role": "x", "email": 5, "email": 5, "role": "Y Z"}'): [["role", "email", "email", "role"]],
+        ("csv", "email,username,role\n'a@x.com,'ada,No Role\n"): [["email", "username", "role"]],
+        ("csv", "email,username\n,two words\n"): [["email", "username"]],
+        ("jsonl", lines(taken)): [["id", "username"]],
+        ("jsonl", lines(different)): [["username", "id", "role", "is_active"]],
+        ("jsonl", json.dumps({f"a{number}": 1 for number in range(99)})): [[f"a{number}" for number in range(20)]],
+    }
+    for dry in ([], ["--dry-run"]):
+        for number, ((layout, text), expected) in enumerate(files.items()):
+            rejects = embedded.folder / f"{len(dry)}{number}.jsonl"
+            words = ("-", "--format", layout, "--rejects", str(rejects), *dry)
+            report(embedded, *words, given=text, code=1)
+            told = refused(rejects)
+            assert [[fault["field"] for fault in faults] for _, faults in told] == expected, text
+    shown = embedded.run("users", "import", "-", "--format", "jsonl", given=lines(wrong), code=1).stderr
+    assert shown.count("line 1: ") == len(fields)
+    for option, name in (("--bad-username", "drop"), ("--unknown-hash", "reset")):
+        shown = embedded.run(
+            "users", "import", "-", "--format", "jsonl", option, name, given=lines(wrong), code=1
+        ).stderr
+        assert shown.count("line 1: ") == len(fields) - 1
+
+
+SOME_ID, OTHER_ID = "018f0000-0000-7000-8000-000000000001", "018f0000-0000-7000-8000-000000000002"
+TEXT = "email,username\nada@example.com,ad\u00e4\n"
+OTHER_FILES: dict[str, tuple[str, bytes, str]] = {
+    "UTF-16 with its mark": ("csv", TEXT.encode("utf-16"), "The file is UTF-16, and"),
+    "UTF-16, big-endian, with its mark": ("csv", b"\xfe\xff" + TEXT.encode("utf-16-be"), "The file is UTF-16, and"),
+    "UTF-16 without": ("csv", TEXT.encode("utf-16-le"), "The file is UTF-16LE, and"),
+    "UTF-16, big-endian": ("csv", TEXT.encode("utf-16-be"), "The file is UTF-16BE, and"),
+    "UTF-32": ("csv", TEXT.encode("utf-32"), "The file is UTF-32, and"),
+    "JSON lines in UTF-16": ("jsonl", '{"email": "a@example.com"}\n'.encode("utf-16"), "The file is UTF-16, and"),
+    "JSON lines in UTF-16 without a mark": ("jsonl", '{"email": "a@x.com"}\n'.encode("utf-16-le"), "is UTF-16LE"),
+    "Latin-1 in the header": ("csv", "email,n\u00e4me\n".encode("latin-1"), "The first line is not UTF-8"),
+    "gzip": ("jsonl", gzip.compress(people(1).encode()), "compressed by gzip"),
+    "a spreadsheet": ("csv", b"PK\x03\x04\x14\0", "a spreadsheet or a ZIP archive"),
+    "semicolons": ("csv", TEXT.replace(",", ";").encode(), "separated by semicolons"),
+    "tabs": ("csv", TEXT.replace(",", "\t").encode(), "separated by tabs"),
+    "lines of old Macs": ("csv", TEXT.replace("\n", "\r").encode(), "carriage return alone"),
+    "JSON lines as CSV": ("csv", people(1).encode(), "--format jsonl"),
+    "no header": ("csv", b"ada@example.com,ada\n", "Column 1 of the first line"),
+    "a header in quotes that do not end": ("csv", b'"email,username\n', "not CSV"),
+    "one document": ("jsonl", b'[{"email": "ada@example.com"}]', "one JSON document"),
+}
+
+
+def test_a_file_that_is_something_else_is_called_by_its_name(embedded: Operator) -> None:
+    for kind, (layout, content, word) in OTHER_FILES.items():
+        done = embedded.run("users", "import", "-", "--format", layout, given=content, code=1)
+        assert done.stderr.splitlines()[-1].startswith("Error: "), kind
+        assert word in done.stderr, (kind, done.stderr)
+    assert exported(embedded) == []
+
+
+def test_a_byte_order_mark_and_letters_that_are_joined_are_taken_and_latin_1_is_told_by_the_line(
+    embedded: Operator,
+) -> None:
+    persian = "\u0639\u0644\u06cc\u200c\u0631\u0636\u0627"
+    text = f"email,username\nada@example.com,{persian}\n".encode("utf-8-sig") + "x@example.com,\u00e4\n".encode(
+        "latin-1"
+    )
+    done = embedded.run("users", "import", "-", "--format", "csv", given=text, code=1)
+    assert [line for line in done.stderr.splitlines() if line.startswith("line 3: The line is not UTF-8")]
+    assert [row["username"] for row in exported(embedded)] == [persian]
+    again = embedded.write("in.jsonl", b"\xef\xbb\xbf" + people(1).encode())
+    assert report(embedded, again)["imported"] == 1
 
 
 def test_csv_takes_its_columns_in_any_order_and_each_line_stands_for_itself(embedded: Operator) -> None:
@@ -204,10 +305,9 @@ def test_the_same_file_again_changes_nothing_and_a_conflict_is_no_repetition(ope
         assert (found["imported"], found["already_there"], found["refused"]) == (0, 4, 0)
         done = operator.run("users", "import", operator.write("other.jsonl", other), code=1)
         told = [line for line in done.stderr.splitlines() if line.startswith("line ")]
-        assert told[0].startswith("line 1: email: An account")
-        assert told[0].endswith("has a different role.")
+        assert told[0].startswith("line 1: role: An account or an earlier line with this address has another one.")
         assert told[1].startswith("line 2: username: Used by another account")
-        assert "a different hashed_password." in told[2]
+        assert told[2].startswith("line 3: hashed_password: An account")
         assert done.stdout.startswith(f"imported {imported} accounts; {1 - imported} already existed; refused 3")
     assert [row for row in exported(operator) if row["email"] != "user4@example.com"] == before
 

@@ -94,8 +94,9 @@ def test_a_value_that_is_not_taken_is_refused_with_the_name_of_its_field(embedde
     told = [json.loads(line) for line in rejects.read_text("utf-8").splitlines()]
     assert "secret" not in json.dumps(told)
     for (kind, (field, value, word)), row in zip(REFUSED.items(), told, strict=True):
-        assert row["field"] == field, kind
-        assert word in row["reason"], kind
+        (fault,) = row["errors"]
+        assert fault["field"] == field, kind
+        assert word in fault["detail"], kind
         if field != "phone_number" and isinstance(value, str):
             csv = f'email,{field}\nada@example.com,"{value}"\n'
             done = embedded.run("users", "import", "-", "--format", "csv", given=csv, code=1)
@@ -191,8 +192,8 @@ def test_an_id_of_the_file_is_the_id_of_the_account_and_belongs_to_one(operator:
             assert (found["imported"], found["already_there"], found["refused"]) == (imported, 3 - imported, 3)
         told = operator.run("users", "import", file, code=1).stderr
         assert "line 3: id: Used by another account or an earlier line." in told
-        assert "line 4: email: An account or an earlier line with this address has a different id." in told
-        assert "line 5: email: An account or an earlier line with this address has a different role." in told
+        assert "line 4: id: An account or an earlier line with this address has another one." in told
+        assert "line 5: role: An account or an earlier line with this address has another one." in told
         rows = {row["email"]: row["id"] for row in exported(operator, "--with-ids")}
         assert rows["ada@example.com"] == ID
         assert len(rows) == 2

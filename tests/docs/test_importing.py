@@ -31,7 +31,7 @@ from tests.support.accounts_files import HASH, exported
 from tests.support.claims import runs
 from tests.support.client import PASSWORD
 from tests.support.foreign_hashes import SIGNER_KEY
-from tests.support.markdown import ROOT
+from tests.support.markdown import ROOT, block
 from tests.support.operator import Operator
 from tests.support.postgres import Postgres, programs
 from tests.support.shell import Shell, needs
@@ -105,6 +105,19 @@ def test_a_document_becomes_lines_is_tried_and_comes_in(shop: Shop) -> None:
     printed = shop.run("import")
     assert "\nsign-in: line 1: the password is right\nimported 1 accounts" in printed
     assert opens(shop.accounts()["ada@example.com"], PASSWORD)
+
+
+@runs(PAGE, "run: again", "example: rejects")
+def test_refused_lines_are_taken_out_of_the_file_and_told_as_the_page_shows(shop: Shop) -> None:
+    bad = [{"email": "linus", "role": "No Role"}, {"email": "linus@example.com", "id": "7"}]
+    good = [{"email": "ada@example.com"}, {"email": "grace@example.com"}]
+    given = [json.dumps(one) for pair in zip(good, bad, strict=True) for one in pair]
+    shop.operator.write("accounts.jsonl", "\n".join(given) + "\n")
+    shop.operator.run("users", "import", "accounts.jsonl", "--rejects", "rejects.jsonl", code=1)
+    told = (shop.folder / "rejects.jsonl").read_text("utf-8").splitlines()
+    assert json.loads(told[0]) == json.loads(block(PAGE, "example: rejects"))
+    shop.run("again")
+    assert (shop.folder / "again.jsonl").read_text("utf-8").splitlines() == given[1::2]
 
 
 @runs(PAGE, "run: firebase")

@@ -13,7 +13,8 @@ import click
 from auth_service.cli.common import run_with_database
 from auth_service.repositories.transaction import Database
 from auth_service.services.transfer.exporting import Exporter, exported_fields
-from auth_service.services.transfer.lines import Format, account_line, header_line
+from auth_service.services.transfer.files import Format
+from auth_service.services.transfer.lines import account_line, header_line
 from auth_service.settings import Settings
 
 format_option = click.option("--format", "layout", type=click.Choice(["jsonl", "csv"]), help="JSON lines or CSV.")

@@ -16,9 +16,10 @@ from auth_service.repositories.transaction import Database
 from auth_service.security.passwords.hashing import Passwords
 from auth_service.services.mail.asked_policy import ask_address_policy
 from auth_service.services.transfer.dry_run import DryRun, SignInTrial
-from auth_service.services.transfer.fields import RefusedLine
+from auth_service.services.transfer.fields import RefusedLine, UnreadableFile
+from auth_service.services.transfer.files import Format
 from auth_service.services.transfer.importing import Importer
-from auth_service.services.transfer.lines import Format, read_lines
+from auth_service.services.transfer.lines import read_lines
 from auth_service.services.transfer.outcome import ImportReport
 from auth_service.services.transfer.rows import RowMaker
 from auth_service.settings import Settings
@@ -41,12 +42,14 @@ class Refusals:
 
     def __call__(self, line: int, refused: RefusedLine) -> None:
         if self._file:
-            told = {"line": line, "field": refused.field, "reason": refused.reason}
-            self._file.write(json.dumps(told) + "\n")
+            errors = [fault._asdict() for fault in refused.faults]
+            told = [{name: value for name, value in error.items() if name != "limit" or value} for error in errors]
+            self._file.write(json.dumps({"line": line, "errors": told}) + "\n")
         elif self._shown < SHOWN:
             self._shown += 1
-            field = f"{refused.field}: " if refused.field else ""
-            click.echo(f"line {line}: {field}{refused.reason}", err=True)
+            for fault in refused.faults:
+                field = f"{fault.field}: " if fault.field else ""
+                click.echo(f"line {line}: {field}{fault.detail}", err=True)
 
 
 @click.command("import")
@@ -139,8 +142,8 @@ def _told_if_interrupted(report: ImportReport, *, wrote: bool) -> Iterator[None]
     try:
         yield
         finished = True
-    except RefusedLine as refused:
-        raise click.ClickException(refused.reason) from None
+    except UnreadableFile as unreadable:
+        raise click.ClickException(str(unreadable)) from None
     finally:
         if not finished and wrote and report.through_line:
             click.echo(f"lines up to {report.through_line} are done; run the same command again to finish", err=True)

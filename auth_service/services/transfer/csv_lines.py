@@ -5,34 +5,50 @@ import io
 from collections.abc import Callable
 from typing import Any
 
-from auth_service.services.transfer.fields import FIELDS, Fields, RefusedLine
+from auth_service.errors import Reason
+from auth_service.services.transfer.fields import (
+    FIELDS,
+    Fields,
+    LineFault,
+    LineFaults,
+    LineReason,
+    RefusedLine,
+    UnreadableFile,
+)
 
 _FORMULA = ("=", "+", "-", "@")  # what a spreadsheet runs; any address may begin so
 _TEXT = "'"  # before one of them, and before itself: a cell is text whatever it looks like
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+_NO_CSV = "The line is not CSV: check its quotes."
 _NO_TEXT = (
     "Begins with an apostrophe, as in an export of Auth0, which puts one before each text: take its JSON export, or "
     "remove them. An address that has one is written with two."
 )
 
 
-def csv_reader(header_line: str) -> Callable[[str], Fields]:
+def csv_reader(first: bytes) -> Callable[[str, LineFaults], Fields]:
     """Return what reads a row below this header. No value has a line break in it, so a quote cannot swallow lines.
 
     Raises:
-        RefusedLine: the header is not usable, so that no line can be read.
+        UnreadableFile: the header is not usable, so that no line can be read.
     """
-    header = _cells(header_line)
+    header = _header(first)
     for number, name in enumerate(header, 1):
         if name not in FIELDS:  # and not said again: it is a value where a file has no header
-            raise RefusedLine(f"Column {number} of the first line is none of these: {', '.join(FIELDS)}.")
+            raise UnreadableFile(f"Column {number} of the first line is none of these: {', '.join(FIELDS)}.")
     if "email" not in header or len(set(header)) < len(header):
-        raise RefusedLine("The first line must name each column once, including 'email'.")
+        raise UnreadableFile("The first line must name each column once, including 'email'.")
 
-    def parse(text: str) -> Fields:
+    def parse(text: str, faults: LineFaults) -> Fields:
         cells = _cells(text)
         if len(cells) != len(header):
-            raise RefusedLine(f"The line has {len(cells)} cells, but the header has {len(header)}.")
-        return {name: _unmarked(name, cell) for name, cell in zip(header, cells, strict=True)}
+            sentence = f"The line has {len(cells)} cells, but the header has {len(header)}."
+            raise RefusedLine(LineFault(None, LineReason.INVALID_LINE, sentence))
+        found: dict[str, str] = {}
+        for name, cell in zip(header, cells, strict=True):
+            with faults:
+                found[name] = _unmarked(name, cell)
+        return found
 
     return parse
 
@@ -54,7 +70,7 @@ def _unmarked(name: str, cell: str) -> str:
     if not cell.startswith(_TEXT):
         return cell
     if not cell[1:].startswith((*_FORMULA, _TEXT)):
-        raise RefusedLine(_NO_TEXT, name)
+        raise RefusedLine(LineFault(name, Reason.INVALID_CHARACTER, _NO_TEXT))
     return cell[1:]
 
 
@@ -62,4 +78,18 @@ def _cells(text: str) -> list[str]:
     try:
         return next(csv.reader([text], strict=True), [])
     except csv.Error:
-        raise RefusedLine("The line is not CSV: check its quotes.") from None
+        raise RefusedLine(LineFault(None, LineReason.INVALID_LINE, _NO_CSV)) from None
+
+
+def _header(first: bytes) -> list[str]:
+    try:
+        text = first.decode("utf-8").removeprefix("\ufeff").rstrip("\r\n")
+        cells = _cells(text)
+    except UnicodeDecodeError:
+        raise UnreadableFile("The first line is not UTF-8.") from None
+    except RefusedLine:
+        raise UnreadableFile(_NO_CSV) from None
+    for separator, name in _SEPARATORS.items():
+        if separator in text and set(text.replace('"', "").split(separator)) & set(FIELDS):
+            raise UnreadableFile(f"The cells are separated by {name}: an import takes commas.")
+    return cells

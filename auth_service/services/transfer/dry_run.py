@@ -62,11 +62,12 @@ class DryRun:
             if self._trial:
                 self._trial.look_at(row)
             digests = self._accounts.get(hash(row.values["email_canonical"]))
-            id_is_taken = hash(row.id) in self._ids
+            name = row.values["username_canonical"]
+            taken = {"id": hash(row.id) in self._ids, "username": hash(name) in self._names}
             if digests is not None:
-                outcome.judge(row, _differences(row, digests), id_is_taken=id_is_taken)
-            elif id_is_taken or hash(row.values["username_canonical"]) in self._names or self._looks_alike(row):
-                outcome.judge(row, None, id_is_taken=id_is_taken)
+                outcome.judge(row, _differences(row, digests), taken)
+            elif any(taken.values()) or self._looks_alike(row):
+                outcome.judge(row, None, taken)
             else:
                 found.append(row)
         return found

@@ -11,7 +11,7 @@ from typing import Any
 from auth_service.models import SecurityEvent, User
 from auth_service.repositories.transaction import Database, Transaction, retried
 from auth_service.services.transfer.dry_run import DryRun
-from auth_service.services.transfer.fields import RefusedLine
+from auth_service.services.transfer.fields import LineFault, LineReason, RefusedLine
 from auth_service.services.transfer.lines import Line
 from auth_service.services.transfer.outcome import ImportReport, Outcome
 from auth_service.services.transfer.rows import COMPARED, ImportRow, RowMaker
@@ -67,11 +67,9 @@ class Importer:
         line = None
         for line in islice(source, self._batch_size):
             try:
-                if isinstance(line.content, RefusedLine):
-                    raise line.content
-                rows.append(self._maker.row(line.number, line.content))
-            except RefusedLine as reason:
-                refused.append((line.number, reason))
+                rows.append(self._maker.row(line))
+            except RefusedLine as error:
+                refused.append((line.number, error))
         return _Batch(rows, refused, line.number) if line else None
 
     @retried
@@ -84,7 +82,8 @@ class Importer:
             added, faults = await tx.user_imports.add([row.values for row in rows])
             outcome.added = [rows[place] for place in sorted(added)]
             for place, reason in faults.items():
-                outcome.refuse(rows[place], f"Refused by the database ({reason}).")
+                told = LineFault(None, LineReason.BY_DATABASE, f"Refused by the database ({reason}).")
+                outcome.refuse(rows[place], told)
             known = [row for place, row in enumerate(rows) if place not in added and place not in faults]
             await _judge(tx, known, outcome)
             if self._dry_run:
@@ -117,10 +116,11 @@ async def _judge(tx: Transaction, rows: Sequence[ImportRow], outcome: Outcome) -
     names = [row.values["username_canonical"] for row in rows if row.values["username_canonical"]]
     taken = await tx.user_imports.find_taken(emails, names, [row.id for row in rows if "id" in row.stated])
     by_email = {user.email_canonical: user for user in taken}
-    ids = {user.id for user in taken}
+    ids, usernames = {user.id for user in taken}, {user.username_canonical for user in taken} - {None}
     for row in rows:
         user = by_email.get(row.values["email_canonical"])
-        outcome.judge(row, _differences(row, user) if user else None, id_is_taken=row.id in ids)
+        is_taken = {"id": row.id in ids, "username": row.values["username_canonical"] in usernames}
+        outcome.judge(row, _differences(row, user) if user else None, is_taken)
 
 
 def _differences(row: ImportRow, user: User) -> list[str]:

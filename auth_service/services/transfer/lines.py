@@ -1,80 +1,79 @@
 """The files that accounts travel in: JSON lines and CSV, an account to a line, of which no more than one is kept."""
 
 import json
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import IO, Any, Literal
+from typing import IO, Any
 
+from auth_service.errors import Reason
 from auth_service.services.transfer.csv_lines import csv_line, csv_reader
-from auth_service.services.transfer.fields import Fields, RefusedLine, printable_name, refuse_unknown
-
-Format = Literal["jsonl", "csv"]
+from auth_service.services.transfer.fields import (
+    Fields,
+    LineFault,
+    LineFaults,
+    LineReason,
+    RefusedLine,
+    printable_name,
+    unknown_fields,
+)
+from auth_service.services.transfer.files import Format, refuse_other_files
 
 LONGEST_LINE = 16 * 1024  # bytes; an account is far shorter
 _TOO_LONG = (
     f"The line is longer than {LONGEST_LINE} bytes. If the file is one JSON document, make lines of it first: jq -c."
 )
-# How a whole document begins: with a list, or with an object that goes on in the next line or whose value is a list.
-_DOCUMENT = re.compile(r'\s*(?:\[|\{\s*(?:"(?P<list>[^"]*)"\s*:\s*\[|(?:"[^"]*"\s*:\s*\{?)?\s*$))')
+_NOT_UTF8 = (
+    "The line is not UTF-8. If the file is in an encoding of Western Europe (ISO 8859-1, Windows-1252), convert it "
+    "first, such as by iconv -f WINDOWS-1252 -t UTF-8 FILE."
+)
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line by its number in the file, from 1 on: its fields, or why there are none."""
+    """A line by its number in the file, from 1 on: its fields, or None, and what is wrong with it so far."""
 
     number: int
-    content: Fields | RefusedLine
+    fields: Fields | None
+    faults: Sequence[LineFault]
 
 
 def read_lines(stream: IO[bytes], layout: Format, resume_from: int = 1) -> Iterator[Line]:
     """Yield the accounts of a file from this line on. Empty lines are passed over.
 
     Raises:
-        RefusedLine: no line can be read: a CSV file has no usable header, or the file is one JSON document.
+        UnreadableFile: no line can be read: a CSV file has no usable header, or the file is something else.
     """
     raws = iter(lambda: stream.readline(LONGEST_LINE + 1), b"")
-    parse: Callable[[str], Fields] = _json_object
-    first = 1
+    first = next(raws, b"")
+    refuse_other_files(first, layout)
+    parse: Callable[[str, LineFaults], Fields] = _json_object
     if layout == "csv":
-        parse, first = csv_reader(_text(next(raws, b"")).removeprefix("\ufeff")), 2
+        parse, begin = csv_reader(first), 2
     else:
-        raws = _no_document(raws)
-    for number, raw in enumerate(raws, first):
+        raws, begin = chain([first], raws), 1
+    for number, raw in enumerate(raws, begin):
         if len(raw) > LONGEST_LINE:
             _skip_rest(stream)
         if number >= resume_from and raw.strip():
-            yield Line(number, _content(raw, parse))
+            yield _line(number, raw, parse)
 
 
-def _no_document(raws: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield the lines as they are, unless the first one shows that they are parts of one document."""
-    first = next(raws, b"")
-    found = _DOCUMENT.match(first.decode("utf-8", "replace").removeprefix("\ufeff"))
-    if found:
-        name = printable_name(found["list"] or "")
-        raise RefusedLine(
-            "The file is one JSON document; an import takes one account on each line. Make lines of it first, such as "
-            f"by jq -c '.{name or ''}[] | {{email}}' FILE; docs/importing.md has the whole command for many systems."
-        )
-    return chain([first], raws)
-
-
-def _content(raw: bytes, parse: Callable[[str], Fields]) -> Fields | RefusedLine:
-    if len(raw) > LONGEST_LINE:
-        return RefusedLine(_TOO_LONG)
-    try:
-        return {name: None if value == "" else value for name, value in parse(_text(raw)).items()}
-    except RefusedLine as refused:
-        return refused
+def _line(number: int, raw: bytes, parse: Callable[[str, LineFaults], Fields]) -> Line:
+    faults, fields = LineFaults(), None
+    with faults:
+        found = parse(_text(raw), faults)
+        fields = {name: None if value == "" else value for name, value in found.items()}
+    return Line(number, fields, faults.found)
 
 
 def _text(raw: bytes) -> str:
+    if len(raw) > LONGEST_LINE:
+        raise RefusedLine(LineFault(None, Reason.TOO_LONG, _TOO_LONG, LONGEST_LINE))
     try:
         return raw.decode("utf-8").rstrip("\r\n")
     except UnicodeDecodeError:
-        raise RefusedLine("The line is not UTF-8.") from None
+        raise RefusedLine(LineFault(None, LineReason.NOT_UTF8, _NOT_UTF8)) from None
 
 
 def _skip_rest(stream: IO[bytes]) -> None:
@@ -83,23 +82,24 @@ def _skip_rest(stream: IO[bytes]) -> None:
             return
 
 
-def _json_object(text: str) -> Fields:
+def _json_object(text: str, faults: LineFaults) -> Fields:
+    """Read one; what is there twice, or is no field, is among the faults."""
+    pairs: list[tuple[str, Any]] = []
+
+    def unique(given: list[tuple[str, Any]]) -> dict[str, Any]:
+        pairs[:] = given  # in the end those of the outermost object
+        return dict(given)
+
     try:
-        found = json.loads(text.removeprefix("\ufeff"), object_pairs_hook=_unique)
-    except (ValueError, RecursionError) as error:
-        raise error if isinstance(error, RefusedLine) else RefusedLine("The line is not JSON.") from None
+        found = json.loads(text.removeprefix("\ufeff"), object_pairs_hook=unique)
+    except (ValueError, RecursionError):
+        raise RefusedLine(LineFault(None, LineReason.INVALID_LINE, "The line is not JSON.")) from None
     if not isinstance(found, dict):
-        raise RefusedLine("The line is not a JSON object.")
-    refuse_unknown(found)
-    return found
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in found:
-            raise RefusedLine("The field is repeated.", printable_name(name))
-        found[name] = value
+        raise RefusedLine(LineFault(None, LineReason.INVALID_LINE, "The line is not a JSON object."))
+    names = [name for name, _ in pairs]
+    for name in dict.fromkeys(name for name in names if len(pairs) > len(found) and names.count(name) > 1):
+        faults.found.append(LineFault(printable_name(name), Reason.REPEATED, "The field is repeated."))
+    faults.found += unknown_fields(found)
     return found
 
 

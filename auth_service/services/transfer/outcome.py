@@ -1,10 +1,13 @@
 """What became of the lines of an import."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from auth_service.services.transfer.fields import RefusedLine
+from auth_service.services.transfer.fields import LineFault, LineReason, RefusedLine
 from auth_service.services.transfer.rows import ImportRow
+
+_TAKEN = "Used by another account or an earlier line."
+_DIFFERENT = "An account or an earlier line with this address has another one."
 
 
 @dataclass
@@ -42,16 +45,18 @@ class Outcome:
     added: Sequence[ImportRow] = ()
     already_there: int = 0
 
-    def refuse(self, row: ImportRow, reason: str, column: str | None = None) -> None:
+    def refuse(self, row: ImportRow, *faults: LineFault) -> None:
         """Note a row that cannot come in."""
-        self.refused.append((row.line, RefusedLine(reason, column)))
+        self.refused.append((row.line, RefusedLine(*faults)))
 
-    def judge(self, row: ImportRow, different: Sequence[str] | None, *, id_is_taken: bool) -> None:
-        """Note a row that is not new: in what it differs from the account with its address, or that there is none."""
+    def judge(self, row: ImportRow, different: Sequence[str] | None, taken: Mapping[str, bool]) -> None:
+        """Note a row that is not new: in what it differs from the account with its address, or, if there is none,
+        which of its fields are taken; if none is, the username looks like another's.
+        """
         if different is None:
-            self.refuse(row, "Used by another account or an earlier line.", "id" if id_is_taken else "username")
+            fields = [name for name, is_taken in taken.items() if is_taken] or ["username"]
+            self.refuse(row, *(LineFault(name, LineReason.TAKEN, _TAKEN) for name in fields))
         elif different:
-            reason = f"An account or an earlier line with this address has a different {', '.join(different)}."
-            self.refuse(row, reason, "email")
+            self.refuse(row, *(LineFault(name, LineReason.DIFFERENT, _DIFFERENT) for name in different))
         else:
             self.already_there += 1

@@ -11,17 +11,18 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from auth_service.addresses import AddressPolicy
-from auth_service.errors import InvalidFields
-from auth_service.identifiers import account_names, canonical_email
+from auth_service.errors import Reason
+from auth_service.identifiers import LONGEST_EMAIL, canonical_email, username_columns
 from auth_service.models import UNUSABLE
 from auth_service.security.passwords.prepared_passwords import MissingSecretError
 from auth_service.services.transfer import values
-from auth_service.services.transfer.fields import Fields, RefusedLine
+from auth_service.services.transfer.fields import Fields, LineFault, LineFaults, LineReason, RefusedLine
+from auth_service.services.transfer.lines import Line
 
 # An address of which the part before the @ is plain, as nearly all are. The longest has room to spare in every limit.
 _PLAIN = re.compile(r"([A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*)@([A-Za-z0-9.-]{1,100})")
 _LONGEST_PLAIN = 64  # characters before the @
-_LONGEST_EMAIL = 320
+_TOO_LONG = f"Must have at most {LONGEST_EMAIL} characters."
 
 # What an account that is there already is compared by, and the columns of that.
 COMPARED = {"username": "username_canonical"} | {
@@ -83,55 +84,64 @@ class RowMaker:
         self._resets = resets_unknown_hashes
         self._drops = drops_bad_usernames
 
-    def row(self, line: int, fields: Fields) -> ImportRow:
-        """Return the row of a line; raises `RefusedLine`."""
-        stated = frozenset(name for name, value in fields.items() if value is not None or name == "username")
+    def row(self, line: Line) -> ImportRow:
+        """Return the row of a line; raises `RefusedLine` with all that is wrong with it."""
+        faults = LineFaults(line.faults)
+        if line.fields is None:
+            faults.refuse()
+        fields = line.fields or {}
         without: set[str] = set()
-        row = {
-            "id": values.uuid(fields) or uuid7(),
-            **self._names(fields, without),
-            "hashed_password": self._hash(fields, without),
-            "role": values.role(fields),
-            "is_active": values.flag(fields, "is_active", default=True),
-            "is_verified": values.flag(fields, "is_verified", default=False),
-            "created_at": values.time(fields, self._now),
-        }
-        return ImportRow(line, row, stated, frozenset(without))
+        row: dict[str, Any] = {}
+        with faults:
+            row["id"] = values.uuid(fields) or uuid7()
+        self._add_names(row, fields, without, faults)
+        with faults:
+            row["hashed_password"] = self._hash(fields, without)
+        with faults:
+            row["role"] = values.role(fields)
+        with faults:
+            row["is_active"] = values.flag(fields, "is_active", default=True)
+        with faults:
+            row["is_verified"] = values.flag(fields, "is_verified", default=False)
+        with faults:
+            row["created_at"] = values.time(fields, self._now)
+        faults.refuse()
+        stated = frozenset(name for name, value in fields.items() if value is not None or name == "username")
+        return ImportRow(line.number, row, stated, frozenset(without))
 
-    def _names(self, fields: Fields, without: set[str]) -> dict[str, str | None]:
-        email = values.string(fields, "email")
-        if email is None:
-            raise RefusedLine("Required.", "email")
-        if len(email) > _LONGEST_EMAIL:
-            raise RefusedLine("Too long.", "email")
-        try:
-            return self._canonical_names(email, fields)
-        except RefusedLine as refused:
-            if not self._drops or refused.field != "username":
-                raise
-        without.add("username")
-        return self._names({**fields, "username": None}, without)
+    def _add_names(self, row: dict[str, Any], fields: Fields, without: set[str], faults: LineFaults) -> None:
+        with faults:
+            email = values.string(fields, "email")
+            if email is not None:
+                row |= {"email": email.strip(), "email_canonical": self._accept(email)}
+            elif not faults.blame("email"):
+                raise RefusedLine(LineFault("email", Reason.REQUIRED, "Required."))
+        other = len(faults.found)
+        with faults:
+            row |= username_columns(values.string(fields, "username"))
+        if self._drops and len(faults.found) > other:
+            del faults.found[other:]
+            without.add("username")
+            row |= username_columns(None)
 
     def _accept(self, email: str) -> str:
+        if len(email) > LONGEST_EMAIL:  # which the library would take its time for
+            raise RefusedLine(LineFault("email", Reason.TOO_LONG, _TOO_LONG, LONGEST_EMAIL))
         canonical = quick_canonical_email(email)
         self._addresses.check(canonical)
         return canonical
-
-    def _canonical_names(self, email: str, fields: Fields) -> dict[str, str | None]:
-        try:
-            return account_names(email, values.string(fields, "username"), self._accept)
-        except InvalidFields as refused:
-            fault = refused.faults[0]
-            raise RefusedLine(fault.detail, fault.field) from None
 
     def _hash(self, fields: Fields, without: set[str]) -> str:
         try:
             hashed = values.string(fields, "hashed_password")
             return UNUSABLE if hashed is None else self._adopt(hashed)
         except MissingSecretError as error:  # which is not the hash's fault, and may be had
-            raise RefusedLine(str(error), "hashed_password") from None
+            raise RefusedLine(LineFault("hashed_password", LineReason.MISSING_SETTING, str(error))) from None
+        except RefusedLine:
+            if not self._resets:
+                raise
         except ValueError as error:
             if not self._resets:
-                raise RefusedLine(str(error), "hashed_password") from None
+                raise RefusedLine(LineFault("hashed_password", LineReason.UNUSABLE_HASH, str(error))) from None
         without.add("hashed_password")
         return UNUSABLE

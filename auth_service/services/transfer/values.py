@@ -4,8 +4,14 @@ import re
 from datetime import UTC, datetime
 from uuid import UUID
 
-from auth_service.services.transfer.fields import Fields, RefusedLine
+from auth_service.errors import Reason
+from auth_service.services.transfer.fields import Fields, LineFault, RefusedLine
 
+# What is invisible beyond that is judged with the names: joiners are letters of some scripts.
+_UNCLEAN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_CLEAN = "Must be text without control characters, line breaks or lone surrogates."
+_NO_UUID = "Must be a UUID, such as 01234567-89ab-7cde-8f01-23456789abcd."
+_NO_ROLE = "Must be 1 to 64 of a-z, 0-9, '_', '.', ':' and '-', starting with a letter."
 _ROLE = re.compile(r"[a-z][a-z0-9_.:-]{0,63}")
 # As databases write them: PostgreSQL's CSV has `t` and `f`, and where there is no such type they are numbers.
 _FLAGS: dict[str | int, bool] = {
@@ -21,9 +27,13 @@ _DIGITS = "Must be a time in ISO 8601, such as 2020-01-31T08:00:00Z, and not a n
 def string(fields: Fields, name: str) -> str | None:
     """Return the text of a field, or None."""
     found = fields.get(name)
-    if found is None or (isinstance(found, str) and found.isprintable()):
-        return found
-    raise RefusedLine("Must be text without control characters, line breaks or lone surrogates.", name)
+    if found is None:
+        return None
+    if not isinstance(found, str):
+        raise RefusedLine(LineFault(name, Reason.WRONG_TYPE, "Must be text."))
+    if _UNCLEAN.search(found):
+        raise RefusedLine(LineFault(name, Reason.INVALID_CHARACTER, _CLEAN))
+    return found
 
 
 def uuid(fields: Fields) -> UUID | None:
@@ -32,7 +42,7 @@ def uuid(fields: Fields) -> UUID | None:
     if text is None:
         return None
     if not _UUID.fullmatch(text):
-        raise RefusedLine("Must be a UUID, such as 01234567-89ab-7cde-8f01-23456789abcd.", "id")
+        raise RefusedLine(LineFault("id", Reason.INVALID_FORMAT, _NO_UUID))
     return UUID(text)
 
 
@@ -42,7 +52,7 @@ def role(fields: Fields) -> str:
     if found is None:
         return "user"
     if not _ROLE.fullmatch(found):
-        raise RefusedLine("Must be 1 to 64 of a-z, 0-9, '_', '.', ':' and '-', starting with a letter.", "role")
+        raise RefusedLine(LineFault("role", Reason.INVALID_FORMAT, _NO_ROLE))
     return found
 
 
@@ -53,7 +63,7 @@ def flag(fields: Fields, name: str, *, default: bool) -> bool:
         return default
     known = _FLAGS.get(found.lower() if isinstance(found, str) else found) if isinstance(found, str | int) else None
     if known is None:
-        raise RefusedLine("Must be true or false; t, f, 1 and 0 are taken, too.", name)
+        raise RefusedLine(LineFault(name, Reason.UNKNOWN_VALUE, "Must be true or false; t, f, 1 and 0 are taken, too."))
     return known
 
 
@@ -61,7 +71,7 @@ def time(fields: Fields, now: datetime) -> datetime | None:
     """Return when the account was made, which is not after `now`."""
     given = fields.get("created_at")
     if isinstance(given, int | float) or (isinstance(given, str) and given.strip("0123456789.") == ""):
-        raise RefusedLine(_DIGITS, "created_at")
+        raise RefusedLine(LineFault("created_at", Reason.INVALID_FORMAT, _DIGITS))
     text = string(fields, "created_at")
     if text is None:
         return None
@@ -69,7 +79,7 @@ def time(fields: Fields, now: datetime) -> datetime | None:
         found = datetime.fromisoformat(text if _TIME.fullmatch(text) else "")
         found = found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
-        raise RefusedLine(_NO_TIME, "created_at") from None
+        raise RefusedLine(LineFault("created_at", Reason.INVALID_FORMAT, _NO_TIME)) from None
     if found > now:
-        raise RefusedLine("Must not be in the future.", "created_at")
+        raise RefusedLine(LineFault("created_at", Reason.NOT_ALLOWED, "Must not be in the future."))
     return found
