@@ -1,0 +1,71 @@
+/** What is known of the session: the record that the tabs of a browser share. */
+
+import type { Answer } from "./transport.js";
+
+const EARLY = 30_000; // milliseconds before an access token expires that it is renewed
+const SKEW = 5_000; // milliseconds that a clock may be set back unnoticed
+
+export interface Kept {
+  /** The newer of two records counts. */
+  version: number;
+  /** null: signed out; undefined: not known yet. */
+  session_id?: string | null | undefined;
+  access_token?: string | undefined;
+  refresh_token?: string | undefined;
+  /** Seconds. */
+  expires_in?: number;
+  /** Milliseconds since 1970 by the service's clock, and how far that was ahead of this machine's. */
+  issued_at?: number;
+  ahead?: number;
+  /** The Idempotency-Key of a refresh that has no answer yet. */
+  key?: string | undefined;
+}
+
+export type Status = "signed-in" | "signed-out" | "unknown";
+
+export function statusOf(kept: Kept): Status {
+  if (kept.access_token) return "signed-in";
+  return kept.session_id === null ? "signed-out" : "unknown";
+}
+
+/** Return the tokens of an answer that opens or renews a session; undefined if they are none, or not whole. */
+export function tokensIn({ said, askedAt, ahead }: Answer, hasCookie: boolean): Omit<Kept, "version"> | undefined {
+  const { access_token, refresh_token, session_id, expires_in } = said;
+  const tokens = { access_token, refresh_token, session_id, expires_in, issued_at: askedAt + ahead, ahead };
+  const isWhole = access_token && session_id && (hasCookie || refresh_token);
+  return isWhole && isKept({ ...tokens, version: 0 }) ? tokens : undefined;
+}
+
+/** Milliseconds that the access token is good for; `since` is when this tab got it, by a clock that nobody sets. */
+export function millisecondsLeft(kept: Kept, since: number): number {
+  const { expires_in = 0, issued_at = 0, ahead = 0 } = kept;
+  const age = Date.now() + ahead - issued_at;
+  if (age < -SKEW) return 0; // from the future: a clock was set back
+  return expires_in * 1_000 - Math.max(age, performance.now() - since);
+}
+
+/** Milliseconds until the access token is to be renewed. */
+export function millisecondsFresh(kept: Kept, since: number): number {
+  return millisecondsLeft(kept, since) - millisecondsEarly(kept);
+}
+
+/** Milliseconds before its end that an access token is to be renewed. */
+export function millisecondsEarly({ expires_in = 0 }: Kept): number {
+  return Math.min(EARLY, expires_in * 500);
+}
+
+/** Whether this is a record: the storage of a page, and its channels, may have anything in them. */
+export function isKept(value: unknown): value is Kept {
+  if (value === null || typeof value !== "object") return false;
+  const kept = value as Record<keyof Kept, unknown>;
+  const has = (type: string, ...names: (keyof Kept)[]) => names.every((name) => typeof kept[name] === type);
+  const hasTokens = has("string", "access_token", "session_id") && has("number", "expires_in", "issued_at", "ahead");
+  const optional = (name: keyof Kept) => kept[name] === undefined || has("string", name);
+  return (
+    Number.isSafeInteger(kept.version) &&
+    (hasTokens || kept.access_token === undefined) &&
+    (kept.session_id === null || optional("session_id")) &&
+    optional("refresh_token") &&
+    optional("key")
+  );
+}

@@ -1,0 +1,79 @@
+/** Passkeys, as the browser knows them (WebAuthn level 3). */
+
+/** What the service asks the browser for. */
+export interface Asked {
+  challenge: string;
+  public_key: { [member: string]: unknown };
+}
+
+/** What the service is sent. */
+export interface Proof {
+  challenge: string;
+  // biome-ignore lint/suspicious/noExplicitAny: what toJSON() gives is what the service takes
+  credential: any;
+}
+
+let waiting: AbortController | undefined;
+
+/** A browser asks for one passkey at a time: end what waits for one, such as the autofill of a form. */
+function only(): AbortSignal {
+  waiting?.abort();
+  waiting = new AbortController();
+  return waiting.signal;
+}
+
+export function sign({ challenge, public_key }: Asked, mediation?: CredentialMediationRequirement): Promise<Proof> {
+  return prove(challenge, (signal) => {
+    // biome-ignore lint/suspicious/noExplicitAny: as above
+    const publicKey = PublicKeyCredential.parseRequestOptionsFromJSON(public_key as any);
+    return navigator.credentials.get({ publicKey, signal, ...(mediation && { mediation }) });
+  });
+}
+
+export function create({ challenge, public_key }: Asked): Promise<Proof> {
+  return prove(challenge, (signal) => {
+    // biome-ignore lint/suspicious/noExplicitAny: as above
+    const publicKey = PublicKeyCredential.parseCreationOptionsFromJSON(public_key as any);
+    return navigator.credentials.create({ publicKey, signal });
+  });
+}
+
+async function prove(challenge: string, ask: (signal: AbortSignal) => Promise<Credential | null>): Promise<Proof> {
+  const credential = (await ask(only())) as PublicKeyCredential;
+  return { challenge, credential: credential.toJSON() };
+}
+
+/** Wait until the user picks a passkey from the autofill of a form; undefined if that is not possible or was ended. */
+export async function signByAutofill(
+  options: () => Promise<Asked & { expires_in: number }>,
+): Promise<Proof | undefined> {
+  if (!(await globalThis.PublicKeyCredential?.isConditionalMediationAvailable?.())) return undefined;
+  for (;;) {
+    const asked = await options();
+    const proof = sign(asked, "conditional");
+    const current = waiting;
+    // Ask for another challenge before this one is too old.
+    let isOld = false;
+    const renewal = setTimeout(
+      () => {
+        isOld = true;
+        current?.abort();
+      },
+      (asked.expires_in - 30) * 1_000,
+    );
+    try {
+      return await proof;
+    } catch (error) {
+      if (!current?.signal.aborted) throw error;
+      if (!isOld) return undefined;
+    } finally {
+      clearTimeout(renewal);
+    }
+  }
+}
+
+/** Let the browser offer a passkey no more that is good for nothing. */
+export function forget(rpId: unknown, credentialId: unknown): void {
+  // biome-ignore lint/suspicious/noExplicitAny: newer than the types
+  (PublicKeyCredential as any).signalUnknownCredential?.({ rpId, credentialId })?.catch(() => {});
+}

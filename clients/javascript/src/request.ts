@@ -1,0 +1,51 @@
+/** One call to any route of the service, with what belongs to it: the access token, the lock, the session of the answer. */
+
+import { type StepUpHook, withToken } from "./bearer.js";
+import { notTheService } from "./errors.js";
+import type { AnswerOf, Method, OptionsOf, PathOf } from "./routes.js";
+import type { Session } from "./session.js";
+
+// Paths that open a session, and so change the cookie.
+const OPENS = /^POST \/auth\/(login|passkeys\/login|me\/(password|totp|passkeys)\b)/;
+// Those that do nothing else.
+const SIGNS_IN = /^POST \/auth\/(login(\/second-factor|\/enrol\/confirm)?|passkeys\/login)$/;
+// Paths that want the access token; a link of a mail takes it where there is one.
+const WANTS_TOKEN = /^\/(admin|auth\/(me|sessions|step-up))\b/;
+const TAKES_TOKEN = /^\/auth\/(verify|confirm)-email$/;
+
+/** Calls a route; the types are those of the OpenAPI document. */
+export type Request = <M extends Method, P extends PathOf<M>>(
+  method: M,
+  path: P,
+  ...options: OptionsOf<M, P>
+) => Promise<AnswerOf<M, P>>;
+
+interface Given {
+  body?: unknown;
+  params?: Record<string, unknown>;
+  query?: Record<string, string>;
+}
+
+export function requestOf(session: Session, onStepUp: StepUpHook | undefined): Request {
+  const { transport } = session;
+  return async (method, path, ...[options]) => {
+    const { body, params, query = {} } = (options ?? {}) as Given;
+    const filled = path.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(String(params?.[name])));
+    const asked = Object.entries(query).filter(([, value]) => value !== undefined);
+    const target = asked.length ? `${filled}?${new URLSearchParams(asked)}` : filled;
+    let askedAt = 0;
+    const ask = (token?: string) => {
+      askedAt = Date.now();
+      const call = () => transport.send(method, target, body, token ? { Authorization: `Bearer ${token}` } : {});
+      return transport.cookies && OPENS.test(`${method} ${path}`) ? session.alone(call) : call();
+    };
+    const isSignedIn = session.state.status === "signed-in";
+    const wantsToken = WANTS_TOKEN.test(path) || (isSignedIn && TAKES_TOKEN.test(path));
+    const response = await (wantsToken ? withToken(session, ask, onStepUp) : ask());
+    const answer = await transport.read(response, askedAt);
+    const isSignedInNow = session.adopt(answer);
+    if (SIGNS_IN.test(`${method} ${path}`) && !isSignedInNow) throw notTheService();
+    // biome-ignore lint/suspicious/noExplicitAny: the service answers what its document says
+    return (response.status === 204 ? undefined : answer.said) as any;
+  };
+}

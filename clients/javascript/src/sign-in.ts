@@ -1,0 +1,89 @@
+/** How a user gets in: by password, second factor and passkey; and how they prove again who they are. */
+
+import type { Problem } from "./errors.js";
+import { type Asked, create, forget, type Proof, sign, signByAutofill } from "./passkeys.js";
+import type { Request } from "./request.js";
+import type { Schemas } from "./routes.js";
+import type { Session } from "./session.js";
+
+/** Who signs in: one of the two names, and the password. */
+export type Credentials = { password: string } & ({ email: string } | { username: string });
+
+/** What the second step answers: the `problem` of the error that asked for it, or its challenge. */
+export type SecondStep = Pick<Problem, "challenge" | "public_key">;
+
+/** A code of an app or a recovery code; without one, the passkey that the browser is asked for. */
+async function proofOf(
+  asked: SecondStep,
+  code: string | undefined,
+): Promise<Proof | { challenge: string; code: string }> {
+  const challenge = asked.challenge ?? "";
+  return code === undefined ? sign({ challenge, public_key: asked.public_key ?? {} }) : { challenge, code };
+}
+
+export function signInsOf(request: Request, session: Session) {
+  return {
+    /** Register an account; nobody is signed in by that. */
+    signUp: (account: Schemas["RegisterBody"]) => request("POST", "/auth/register", { body: account }),
+
+    /**
+     * Sign in. The code `second-factor-required` means that the password is right: call `secondFactor(error.problem)`.
+     * With `second-factor-enrolment-required` the account must add a factor first: `enrol(error.problem)`.
+     */
+    async signIn(credentials: Credentials): Promise<void> {
+      await request("POST", "/auth/login", { body: credentials });
+    },
+
+    /** Finish a sign-in, with a code, or without one by the passkey of the account. */
+    async secondFactor(asked: SecondStep, code?: string): Promise<void> {
+      await request("POST", "/auth/login/second-factor", { body: await proofOf(asked, code) });
+    },
+
+    /** Begin to add the factor that an account must have: `secret` of an app, or `public_key` of a passkey. */
+    enrol: ({ challenge = "" }: SecondStep) => request("POST", "/auth/login/enrol", { body: { challenge } }),
+
+    /** Finish that sign-in with the app's first code, or with the passkey of `public_key`; return recovery codes. */
+    async confirmEnrolment({ challenge = "", public_key = {} }: SecondStep, code?: string): Promise<string[]> {
+      const proof = code === undefined ? await create({ challenge, public_key }) : { challenge, code };
+      const { recovery_codes } = await request("POST", "/auth/login/enrol/confirm", { body: proof });
+      return recovery_codes ?? [];
+    },
+
+    /**
+     * Sign in with a passkey; with `autofill` once the user picks one in a form (`autocomplete="username webauthn"`).
+     * Return false if the browser has no autofill of passkeys, or another request for one took its place.
+     */
+    async signInWithPasskey({ autofill = false } = {}): Promise<boolean> {
+      let asked: Asked | undefined;
+      const options = async () => {
+        const fresh = await request("POST", "/auth/passkeys/options", { body: {} });
+        asked = fresh;
+        return fresh;
+      };
+      const proof = autofill ? await signByAutofill(options) : await sign(await options());
+      if (!proof) return false;
+      await request("POST", "/auth/passkeys/login", { body: proof }).catch((error) => {
+        if (error.problem?.unknown_credential) forget(asked?.public_key.rpId, proof.credential.id);
+        throw error;
+      });
+      return true;
+    },
+
+    /** Add a passkey to the account; with its first factor there are `recovery_codes` to show, and a new session. */
+    async addPasskey(name?: string) {
+      const proof = await create(await request("POST", "/auth/me/passkeys/options"));
+      return request("POST", "/auth/me/passkeys", { body: { ...proof, ...(name && { name }) } });
+    },
+
+    /**
+     * Prove again who it is, by password, code, or else by passkey. What this tab sends for the next minutes then has
+     * the access token of this proof.
+     */
+    async stepUp(proof: { password: string } | { code: string } | { passkey: true }): Promise<void> {
+      const isPasskey = "passkey" in proof;
+      const body = isPasskey ? await sign(await request("POST", "/auth/step-up/options")) : proof;
+      const { access_token, expires_in } = await request("POST", "/auth/step-up", { body });
+      session.stepUp(access_token, expires_in);
+    },
+  };
+}

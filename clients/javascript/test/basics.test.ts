@@ -1,0 +1,131 @@
+/** What an application does with a session; on the double, and on the service itself. */
+
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { test } from "node:test";
+import { AuthError, createAuth } from "auth-service-client";
+import { emailOf, openBrowser, openTab, PASSWORD, SERVICE, SharedStorage, signIn, until, withCode } from "./support.js";
+
+test("who signs in is signed in, also by the username, until they sign out", async () => {
+  const auth = openTab();
+  assert.equal(auth.state.status, "signed-out");
+  const username = `u${randomUUID().slice(0, 8)}`;
+  await auth.signUp({ email: `${username}@example.com`, username, password: PASSWORD });
+  assert.equal(auth.state.status, "signed-out", "an account is no session");
+  await auth.signIn({ username, password: PASSWORD });
+  assert.equal(auth.state.status, "signed-in");
+  assert.equal(await emailOf(auth), `${username}@example.com`);
+  await auth.signOut();
+  assert.equal(auth.state.status, "signed-out");
+  await assert.rejects(auth.accessToken(), withCode("signed-out"));
+  await assert.rejects(emailOf(auth), withCode("signed-out"));
+});
+
+test("a session outlives the page", async () => {
+  const { storage, name, email } = await openBrowser(1);
+  const reloaded = openTab({ storage, name });
+  assert.equal(reloaded.state.status, "signed-in");
+  assert.equal(await emailOf(reloaded), email);
+});
+
+test("a session in memory is of one tab, and stored nowhere", async () => {
+  const storage = new SharedStorage();
+  const [one, other] = [0, 1].map(() => openTab({ mode: "memory", storage, name: "memory" }));
+  assert(one && other);
+  const email = await signIn(one);
+  assert.equal(await emailOf(one), email);
+  assert.equal(other.state.status, "signed-out");
+  assert.equal(storage.items.size, 0);
+});
+
+test("all tabs are signed in by one, and signed out by another", async () => {
+  const { tabs, email } = await openBrowser(4);
+  for (const tab of tabs) assert.equal(await emailOf(tab), email);
+  await tabs[3]?.signOut();
+  await until(() => tabs.every((tab) => tab.state.status === "signed-out"));
+});
+
+test("clients of one service with different names are of different users", async () => {
+  const storage = new SharedStorage();
+  const [one, other] = ["one", "other"].map((name) => openTab({ storage, name }));
+  assert(one && other);
+  const emails = [await signIn(one), await signIn(other)];
+  assert.deepEqual([await emailOf(one), await emailOf(other)], emails);
+  await one.signOut();
+  assert.equal(await emailOf(other), emails[1]);
+});
+
+test("a listener hears what is and what comes, once each, until it ends that", async () => {
+  const auth = openTab();
+  const heard: string[] = [];
+  const end = auth.onChange(({ status }) => heard.push(status));
+  await signIn(auth);
+  await auth.accessToken();
+  await auth.signOut();
+  await until(() => heard.length === 3);
+  end();
+  await signIn(auth);
+  assert.deepEqual(heard, ["signed-out", "signed-in", "signed-out"]);
+});
+
+test("an error has the service's code, status and fields, and no secret", async () => {
+  const auth = openTab();
+  await assert.rejects(auth.signUp({ email: "nowhere", password: "short" }), (error: AuthError) => {
+    assert(error instanceof AuthError);
+    assert.deepEqual(
+      error.problem?.errors?.map(({ field }) => field),
+      ["email", "password"],
+    );
+    assert.equal(error.status, 422);
+    assert.equal(error.code, "validation-error");
+    return true;
+  });
+  const refused = await auth.signIn({ email: "nobody@example.com", password: PASSWORD }).catch((error) => error);
+  assert.equal(refused.code, "invalid-credentials");
+  assert.equal(refused.status, 401);
+  assert(!JSON.stringify([refused, refused.message, refused.stack]).includes(PASSWORD));
+});
+
+test("the user sees the sessions, ends one, and all others", async () => {
+  const first = openTab();
+  const email = await signIn(first);
+  const others = [openTab(), openTab()];
+  for (const other of others) await other.signIn({ email, password: PASSWORD });
+  const { items } = await first.sessions.list({ limit: 10 });
+  assert.equal(items.length, 3);
+  await first.sessions.end(others[0]?.state.sessionId ?? "");
+  assert.equal((await first.sessions.list()).items.length, 2);
+  await first.sessions.endOthers();
+  assert.deepEqual(
+    (await first.sessions.list()).items.map(({ id, current }) => [id, current]),
+    [[first.state.sessionId, true]],
+  );
+});
+
+test("a new password opens a new session, which is kept and told to the other tabs", async () => {
+  const { first, tabs, email } = await openBrowser(2);
+  const before = first.state.sessionId;
+  const body = { current_password: PASSWORD, new_password: `${PASSWORD} again` };
+  await first.request("POST", "/auth/me/password", { body });
+  assert.notEqual(first.state.sessionId, before);
+  await until(() => tabs[1]?.state.sessionId === first.state.sessionId);
+  for (const tab of tabs) assert.equal(await emailOf(tab), email);
+});
+
+test("any other route is called by its method and path", async () => {
+  const auth = openTab();
+  const email = await signIn(auth);
+  assert.deepEqual((await auth.request("GET", "/auth/me/factors")).items, []);
+  const renamed = await auth.request("PATCH", "/auth/me", { body: { username: `u${email.slice(0, 8)}` } });
+  assert.equal(renamed.username, `u${email.slice(0, 8)}`);
+  assert.equal(await auth.request("DELETE", "/auth/me"), undefined);
+  await assert.rejects(auth.signIn({ email, password: PASSWORD }), withCode("invalid-credentials"));
+});
+
+test("wrong options are refused at once", () => {
+  for (const url of ["", "127.0.0.1:8000", "/auth", "ftp://auth.example.com"]) {
+    assert.throws(() => createAuth({ url, mode: "memory" }), TypeError, url);
+  }
+  // @ts-expect-error: there is no such mode
+  assert.throws(() => createAuth({ url: SERVICE, mode: "local" }), TypeError);
+});

@@ -1,0 +1,24 @@
+"""The tests of the JavaScript client itself, in Node: on the double, and on the service with PostgreSQL."""
+
+from pathlib import Path
+
+from auth_service.testing.double import Double
+from tests.conftest import environment
+from tests.support.server import Server
+
+from .conftest import RunTests
+
+
+def test_what_an_application_does_with_a_session(run_tests: RunTests, auth_double: Double) -> None:
+    run_tests("basics", AUTH_URL=auth_double.url)
+
+
+def test_what_goes_wrong_signs_nobody_out(run_tests: RunTests, auth_double: Double) -> None:
+    run_tests("faults", AUTH_URL=auth_double.url)
+
+
+def test_the_service_itself_on_postgresql_is_the_same(run_tests: RunTests, postgres_url: str, tmp_path: Path) -> None:
+    env = environment(postgres_url, AUTH_THROTTLE__ENABLED="false")
+    with Server(env, tmp_path) as server:
+        server.wait_ready()
+        run_tests("basics", AUTH_URL=server.base_url)
