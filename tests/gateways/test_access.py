@@ -8,6 +8,7 @@ import pytest
 from tests.support.client import Client
 from tests.support.gateway_places import CLIENT_ADDRESS, Place, Service, User
 from tests.support.processes import events
+from tests.support.raw_http import exchange
 from tests.support.server import wait_until
 
 VERBS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "BREW"]
@@ -31,6 +32,18 @@ def test_a_good_token_is_let_through_with_every_verb(place: Place, ada: User, ma
         assert got.values("X-Auth-Session") == [ada.tokens["session_id"]]
         assert got.values("X-Auth-Role") == ["user"]
         assert got.values("X-Internal-Token") == []
+
+
+@pytest.mark.parametrize("host", ["site.example", "site.example:8443", "SITE.example", "127.0.0.1:8080", "[::1]:8080"])
+def test_the_application_is_told_the_host_with_its_port(place: Place, ada: User, mark: str, host: str) -> None:
+    """Its links and its comparisons of origins go by it."""
+    for number, target in enumerate((f"/app/{mark}", f"http://{host}/app/{mark}")):  # RFC 9112, section 3.2
+        head = f"GET {target}-{number} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n"
+        answer = exchange(place.port, f"{head}Authorization: {ada.headers['Authorization']}\r\n\r\n".encode())
+        assert answer.status == 200, answer
+        (got,) = place.heard(f"{mark}-{number}")
+        assert [(got.values(name)[0].lower()) for name in ("Host", "X-Forwarded-Host")] == [host.lower()] * 2
+        assert got.target == f"/app/{mark}-{number}"
 
 
 def test_no_token_is_a_401_with_every_verb_and_the_application_hears_nothing(place: Place, mark: str) -> None:

@@ -23,6 +23,31 @@ ADDRESSES = [
     "X-Forwarded-For", "x-forwarded-for", "X_Forwarded_For", "X-Forwarded_For", "Forwarded", "X-Real-IP",
     "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port",
 ]  # fmt: skip
+OF_OTHERS = [  # what applications may believe of other gateways: who it is, its address, the URL, the certificate
+    "Remote-User", "Remote-Groups", "Remote-Email", "Remote-Name", "Remote-Addr", "Remote_Groups", "Remote.Email",
+    "X-Remote-User", "X-Remote-Group", "X-Remote-Extra-Scopes", "X-Forwarded-User", "X-Forwarded-Email",
+    "X-Forwarded-Groups", "X-Forwarded-Preferred-Username", "X-Forwarded-Access-Token", "X-Auth",
+    "X-Auth-Request-Email", "X-Authenticated-User", "X-Authenticated-Userid", "X-Authentik-Username", "X-WEBAUTH-USER",
+    "X-WebAuth-Groups", "X-Vouch-User", "X-Pomerium-Jwt-Assertion", "X-Amzn-Oidc-Identity", "X-Amzn-Oidc-Data",
+    "X-Goog-IAP-JWT-Assertion", "X-Goog-Authenticated-User-Email", "X-MS-Client-Principal",
+    "X-MS-CLIENT-PRINCIPAL-NAME", "Cf-Access-Jwt-Assertion", "Cf-Access-Authenticated-User-Email",
+    "Tailscale-User-Login", "X-Consumer-Username", "X-Credential-Identifier", "OIDC-Claim-Email", "OIDC_CLAIM_email",
+    "X-User", "X-User-Id", "X-User-Name", "X-User-Email", "X-User-Role", "X-User-Roles", "X-User-Groups", "X-UserInfo",
+    "X-Username", "X-Email", "CF-Connecting-IP", "CF-Connecting-IPv6", "True-Client-IP", "X-Real-IP", "X-Client-IP",
+    "Client-IP", "X-Cluster-Client-IP", "Fastly-Client-IP", "Fly-Client-IP", "Proxy-Client-IP", "WL-Proxy-Client-IP",
+    "X-Envoy-External-Address", "X-Azure-ClientIP", "X_Real_IP", "X-Forwarded", "Forwarded-For", "Forwarded",
+    "X-Forwarded-Prefix", "X-Forwarded-Host", "X-Forwarded-Server", "X-Forwarded-Port", "X-Forwarded-Scheme",
+    "X-Forwarded-Ssl", "X-Forwarded-Uri", "X-Forwarded-Method", "X-Original-URL", "X-Original-URI", "X-Original-Host",
+    "X-Original-For", "X-Rewrite-URL", "X-HTTP-Host-Override", "X-Host", "X-Scheme", "X-URL-Scheme", "X-Script-Name",
+    "Front-End-Https", "X-ARR-SSL", "Proxy", "X-SSL-Client-Verify", "X-SSL-Client-S-DN", "SSL-Client-Cert",
+    "Client-Cert", "Client-Cert-Chain", "X-Client-Cert", "X-Client-DN", "X-Client-Verify", "X-Forwarded-Client-Cert",
+    "SSL_CLIENT_S_DN",
+]  # fmt: skip
+OF_CLIENTS = [  # what they send in good faith
+    "X-Requested-With", "X-CSRF-Token", "X-Request-ID", "X-User-Agent", "X-Client-Info", "X-Client-Version",
+    "X-API-Key", "X-HTTP-Method-Override", "Sec-Fetch-User", "Idempotency-Key", "Traceparent", "If-Match", "Range",
+    "X-Remaining",
+]  # fmt: skip
 
 
 def assert_no_forged_identity_arrives(place: Place, ada: User, mark: str) -> None:
@@ -54,6 +79,24 @@ def test_the_suite_notices_a_gateway_that_forgets_to_strip_identity_headers(
         assert place.client.get(f"/app/{mark}-red", headers={**ada.headers, "X-Auth-User": EVIL}).status_code == 200
         (got,) = place.heard(f"{mark}-red")
         assert EVIL in got.values("X-Auth-User")
+
+
+def test_nothing_that_applications_may_believe_of_other_gateways_arrives(place: Place, ada: User, mark: str) -> None:
+    if not place.kind.is_strict:
+        pytest.skip(f"{place.kind.name} removes what it can name, as docs/gateways.md says")
+    for start in range(0, len(OF_OTHERS), 20):  # few at a time, as the number of headers is limited
+        names = OF_OTHERS[start : start + 20]
+        target = f"/app/{mark}-{start}-"
+        assert place.client.get(target, headers={**dict.fromkeys(names, EVIL), **ada.headers}).status_code == 200
+        (got,) = place.heard(target)
+        assert [name for name, value in got.headers if EVIL in value] == []
+
+
+def test_what_clients_say_in_good_faith_arrives(place: Place, ada: User, mark: str) -> None:
+    said = dict.fromkeys(OF_CLIENTS, "good")
+    assert place.client.get(f"/app/{mark}", headers={**said, **ada.headers}).status_code == 200
+    (got,) = place.heard(mark)
+    assert [name for name in OF_CLIENTS if got.values(name) != ["good"]] == []
 
 
 def test_identity_headers_alone_let_nobody_in(place: Place, mark: str) -> None:

@@ -58,7 +58,7 @@ def test_the_commands_of_the_page_lead_to_a_gateway_that_publishes_and_asks(mach
 
 
 @runs(PAGE, "run: nginx")
-@runs(RENDERED, "run: pages.py", "run: start", "run: install")
+@runs(RENDERED, "run: pages.py", "run: start", "run: install", "run: look")
 def test_the_commands_for_a_site_rendered_on_the_server_lead_to_its_form(machine: Machine) -> None:
     assert installed("nginx")
     machine.write("pages.py", block(RENDERED, "run: pages.py"))
@@ -71,6 +71,7 @@ def test_the_commands_for_a_site_rendered_on_the_server_lead_to_its_form(machine
         machine.wait_for(8080)
         look = "curl -s -o /dev/null -w '%{http_code} %header{location}' http://127.0.0.1:8080"
         assert machine.run(f"{look}/orders?page=2") == "303 /sign-in?next=/orders?page=2"
-        assert machine.run(f"{look}/sign-in").startswith("200")
+        wanted = re.findall(r"# (\d+):", named(RENDERED, "run: look").text)
+        assert machine.follow(RENDERED, "run: look").split() == wanted == ["200", "200", "303", "303"]
     finally:
         machine.run("systemctl stop nginx")

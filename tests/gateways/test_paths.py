@@ -21,6 +21,10 @@ INSIDE = [
     "/app/../internal/verify", "/app/..%2finternal/verify", "/app/%2e%2e/internal/verify",
     "http://127.0.0.1:8000/internal/verify", "http://auth/internal/verify", "http://auth/auth/../internal/verify",
     "HTTP://auth//internal/verify", "/auth/login/..%c0%afinternal/verify",
+    "/internal;x", "/internal;x/verify", "/internal;/verify", "//internal", "/internal/", "/internal/verify/",
+    "/internal%2fverify", "/internal%2Fverify", "/auth;/../internal/verify", "/auth/x/%2e%2e/%2e%2e/internal/verify",
+    "/auth/%2e%2e;x/internal/verify", "/auth/%2E%2E/internal/verify", "/.%77ell-known/../internal/verify",
+    "?/internal/verify", "/internal/verify?/auth/",
 ]  # fmt: skip
 DISGUISED = [
     "/app/x/../admin/{}", "/app/./admin/{}", "/app//admin/{}", "/app/x/..%2fadmin/{}", "/app/%2e/admin/{}",
@@ -46,7 +50,7 @@ def ask(place: Place, method: str, target: str, user: User) -> Answer:
 
 def test_no_spelling_of_a_path_reaches_the_inside(place: Place, root: User) -> None:
     for target in INSIDE:
-        for method in ("GET", "POST"):
+        for method in ("GET", "POST", "HEAD"):
             answer = ask(place, method, target, root)
             assert 400 <= answer.status < 500, (method, target, answer)
             assert answer.status not in {401, 403, 415, 422}, (method, target, answer)  # the guard of the inside

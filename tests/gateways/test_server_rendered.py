@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.authenticator import Authenticator
 from tests.support.browser import Browser, Site
+from tests.support.certificates import Authority
 from tests.support.claims import runs
 from tests.support.client import PASSWORD, Client
 from tests.support.echo_upstream import EchoUpstream
@@ -19,12 +20,13 @@ from tests.support.forge import open_forge
 from tests.support.gateway_places import Service, User
 from tests.support.gateways import Gateway
 from tests.support.postgres import Postgres
-from tests.support.rendered_site import COOKIE, Visitor, back_end, nginx_before
+from tests.support.rendered_site import APPLICATION, COOKIE, Tls, Visitor, back_end, nginx_before
 from tests.support.server import free_port, wait_until
 
 PAGE = "docs/server-rendered.md"
 ADA, GRACE = "ada@example.com", "grace.rendered@example.com"
 LONG = "ä" * 200_000
+CARELESS = ("https://(\\S+) https? \\1|http://(\\S+) http \\2)$", "https?://(\\S+) https? \\1)$")
 ELSEWHERE = [
     "//evil.example", "///evil.example", "/\\evil.example", "\\\\evil.example", "https://evil.example/",
     "//evil.example/..", "javascript:alert(1)", "evil.example", "/\tevil", "/\n/evil.example", " //evil.example",
@@ -231,6 +233,43 @@ def test_a_form_of_another_origin_does_nothing_in_an_administrators_name(
     assert (answer.status_code, element(visitor.look("/"), "note")) == (403, "")
 
 
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
+    authority = Authority(tmp_path_factory.mktemp("tls"))
+    return Tls(free_port(), *authority.issue("site", "127.0.0.1"), authority.file)
+
+
+def taken(gateway: Gateway, tls: Tls) -> set[str]:
+    """From which origins a form is taken by a site with TLS."""
+    origins = {
+        "own": tls.origin,
+        "http": tls.origin.replace("https", "http"),
+        "no port": "https://127.0.0.1",
+        "no port, http": "http://127.0.0.1",
+        "another port": "https://127.0.0.1:1",
+        "none": "",
+        "null": "null",
+    }
+    with Visitor(gateway, tls=tls) as visitor:
+        answers = {name: visitor.sign_in(ADA, Origin=origin).status_code for name, origin in origins.items()}
+        assert element(visitor.look("/"), "user")
+    assert set(answers.values()) == {303, 403}
+    return {name for name, status in answers.items() if status == 303}
+
+
+def test_with_tls_a_form_of_a_page_without_it_does_nothing(
+    app: int, service: Service, accounts: dict[str, str], tls: Tls, tmp_path: Path
+) -> None:
+    """And the test notices where the schemes are not compared."""
+    assert accounts
+    with nginx_before(app, service.port, tmp_path / "nginx", tls) as gateway:
+        assert taken(gateway, tls) == {"own"}
+    assert CARELESS[0] in APPLICATION.read_text("utf-8")
+    careless = nginx_before(app, service.port, tmp_path / "careless", tls, lambda text: text.replace(*CARELESS))
+    with careless as gateway:
+        assert taken(gateway, tls) == {"own", "http"}
+
+
 def test_a_form_that_cannot_be_taken_says_so_and_keeps_what_was_typed(visitor: Visitor) -> None:
     empty = visitor.send_form("/sign-in", {"email": ADA, "remember": "me"})
     assert (empty.status_code, f'value="{ADA}"' in empty.text) == (422, True)
@@ -355,6 +394,6 @@ def test_a_form_of_another_page_does_nothing_in_a_browser(
             stranger.pages["/"] = f"<!doctype html><form method=post action='{window}{path}'>{fields}</form>"
             browser.open(stranger.origin(host))
             browser.driver.execute_script("document.forms[0].submit()")
-            browser.wait_for_text("body", "403 Forbidden")
+            browser.wait_for_text("body", "cross-site-request")
     browser.open(window)
     browser.wait_for_text("#user", accounts["ada"])

@@ -30,7 +30,7 @@ class Received:
 class EchoUpstream:
     """An HTTP server on a free port of 127.0.0.1 that answers every verb; `received` holds all requests, in order.
 
-    Takes the status of every answer.
+    Takes the status of every answer, but for requests that ask for another in a header `Answer`.
     """
 
     def __init__(self, status: int = 200) -> None:
@@ -75,7 +75,7 @@ class _Handler(BaseHTTPRequestHandler):
         found = Received(self.command, self.path, list(self.headers.items()), len(body), digest)
         self.received.append(found)
         answer = json.dumps(asdict(found)).encode()
-        self.send_response(self.status)
+        self.send_response(int(self.headers.get("Answer", self.status)))
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()

@@ -98,9 +98,10 @@ class Fleet:
         edit: Callable[[str, str], str] | None = None,
         token: str = INTERNAL_TOKEN,
         auth_port: int | None = None,
+        app_port: int | None = None,
     ) -> Place:
-        """Start one more, which ends with the stack; another server may stand where the service should be."""
-        site = Site(auth_port or self._service.port, self._upstream.port, token)
+        """Start one more, which ends with the stack; others may stand in for the service and the application."""
+        site = Site(auth_port or self._service.port, app_port or self._upstream.port, token)
         folder = self._folder / uuid4().hex
         place = Place(stack.enter_context(started(kind, site, folder, edit=edit)), self._upstream)
         stack.callback(place.client.close)

@@ -32,8 +32,8 @@ class Kind:
     """A gateway program.
 
     Its name, the lines that clear or set X-Auth-User by file, whether it has a cache, what it answers when it does not
-    reach the service, whether it knows verify's own answers from those of any other server, and whether the headers
-    that may follow a chunked body end with it.
+    reach the service, whether it knows verify's own answers from those of any other server, whether the headers that
+    may follow a chunked body end with it, and whether its own refusals are problems (RFC 9457) as the service's are.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Kind:
     without_service: frozenset[int] = frozenset({503})
     is_strict: bool = True
     drops_trailers: bool = True
+    explains: bool = True
 
     @property
     def program(self) -> str | None:
@@ -72,13 +73,13 @@ KINDS = {
     for kind in (
         Kind(
             "nginx",
-            {"nginx.conf": (r'more_clear_input_headers "X-Auth-\*";', "proxy_set_header X-Auth-User .*")},
+            {"nginx.conf": (r'more_clear_input_headers "X-Auth\*";', "proxy_set_header X-Auth-User .*")},
             caches=True,
         ),
         Kind("caddy", {"Caddyfile": (r"request_header -X-Auth\*", "request_header X-Auth-User .*")}),
         Kind(
             "haproxy",
-            {"haproxy.cfg": (r"http-request del-header \^x\[\^a-z0-9\]auth.*",), "verify.lua": ('"x-auth-user",',)},
+            {"haproxy.cfg": (r"http-request del-header \^x-auth.*",), "verify.lua": ('"x-auth-user",',)},
             caches=True,
             drops_trailers=False,
         ),
@@ -87,11 +88,13 @@ KINDS = {
             {"dynamic.yml": ("X[-_]Auth[-_]User: .*", "authResponseHeadersRegex: .*")},
             without_service=frozenset({500, 502, 503, 504}),
             is_strict=False,
+            explains=False,
         ),
         Kind(
             "envoy",
             {"envoy.yaml": (r"headers:remove\(name\)", r"patterns: \[\{exact: x-auth-user\}.*")},
             is_strict=False,
+            explains=False,
         ),
     )
 }

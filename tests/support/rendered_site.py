@@ -1,12 +1,15 @@
 """The site of docs/server-rendered.md: its back ends as they stand there, and nginx with the file that is for it."""
 
 import os
+import re
 import shlex
 import shutil
+import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -57,12 +60,45 @@ def _answers(port: int) -> bool:
         return False
 
 
+@dataclass(frozen=True)
+class Tls:
+    """A port of 127.0.0.1 with TLS, the files of its certificate, and of the authority that has signed it."""
+
+    port: int
+    certificate: Path
+    key: Path
+    authority: Path
+
+    @property
+    def origin(self) -> str:
+        return f"https://127.0.0.1:{self.port}"
+
+    def listen(self, text: str) -> str:
+        """Return listen.conf with what its comments show."""
+        places = {
+            "listen 443": f"listen 127.0.0.1:{self.port}",
+            "/etc/ssl/certs/example.pem": str(self.certificate),
+            "/etc/ssl/private/example.key": str(self.key),
+        }
+        for old, new in places.items():
+            assert old in text
+            text = text.replace(old, new)
+        return re.sub(r"^# (listen|ssl_)", r"\1", text, flags=re.MULTILINE)
+
+
 @contextmanager
-def nginx_before(app_port: int, auth_port: int, folder: Path) -> Iterator[Gateway]:
-    """Start nginx with `application.conf` of the page in the place of that of deploy/gateways/nginx."""
+def nginx_before(
+    app_port: int, auth_port: int, folder: Path, tls: Tls | None = None, change: Callable[[str], str] = str
+) -> Iterator[Gateway]:
+    """Start nginx with `application.conf` of the page in the place of that of deploy/gateways/nginx.
+
+    `change` gets that file's text and returns the text that is used.
+    """
 
     def edit(name: str, text: str) -> str:
-        return APPLICATION.read_text("utf-8") if name == APPLICATION.name else text
+        if name == "listen.conf" and tls:
+            return tls.listen(text)
+        return change(APPLICATION.read_text("utf-8")) if name == APPLICATION.name else text
 
     with started(installed("nginx"), Site(auth_port, app_port, INTERNAL_TOKEN), folder, edit=edit) as gateway:
         yield gateway
@@ -71,10 +107,11 @@ def nginx_before(app_port: int, auth_port: int, folder: Path) -> Iterator[Gatewa
 class Visitor(httpx.Client):
     """Somebody's browser, as far as cookies go (also `Secure` ones without TLS, as on localhost), at an address."""
 
-    def __init__(self, gateway: Gateway, address: str = "127.0.0.9") -> None:
-        transport = httpx.HTTPTransport(local_address=address)
-        super().__init__(base_url=gateway.base_url, transport=transport, trust_env=False, timeout=30)
-        self.origin = gateway.base_url
+    def __init__(self, gateway: Gateway, address: str = "127.0.0.9", tls: Tls | None = None) -> None:
+        verify = ssl.create_default_context(cafile=tls.authority) if tls else True
+        transport = httpx.HTTPTransport(local_address=address, verify=verify)
+        self.origin = tls.origin if tls else gateway.base_url
+        super().__init__(base_url=self.origin, transport=transport, trust_env=False, timeout=30)
         self.session = ""
 
     def look(self, target: str, **headers: str) -> httpx.Response:

@@ -56,3 +56,32 @@ local function verify(txn, target)
 end
 
 core.register_action("verify", {"http-req"}, verify, 1)
+
+-- Ends a request whose body grows beyond so many bytes (`filter lua.limit 10485760`) and has not said so before.
+local Limit = {id = "limit", flags = filter.FLT_CFG_FL_HTX}
+Limit.__index = Limit
+
+function Limit:new()
+    return setmetatable({left = tonumber(self.args[1])}, Limit)
+end
+
+function Limit:start_analyze(txn, channel)
+    if not channel:is_resp() then
+        filter.register_data_filter(self, channel)
+    end
+end
+
+function Limit:http_payload(txn, message)
+    local size = message:input()
+    self.left = self.left - size
+    if self.left < 0 then
+        txn:set_var("txn.too_large", true)
+        error("a body of untold length has grown too large, and is refused with 413", 0)  -- the only way to end it here
+    end
+    return size
+end
+
+core.register_filter("limit", Limit, function(limit, arguments)
+    limit.args = arguments
+    return limit
+end)
