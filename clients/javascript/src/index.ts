@@ -36,8 +36,9 @@ export function createAuth(given: AuthOptions) {
   const name = `auth-service ${mode} ${options.name ?? url}`;
   const store = new Store(name, isShared ? (options.storage ?? sharedStorage()) : undefined, mode !== "cookie");
   const channel = isShared && globalThis.BroadcastChannel ? new BroadcastChannel(name) : undefined;
-  const session = new Session(transport, store, (kept: Kept) => channel?.postMessage(kept), isShared);
   const closing = new AbortController();
+  const tell = (kept: Kept) => closing.signal.aborted || channel?.postMessage(kept);
+  const session = new Session(transport, store, tell, isShared);
   channel?.addEventListener("message", ({ data }) => session.hear(data));
   (channel as { unref?: () => void } | undefined)?.unref?.(); // Node: it keeps no program running
   onWakeUp((missedNews) => session.look(missedNews), closing.signal);

@@ -37,7 +37,7 @@ export class Session {
     readonly transport: Transport,
     readonly store: Store,
     /** Tells other tabs. */
-    readonly tell: (kept: Kept) => void,
+    readonly tell: (kept: Kept) => unknown,
     /** Whether other tabs share the session. */
     readonly isShared: boolean,
   ) {}

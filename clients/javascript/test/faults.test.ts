@@ -20,7 +20,7 @@ import {
 } from "./support.js";
 
 afterEach(async () => {
-  await switchFaults();
+  await switchFaults([]);
   await setClock(0);
 });
 
@@ -41,7 +41,7 @@ test("a token is renewed before it expires, once for all who ask and for all tab
 
 test("a lost answer is asked for again with the same key, also past the grace and after a reload", async () => {
   const { first, storage, name, email } = await openBrowser(1);
-  await switchFaults({ fault: "lose-answer", times: 2 });
+  await switchFaults([{ fault: "lose-answer", times: 2 }]);
   await setClock(290);
   sleep(310);
   await assert.rejects(first.accessToken(), withCode("unavailable"));
@@ -58,7 +58,7 @@ test("a lost answer is asked for again with the same key, also past the grace an
 test("a token that could not be renewed is used as long as it is good", async () => {
   const { first } = await openBrowser(1);
   const before = await first.accessToken();
-  await switchFaults({ fault: "unavailable", seconds: 5, times: null });
+  await switchFaults([{ fault: "unavailable", seconds: 5, times: null }]);
   sleep(280);
   assert.equal(await first.accessToken(), before);
   sleep(30);
@@ -73,7 +73,7 @@ test("a token that could not be renewed is used as long as it is good", async ()
 
 test("a call ends in time where the service does not answer", async () => {
   const { first, tabs } = await openBrowser(2, { timeout: 300 });
-  await switchFaults({ fault: "delay-answer", seconds: 3, times: 2 });
+  await switchFaults([{ fault: "delay-answer", seconds: 3, times: 2 }]);
   sleep(310);
   const asked = performance.now();
   await assert.rejects(first.accessToken(), withCode("unavailable"));
@@ -153,14 +153,14 @@ test("a refused token is renewed, though this machine's clock takes it for good"
 
 test("a lost answer of a sign-out leaves nobody signed in here", async () => {
   const { first, tabs } = await openBrowser(2);
-  await switchFaults({ fault: "lose-answer", route: "POST /auth/logout", times: null });
+  await switchFaults([{ fault: "lose-answer", route: "POST /auth/logout", times: null }]);
   await assert.rejects(first.signOut(), withCode("unavailable"));
   await until(() => tabs.every((tab) => tab.state.status === "signed-out"));
 });
 
 test("a sign-out during a refresh is not undone by its answer", async () => {
   const { first, tabs } = await openBrowser(2);
-  await switchFaults({ fault: "delay-answer", seconds: 0.3 });
+  await switchFaults([{ fault: "delay-answer", seconds: 0.3 }]);
   sleep(310);
   const refreshed = first.accessToken();
   await until(() => keysOf(first).length === 1);
@@ -191,7 +191,7 @@ test("a storage that is full or was spoilt signs nobody out", async () => {
   for (const tab of tabs) assert.equal(await emailOf(tab), email, "emptied");
   storage.isFull = true;
   for (let night = 0; night < 3; night++) {
-    await switchFaults({ fault: "lose-answer", jump: 600 });
+    await switchFaults([{ fault: "lose-answer", jump: 600 }]);
     await setClock(3_000 + night * 3_000);
     sleep(3_000);
     for (const tab of tabs) assert.equal(await emailOf(tab), email, "full");
@@ -234,7 +234,10 @@ test("nothing of a session is told to the console or in an error", async () => {
   }
   const { first, email, storage } = await openBrowser(1, { name: randomUUID() });
   const token = await first.accessToken();
-  await switchFaults({ fault: "lose-answer", times: null }, { fault: "lose-request", route: "GET /auth/me" });
+  await switchFaults([
+    { fault: "lose-answer", times: null },
+    { fault: "lose-request", route: "GET /auth/me" },
+  ]);
   sleep(310);
   const errors = [await first.accessToken().catch((error) => error), await emailOf(first).catch((error) => error)];
   const text = JSON.stringify([...errors, ...errors.map(({ message, stack, cause }) => [message, stack, cause]), told]);

@@ -114,8 +114,8 @@ export interface Fault {
 }
 
 /** Switch these faults of the double on, and all others off. */
-export async function switchFaults(...faults: Fault[]): Promise<void> {
-  await put("faults", faults);
+export async function switchFaults(faults: Fault[], url = SERVICE): Promise<void> {
+  await put("faults", faults, url);
 }
 
 /** Let the double's clock be so many seconds ahead of the real one. */
@@ -123,7 +123,7 @@ export async function setClock(ahead: number, url = SERVICE): Promise<void> {
   await put("clock", { ahead }, url);
 }
 
-async function put(what: string, body: unknown, url = SERVICE): Promise<void> {
+async function put(what: string, body: unknown, url: string): Promise<void> {
   const answer = await fetch(`${url}/double/${what}`, { method: "PUT", body: JSON.stringify(body) });
   assert.equal(answer.status, 204);
 }

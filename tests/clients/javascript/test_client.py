@@ -1,5 +1,7 @@
 """The tests of the JavaScript client itself, in Node: on the double, and on the service with PostgreSQL."""
 
+import json
+import sys
 from pathlib import Path
 
 from auth_service.testing.double import Double
@@ -22,3 +24,7 @@ def test_the_service_itself_on_postgresql_is_the_same(run_tests: RunTests, postg
     with Server(env, tmp_path) as server:
         server.wait_ready()
         run_tests("basics", AUTH_URL=server.base_url)
+
+
+def test_ten_hours_of_twenty_tabs_sign_nobody_out(run_tests: RunTests) -> None:
+    run_tests("never-signed-out", AUTH_DOUBLE=json.dumps([sys.executable, "-m", "auth_service", "double"]))
