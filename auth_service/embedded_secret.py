@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from auth_service.settings import Settings, WrongSettingError
+from auth_service.settings import DatabaseSettings, Settings, WrongSettingError
 
 
 def with_secret(settings: Settings) -> Settings:
@@ -22,13 +22,37 @@ def with_secret(settings: Settings) -> Settings:
         raise WrongSettingError(
             "AUTH_SECRET_KEY: must be set with PostgreSQL (make one with 'openssl rand -base64 48')"
         )
+    check_folder(settings.database)
     file = settings.database.sqlite_file
     try:
         secret = _read_or_make(file.with_name(file.name + ".secret")) if file else secrets.token_urlsafe(48)
     except OSError as error:
-        reason = f"the folder of the SQLite file cannot be used ({error.strerror})"
-        raise WrongSettingError(f"DATABASE_URL: {reason}; name another file or a PostgreSQL server") from None
+        raise _unusable_folder(str(error.strerror)) from None
     return settings.model_copy(update={"secret_key": (SecretStr(secret),)})
+
+
+def check_folder(database: DatabaseSettings) -> None:
+    """Look whether the SQLite file, if it is one, and what stands beside it can be there; makes nothing.
+
+    Raises:
+        WrongSettingError: they cannot.
+    """
+    file = database.sqlite_file
+    if file is None:
+        return
+    if not file.parent.is_dir():
+        raise _unusable_folder("it is not there")
+    if not os.access(file.parent, os.W_OK | os.X_OK):
+        raise _unusable_folder("this user may not write there")
+    if file.exists() and not (file.is_file() and os.access(file, os.R_OK | os.W_OK)):
+        raise WrongSettingError(
+            "DATABASE_URL: must name an SQLite file that this user can read and write, and no folder"
+        )
+
+
+def _unusable_folder(reason: str) -> WrongSettingError:
+    told = f"the folder of the SQLite file cannot be used ({reason})"
+    return WrongSettingError(f"DATABASE_URL: {told}; name another file or a PostgreSQL server")
 
 
 def _read_or_make(path: Path) -> str:

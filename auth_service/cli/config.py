@@ -6,7 +6,7 @@ import sys
 import click
 
 from auth_service.cli.wrong_setting import WrongSetting, check_templates
-from auth_service.embedded_secret import with_secret
+from auth_service.embedded_secret import check_folder, with_secret
 from auth_service.settings import SettingProblem, WrongSettingError, examine_settings
 
 
@@ -20,7 +20,7 @@ def config() -> None:
 def check(as_json: bool) -> None:
     """Name every wrong or unknown setting and unreadable file. Asks no server. Exit code 2 if there is one."""
     found = examine_settings()
-    problems = [*found.wrong, *found.unknown]
+    problems = [*found.wrong, *found.ignored]
     if found.settings:
         try:
             check_templates(found.settings)
@@ -29,6 +29,7 @@ def check(as_json: bool) -> None:
         try:
             if found.settings.database.is_postgresql:  # with SQLite a key would be made
                 with_secret(found.settings)
+            check_folder(found.settings.database)
         except WrongSettingError as error:
             told = SettingProblem(*str(error).split(": ", 1))
             problems += [] if told.name in {problem.name for problem in found.wrong} else [told]

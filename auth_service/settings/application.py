@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, field_validator
 
-from auth_service.settings.values import Group
+from auth_service.settings.values import Group, readable_file
 
 LONGEST_NAME = 60  # characters
 LARGEST_LOGO = 256 * 1024  # bytes
@@ -34,10 +34,7 @@ class ApplicationSettings(Group):
     def _is_a_picture(cls, path: Path | None) -> Path | None:
         if path is None:
             return None
-        try:
-            size, kind = path.stat().st_size, _type_of(path)
-        except OSError:
-            raise ValueError("must be a readable file") from None
+        size, kind = readable_file(path).stat().st_size, _type_of(path)
         if size > LARGEST_LOGO or kind is None:
             raise ValueError(f"must be a PNG, JPEG, GIF, WebP or SVG of at most {LARGEST_LOGO // 1024} KiB")
         return path

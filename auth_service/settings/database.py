@@ -9,7 +9,7 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from auth_service.settings.postgresql_url import PostgresqlUrl, WrongUrlError, read_postgresql_url
-from auth_service.settings.values import SOURCES, ZERO, Duration
+from auth_service.settings.values import LONGEST, SHORTEST_WAIT, SOURCES, ZERO, Duration
 
 POSTGRESQL_SCHEMES = {"postgres", "postgresql", "postgresql+asyncpg"}
 SQLITE_SCHEMES = {"sqlite", "sqlite+aiosqlite"}
@@ -26,11 +26,11 @@ class DatabaseSettings(BaseSettings):
     pool_size: int = Field(10, ge=1, le=1000)
     max_overflow: int = Field(5, ge=0, le=1000)
     pool_timeout: Duration = Field(timedelta(seconds=0.5), gt=ZERO, le=timedelta(seconds=2))
-    pool_recycle: Duration = Field(timedelta(hours=1), gt=ZERO)
+    pool_recycle: Duration = Field(timedelta(hours=1), gt=ZERO, le=LONGEST)
     pool_pre_ping: bool = True
     echo: bool = False
-    statement_timeout: Duration = Field(timedelta(seconds=2), gt=ZERO, le=timedelta(minutes=1))
-    connect_timeout: Duration = Field(timedelta(seconds=2), gt=ZERO, le=timedelta(minutes=1))
+    statement_timeout: Duration = Field(timedelta(seconds=2), ge=SHORTEST_WAIT, le=timedelta(minutes=1))
+    connect_timeout: Duration = Field(timedelta(seconds=2), ge=SHORTEST_WAIT, le=timedelta(minutes=1))
     pgbouncer: bool = False
 
     @model_validator(mode="after")

@@ -8,14 +8,16 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from auth_service.blocklist import is_table
+from auth_service.settings.lists import FieldNameList, NetworkList, RoleList
 from auth_service.settings.origins import OriginList, PasskeyOriginList, RelyingPartyId
 from auth_service.settings.values import (
+    LONGEST,
+    SHORTEST_WAIT,
     ZERO,
     Duration,
-    FieldNameList,
     Group,
-    NetworkList,
-    RoleList,
+    choice,
+    readable_file,
     written_as,
 )
 
@@ -23,20 +25,27 @@ MAX_ACCESS_LIFETIME = timedelta(minutes=10)
 DEFAULT_AUDIT_RETENTION = timedelta(days=400)
 MAX_CHANGE_DELAY = timedelta(days=30)
 FIREBASE_KEY_BYTES = 32
+LEAST_MEMORY_PER_LANE = 8  # KiB: RFC 9106, section 3.1
 
 
+# RFC 7519, section 2: any text, and a URI if there is a ':' in it.
+StringOrUri = Annotated[
+    str,
+    Field(max_length=255),
+    written_as(r"[!-9;-~]+|[A-Za-z][A-Za-z0-9+.-]*:[!-~]+", "must be visible ASCII characters, and a URI with any ':'"),
+]
 ClientId = Annotated[str, written_as(r"[ -~]+", "must be printable ASCII characters (RFC 6749, appendix A.1)")]
 
 
 class TokenSettings(Group):
-    issuer: str | None = None
-    audience: str | None = None
+    issuer: StringOrUri | None = None
+    audience: StringOrUri | None = None
     client_id: ClientId = Field("first-party", min_length=1, max_length=100)
     access_lifetime: Duration = Field(timedelta(minutes=5), ge=timedelta(seconds=1), le=MAX_ACCESS_LIFETIME)
     leeway: Duration = Field(timedelta(seconds=5), ge=ZERO, le=timedelta(minutes=1))
     refresh_grace: Duration = Field(timedelta(seconds=30), ge=ZERO, le=timedelta(minutes=1))
     refresh_idle_lifetime: Duration = Field(timedelta(days=14), ge=timedelta(seconds=1))
-    refresh_absolute_lifetime: Duration = Field(timedelta(days=30), ge=timedelta(seconds=1), le=timedelta(days=3650))
+    refresh_absolute_lifetime: Duration = Field(timedelta(days=30), ge=timedelta(seconds=1), le=LONGEST)
 
 
 class PasswordSettings(Group):
@@ -52,11 +61,8 @@ class PasswordSettings(Group):
     @field_validator("blocklist")
     @classmethod
     def _can_be_read(cls, path: Path | None) -> Path | None:
-        try:
-            if path is not None:
-                is_table(path)
-        except OSError as error:
-            raise ValueError(f"must be a readable file ({error.strerror})") from None
+        if path is not None:
+            is_table(readable_file(path))
         return path
 
     @field_validator("firebase_signer_key")
@@ -70,6 +76,15 @@ class PasswordSettings(Group):
             raise ValueError("must be the base64_signer_key of the Firebase project")
         return key
 
+    @model_validator(mode="after")
+    def _argon2_can_be_computed(self) -> Self:
+        if self.argon2_memory_kib < (least := LEAST_MEMORY_PER_LANE * self.argon2_parallelism):
+            raise ValueError(
+                f"must have an AUTH_PASSWORD__ARGON2_MEMORY_KIB of at least {least}: {LEAST_MEMORY_PER_LANE} times "
+                "AUTH_PASSWORD__ARGON2_PARALLELISM"
+            )
+        return self
+
 
 class RegistrationSettings(Group):
     """Whether registering tells that an address is taken: `reveal` with a 409, `conceal` in a mail to its owner.
@@ -78,9 +93,9 @@ class RegistrationSettings(Group):
     domains are for the embedded default, unless it is said.
     """
 
-    existing: Literal["reveal", "conceal"] = "reveal"
+    existing: Annotated[Literal["reveal", "conceal"], choice("reveal", "conceal")] = "reveal"
     in_house_domains: bool | None = None
-    unverified_lifetime: Duration = Field(timedelta(days=30), ge=ZERO)
+    unverified_lifetime: Duration = Field(timedelta(days=30), ge=ZERO, le=LONGEST)
 
     @field_validator("unverified_lifetime")
     @classmethod
@@ -111,7 +126,7 @@ class PasskeySettings(Group):
     of which roles everybody must have one.
     """
 
-    rp_id: RelyingPartyId | None = Field(None, max_length=253)
+    rp_id: RelyingPartyId | None = None
     origins: PasskeyOriginList = ()
     top_origins: PasskeyOriginList = ()
     required_roles: RoleList = ()
@@ -122,7 +137,7 @@ class HashingSettings(Group):
 
     threads: int | None = Field(None, ge=1, le=256)
     queue: int = Field(500, ge=0, le=10_000)
-    deadline: Duration = Field(timedelta(seconds=2), gt=ZERO, le=timedelta(seconds=30))
+    deadline: Duration = Field(timedelta(seconds=2), ge=SHORTEST_WAIT, le=timedelta(seconds=30))
 
 
 class ThrottleSettings(Group):
@@ -148,18 +163,25 @@ class SessionSettings(Group):
 
 
 class CleanupSettings(Group):
-    interval: Duration = Field(timedelta(hours=1), ge=ZERO)
+    interval: Duration = Field(timedelta(hours=1), ge=ZERO, le=timedelta(days=30))
     batch_size: int = Field(5000, ge=1, le=5000)
+
+    @field_validator("interval")
+    @classmethod
+    def _lets_others_work(cls, interval: timedelta) -> timedelta:
+        if ZERO < interval < timedelta(seconds=1):
+            raise ValueError("must be 0 (off) or at least one second")
+        return interval
 
 
 class AuditSettings(Group):
     """How long the trail of security events is kept; the database itself refuses to drop what is younger than P30D."""
 
-    retention: Duration = Field(DEFAULT_AUDIT_RETENTION, ge=timedelta(days=30), le=timedelta(days=3650))
+    retention: Duration = Field(DEFAULT_AUDIT_RETENTION, ge=timedelta(days=30), le=LONGEST)
 
 
 class KeySettings(Group):
-    rotation_interval: Duration = Field(timedelta(days=90), ge=ZERO)
+    rotation_interval: Duration = Field(timedelta(days=90), ge=ZERO, le=LONGEST)
 
     @field_validator("rotation_interval")
     @classmethod
@@ -173,7 +195,7 @@ class RevocationSettings(Group):
     """How each process follows the sessions that end anywhere. `listen` is for connections that allow it."""
 
     listen: bool = True
-    poll_interval: Duration = Field(timedelta(seconds=1), gt=ZERO, le=timedelta(seconds=5))
+    poll_interval: Duration = Field(timedelta(seconds=1), ge=SHORTEST_WAIT, le=timedelta(seconds=5))
     stale_after: Duration = Field(timedelta(seconds=2), ge=timedelta(seconds=1), le=timedelta(minutes=1))
 
     @model_validator(mode="after")
@@ -211,5 +233,5 @@ class DocsSettings(Group):
 
 
 class LogSettings(Group):
-    format: Literal["json", "console"] | None = None
-    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Annotated[Literal["json", "console"] | None, choice("json", "console")] = None
+    level: Annotated[Literal["debug", "info", "warning", "error"], choice("debug", "info", "warning", "error")] = "info"

@@ -1,23 +1,23 @@
 """How mail is sent, and where the links in it lead: `AUTH_MAIL__*`."""
 
 import os
-import re
+import ssl
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_validator, model_validator
 
+from auth_service.settings.hosts import check_host, is_for_listening
 from auth_service.settings.origins import LinkUrl
-from auth_service.settings.values import ZERO, Duration, Group, written_as
+from auth_service.settings.values import SHORTEST_WAIT, Duration, Group, choice, readable_file
 
 if TYPE_CHECKING:
     from email.headerregistry import Address
 
 DEFAULT_PORTS = {"starttls": 587, "tls": 465, "none": 25}
-_HOST = r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?|[0-9A-Fa-f:.]{2,45}"
-_DOMAIN = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
+LONGEST_ADDRESS, LONGEST_MAILBOX = 254, 64  # RFC 5321, sections 4.5.3.1.3 (with erratum 1690) and 4.5.3.1.1
 
 
 def address_of(text: str) -> "Address":
@@ -29,18 +29,34 @@ def address_of(text: str) -> "Address":
         addresses = SMTP.header_factory("To", text).addresses
     except (ValueError, IndexError, HeaderParseError):
         addresses = ()
-    is_one = text.isprintable() and len(addresses) == 1
-    if not is_one or not addresses[0].username or not _DOMAIN.fullmatch(addresses[0].domain):
+    found: Address | None = addresses[0] if len(addresses) == 1 and text.isprintable() else None
+    if not found or not found.username or not found.domain or found.domain.startswith("["):
         raise ValueError("must be one address, such as 'Example <no-reply@example.com>'")
-    found: Address = addresses[0]
+    if len(found.addr_spec) > LONGEST_ADDRESS or len(found.username) > LONGEST_MAILBOX or not found.addr_spec.isascii():
+        raise ValueError(
+            f"must have an address in ASCII (xn--...), of at most {LONGEST_ADDRESS} characters and "
+            f"{LONGEST_MAILBOX} before the '@'"
+        )
+    check_host(found.domain)
     return found
+
+
+def _server(text: str) -> str:
+    """The name of a server, or its address: here one of IPv6 stands without brackets."""
+    is_ipv6 = text.count(":") > 1 and not text.startswith("[")
+    if not is_ipv6 and (":" in text or "/" in text):
+        raise ValueError("must be the name or the address of a server alone: the port is AUTH_MAIL__PORT")
+    check_host(f"[{text}]" if is_ipv6 else text)
+    if is_for_listening(text):
+        raise ValueError("must be the address of a server; 0.0.0.0 and :: are to listen on")
+    return text
 
 
 def _sender(text: str) -> str:
     return str(address_of(text))
 
 
-MailHost = Annotated[str, written_as(_HOST, "must be the name or the IP address of a server, without a port")]
+MailHost = Annotated[str, AfterValidator(_server)]
 
 
 class MailSettings(Group):
@@ -48,13 +64,13 @@ class MailSettings(Group):
 
     host: MailHost | None = None
     port: int | None = Field(None, ge=1, le=65535)
-    security: Literal["starttls", "tls", "none"] = "starttls"
+    security: Annotated[Literal["starttls", "tls", "none"], choice("starttls", "tls", "none")] = "starttls"
     username: str | None = Field(None, min_length=1)
     password: SecretStr | None = None
     sender: Annotated[str, BeforeValidator(_sender)] | None = None
     ca_file: Path | None = None
-    timeout: Duration = Field(timedelta(seconds=10), gt=ZERO, le=timedelta(minutes=2))
-    interval: Duration = Field(timedelta(seconds=5), gt=ZERO, le=timedelta(minutes=5))
+    timeout: Duration = Field(timedelta(seconds=10), ge=SHORTEST_WAIT, le=timedelta(minutes=2))
+    interval: Duration = Field(timedelta(seconds=5), ge=SHORTEST_WAIT, le=timedelta(minutes=5))
     templates: Path | None = None
     verify_url: LinkUrl | None = None
     reset_url: LinkUrl | None = None
@@ -65,8 +81,11 @@ class MailSettings(Group):
     @field_validator("ca_file")
     @classmethod
     def _file_can_be_read(cls, path: Path | None) -> Path | None:
-        if path is not None and not (path.is_file() and os.access(path, os.R_OK)):
-            raise ValueError("must be a readable file")
+        try:
+            if path is not None:
+                ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=readable_file(path))
+        except (ssl.SSLError, OSError):
+            raise ValueError("must be a file of certificates (PEM)") from None
         return path
 
     @field_validator("templates")

@@ -2,32 +2,41 @@
 
 import ipaddress
 import re
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator
 from pydantic_settings import NoDecode
 
-from auth_service.settings.values import comma_separated, written_as
+from auth_service.settings.hosts import ascii_host, check_host, is_for_listening
+from auth_service.settings.lists import entries
+from auth_service.settings.values import written_as
 
-_HOST = r"(?:[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?|\[[0-9a-f:.]+\])"
-_WEB_ORIGIN = re.compile(rf"https?://{_HOST}(:[1-9][0-9]{{0,4}})?")
-# Of apps and browser extensions. Their hosts are compared as they are: browsers do not know what they mean.
-_APP_ORIGIN = re.compile(
-    r"file://|(?!(?:https?|wss?|ftp|file):)[a-z][a-z0-9+.-]*://[A-Za-z0-9._~-]+(:[1-9][0-9]{0,4})?"
-)
-_ANDROID_APP = re.compile(r"android:apk-key-hash:[A-Za-z0-9_-]{27,64}")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _LAST_PORT = 65535
+_PORT = re.compile(r"[1-9][0-9]{0,4}")
+_PARTS = re.compile(r"([^/?#]*)([^?#]*)(\?[^#]*)?(#.*)?", re.DOTALL)
+_HOST_AND_PORT = re.compile(r"((?>\[[^\]]*\]?)|[^:\[]*)(?::(.*))?", re.DOTALL)
+# What gateways, browsers and cookies compare: one spelling for each path.
+_PUBLIC_PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~@:+=-]+)*/?")
+_ENCODED = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*")  # RFC 3986, sections 3.3 and 3.4
 
-_AUTHORITY = r"https?://[^\s/?#@\\\x00-\x1f\x7f]+"
-_PATH = r"(/[^\s?#\\\x00-\x1f\x7f]*)?"
-_QUERY = r"(\?[^\s#\\\x00-\x1f\x7f]*)?"
+# Of apps and browser extensions, in lower case as Chromium and WebKit write them. What their hosts mean is the app's.
+_APP_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9._~-]+(?::([1-9][0-9]{0,4}))?")
+_UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_EXTENSIONS = {"chrome-extension": r"[a-p]{32}", "moz-extension": _UUID, "safari-web-extension": _UUID}
+# Their pages have an opaque origin, which is sent as null (HTML, section 7.1.1), or are of nobody but the browser.
+_NO_ORIGIN = frozenset({
+    "about", "blob", "chrome", "cid", "content", "data", "devtools", "file", "filesystem", "ftp", "intent", "jar",
+    "javascript", "mailto", "resource", "sms", "tel", "urn", "vbscript", "view-source", "ws", "wss",
+})  # fmt: skip
+_ANDROID = "android:"
+_ANDROID_APP = re.compile(r"android:apk-key-hash:(?:[A-Za-z0-9_-]{43}|[A-Za-z0-9_-]{27})")  # SHA-256, or SHA-1
 
 
 def origin_of(url: str) -> str:
-    """Return the origin of an http or https URL as browsers send it: in lower case, without the scheme's own port."""
-    parts = urlsplit(ascii_url(url))
+    """Return the origin of a URL of a setting as browsers send it: in lower case, without the scheme's own port."""
+    parts = urlsplit(url)
     host = parts.hostname or ""
     if ":" in host:
         host = f"[{ipaddress.IPv6Address(host).compressed}]"
@@ -35,113 +44,125 @@ def origin_of(url: str) -> str:
     return f"{parts.scheme}://{host}{port}"
 
 
-def ascii_url(url: str) -> str:
-    """Return the URL with its host in ASCII, as browsers send it (IDNA, as UTS 46 maps it); all else stays.
+def _checked(url: str, *, rooted: bool = False) -> str:
+    """Return a URL of the web with its scheme in lower case and its host in ASCII (IDNA, as UTS 46 maps it).
 
-    Raises ValueError: the host has characters that no domain may have.
+    Raises ValueError, which says what is wrong and repeats nothing of it.
     """
-    try:
-        host = urlsplit(url).hostname or ""
-    except ValueError:  # whose own sentence may repeat the host
-        raise ValueError("must have a host") from None
-    if host.isascii():
-        return url
-    scheme, _, rest = url.partition("://")
-    authority = re.split(r"[/?]", rest, maxsplit=1)[0]
-    name, colon, port = authority.partition(":")
-    return f"{scheme}://{ascii_host(name)}{colon}{port}{rest[len(authority) :]}"
+    scheme, separator, after = url.partition("://")
+    scheme = scheme.lower()
+    if not separator or scheme not in _DEFAULT_PORTS:
+        raise ValueError("must begin with https:// or http://")
+    if not url.isprintable() or any(character.isspace() for character in url):
+        raise ValueError("must be without spaces, line breaks and other control characters")
+    found = _PARTS.fullmatch(after)
+    authority, path, query, fragment = found.groups() if found else ("", "", None, None)
+    if "\\" in url or "@" in authority:
+        raise ValueError("must be without backslashes, and without credentials ('@') before the host")
+    if fragment is not None:
+        raise ValueError("must be without '#' and what follows it")
+    host, port = _host_and_port(authority)
+    check_host(host[:-1] if rooted and host.endswith(".") else host)
+    return f"{scheme}://{host}{'' if port is None else f':{port}'}{path}{query or ''}"
 
 
-def ascii_host(name: str) -> str:
-    """Return a domain in ASCII; raises ValueError if it can be none."""
-    if name.isascii():
-        return name
-    import idna  # noqa: PLC0415  # its tables are for those few who write it otherwise
-
-    try:
-        return idna.encode(name, uts46=True).decode()
-    except idna.IDNAError:
-        raise ValueError("must have a host that IDNA 2008 knows, or that is written in ASCII (xn--...)") from None
+def _host_and_port(authority: str) -> tuple[str, str | None]:
+    found = _HOST_AND_PORT.fullmatch(authority)
+    if not found:
+        raise ValueError("must have a host, and after it a port or nothing")
+    if found[2] is not None and not (_PORT.fullmatch(found[2]) and int(found[2]) <= _LAST_PORT):
+        raise ValueError(f"must have a port from 1 to {_LAST_PORT} after the ':', or neither")
+    return ascii_host(found[1]), found[2]
 
 
-def _public_url(url: str) -> str:
-    try:
-        found, origin = ascii_url(url), origin_of(url)
-    except ValueError:
-        origin = ""
-    if not _WEB_ORIGIN.fullmatch(origin):
-        raise ValueError("must be a URL with a host, and a port up to 65535")
-    return found
+def _public_url(text: str) -> str:
+    url = _checked(text)
+    parts = urlsplit(url)
+    if is_for_listening(parts.hostname or ""):
+        raise ValueError("must have the host that clients call; 0.0.0.0 and :: are to listen on")
+    if "?" in url:
+        raise ValueError("must be without '?' and what follows it")
+    if not _PUBLIC_PATH.fullmatch(parts.path):
+        raise ValueError(
+            "must have a path of letters, digits and -._~@:+= between single slashes, without '.' or '..' as a part: "
+            "others have several spellings"
+        )
+    return url
 
 
-def _origins(value: Any) -> Any:
-    return tuple(_origin(text) for text in comma_separated(value))
+def _link_url(text: str) -> str:
+    url = _checked(text)
+    parts = urlsplit(url)
+    if is_for_listening(parts.hostname or ""):
+        raise ValueError("must have the host that clients call; 0.0.0.0 and :: are to listen on")
+    if not _ENCODED.fullmatch(parts.path + parts.query):
+        raise ValueError("must have everything percent-encoded, after its host, that RFC 3986 lets not stand there")
+    return url
+
+
+def _web_origin(text: str, *, rooted: bool = False) -> str:
+    url = _checked(text, rooted=rooted)
+    if origin_of(url) != url or not text.startswith(url.partition("://")[0]):
+        raise ValueError(
+            "must be an origin as browsers send it: in lower case, without a path, and without the port 80 of http or "
+            "443 of https"
+        )
+    return url
 
 
 def _origin(text: str) -> str:
     """What browsers send for a page of this origin. `null` is what pages send that have none, whoever made them."""
-    if not _is_web_origin(text) and not _is_app_origin(text):
+    scheme = text.partition(":")[0].lower()
+    if text.lower() == "null" or scheme in _NO_ORIGIN:
         raise ValueError(
-            "must be origins exactly as browsers send them, separated by commas, such as https://app.example.com or "
-            "capacitor://localhost: no path, no '*', and not 'null', which pages of anybody send"
+            "must be the origin of pages of yours: those of files, data, scripts and the browser itself have none but "
+            "'null', which pages of anybody send"
         )
-    return ascii_url(text)
-
-
-def _passkey_origins(value: Any) -> Any:
-    origins = comma_separated(value)
-    if not all(_is_passkey_origin(origin) for origin in origins):
-        raise ValueError(
-            "must be origins with https, such as https://app.example.com (http for localhost alone), or "
-            "android:apk-key-hash:... of apps, separated by commas"
-        )
-    return tuple(origin if _ANDROID_APP.fullmatch(origin) else ascii_url(origin) for origin in origins)
-
-
-def _is_passkey_origin(origin: str) -> bool:
-    """Whether it is what `clientDataJSON` may have as the origin: browsers offer passkeys in secure contexts alone."""
-    if _ANDROID_APP.fullmatch(origin):
-        return True
-    return _is_web_origin(origin) and (origin.startswith("https://") or urlsplit(origin).hostname == "localhost")
-
-
-def _is_web_origin(text: str) -> bool:
-    try:
-        in_ascii = ascii_url(text)
-        return bool(_WEB_ORIGIN.fullmatch(in_ascii)) and origin_of(in_ascii) == in_ascii
-    except ValueError:
-        return False
-
-
-def _is_app_origin(text: str) -> bool:
+    if scheme in _DEFAULT_PORTS:
+        return _web_origin(text, rooted=True)
     found = _APP_ORIGIN.fullmatch(text)
-    return found is not None and int((found[1] or ":0")[1:]) <= _LAST_PORT
+    if scheme in _EXTENSIONS and not re.fullmatch(f"{scheme}://{_EXTENSIONS[scheme]}", text):
+        raise ValueError("must have the whole id of the extension in lower case, and nothing after it")
+    if not found or int(found[1] or 0) > _LAST_PORT:
+        raise ValueError(
+            "must be an origin exactly as browsers send it, such as https://app.example.com or capacitor://localhost: "
+            "in lower case, without a path, and not '*'"
+        )
+    return text
 
 
-PublicUrl = Annotated[
-    str,
-    written_as(
-        _AUTHORITY + _PATH,
-        "must be a URL such as https://auth.example.com, with a path at most: no spaces, '?', '#', backslashes or "
-        "credentials",
-    ),
-    AfterValidator(_public_url),
-]
-LinkUrl = Annotated[
-    str,
-    written_as(
-        _AUTHORITY + _PATH + _QUERY,
-        "must be a URL such as https://app.example.com/verify, without spaces, '#', backslashes and credentials",
-    ),
-    AfterValidator(ascii_url),
-]
+def _passkey_origin(text: str) -> str:
+    """What `clientDataJSON` may have as the origin: browsers offer passkeys in secure contexts alone."""
+    if text.startswith(_ANDROID):
+        if not _ANDROID_APP.fullmatch(text):
+            raise ValueError("must be android:apk-key-hash: with the hash of the app's certificate in base64url")
+        return text
+    url = _web_origin(text)
+    if not is_secure_context(url):
+        raise ValueError("must be an origin with https, such as https://app.example.com (http for localhost alone)")
+    return url
+
+
+def _relying_party(domain: str) -> str:
+    check_host(domain)
+    return domain
+
+
+def is_secure_context(url: str) -> bool:
+    """Whether browsers offer passkeys to a page there."""
+    return url.startswith("https://") or f".{urlsplit(url).hostname}".endswith(".localhost")
+
+
+PublicUrl = Annotated[str, AfterValidator(_public_url)]
+LinkUrl = Annotated[str, AfterValidator(_link_url)]
 RelyingPartyId = Annotated[
     str,
     BeforeValidator(lambda value: ascii_host(value) if isinstance(value, str) else value),
     written_as(
         r"[a-z0-9-]+(\.[a-z0-9-]+)*\.[a-z][a-z0-9-]*|localhost",
-        "must be a domain in lower case, such as example.com: no scheme, port or address",
+        "must be a domain in lower case, such as example.com: no scheme, port, address or top-level domain",
     ),
+    AfterValidator(_relying_party),
 ]
-PasskeyOriginList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_passkey_origins)]
-OriginList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)]
+PasskeyOriginList = Annotated[tuple[str, ...], NoDecode, entries(_passkey_origin)]
+OriginList = Annotated[tuple[str, ...], NoDecode, entries(_origin)]

@@ -14,7 +14,22 @@ from auth_service.settings.sources import SettingProblem, gather
 from auth_service.settings.whole import Settings
 
 SECRETS_FOLDER = Path("/run/secrets")
-NO_DURATION = "must be a number of seconds, or a duration by ISO 8601 such as PT5M"
+# What pydantic says of these is for programmers; the rest of what it says, in fewer words.
+SAID = {
+    "bool_parsing": "must be true or false",
+    "int_parsing": "must be a whole number",
+    "int_parsing_size": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "time_delta_parsing": "must be a number of seconds, or a duration by ISO 8601 such as PT5M",
+}
+WORDS = {
+    "Input should ": "must ",
+    "String should ": "must ",
+    "greater than or equal to": "at least",
+    "less than or equal to": "at most",
+    "greater than": "more than",
+    "100000 microseconds": "0.1 seconds",
+}
 
 
 class WrongSettingError(Exception):
@@ -22,11 +37,11 @@ class WrongSettingError(Exception):
 
 
 class Examined(NamedTuple):
-    """The settings if they can be used; what stops every command; and names that nothing reads, which stop none."""
+    """The settings if they can be used; what stops every command; and what nothing reads, which stops none."""
 
     settings: Settings | None
     wrong: list[SettingProblem]
-    unknown: list[SettingProblem]
+    ignored: list[SettingProblem]
 
 
 def read_settings(folder: Path = SECRETS_FOLDER) -> Settings:
@@ -56,7 +71,7 @@ def examine_settings(folder: Path = SECRETS_FOLDER) -> Examined:
         try:
             settings = _build(values)
         except ValidationError as error:
-            found = _problems(error)
+            found = _problems(error, values)
             # What does not agree with a default may agree with the value that was left out.
             wrong += [problem for problem in found if not left_out.intersection(re.findall(r"\w+", str(problem)))]
             left_out |= {name for name in values if _concerns(found, name)}
@@ -64,7 +79,8 @@ def examine_settings(folder: Path = SECRETS_FOLDER) -> Examined:
             if remaining == values:
                 break
             values = remaining
-    return Examined(settings, wrong, [problem for problem in unknown if problem not in in_groups])
+    ignored = [*gathered.ignored, *(problem for problem in unknown if problem not in in_groups)]
+    return Examined(settings, wrong, ignored)
 
 
 def settings_from(values: Mapping[str, str]) -> Settings:
@@ -77,7 +93,7 @@ def settings_from(values: Mapping[str, str]) -> Settings:
     try:
         settings = _build(values)
     except ValidationError as error:
-        wrong += _problems(error)
+        wrong += _problems(error, values)
     if wrong:
         raise WrongSettingError("; ".join(sorted(map(str, wrong))))
     return settings
@@ -96,21 +112,31 @@ def _source(settings: type[BaseSettings], values: Mapping[str, str]) -> EnvSetti
     return source
 
 
-def _problems(error: ValidationError) -> list[SettingProblem]:
+def _problems(error: ValidationError, values: Mapping[str, str]) -> list[SettingProblem]:
     prefix = "DB_" if error.title == "DatabaseSettings" else "AUTH_"
     lines = [line for entry in error.errors(include_input=False) for line in _sentences(prefix, entry)]
-    return [SettingProblem(*line.split(": ", 1)) for line in dict.fromkeys(lines)]
+    return [_with_quotes(SettingProblem(*line.split(": ", 1)), values) for line in dict.fromkeys(lines)]
 
 
 def _sentences(prefix: str, entry: Any) -> list[str]:
     """One or, where settings do not agree, several sentences, each with its variable in front."""
-    message = NO_DURATION if entry["type"] == "time_delta_parsing" else str(entry["msg"])
+    message = SAID.get(entry["type"]) or str(entry["msg"])
+    for theirs, ours in WORDS.items():
+        message = message.replace(theirs, ours)
     messages = message.removeprefix("Value error, ").splitlines()
     if not entry["loc"]:  # our own cross-checks name the variable themselves
         return messages
     names = [str(part) for part in entry["loc"] if isinstance(part, str)]
     name = names[0] if names[0].isupper() else prefix + "__".join(names).upper()
     return [f"{name}: {message[:1].lower()}{message[1:]}" for message in messages]
+
+
+def _with_quotes(problem: SettingProblem, values: Mapping[str, str]) -> SettingProblem:
+    """`.env` and systemd take quotes off; `docker --env-file`, a secret's file and a manifest do not."""
+    value = values.get(problem.name, "")
+    if value[:1] in {"'", '"'} and value.endswith(value[:1]):
+        return problem._replace(message=f"{problem.message}; the quotes around the value are taken as a part of it")
+    return problem
 
 
 def _concerns(problems: list[SettingProblem], name: str) -> bool:

@@ -4,12 +4,13 @@ pydantic-settings reads the first two. Its sources for files take all white spac
 out of the folder, fail in a traceback where one cannot be read, and know no `NAME_FILE`: so files are read here.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from stat import S_ISREG
 from typing import NamedTuple
 
+from dotenv.parser import parse_stream
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource
 
 MAX_FILE_BYTES = 65_536
@@ -28,11 +29,15 @@ class SettingProblem(NamedTuple):
 
 @dataclass
 class Gathered:
-    """All variables that are set, the values of settings, whether from a variable or a file, and what is wrong."""
+    """All variables that are set, the values of settings, whether from a variable or a file, and what is wrong.
+
+    `ignored` has the lines of `.env` that say nothing.
+    """
 
     variables: dict[str, str] = field(default_factory=dict)
     values: dict[str, str] = field(default_factory=dict)
     problems: list[SettingProblem] = field(default_factory=list)
+    ignored: list[SettingProblem] = field(default_factory=list)
 
 
 def file_variable(name: str) -> str:
@@ -45,6 +50,7 @@ def gather(settings: type[BaseSettings], names: Iterable[str], folder: Path) -> 
     found = Gathered()
     try:
         found.variables |= _variables_of(DotEnvSettingsSource(settings))
+        found.ignored += _ignored_lines(Path(str(settings.model_config["env_file"])))
     except (OSError, UnicodeDecodeError) as error:
         found.problems.append(SettingProblem(".env", _unreadable(error)))
     found.variables |= _variables_of(EnvSettingsSource(settings))
@@ -58,6 +64,16 @@ def gather(settings: type[BaseSettings], names: Iterable[str], folder: Path) -> 
     for name in names:
         _add(found, name, files.get(name))
     return found
+
+
+def _ignored_lines(file: Path) -> Iterator[SettingProblem]:
+    """Name the lines that python-dotenv makes nothing of, such as those of YAML and of other shells."""
+    if file.is_file():
+        with file.open(encoding="utf-8-sig") as opened:
+            for binding in parse_stream(opened):
+                if binding.error:
+                    told = "is not NAME=VALUE, or its quotes do not end: it says nothing"
+                    yield SettingProblem(f"{file}, line {binding.original.line}", told)
 
 
 def _variables_of(source: EnvSettingsSource) -> dict[str, str]:

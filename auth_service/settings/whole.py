@@ -11,10 +11,11 @@ from auth_service.roles import Role
 from auth_service.settings import groups
 from auth_service.settings.application import ApplicationSettings
 from auth_service.settings.database import DatabaseSettings
+from auth_service.settings.lists import SecretList
 from auth_service.settings.mail import MailSettings, address_of
-from auth_service.settings.origins import PublicUrl, origin_of
+from auth_service.settings.origins import PublicUrl, is_secure_context, origin_of
 from auth_service.settings.strength import is_weak_secret, is_weak_token
-from auth_service.settings.values import LOOPBACK, SOURCES, SecretList
+from auth_service.settings.values import LOOPBACK, SOURCES
 
 SHORTEST_ALONE = 15  # characters of a password that nothing else stands beside (NIST SP 800-63B-4, section 3.1.1.2)
 
@@ -80,6 +81,8 @@ class Settings(BaseSettings):
                 "AUTH_PASSKEYS__ORIGINS: must name the pages that use passkeys: AUTH_PUBLIC_URL is not of the domain "
                 "AUTH_PASSKEYS__RP_ID"
             )
+        elif not self.passkeys.origins and not all(map(is_secure_context, self.passkey_origins)):
+            yield "AUTH_PASSKEYS__RP_ID: needs an AUTH_PUBLIC_URL with https: browsers let localhost alone do without"
         for name in ("origins", "top_origins", "required_roles"):
             if getattr(self.passkeys, name) and self.passkeys.rp_id is None:
                 yield f"AUTH_PASSKEYS__{name.upper()}: needs AUTH_PASSKEYS__RP_ID"

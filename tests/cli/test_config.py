@@ -44,7 +44,7 @@ def test_people_read_a_line_for_each_problem(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (2, "")
     assert done.stdout.splitlines() == [
         "AUTH_TOKENS__ACESS_LIFETIME: is no setting; did you mean AUTH_TOKENS__ACCESS_LIFETIME?",
-        "DB_POOL_SIZE: input should be a valid integer, unable to parse string as an integer",
+        "DB_POOL_SIZE: must be a whole number",
     ]
 
 
@@ -111,3 +111,26 @@ def test_the_variables_of_a_kubernetes_service_are_no_typing_errors(tmp_path: Pa
 def test_templates_that_cannot_be_used_are_said_too(tmp_path: Path) -> None:
     (tmp_path / "verify-email.txt").write_text("{{ hunter2")
     assert set(checked(tmp_path, 2, AUTH_MAIL__TEMPLATES=str(tmp_path))) == {"AUTH_MAIL__TEMPLATES"}
+
+
+@pytest.mark.parametrize(
+    ("file", "told"),
+    [("", "no folder"), ("/nowhere/auth.db", "it is not there"), ("/.env/auth.db", "it is not there")],
+)
+def test_an_sqlite_file_that_cannot_be_there_is_said_too(file: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / ".env").touch()
+    found = checked(tmp_path, 2, DATABASE_URL=f"sqlite+aiosqlite:///{tmp_path}{file}")
+    assert told in found["DATABASE_URL"]["message"]
+    done = run_command("serve", env={"DATABASE_URL": f"sqlite+aiosqlite:///{tmp_path}{file}"}, cwd=tmp_path, timeout=20)
+    assert (done.returncode, done.stderr) == (2, f"Error: DATABASE_URL: {found['DATABASE_URL']['message']}\n")
+
+
+@pytest.mark.parametrize(
+    "line", ["AUTH_LOG__LEVEL: hunter2", "set AUTH_LOG__LEVEL=hunter2", 'AUTH_LOG__LEVEL="hunter2', "- AUTH_X=hunter2"]
+)
+def test_a_line_of_the_env_file_that_says_nothing_is_named(line: str, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(f"# ours\n\nDB_POOL_SIZE=3\n{line}\n")
+    done = run_command("config", "check", env={}, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ".env, line 4: is not NAME=VALUE, or its quotes do not end: it says nothing\n"
+    assert "hunter2" not in done.stderr

@@ -88,8 +88,10 @@ def test_every_secret_is_read_from_the_file_that_its_variable_names(
 
 
 def test_only_one_line_break_is_left_out(folder: Path) -> None:
-    (folder / "AUTH_TOKENS__AUDIENCE").write_text("two\n\n")
-    assert read_settings(folder).tokens.audience == "two\n"
+    (folder / "AUTH_PASSWORD__IMPORTED_PEPPER").write_text("two\n\n")
+    pepper = read_settings(folder).password.imported_pepper
+    assert pepper is not None
+    assert pepper.get_secret_value() == "two\n"
 
 
 def test_a_file_of_the_env_file_is_read(tmp_path: Path, folder: Path) -> None:

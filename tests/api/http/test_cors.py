@@ -152,9 +152,9 @@ async def test_a_listed_page_may_send_what_the_settings_add(make_client: MakeCli
 
 # What shells of apps, extensions and development servers send as Origin.
 SHELLS = [
-    "capacitor://localhost", "ionic://localhost", "tauri://localhost", "app://obsidian.md", "app://.", "file://",
+    "capacitor://localhost", "ionic://localhost", "tauri://localhost", "app://obsidian.md", "app://.",
     "chrome-extension://aapbdbdomjkkjkaonfhkkikfgjllcleb", "moz-extension://2c127fa4-62c7-7e4f-90e5-472b45eecfdc",
-    "safari-web-extension://1D3E8C9A-8B7F-4C6D-9E2A-1B3C5D7E9F00", "vscode-webview://webview_panel", "tauri://localhost:1420",
+    "safari-web-extension://1d3e8c9a-8b7f-4c6d-9e2a-1b3c5d7e9f00", "vscode-webview://webview_panel", "tauri://localhost:1420",
     "http://localhost:5173", "http://tauri.localhost", "https://localhost", "http://my_app.local", "http://[::1]:8080",
     "https://xn--bcher-kva.example",
 ]  # fmt: skip
