@@ -46,13 +46,15 @@ class Process:
             self._exporting.start()
         # Meanwhile, on another core; what it raises ends the start.
         tried_out = asyncio.create_task(asyncio.to_thread(parts.hashing.passwords.try_out))
-        preparing = None if await self._is_prepared() else asyncio.create_task(self._prepare())
+        is_prepared = await self._is_prepared()
+        preparing = None if is_prepared else asyncio.create_task(self._prepare())
         await tried_out
         tokens = parts.tokens
         following = {asyncio.create_task(part.follow()) for part in (tokens.revocations, tokens.keys)}
         if upkeep.dispatcher:
             following.add(asyncio.create_task(upkeep.dispatcher.follow()))
-        upkeep.schedule.start()
+        if is_prepared:
+            upkeep.schedule.start()
         parts.hashing.lane_size.tell(parts.settings.hashing)
         log.info("service.started", version=__version__)
         _warn_of_ways(parts.settings)
@@ -89,6 +91,8 @@ class Process:
                 ready = await self._is_prepared()
             except Exception:
                 log.exception("service.not_prepared")  # to give up in silence would be worse
+        self._parts.upkeep.schedule.start()  # none of its jobs can do anything before
+        log.info("service.ready")
 
     async def _is_prepared(self) -> bool:
         """Check database and schema, migrate if that is ours to do, and have a signing key; False if that cannot be."""

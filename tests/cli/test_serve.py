@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -17,9 +18,10 @@ import pytest
 from tests.conftest import environment
 from tests.support.client import Client
 from tests.support.polling import eventually
+from tests.support.postgres import Postgres
 from tests.support.problems import assert_problem
 from tests.support.processes import events
-from tests.support.server import Server, free_port, run_command
+from tests.support.server import Server, free_port, run_command, wait_until
 
 pytestmark = pytest.mark.usefixtures("cold_start")
 IN_TIME = 20  # seconds: ten for those who are being served, two to close, and some for a busy machine
@@ -109,8 +111,25 @@ async def test_sigterm_while_a_database_does_not_answer_ends_it_and_logs_no_erro
         assert {json.loads(line)["level"] for line in server.log().splitlines()} <= {"debug", "info", "warning"}
 
 
+def test_before_the_first_migration_one_event_tells_what_is_waited_for(postgres: Postgres, tmp_path: Path) -> None:
+    name = f"test_{uuid4().hex}"
+    postgres.create_database(name)
+    env = environment(postgres.url(name))
+    with Server(env, tmp_path) as server:
+        wait_until(lambda: len(events(server.log(), "signing_keys.reload_failed")) > 1, 30, server.log)
+        told = [json.loads(line) for line in server.log().splitlines()]
+        assert {one["event"] for one in told if one["level"] in {"warning", "error"}} == {"service.not_ready"}
+        assert all("run 'auth-service migrate" in one["detail"] for one in told if one["level"] == "warning")
+        done = run_command("migrate", env=env, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        server.wait_ready()
+        wait_until(lambda: bool(events(server.log(), "service.ready")), 30, server.log)
+        assert_ends_well(server)
+    postgres.drop_database(name)
+
+
 async def has_begun_to_wait(server: Server) -> bool:
-    return bool(events(server.log(), "signing_keys.reload_failed"))
+    return bool(events(server.log(), "service.not_ready"))
 
 
 def test_an_idle_connection_does_not_hold_it_up(server: Server) -> None:

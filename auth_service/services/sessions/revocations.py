@@ -163,6 +163,8 @@ class Revocations:
             await asyncio.sleep(RELISTEN_AFTER)
 
     def _tell_staleness(self) -> None:
+        if self._read_at == float("-inf"):
+            return  # nothing was ever known, and `service.not_ready` tells what is waited for
         if self.is_stale and not self._told_stale:
             log.warning("revocations.stale", hint="every access token is checked in the database until this ends")
         elif self._told_stale and not self.is_stale:
