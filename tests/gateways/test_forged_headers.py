@@ -1,5 +1,6 @@
 """What a client must not be able to say through a gateway: who it is, and where it comes from."""
 
+import re
 from contextlib import ExitStack
 
 import pytest
@@ -8,6 +9,7 @@ from tests.support.client import PASSWORD
 from tests.support.echo_upstream import EchoUpstream
 from tests.support.gateway_places import CLIENT_ADDRESS, INTERNAL_TOKEN, Fleet, Place, User
 from tests.support.gateways import Kind, forgetful
+from tests.support.markdown import text
 from tests.support.raw_http import exchange
 
 EVIL = "6.6.6.6"
@@ -90,6 +92,18 @@ def test_nothing_that_applications_may_believe_of_other_gateways_arrives(place: 
         assert place.client.get(target, headers={**dict.fromkeys(names, EVIL), **ada.headers}).status_code == 200
         (got,) = place.heard(target)
         assert [name for name, value in got.headers if EVIL in value] == []
+
+
+def test_the_page_lists_what_does_not_arrive() -> None:
+    _, _, section = text("docs/gateways.md").partition("\n### Headers that do not get through\n")
+    rows = [line for line in section.partition("\n### ")[0].splitlines() if line.startswith("| ") and "`" in line]
+    patterns = [
+        re.compile(name.replace("*", ".*"), re.IGNORECASE) for row in rows for name in re.findall("`(.+?)`", row)
+    ]
+    names = [name for name in (*OF_OTHERS, *IDENTITY) if re.fullmatch(r"[\w-]+", name) and "_" not in name]
+    assert [name for name in names if not any(pattern.fullmatch(name) for pattern in patterns)] == []
+    assert [pattern.pattern for pattern in patterns if not any(pattern.fullmatch(name) for name in names)] == []
+    assert not any(pattern.fullmatch(name) for pattern in patterns for name in OF_CLIENTS)
 
 
 def test_what_clients_say_in_good_faith_arrives(place: Place, ada: User, mark: str) -> None:

@@ -35,7 +35,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param("nginx", marks=runs(PAGE, "run: nginx", "run: look")),
+        pytest.param("nginx", marks=runs(PAGE, "run: nginx", "run: look", "run: second nginx")),
         pytest.param("caddy", marks=runs(PAGE, "run: caddy", "run: look")),
         pytest.param("haproxy", marks=runs(PAGE, "run: haproxy", "run: look")),
     ],
@@ -47,6 +47,10 @@ def test_the_commands_of_the_page_lead_to_a_gateway_that_publishes_and_asks(mach
         machine.wait_for(8080)
         wanted = re.findall(r"# (\d+):", named(PAGE, "run: look").text)
         assert machine.follow(PAGE, "run: look").split() == wanted == ["200", "401", "404"]
+        if name == "nginx":
+            machine.follow(PAGE, "run: second nginx")
+            machine.wait_for(8080)
+            assert machine.run("curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:8080/shop/") == "401"
         users = {process.username() for process in machine.processes(name)}
         assert WORKERS[name] in users
         assert users <= {"root", WORKERS[name]}
