@@ -45,8 +45,8 @@ export interface Sent {
 export function openTab(options: Partial<AuthOptions> = {}): Auth & { sent: Sent[] } {
   const sent: Sent[] = [];
   const send: typeof fetch = async (input, init) => {
-    const request = new Request(input, init);
-    sent.push({ path: new URL(request.url).pathname, headers: request.headers });
+    const { url, headers } = input instanceof Request ? input : new Request(input, init);
+    sent.push({ path: new URL(url).pathname, headers });
     return (options.fetch ?? fetch)(input, init);
   };
   const auth = createAuth({ url: SERVICE, mode: "storage", name: randomUUID(), ...options, fetch: send });

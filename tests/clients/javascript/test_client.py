@@ -4,6 +4,8 @@ import json
 import sys
 from pathlib import Path
 
+import pytest
+
 from auth_service.testing.double import Double
 from tests.conftest import environment
 from tests.support.server import Server
@@ -11,12 +13,9 @@ from tests.support.server import Server
 from .conftest import RunTests
 
 
-def test_what_an_application_does_with_a_session(run_tests: RunTests, auth_double: Double) -> None:
-    run_tests("basics", AUTH_URL=auth_double.url)
-
-
-def test_what_goes_wrong_signs_nobody_out(run_tests: RunTests, auth_double: Double) -> None:
-    run_tests("faults", AUTH_URL=auth_double.url)
+@pytest.mark.parametrize("about", ["basics", "faults", "requests", "cookies"])
+def test_its_own_tests_pass_on_the_double(run_tests: RunTests, auth_double: Double, about: str) -> None:
+    run_tests(about, AUTH_URL=auth_double.url)
 
 
 def test_the_service_itself_on_postgresql_is_the_same(run_tests: RunTests, postgres_url: str, tmp_path: Path) -> None:
