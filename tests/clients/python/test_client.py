@@ -1,11 +1,18 @@
 """The Python client with the test double: what signs a user out, and what never does."""
 
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx2
 import pytest
 from auth_service_client import (
+    AsyncAuthClient,
     AuthClient,
     AuthError,
     EnrolmentRequired,
@@ -21,7 +28,7 @@ from auth_service.testing.double import Double
 from tests.support.authenticator import Authenticator
 from tests.support.client import PASSWORD
 from tests.support.python_client import MakeAuth, age, sign_in
-from tests.support.server import free_port
+from tests.support.server import free_port, wait_until
 
 REFRESH = "POST /auth/refresh"
 NEW_PASSWORD = "another long passphrase"
@@ -143,16 +150,23 @@ def test_an_old_sign_in_changes_the_password_and_adds_an_app_with_the_token_of_a
     assert auth.account()
 
 
-def test_who_must_add_a_factor_is_told_so_and_adds_one(make_auth: MakeAuth) -> None:
+@pytest.fixture(scope="module")
+def demanding() -> Iterator[Double]:
+    """One where every account must have a second factor."""
     with Double(settings={"AUTH_FACTORS__REQUIRED_ROLES": "user"}) as double:
-        auth = make_auth(url=double.url)
-        auth.sign_up("ada@example.com", PASSWORD)
-        with pytest.raises(EnrolmentRequired) as asked:
-            auth.sign_in(PASSWORD, email="ada@example.com")
-        begun = auth.enrol(asked.value.challenge)
-        codes = auth.confirm_enrolment(asked.value.challenge, Authenticator(begun["secret"]).code())
-        assert len(codes) == 10
-        assert auth.account()["email"] == "ada@example.com"
+        yield double
+
+
+def test_who_must_add_a_factor_is_told_so_and_adds_one(make_auth: MakeAuth, demanding: Double) -> None:
+    auth = make_auth(url=demanding.url)
+    email = f"{uuid4().hex}@example.com"
+    auth.sign_up(email, PASSWORD)
+    with pytest.raises(EnrolmentRequired) as asked:
+        auth.sign_in(PASSWORD, email=email)
+    begun = auth.enrol(asked.value.challenge)
+    codes = auth.confirm_enrolment(asked.value.challenge, Authenticator(begun["secret"]).code())
+    assert len(codes) == 10
+    assert auth.account()["email"] == email
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8000", "localhost", "", "ftp://auth.example.com", "https://", "/auth"])
@@ -185,20 +199,20 @@ TOKENS = {"access_token": "new", "refresh_token": "new", "session_id": "1", "exp
         httpx2.Response(200, json={**TOKENS, "expires_in": "x"}),
         httpx2.Response(200, json={**TOKENS, "access_token": 1}),
         httpx2.Response(200, json={name: value for name, value in TOKENS.items() if name != "expires_in"}),
-        httpx2.Response(502, json={"code": "invalid-refresh-token"}),
+        httpx2.Response(200, json={}),
+        httpx2.Response(200, text='{"access_token": "ey'),
+        httpx2.Response(302, headers={"Location": "https://portal.example.com/"}),
+        httpx2.Response(401, headers={"WWW-Authenticate": "Basic"}, text="who are you?"),
         httpx2.Response(401, json={"code": "another"}),
+        httpx2.Response(403, json={"code": "blocked"}),
+        httpx2.Response(404, text="no such route"),
+        httpx2.Response(407),
+        httpx2.Response(422, json={"code": "validation-error"}),
         httpx2.Response(429, headers={"Retry-After": "9" * 5000}),
+        httpx2.Response(502, json={"code": "invalid-refresh-token"}),
+        httpx2.Response(503, headers={"Retry-After": "Wed, 21 Oct 2099 07:28:00 GMT"}),
     ],
-    ids=[
-        "a page",
-        "a list",
-        "a wrong lifetime",
-        "a wrong token",
-        "no lifetime",
-        "502",
-        "another 401",
-        "an endless wait",
-    ],
+    ids=lambda answer: f"{answer.status_code} {answer.text[:30]}",
 )
 def test_no_answer_of_something_in_between_ends_or_spoils_the_session(answer: httpx2.Response) -> None:
     store = MemoryStore()
@@ -212,6 +226,126 @@ def test_no_answer_of_something_in_between_ends_or_spoils_the_session(answer: ht
             auth.sign_in(PASSWORD, email="ada@example.com")
     with store.open() as saved:
         assert {name: saved[name] for name in OLD} == OLD
+
+
+def test_threads_of_one_client_get_the_answer_of_one_refresh(auth_double: Double) -> None:
+    asked: list[str] = []
+    store = MemoryStore()
+    with (
+        httpx2.Client(event_hooks={"request": [lambda request: asked.append(request.url.path)]}) as http,
+        ThreadPoolExecutor(8) as threads,
+    ):
+        auth = AuthClient(auth_double.url, store, http)
+        sign_in(auth)
+        age(store)
+        assert len(set(threads.map(lambda _: auth.access_token(), range(24)))) == 1
+    assert asked.count("/auth/refresh") == 1
+
+
+def test_what_was_asked_of_the_old_session_and_is_answered_late_leaves_the_new_one(
+    auth_double: Double, tmp_path: Path
+) -> None:
+    """A process that hangs in a refresh holds up no other, and its answer signs nobody out."""
+    store = FileStore(tmp_path / "session.json")
+    with AuthClient(auth_double.url, store) as one, AuthClient(auth_double.url, store) as other:
+        email = sign_in(one)
+        with AuthClient(auth_double.url) as elsewhere:
+            elsewhere.sign_in(PASSWORD, email=email)
+            elsewhere.end_other_sessions()
+        age(store)
+        auth_double.switch_faults({"route": REFRESH, "fault": "delay-answer", "seconds": 1.5})
+        with ThreadPoolExecutor(1) as thread:
+            late = thread.submit(one.access_token)
+            wait_until(
+                lambda: "key" in json.loads((tmp_path / "session.json").read_text()), 5, lambda: "it did not ask"
+            )
+            other.sign_in(PASSWORD, email=email)
+            assert not late.done(), "nobody has waited for it"
+            assert late.result() == other.access_token()
+        assert one.account()["email"] == email
+
+
+def test_new_tokens_that_cannot_be_kept_are_asked_for_again(make_auth: MakeAuth, auth_double: Double) -> None:
+    class Full(MemoryStore):
+        """A disk that is full for new tokens."""
+
+        is_full = False
+
+        @contextmanager
+        def open(self) -> Iterator[dict[str, Any]]:
+            with super().open() as saved:
+                before = dict(saved)
+                yield saved
+                if self.is_full and "key" not in saved:
+                    saved.update(before)
+                    raise OSError("no space left on device")
+
+    store = Full()
+    auth = make_auth(store)
+    sign_in(auth)
+    first = auth.access_token()
+    age(store)
+    store.is_full = True
+    for _ in range(2):
+        with pytest.raises(OSError, match="no space"):
+            auth.access_token()
+    store.is_full = False
+    auth_double.set_clock(60)
+    assert auth.access_token() != first
+    assert auth.account()
+
+
+def test_a_clock_that_was_set_back_costs_one_refresh(make_auth: MakeAuth) -> None:
+    store = MemoryStore()
+    auth = make_auth(store)
+    sign_in(auth)
+    first = auth.access_token()
+    age(store, -4)
+    assert auth.access_token() == first
+    age(store, -600)
+    second = auth.access_token()
+    assert second != first
+    assert auth.access_token() == second
+
+
+def test_a_process_believes_its_own_clock_before_that_of_whoever_kept_the_tokens(make_auth: MakeAuth) -> None:
+    store = MemoryStore()
+    auth = make_auth(store)
+    sign_in(auth)
+    first = auth.access_token()
+    with store.open() as saved:
+        saved["ahead"] += 600  # another machine, whose clock is slow
+    assert auth.access_token() == first
+    assert make_auth(store).access_token() != first, "it has no other yet"
+
+
+def test_requests_to_the_service_have_the_headers_that_are_given(make_auth: MakeAuth) -> None:
+    auth, other = (make_auth(headers={"User-Agent": f"A browser/{number}"}) for number in range(2))
+    other.sign_in(PASSWORD, email=sign_in(auth))
+    assert {session["user_agent"] for session in other.sessions()} == {"A browser/0", "A browser/1"}
+
+
+def test_an_asynchronous_store_is_held_and_kept_as_the_other_is(auth_double: Double) -> None:
+    kept: dict[str, Any] = {}
+
+    class Row:
+        @asynccontextmanager
+        async def open(self) -> AsyncIterator[dict[str, Any]]:
+            saved = dict(kept)
+            yield saved
+            kept.clear()
+            kept.update(saved)
+
+    async def journey() -> None:
+        async with AsyncAuthClient(auth_double.url, Row()) as auth:
+            await auth.sign_up("row@example.com", PASSWORD)
+            await auth.sign_in(PASSWORD, email="row@example.com")
+            kept["issued_at"] -= 3600
+            assert (await auth.account())["email"] == "row@example.com"
+            assert await auth.sign_out()
+
+    asyncio.run(journey())
+    assert kept == {}
 
 
 @pytest.mark.parametrize("date", ["soon", "", "Mon, 99 Foo 2026"])

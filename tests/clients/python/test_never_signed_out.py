@@ -4,6 +4,7 @@ import random
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -17,8 +18,8 @@ from auth_service.testing.double import Double
 from tests.support.python_client import sign_in
 from tests.support.server import free_port
 
-CLIENTS, PROCESSES, STEPS = 16, 4, 20
-STEP = 20 * 60  # seconds of the service's clock
+CLIENTS, PROCESSES, STEPS = 16, 4, 12
+STEP = 40 * 60  # seconds of the service's clock
 ASLEEP: dict[str, Any] = {
     "fault": "lose-answer",
     "jump": 600,
@@ -120,7 +121,7 @@ def test_twenty_clients_of_one_session_are_never_signed_out_until_one_signs_out(
         seen: list[str] = []
         now = 0.0
         for step in range(STEPS):
-            if step % 8 == 7:
+            if step % 5 == 4:
                 double.kill()
                 seen += all_ask(threads, clients[:2], ())
                 double = stack.enter_context(Double(file=tmp_path / "double.db", port=port, seed=seed + step))
@@ -138,8 +139,8 @@ def test_twenty_clients_of_one_session_are_never_signed_out_until_one_signs_out(
             assert set(seen) <= {"known", "later", "killed"}, (step, seen[-CLIENTS - PROCESSES :])
         double.switch_faults()
         assert set(all_ask(threads, clients, workers)) == {"known"}
-        assert seen.count("known") > len(seen) / 2
-        assert seen.count("killed") > STEPS / 4
+        assert seen.count("known") > len(seen) / 2, Counter(seen)
+        assert seen.count("killed") > STEPS / 4, Counter(seen)
         assert clients[3].sign_out()
         assert set(all_ask(threads, clients, workers)) == {"SignInAgain"}
 

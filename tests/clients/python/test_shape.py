@@ -7,6 +7,7 @@ import auth_service_client
 import pytest
 from auth_service_client import Account, AsyncAuthClient, AuthClient, SessionItem, SignInAgain
 
+from tests.support.client import PASSWORD
 from tests.support.document import document
 
 OF_ONE_KIND = {"access_token", "bearer", "close"}  # they wait differently
@@ -33,6 +34,17 @@ def test_methods_of_a_client_look_like_what_they_are() -> None:
     assert inspect.iscoroutinefunction(other.account)
     assert not inspect.iscoroutinefunction(sync.account)
     sync.close()
+
+
+def test_one_of_several_ways_is_asked_for_before_anything_is_sent() -> None:
+    with AuthClient("https://auth.example.com") as auth:
+        for both in ({}, {"email": "ada@example.com", "username": "ada"}):
+            with pytest.raises(ValueError, match="one of email and username"):
+                auth.sign_in(PASSWORD, **both)
+        with pytest.raises(ValueError, match="one of password and code and credential"):
+            auth.step_up()
+        with pytest.raises(ValueError, match="one of code and credential"):
+            auth.second_factor("chl_", "123456", credential={})
 
 
 async def test_what_they_return_has_a_type() -> None:

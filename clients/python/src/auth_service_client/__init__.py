@@ -30,12 +30,13 @@ from auth_service_client.errors import (
     TryAgainLater,
 )
 from auth_service_client.protocol import Change
-from auth_service_client.stores import FileStore, MemoryStore, Store
+from auth_service_client.stores import AsyncStore, FileStore, MemoryStore, Store
 
 __version__ = "0.1.0"
 __all__ = [
     "Account",
     "AsyncAuthClient",
+    "AsyncStore",
     "AuthClient",
     "AuthError",
     "Bearer",

@@ -4,6 +4,7 @@ import asyncio
 import functools
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,7 +15,7 @@ from auth_service_client.own_account import OwnAccount
 from auth_service_client.protocol import ANSWER, PATIENCE, USER_AGENT, OnChange, SessionProtocol, checked
 from auth_service_client.signing_in import SigningIn
 from auth_service_client.steps import Answer, Ask, Flow, Keep, Result, Step
-from auth_service_client.stores import MemoryStore, Store
+from auth_service_client.stores import AsyncStore, MemoryStore, Saved, Store
 
 
 class AsyncAuthClient(SigningIn, OwnAccount):
@@ -34,7 +35,7 @@ class AsyncAuthClient(SigningIn, OwnAccount):
     def __init__(
         self,
         url: str,
-        store: Store | None = None,
+        store: Store | AsyncStore | None = None,
         http: httpx2.AsyncClient | None = None,
         patience: float = PATIENCE,
         *,
@@ -104,16 +105,20 @@ class AsyncAuthClient(SigningIn, OwnAccount):
 
     async def _do(self, step: Step) -> object:
         if isinstance(step, Keep):
-            waits = not isinstance(self._store, MemoryStore)  # for a disk, or for other processes
-            return await asyncio.to_thread(self._keep, step) if waits else self._keep(step)
+            return await self._keep(step)
         if isinstance(step, Ask):
             return await self._ask(step)
         await asyncio.sleep(step.seconds)
         return None
 
-    def _keep(self, step: Keep) -> object:
-        with self._store.open() as saved:
-            return step.change(saved)
+    async def _keep(self, step: Keep) -> object:
+        opened = self._store.open()
+        if isinstance(opened, AbstractAsyncContextManager):
+            async with opened as saved:
+                return step.change(saved)
+        if isinstance(self._store, MemoryStore):
+            return _keep(opened, step)
+        return await asyncio.to_thread(_keep, opened, step)  # it waits for a disk, or for other processes
 
     async def _ask(self, ask: Ask) -> Answer | httpx2.HTTPError:
         asked_at = time.time()
@@ -125,3 +130,8 @@ class AsyncAuthClient(SigningIn, OwnAccount):
         except httpx2.HTTPError as error:
             return error
         return Answer(response, asked_at)
+
+
+def _keep(opened: AbstractContextManager[Saved], step: Keep) -> object:
+    with opened as saved:
+        return step.change(saved)

@@ -1,7 +1,7 @@
 """How a session is kept, without any I/O: what to send, what to keep, and how long to wait.
 
 Each use case is a generator. It yields what is to be done, and is sent what came of it, so that the synchronous and the
-asynchronous client do the same. The rules, by their numbers, are those of docs/protocol.md.
+asynchronous client do the same. The rules are those of docs/protocol.md.
 """
 
 import secrets

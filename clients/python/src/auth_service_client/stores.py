@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -28,6 +28,14 @@ class Store(Protocol):
         """Lend what is kept to a block that no other thread or process is in, and keep what the block made of it, or
         raise. It is never held during a call to the service.
         """
+        ...
+
+
+class AsyncStore(Protocol):
+    """The same for an `AsyncAuthClient`, such as a row of a database with an asynchronous driver."""
+
+    def open(self) -> AbstractAsyncContextManager[Saved]:
+        """As `Store.open()` has it, for `async with`."""
         ...
 
 

@@ -1,0 +1,122 @@
+"""The page of the protocol: its diagram and tables agree with its rules and with the service, and a client that is
+written from the rules alone keeps its session.
+"""
+
+import random
+import re
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from uuid import uuid4
+
+import httpx2
+import pytest
+from auth_service_client import FileStore
+
+from auth_service.testing.double import Double
+from tests.support.claims import runs
+from tests.support.client import PASSWORD
+from tests.support.document import document
+from tests.support.markdown import block, code, named, ran, section, tables, text
+from tests.support.shell import Shell, needs
+
+PAGE = "docs/protocol.md"
+PROCESSES, ROUNDS = 6, 3
+TIRED = {"share": 0.25, "times": None}
+FAULTS = [
+    {"fault": "lose-answer", **TIRED},
+    {"fault": "lose-request", **TIRED},
+    {"fault": "unavailable", "seconds": 0, **TIRED},
+]
+SLEPT = {"fault": "lose-answer", "jump": 600}
+AGAIN, LATER, KILLED = 3, 75, -9
+
+
+@runs(PAGE, "diagram: states")
+def test_the_diagram_has_the_states_of_the_table_and_the_numbers_of_the_rules() -> None:
+    diagram = block(PAGE, "diagram: states")
+    states = {state for arrow in re.findall(r"(\w+) --> (\w+)", diagram) for state in arrow}
+    (rows,) = [table for table in tables(text(PAGE)) if table[0][0] == "SignedOut"]
+    assert states == {row[0] for row in rows}
+    rules = re.findall(r"^(\d+)\. \*\*", section(PAGE, "Rules"), re.MULTILINE)
+    assert rules == [str(number + 1) for number in range(len(rules))]
+    told = re.sub(r"\((?:RFC|https)[^)]*\)", "", text(PAGE))
+    assert set(re.findall(r"\((\d+)\)", told)) <= set(rules)
+
+
+def test_the_table_has_every_answer_that_the_document_has() -> None:
+    (rows,) = tables(section(PAGE, "Every answer of `/auth/refresh`"))
+    told = {status for row in rows for status in row[0].split(", ") if status.isdecimal()}
+    operation = document()["paths"]["/auth/refresh"]["post"]
+    assert told == set(operation["responses"])
+    codes = {one for row in rows for one in code(row[1])}
+    assert codes <= set(code(text("docs/integrating.md")))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, auth_double: Double) -> Path:
+    """Where `session.sh` of the page lies, for an account of its own."""
+    script = named(PAGE, "run: session.sh").text.replace("https://auth.example.com", auth_double.url)
+    ran(PAGE, "run: session.sh")
+    email = f"{uuid4().hex}@example.com"
+    httpx2.post(f"{auth_double.url}/auth/register", json={"email": email, "password": PASSWORD}).raise_for_status()
+    (tmp_path / "session.sh").write_text(script)
+    (tmp_path / "email").write_text(email)
+    return tmp_path
+
+
+def run(folder: Path, words: str, kill_after: float = 60) -> tuple[int, str]:
+    """Run words of the script in a process, and return how it ended and what it printed."""
+    bash = subprocess.Popen(
+        ["bash", "-c", f". ./session.sh; {words}"], cwd=folder, stdout=subprocess.PIPE, text=True, process_group=0
+    )
+    try:
+        printed, _ = bash.communicate(timeout=kill_after)
+    except subprocess.TimeoutExpired:
+        bash.kill()
+        printed, _ = bash.communicate()
+    return bash.returncode, printed.strip()
+
+
+@needs("curl", "jq", "flock")
+@runs(PAGE, "run: session.sh")
+def test_processes_of_the_shell_client_are_never_signed_out_until_one_signs_out(
+    folder: Path, auth_double: Double
+) -> None:
+    chance, now = random.Random(1), 0.0
+    assert run(folder, f'sign_in "$(cat email)" "{PASSWORD}"') == (0, "")
+    with ThreadPoolExecutor(PROCESSES) as threads:
+
+        def all_ask(doomed: float = 60) -> list[tuple[int, str]]:
+            limits = [doomed] + [60] * (PROCESSES - 1)
+            return list(threads.map(lambda limit: run(folder, "access_token", limit), limits))
+
+        for _ in range(ROUNDS):
+            auth_double.switch_faults(SLEPT, *FAULTS)
+            now += 1800
+            auth_double.set_clock(now)
+            with FileStore(folder / "session.json").open() as saved:  # the two understand each other's file
+                saved["issued_at"] -= 1800
+            ends = all_ask(chance.uniform(0.02, 0.3))
+            assert {end for end, _ in ends} <= {0, LATER, KILLED}, ends
+            assert [end for end, _ in ends].count(0) > 0
+        auth_double.switch_faults()
+        ends = all_ask()
+        assert {end for end, _ in ends} == {0}
+        (token,) = {token for _, token in ends}
+        assert run(folder, f"access_token {token}")[1] not in {"", token}
+        assert run(folder, "sign_out") == (0, "")
+        assert {end for end, _ in all_ask()} == {AGAIN}
+
+
+@needs("curl", "jq", "flock")
+@runs(PAGE, "run: use of session.sh")
+def test_the_shell_client_is_used_as_the_page_says(folder: Path) -> None:
+    email = (folder / "email").read_text()
+    own = {"ada@example.com": email, "correct horse battery staple": PASSWORD}
+    assert f'"email":"{email}"' in Shell(folder).follow(PAGE, "run: use of session.sh", replaced=own)
+    assert (folder / "session.json").stat().st_mode & 0o777 == 0o600
+    assert run(folder, f'sign_in "{email}" "a wrong guess, and long" 2>&1') == (
+        1,
+        "The account or the password is wrong.",
+    )
