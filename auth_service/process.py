@@ -32,11 +32,11 @@ class Process:
         self._exporting = exporting
         self._parts = Parts(settings)
         self.services = self._parts.services
-        self._migrator: ModuleType | None = None
+        self._migration: ModuleType | None = None
         if settings.migrates_on_start:  # imported now, not when the database has come; without it Alembic is not needed
-            from auth_service.database import migrator  # noqa: PLC0415
+            from auth_service.services.operations import migration  # noqa: PLC0415
 
-            self._migrator = migrator
+            self._migration = migration
 
     @asynccontextmanager
     async def lifespan(self, _app: object) -> AsyncIterator[None]:
@@ -98,8 +98,8 @@ class Process:
         """Check database and schema, migrate if that is ours to do, and have a signing key; False if that cannot be."""
         try:
             await self._parts.database.check()
-            if self._migrator:
-                await self._parts.database.run_sync(self._migrator.upgrade, self._migrator.BUDGET)
+            if self._migration:
+                await self._migration.upgrade(self._parts.database)
             if await self._parts.database.check_schema() is SchemaState.NEWER:
                 log.info("schema.newer", hint="a later version has migrated it; it still serves this one")
             await self._parts.tokens.keys.published()

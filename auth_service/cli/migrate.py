@@ -16,6 +16,8 @@ from auth_service.database.schema import HEAD, REVISIONS, SchemaState, check
 from auth_service.logs import escaped
 from auth_service.repositories.grants import apply, check_roles
 from auth_service.repositories.transaction import Database
+from auth_service.services.operations.migration import prepare
+from auth_service.services.operations.usernames import Usernames
 from auth_service.settings import Settings
 
 WORK_TO_DO = 3  # the exit code
@@ -33,8 +35,9 @@ WAITING = {"ACCESS EXCLUSIVE": "reads and writes wait"}  # with every other mode
 def migrate(target: str | None, *, yes: bool, only_checks: bool, as_json: bool, **roles: str | None) -> None:
     """Migrate the database schema to the version of this service. Concurrent runs are safe: one does the work.
 
-    Schema and grants change in one transaction. A newer schema that still serves this version stays as it is; with
-    --to, a plan is printed and confirmed first. Which database it is, is said first, on standard error.
+    Schema and grants change in one transaction; on PostgreSQL, indexes of a large table are built before it, beside
+    running services. A newer schema that still serves this version stays as it is; with --to, a plan is printed and
+    confirmed first. Which database it is, is said first, on standard error.
     """
     if as_json and not only_checks:
         raise click.UsageError("--json goes with --check.")
@@ -50,15 +53,13 @@ def migrate(target: str | None, *, yes: bool, only_checks: bool, as_json: bool, 
 
 def _upgrade(*roles: str | None) -> None:
     def run(line: Any) -> tuple[list[str], bool]:
-        if any(roles):
-            check_roles(line, *roles)
         applied = migrator.upgrade(line)
         is_newer = check(line) is SchemaState.NEWER
         if any(roles) and not is_newer:
             apply(line, *roles)
         return applied, is_newer
 
-    applied, is_newer = _on_database(run)
+    applied, is_newer = _on_database(run, HEAD, lambda line: check_roles(line, *roles) if any(roles) else None)
     if is_newer:
         click.echo(NEWER + ("; the newer version grants" if any(roles) else ""))
         return
@@ -83,7 +84,7 @@ def _move(target: str, *, asks: bool) -> None:
         raise click.UsageError("No terminal to ask for a confirmation: look at the plan, and use --yes.")
     if asks:
         click.confirm("Do this?", abort=True, err=True)
-    done = _on_database(lambda line: migrator.move(line, plan.revision, plan.target), tells=False)
+    done = _on_database(lambda line: migrator.move(line, plan.revision, plan.target), plan.target, tells=False)
     click.echo(f"{'applied' if plan.steps[0].direction == 'up' else 'undone'}: {', '.join(done)}")
 
 
@@ -100,10 +101,18 @@ def _plan(target: str, *, tells: bool = True) -> tuple[Plan, str]:
     return run_with_database(run, any_schema=True)
 
 
-def _on_database(work: Callable[[Any], Any], *, tells: bool = True) -> Any:
+def _on_database(
+    work: Callable[[Any], Any], target: str, check_first: Callable[[Any], Any] | None = None, *, tells: bool = True
+) -> Any:
     async def run(database: Database, settings: Settings) -> Any:
         _named(settings, tells=tells)
-        return await database.run_sync(work, migrator.BUDGET)
+        if check_first:
+            await database.run_sync(check_first, migrator.BUDGET)
+        await prepare(database, target)
+        done = await database.run_sync(work, migrator.BUDGET)
+        if target == HEAD:
+            await Usernames(database).fill_skeletons()
+        return done
 
     return run_with_database(run, any_schema=True)
 

@@ -1,12 +1,13 @@
 """Runs the packaged migrations, one migrator at a time. Who imports this imports Alembic."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, text
 
@@ -73,6 +74,52 @@ def move(connection: Connection, revision: str | None, target: str) -> list[str]
         raise SchemaNotReady(CHANGED)
     goes_up = revision is None or (target != "base" and revision < target)
     return _run(command.upgrade if goes_up else command.downgrade, connection, target)
+
+
+def preparations(connection: Connection, target: str = schema.HEAD) -> list[Callable[[Connection], None]]:
+    """Return what the migrations up to the target can have done before: the `prepare` of each that has one.
+
+    That is what takes long on a large table of PostgreSQL and would be locked for so long. Services go on beside it,
+    it can be repeated if it was interrupted, and it harms nothing if the migration never follows. What is not prepared
+    the migration does by itself.
+    """
+    revision = revision_of(connection)
+    if connection.dialect.name != "postgresql" or revision not in schema.REVISIONS or revision >= target:
+        return []
+    scripts = ScriptDirectory.from_config(config())
+    pending = schema.REVISIONS[schema.REVISIONS.index(revision) + 1 : schema.REVISIONS.index(target) + 1]
+    modules = [scripts.get_revision(one).module for one in pending]
+    return [module.prepare for module in modules if hasattr(module, "prepare")]
+
+
+def try_turn(connection: Connection) -> bool:
+    """Be the one migrator at work until the end of this transaction, or return False, since another one is."""
+    return bool(connection.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK}))
+
+
+def hold_turn(connection: Connection) -> None:
+    """Let the transaction be idle from now on, and keep no snapshot, as a SELECT does until the next statement.
+
+    An index that is built beside services waits for every transaction that has one, so nobody may wait for a turn in a
+    transaction either.
+    """
+    connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+
+
+def prepare(connection: Connection, steps: Iterable[Callable[[Connection], None]]) -> None:
+    """Run preparations on a connection that commits each statement by itself, and that nobody uses after it.
+
+    Raises:
+        NotTheOwner: it is not for the connection's role to change the schema.
+    """
+    connection.execute(text(f"SET lock_timeout = '{WAIT_FOR_TABLES}'"))
+    connection.execute(text(f"SET statement_timeout = '{STATEMENT}'"))
+    try:
+        with domain_errors():
+            for step in steps:
+                step(connection)
+    except MissingPrivileges as error:
+        raise NotTheOwner from error.__cause__
 
 
 def revision_of(connection: Connection) -> str | None:

@@ -152,6 +152,8 @@ class Database:
         self._pool = Pool(settings)
         self.replica = Replica(settings) if settings.read_replica_url else None
         self.mail_was_written = asyncio.Event()
+        self.has_two_connections = self.dialect.is_server and not settings.pgbouncer and settings.largest_pool > 1
+        """Whether a connection may do for long what another one waits for."""
 
     @asynccontextmanager
     async def transaction(self, budget: timedelta | None = None) -> AsyncIterator[Transaction]:
@@ -219,6 +221,17 @@ class Database:
         """Run blocking SQLAlchemy code, such as a migration, in one transaction."""
         async with self.transaction(budget) as tx:
             return await (await tx.session.connection()).run_sync(work)
+
+    async def run_statements(self, work: Callable[..., Any], budget: timedelta) -> Any:
+        """Run blocking SQLAlchemy code statement by statement, each of which commits itself.
+
+        Its connection is closed after that, so that the code may set on it what it likes.
+        """
+        async with self._pool.single(budget) as connection:
+            try:
+                return await connection.whole.run_sync(work)
+            finally:
+                connection.drop()
 
     async def check(self) -> None:
         """Ask for `SELECT 1`; raises `DatabaseUnavailable`."""

@@ -47,6 +47,11 @@ class DatabaseSettings(BaseSettings):
         return self
 
     @property
+    def largest_pool(self) -> int:
+        """How many connections there are at most."""
+        return self.pool_size + self.max_overflow
+
+    @property
     def is_postgresql(self) -> bool:
         return _scheme_of(self.url) in POSTGRESQL_SCHEMES
 
