@@ -17,7 +17,7 @@ import pytest
 from auth_service.main import create_app
 from auth_service.settings import DatabaseSettings, LogSettings, Settings
 from tests.support import browser as chromium
-from tests.support import canaries, claims, forks, roles
+from tests.support import canaries, claims, forks, late_writes, roles
 from tests.support.browser import Browser
 from tests.support.client import PASSWORD, Client
 from tests.support.folders import fastest
@@ -71,6 +71,21 @@ def _bare_environment() -> Iterator[None]:
             patch.delenv(name)
     yield
     patch.undo()
+
+
+@pytest.fixture(scope="session")
+def _late_writes() -> Iterator[list[str]]:
+    with late_writes.caught() as found:
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def _no_late_writes(_late_writes: list[str]) -> Iterator[None]:
+    """No use case asks for SQLite's lock when it has read already: it would not get it while another one writes."""
+    yield
+    found = _late_writes.copy()
+    _late_writes.clear()
+    assert not found, f"a write after a read, in a block of lone statements: {found}"
 
 
 @pytest.fixture

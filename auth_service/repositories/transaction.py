@@ -173,7 +173,9 @@ class Database:
     async def statement(self) -> AsyncIterator[Transaction]:
         """For use cases of one statement, or of several that need no common fate: no BEGIN and no COMMIT is sent.
 
-        On SQLite, and through a pooler, the block is one transaction all the same.
+        On SQLite, and through a pooler, the block is one transaction all the same. On SQLite it takes the lock when it
+        writes, and has to write first then: what has read already is refused the lock at once while somebody else has
+        it. `tests/support/late_writes.py` watches that.
 
         Raises:
             DatabaseUnavailable: as in `transaction()`.

@@ -100,10 +100,12 @@ async def test_a_full_disk_is_named_to_the_client_in_the_log_and_by_the_doctor_a
             )
             assert (created.returncode, created.stderr.splitlines()[-1][: 7 + len(FULL)]) == (1, f"Error: {FULL}")
             health = await client.get("/health/ready")
-            if url.startswith("sqlite"):  # it cannot even be read, for the files that a reader writes
+            if health.status_code == 503:  # SQLite, where no page is left for the files that a reader writes
+                assert url.startswith("sqlite")
                 assert_problem(health, 503, "database-disk-full")
             else:
                 assert (health.status_code, health.json()["detail"]) == (200, FULL)
+            if url.startswith("postgresql"):
                 assert (await client.me(tokens["access_token"])).status_code == 200
             ballast.unlink()
             assert (await client.register("last@example.com")).status_code == 201

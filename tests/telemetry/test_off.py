@@ -11,6 +11,7 @@ from auth_service import telemetry, tracing
 from tests.conftest import environment
 from tests.support.client import Client
 from tests.support.logs import settled_log, talkative_server
+from tests.support.polling import eventually
 from tests.support.server import Server
 
 ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}
@@ -84,6 +85,10 @@ async def test_what_the_sdk_says_is_logged_once_and_without_the_values_of_variab
     assert "canary" not in server.log()
 
 
+async def written(server: Server) -> bool:
+    return "mail.written" in server.log()
+
+
 async def test_each_line_of_a_request_has_the_ids_of_its_gateways_span_or_of_its_own(tmp_path: Path) -> None:
     more = {"AUTH_PROXY__TRUSTED": "127.0.0.0/8", "DB_ECHO": "false"}
     async with talkative_server("sqlite+aiosqlite://", tmp_path, **more) as (server, client):
@@ -91,6 +96,7 @@ async def test_each_line_of_a_request_has_the_ids_of_its_gateways_span_or_of_its
         traceparent = {"traceparent": f"00-{TRACE}-{SPAN}-00"}
         assert (await client.login(headers=traceparent)).status_code == 200
         assert (await client.get("/internal/verify", headers=traceparent)).status_code == 401
+        await eventually(lambda: written(server))  # the mail of the registration, in its own time
         lines = [json.loads(line) for line in (await settled_log(server, client)).splitlines()]
     ours = [line for line in lines if "request_id" in line]
     named = [line["event"] for line in ours if (line["trace_id"], line["span_id"]) == (TRACE, SPAN)]

@@ -73,7 +73,7 @@ class OwnAccount:
 
     @retried
     async def _rename(self, bearer: Bearer, columns: Mapping[str, str | None]) -> User:
-        async with self._database.statement() as tx:
+        async with self._database.transaction() as tx:
             user = await tx.users.rename(bearer.user_id, bearer.session_id, columns)
         if user is None:
             raise InvalidAccessToken

@@ -80,11 +80,10 @@ class Registration:
 
     @retried
     async def _add(self, values: dict[str, str | None]) -> User:
-        if not self._notices.is_configured:
-            async with self._database.statement() as tx:
-                return await tx.users.add(values)
         async with self._database.transaction() as tx:
             user = await tx.users.add(values)
+            if not self._notices.is_configured:
+                return user
             if self._expires:
                 await tx.registrations.add(user.id)
             await tx.outbox.add(MailKind.VERIFY_EMAIL, user.id)

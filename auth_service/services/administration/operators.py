@@ -71,7 +71,7 @@ class Operators:
         """
         names = account_names(email, username, addresses.accept)
         values = {**names, "hashed_password": hashed_password, "role": role, "is_verified": is_verified}
-        async with self._database.statement() as tx:
+        async with self._database.transaction() as tx:
             return await tx.users.add(values)
 
     @retried

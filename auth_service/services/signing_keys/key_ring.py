@@ -202,7 +202,8 @@ class KeyRing:
         started = asked = time.monotonic()
         async with self._database.statement() as tx:
             stored, now = await tx.signing_keys.list_with_time()
-            if not any(key.state == KeyState.ACTIVE for key in stored):
+        if not any(key.state == KeyState.ACTIVE for key in stored):
+            async with self._database.statement() as tx:
                 await tx.signing_keys.add_first(asdict(make_signing_key(self._secrets)))
                 asked = time.monotonic()
                 stored, now = await tx.signing_keys.list_with_time()
