@@ -110,6 +110,14 @@ def test_processes_of_the_shell_client_are_never_signed_out_until_one_signs_out(
 
 
 @needs("curl", "jq", "flock")
+def test_the_shell_client_forgets_a_session_that_has_ended(folder: Path, auth_double: Double) -> None:
+    assert run(folder, f'sign_in "$(cat email)" "{PASSWORD}"') == (0, "")
+    auth_double.set_clock(15 * 86_400)
+    assert run(folder, 'access_token "$(access_token)"') == (AGAIN, "")
+    assert (folder / "session.json").read_text() == "{}\n"
+
+
+@needs("curl", "jq", "flock")
 @runs(PAGE, "run: use of session.sh")
 def test_the_shell_client_is_used_as_the_page_says(folder: Path) -> None:
     email = (folder / "email").read_text()
