@@ -5,6 +5,7 @@ import sys
 from typing import Any
 
 import click
+import structlog
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
@@ -14,17 +15,25 @@ from auth_service.cli.wrong_setting import check_templates, settings_or_exit
 
 GRACEFUL_SECONDS = 8  # after the drain, and before the parts are stopped: docs/operating.md has the sum
 KEEP_ALIVE_SECONDS = 15
+DEFAULT_PORT = 8000  # as in the default of AUTH_PUBLIC_URL
+
+log = structlog.get_logger()
 
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="Port to listen on.")
+@click.option(
+    "--port", default=DEFAULT_PORT, show_default=True, type=click.IntRange(0, 65535), help="Port to listen on."
+)
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 256), help="Worker processes.")
 def serve(host: str, port: int, workers: int) -> None:
     """Serve the API."""
     settings = settings_or_exit(with_key=True)
     check_templates(settings)
     logs.configure(settings.log)
+    if port != DEFAULT_PORT and not settings.is_public_url_set:
+        hint = f"tokens, links and cookies name {settings.base_url}: set AUTH_PUBLIC_URL to the URL that clients use"
+        log.warning("service.other_port", port=port, hint=hint)
     # uvicorn raises the signal again once it has shut down; being asked to end is no failure.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     # Blocked and not ignored: uvicorn's supervisor has a handler of its own for it, and workers inherit the mask.

@@ -23,6 +23,12 @@ CREATE FUNCTION public.clock_timestamp() RETURNS timestamptz
 ALTER ROLE "{role}" IN DATABASE "{name}" SET search_path = public, pg_catalog;
 """
 
+A_PASSKEY = f"""
+INSERT INTO factors (id, user_id, kind, name, credential_id, public_key, sign_count, backup_eligible, backed_up,
+    user_handle, last_step, created_at, confirmed_at, last_used_at)
+SELECT '{"0" * 32}', id, 'passkey', 'a', x'01', x'01', 0, false, false, x'01', 0, {NOW}, {NOW}, {NOW} FROM users
+"""
+
 
 def with_mail(folder: Path, port: int) -> dict[str, str]:
     """The environment of a deployment with an SQLite file at head, and a mail server at this port."""
@@ -53,6 +59,7 @@ def test_a_deployment_in_order_passes_and_is_told_what_a_hash_costs(postgres_url
         "signing key",
         "second factors",
         "secrets of factors",
+        "stored passkeys",
     ]
     assert list(report["checks"]) == expected
     assert report["checks"]["signing key"]["detail"].endswith("can be used")
@@ -81,10 +88,48 @@ def test_people_read_it_in_lines(tmp_path: Path) -> None:
     assert "\nfor 10 ms: m=" in done.stdout
 
 
-def test_a_database_without_the_schema_fails(tmp_path: Path) -> None:
-    report = examined(tmp_path, environment(f"sqlite+aiosqlite:///{tmp_path}/auth.db", **REAL_HASHES), 1)
+@pytest.mark.parametrize("revision", ["none", "0006"])
+def test_a_database_without_the_schema_fails_unless_the_service_migrates_at_its_start(
+    revision: str, tmp_path: Path
+) -> None:
+    env = environment(f"sqlite+aiosqlite:///{tmp_path}/auth.db", **REAL_HASHES)
+    if revision != "none":
+        assert run_command("migrate", "--to", revision, "--yes", env=env, cwd=tmp_path).returncode == 0
+    report = examined(tmp_path, {**env, "AUTH_MIGRATE_ON_START": "false"}, 1)
     assert report["failed"] == ["schema"]
     assert "auth-service migrate" in report["checks"]["schema"]["detail"]
+    assert "when the service starts" in examined(tmp_path, env, 0)["checks"]["schema"]["detail"]
+
+
+def test_the_untouched_default_passes_and_is_told_what_production_asks_for(tmp_path: Path) -> None:
+    """As after `make run`, and before it; but for the hashes, which take their real time."""
+    untouched = {"AUTH_HASHING__THREADS": "1"}
+    for is_made in (False, True):
+        report = examined(tmp_path, untouched, 0)
+        assert (tmp_path / "auth-service.db.secret").exists()
+        assert str(tmp_path / "auth-service.db") in report["checks"]["database"]["detail"]
+        told = report["checks"]["production"]["detail"]
+        assert all(
+            name in told for name in ("DATABASE_URL", "AUTH_PUBLIC_URL", "AUTH_INTERNAL_TOKEN", "AUTH_MAIL__HOST")
+        )
+        if not is_made:
+            assert run_command("migrate", env={}, cwd=tmp_path).returncode == 0
+
+
+async def test_stored_passkeys_are_counted_and_fail_where_no_domain_is_set(tmp_path: Path) -> None:
+    env = environment(f"sqlite+aiosqlite:///{tmp_path}/auth.db", **REAL_HASHES)
+    assert run_command("migrate", env=env, cwd=tmp_path).returncode == 0
+    assert examined(tmp_path, env, 0)["checks"]["stored passkeys"]["detail"] == "none"
+    assert run_command("users", "create", "a@example.com", "--no-password", env=env, cwd=tmp_path).returncode == 0
+    await run_sql(env["DATABASE_URL"], A_PASSKEY)
+    unset = examined(tmp_path, env, 1)
+    assert unset["failed"] == ["stored passkeys"]
+    assert unset["checks"]["stored passkeys"]["detail"] == "1, and none can be used: AUTH_PASSKEYS__RP_ID is not set"
+    domain = {"AUTH_PASSKEYS__RP_ID": "example.test", "AUTH_PASSKEYS__ORIGINS": "https://app.example.test"}
+    told = examined(tmp_path, env | domain, 0)["checks"]["stored passkeys"]["detail"]
+    assert told.startswith(
+        "1, last used on 2026-01-01; those that were added while AUTH_PASSKEYS__RP_ID was not example.test"
+    )
 
 
 def test_a_database_that_does_not_answer_fails_and_the_hash_is_timed_all_the_same(tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ async def test_sigterm_while_a_database_does_not_answer_ends_it_and_logs_no_erro
 def test_before_the_first_migration_one_event_tells_what_is_waited_for(postgres: Postgres, tmp_path: Path) -> None:
     name = f"test_{uuid4().hex}"
     postgres.create_database(name)
-    env = environment(postgres.url(name))
+    env = environment(postgres.url(name), AUTH_PUBLIC_URL="http://127.0.0.1:8000")
     with Server(env, tmp_path) as server:
         wait_until(lambda: len(events(server.log(), "signing_keys.reload_failed")) > 1, 30, server.log)
         told = [json.loads(line) for line in server.log().splitlines()]
@@ -209,6 +209,16 @@ def test_a_port_that_is_taken_ends_it_with_an_error(tmp_path: Path) -> None:
         done = run_command("serve", "--port", str(port), env={}, cwd=tmp_path, timeout=20)
     assert done.returncode == 1
     assert "in use" in done.stdout + done.stderr
+
+
+def test_another_port_than_that_of_the_default_public_url_is_warned_of(tmp_path: Path) -> None:
+    for public_url, count in ((None, 1), ("http://127.0.0.1:8000", 0)):
+        env = environment("sqlite+aiosqlite://", **({"AUTH_PUBLIC_URL": public_url} if public_url else {}))
+        with Server(env, tmp_path) as server:
+            server.wait_live()
+            warned = events(server.log(), "service.other_port", level="warning", port=server.port)
+            assert len(warned) == count
+            assert all("http://127.0.0.1:8000: set AUTH_PUBLIC_URL" in one["hint"] for one in warned)
 
 
 @pytest.mark.parametrize("options", [["--port", "70000"], ["--workers", "0"], ["--nonsense"], ["now"]])

@@ -125,6 +125,11 @@ class Enrolments:
         found = await self._connection.session.exec(counted.group_by(col(Factor.secret_id)))
         return {secret_id: count for secret_id, count in found if secret_id is not None}
 
+    async def count_passkeys(self) -> tuple[int, datetime | None]:
+        """How many passkeys there are, and when one was last used."""
+        counted = select(func.count(), func.max(col(Factor.last_used_at))).where(col(Factor.kind) == FactorKind.PASSKEY)
+        return (await self._connection.session.exec(counted)).one()
+
     async def reseal(self, factor: Factor, secret: bytes, secret_id: str) -> bool:
         """Store the secret of a factor as it is sealed now; False if another process has done so, or it is gone."""
         statement = update(FACTORS).values(secret=secret, secret_id=secret_id)

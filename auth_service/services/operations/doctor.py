@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+from auth_service.database.schema import NONE, OLDER
 from auth_service.errors import DatabaseUnavailable, MissingPrivileges
 from auth_service.logs import escaped
 from auth_service.models import FactorPolicy, KeyState, Role
@@ -49,11 +50,14 @@ class Doctor:
             "signing key": self._signing_key,
             "second factors": self._second_factors,
             "secrets of factors": self._secrets_of_factors,
+            "stored passkeys": self._stored_passkeys,
         }
         for name, look in database.items():
             try:
                 found.append(await look())
             except DatabaseUnavailable as error:
+                if self._settings.migrates_on_start and error.detail.startswith((NONE, OLDER)):
+                    return [*found, Check(name, True, "made or migrated when the service starts, which it has not yet")]
                 return [*found, Check(name, False, error.detail)]
         return found
 
@@ -86,7 +90,7 @@ class Doctor:
 
     async def _reach(self) -> Check:
         await self._database.check()
-        return Check("database", True, "answers")
+        return Check("database", True, f"answers: {self._settings.database.described}")
 
     async def _disk(self) -> Check:
         await try_disk(self._settings.database, self._database)
@@ -176,6 +180,21 @@ class Doctor:
             hint = "run 'auth-service keys rewrap' before AUTH_SECRET_KEY loses it"
             return Check(name, True, f"{older} are encrypted under an older secret: {hint}")
         return Check(name, True, "all under the newest secret of AUTH_SECRET_KEY")
+
+    async def _stored_passkeys(self) -> Check:
+        """A passkey does not say of which domain it is (WebAuthn, section 7.1), only a signature of it does."""
+        name, domain = "stored passkeys", self._settings.passkeys.rp_id
+        if self._only_cleans_up:
+            return Check(name, True, "not for this role to read")
+        async with self._database.statement() as tx:
+            count, used_at = await tx.factors.count_passkeys()
+        if not count:
+            return Check(name, True, "none")
+        if domain is None:
+            return Check(name, False, f"{count}, and none can be used: AUTH_PASSKEYS__RP_ID is not set")
+        last = f"last used on {used_at:%Y-%m-%d}" if used_at else "never used"
+        hint = f"those that were added while AUTH_PASSKEYS__RP_ID was not {domain} can never be used with it"
+        return Check(name, True, f"{count}, {last}; {hint}")
 
 
 def _build() -> Check:

@@ -27,6 +27,8 @@ def of_settings(settings: Settings) -> Iterator[Check]:
         told = f"tokens and links name {settings.base_url}"
         hint = "" if is_set else ", the default: set AUTH_PUBLIC_URL to the URL that clients use"
         yield Check("public URL", is_set, told + hint)
+    else:
+        yield Check("production", True, _for_production(settings))
     yield from of_ways(settings)
     public = urlsplit(settings.public_url)
     if public.scheme == "https" and public.hostname not in LOOPBACK:
@@ -34,6 +36,17 @@ def of_settings(settings: Settings) -> Iterator[Check]:
         hint = "none, so all clients share the gateway's address and its limits: set AUTH_PROXY__TRUSTED to its network"
         yield Check("trusted proxies", trusted, ", ".join(map(str, settings.proxy.trusted)) if trusted else hint)
     yield from _passkeys(settings)
+
+
+def _for_production(settings: Settings) -> str:
+    """What the embedded default leaves to be set; it is in order as it is, on one machine."""
+    wanted = {
+        "DATABASE_URL to PostgreSQL": True,
+        "AUTH_PUBLIC_URL to the URL that clients use": not settings.is_public_url_set,
+        "AUTH_INTERNAL_TOKEN": not settings.internal_token,
+        "AUTH_MAIL__HOST": not settings.mail.host,
+    }
+    return f"this is the embedded default; for production set {', '.join(name for name, yes in wanted.items() if yes)}"
 
 
 def _passkeys(settings: Settings) -> Iterator[Check]:
