@@ -10,6 +10,7 @@ from auth_service.skeletons import INVISIBLE
 MOST_MARKS = 4  # that take no room, in a row (UTS #39, section 5.4): more of them cover what is around
 JOINERS = "\u200c\u200d"  # invisible, and letters of some scripts all the same where RFC 5892, appendix A, has them
 INSIDE_WORDS = "\u00b7\u05f3\u05f4\u30fb"  # the same of Catalan, Hebrew and Japanese signs
+MINUS = "\u2212"
 TSHEG = "\u0f0b"  # stands between the syllables of Tibetan (UTS #39, table 1: Inclusion)
 TOO_MANY_MARKS = f"A letter must have at most {MOST_MARKS} accents or other marks above, below or within it."
 
@@ -18,6 +19,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")  # of which non
 _HAS_SPACE = "Must not contain spaces or line breaks."
 _HAS_UNSEEN = "Contains an invisible character: type it anew, rather than paste it."
 _STANDS_FOR = "Contains a special form of plain characters (full-width, ligature ...): type the plain ones."
+_DASH = "Contains a dash or hyphen that is not the plain '-': type that one."
 _NO_LETTER = "Contains a sign that cannot be taken, such as an accent without its letter."
 
 
@@ -65,6 +67,16 @@ def has_too_many_marks(text: str) -> bool:
         if marks > MOST_MARKS:
             return True
     return False
+
+
+def refuse_dashes(field: str, text: str) -> None:
+    """Refuse dashes and hyphens of typesetters where the plain one is meant, which looks the same to most people.
+
+    Raises:
+        InvalidInput: the text has one.
+    """
+    if not text.isascii() and any((unicodedata.category(one) == "Pd" and one != "-") or one == MINUS for one in text):
+        raise InvalidInput(field, Reason.LOOK_ALIKE, _DASH)
 
 
 def is_spelled(name: str) -> bool:

@@ -12,6 +12,7 @@ from auth_service.characters import (
     has_too_many_marks,
     idna_library,
     is_spelled,
+    refuse_dashes,
     refuse_stand_ins,
     refuse_unseen,
     without_joiners,
@@ -55,6 +56,7 @@ def canonical_email(email: str, field: str = "email") -> str:
         else:
             domain = _validate(f"{plain}@{domain}").ascii_domain.lower()
     except ValueError:
+        refuse_dashes(field, domain)
         raise _not_an_address(field, local, domain) from None
     return f"{canonical_local_part(local)}@{domain}"
 
@@ -69,6 +71,7 @@ def canonical_username(username: str) -> str:
     name = unicodedata.normalize("NFC", username.strip())
     if len(name) > LONGEST_NAME:
         raise InvalidInput("username", Reason.TOO_LONG, _LONG_NAME, LONGEST_NAME)
+    refuse_dashes("username", name)
     letters = without_joiners(name)
     seen = without_unseen(letters)
     if not seen or not seen[0].isalnum() or not is_spelled(seen):

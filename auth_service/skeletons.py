@@ -18,6 +18,7 @@ INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
     "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
+_STRETCHES = re.compile("[\u0640\u07fa]")  # of Arabic and N'Ko: they make a word longer, and no other one
 _DOTS = re.compile("(?<=[ijl])\u0307+")  # a dot above a letter that has one, or is taken for one that has
 _OF_ASCII = str.maketrans({"m": "rn", "0": "o", "1": "l", "i": "l"})
 
@@ -31,7 +32,7 @@ def skeleton(username: str) -> str:
         found = username.lower().translate(_OF_ASCII)
     else:
         # First what characters stand for, of which the table has not all: half-width kana are kana.
-        plain = unicodedata.normalize("NFKC", username)
+        plain = _STRETCHES.sub("", unicodedata.normalize("NFKC", username))
         found = _DOTS.sub("", _lower(_prototype(_lower(_prototype(plain))))).translate(_OF_ASCII)
     return found if len(found) <= LONGEST else hashlib.sha256(found.encode()).hexdigest()
 

@@ -33,6 +33,8 @@ ADDRESSES = {
     **{f"{name} in the name": (f"ada{c}l@example.com", "invalid-character", "spaces") for name, c in SPACES.items()},
     **{f"{name} in the domain": (f"a@exa{c}mple.com", "invalid-character", "spaces") for name, c in SPACES.items()},
     **{f"{name} in the name": (f"ada{c}l@example.com", "look-alike", "plain") for name, c in STAND_INS.items()},
+    **{f"{name} in the domain": (f"ada@ex{c}ample.com", "look-alike", "plain '-'") for name, c in {
+        "hyphen": "\u2010", "en dash": "\u2013", "minus": "\u2212"}.items()},
     "an accent without its letter": ("o\u00b4neil@example.com", "invalid-character", "accent"),
     "IPv4": ("a@127.0.0.1", *NO_DOMAIN),
     "IPv4 and a dot": ("a@127.0.0.1.", *NO_DOMAIN),
@@ -54,7 +56,11 @@ ADDRESSES = {
     "nothing before the @": ("@example.com", "invalid-email", "such as name@host.example"),
     "a display name": ("Ada<ada@example.com>", "invalid-email", "such as name@host.example"),
 }  # fmt: skip
+DASHES = {
+    "hyphen": "\u2010", "non-breaking hyphen": "\u2011", "en dash": "\u2013", "minus": "\u2212", "maqaf": "\u05be",
+}  # fmt: skip
 USERNAMES = {
+    **{name: (f"ada{c}l", "look-alike", "plain '-'") for name, c in DASHES.items()},
     **{name: (f"ada{c}l", "invalid-character", "invisible") for name, c in UNSEEN.items()},
     **{name: (f"ada{c}l", "invalid-username", "letters, digits") for name, c in SPACES.items()},
     **{name: (f"ada{c}l", "look-alike", "plain") for name, c in STAND_INS.items()},

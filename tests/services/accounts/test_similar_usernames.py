@@ -44,6 +44,7 @@ ALIKE = {
     "a digit of another script": ("o", "\u0966"),
     "sharp s and beta": ("Wei\u00df", "wei\u03b2"),
     "Arabic letters": ("\u0643\u0645\u0627\u0644", "\u06a9\u0645\u0627\u0644"),
+    "a stretched Arabic word": ("\u0645\u062d\u0645\u062f", "\u0645\u0640\u062d\u0640\u0640\u0645\u062f"),
     "with a joiner": ("\u0639\u0644\u06cc\u0631\u0636\u0627", "\u0639\u0644\u06cc\u200c\u0631\u0636\u0627"),
 }
 UNLIKE = {
