@@ -32,8 +32,11 @@ def logout(lines: str) -> str:
 
 
 TABLE = {
-    "no path": Odd(get("*", verb="OPTIONS"), {200, 400, 404}),
-    "a preflight without CORS": Odd(get("/auth/me", verb="OPTIONS"), {405}),
+    "no path": Odd(get("*", verb="OPTIONS"), {200, 204, 400, 404}),
+    "what a path takes": Odd(get("/auth/me", verb="OPTIONS"), {204}),
+    "a preflight of a strange page": Odd(
+        get("/auth/me", "Host: x\r\nOrigin: http://a\r\nAccess-Control-Request-Method: GET\r\n", verb="OPTIONS"), {403}
+    ),
     "a whole URL": Odd(get("http://x/auth/me"), {200}),
     "a whole URL in capitals": Odd(get("HTTP://x/auth/me"), {200}),
     "a whole URL of another host": Odd(get("http://other/auth/me"), {200, 400}),
