@@ -35,12 +35,11 @@ export function createAuth(given: AuthOptions) {
   const transport = new Transport(url, options.timeout, mode === "cookie", send);
   const name = `auth-service ${mode} ${options.name ?? url}`;
   const store = new Store(name, isShared ? (options.storage ?? sharedStorage()) : undefined, mode !== "cookie");
-  const channel = isShared && globalThis.BroadcastChannel ? new BroadcastChannel(name) : undefined;
+  const channel = isShared ? openChannel(name) : undefined;
   const closing = new AbortController();
   const tell = (kept: Kept) => closing.signal.aborted || channel?.postMessage(kept);
   const session = new Session(transport, store, tell, isShared);
   channel?.addEventListener("message", ({ data }) => session.hear(data));
-  (channel as { unref?: () => void } | undefined)?.unref?.(); // Node: it keeps no program running
   onWakeUp((missedNews) => session.look(missedNews), closing.signal);
   session.look(mode === "cookie");
 
@@ -98,4 +97,14 @@ export function createAuth(given: AuthOptions) {
       session.close();
     },
   };
+}
+
+function openChannel(name: string): BroadcastChannel | undefined {
+  try {
+    const channel = new BroadcastChannel(name);
+    (channel as { unref?: () => void }).unref?.(); // Node: it keeps no program running
+    return channel;
+  } catch {
+    return undefined; // there are none, or they are blocked
+  }
 }

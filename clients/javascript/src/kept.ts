@@ -62,7 +62,8 @@ export function isKept(value: unknown): value is Kept {
   const hasTokens = has("string", "access_token", "session_id") && has("number", "expires_in", "issued_at", "ahead");
   const optional = (name: keyof Kept) => kept[name] === undefined || has("string", name);
   return (
-    Number.isSafeInteger(kept.version) &&
+    Number.isInteger(kept.version) &&
+    (kept.version as number) < 2 ** 52 && // one more is still more
     (hasTokens || kept.access_token === undefined) &&
     (kept.session_id === null || optional("session_id")) &&
     optional("refresh_token") &&

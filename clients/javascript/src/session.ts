@@ -68,7 +68,10 @@ export class Session {
 
   /** Renew the tokens, once for all who ask at the same time, here or in another tab. */
   refresh(refused?: string, isForced = false): Promise<void> {
-    this.#refreshing ??= this.alone(() => this.#refresh(refused, isForced)).finally(() => {
+    const askedAt = performance.now();
+    // A forced one is to learn of what was missed: what was heard while it waited for its turn will do.
+    const isDone = () => (!isForced || this.store.since > askedAt) && this.#isFresh(refused);
+    this.#refreshing ??= this.alone(() => this.#refresh(isDone)).finally(() => {
       this.#refreshing = undefined;
       this.#schedule();
     });
@@ -134,12 +137,12 @@ export class Session {
     clearTimeout(this.#timer as number);
   }
 
-  async #refresh(refused: string | undefined, isForced: boolean): Promise<void> {
-    if (this.#refusal && performance.now() < this.#refusal.until) throw this.#refusal.error;
-    if (!isForced && this.#isFresh(refused)) {
+  async #refresh(isDone: () => boolean): Promise<void> {
+    if (isDone()) {
       this.#failures = 0; // another tab was faster
       return;
     }
+    if (this.#refusal && performance.now() < this.#refusal.until) throw this.#refusal.error;
     const headers = { "Idempotency-Key": this.store.key() };
     const sent = this.store.load();
     const { cookies } = this.transport;

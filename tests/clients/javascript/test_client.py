@@ -25,5 +25,6 @@ def test_the_service_itself_on_postgresql_is_the_same(run_tests: RunTests, postg
         run_tests("basics", AUTH_URL=server.base_url)
 
 
-def test_ten_hours_of_twenty_tabs_sign_nobody_out(run_tests: RunTests) -> None:
-    run_tests("never-signed-out", AUTH_DOUBLE=json.dumps([sys.executable, "-m", "auth_service", "double"]))
+@pytest.mark.parametrize("about", ["never-signed-out", "factors"])
+def test_its_tests_with_a_double_of_their_own_pass(run_tests: RunTests, about: str) -> None:
+    run_tests(about, AUTH_DOUBLE=json.dumps([sys.executable, "-m", "auth_service", "double"]))

@@ -1,0 +1,60 @@
+/** Second factors, of accounts that must have one: on a double of the test's own. */
+
+import assert from "node:assert/strict";
+import { createHmac, randomUUID } from "node:crypto";
+import { after, test } from "node:test";
+import type { AuthError } from "auth-service-client";
+import { Double } from "./double.js";
+import { emailOf, openTab, PASSWORD, setClock, sleep, withCode } from "./support.js";
+
+const double = new Double(["--set=AUTH_FACTORS__REQUIRED_ROLES=user"]);
+await double.start();
+after(() => double.kill());
+
+/** A code of an authenticator app (RFC 6238). */
+function codeOf(secret: string): string {
+  const bits = [...secret].map((letter) =>
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".indexOf(letter).toString(2).padStart(5, "0"),
+  );
+  const key = Buffer.from(
+    bits
+      .join("")
+      .match(/.{8}/g)
+      ?.map((byte) => Number.parseInt(byte, 2)) ?? [],
+  );
+  const counter = Buffer.alloc(8);
+  counter.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000)));
+  const digest = createHmac("sha1", key).update(counter).digest();
+  const offset = (digest.at(-1) ?? 0) & 15;
+  return String((digest.readUInt32BE(offset) & 0x7fffffff) % 1_000_000).padStart(6, "0");
+}
+
+test("who must add a factor is told so, adds it, and is asked for it from then on", async () => {
+  const auth = openTab({ url: double.url });
+  const account = { email: `${randomUUID()}@example.com`, password: PASSWORD };
+  await auth.signUp(account);
+  const refused: AuthError = await auth.signIn(account).catch((error) => error);
+  assert.equal(refused.code, "second-factor-enrolment-required");
+  assert.deepEqual(refused.problem?.methods, ["totp"]);
+  assert.equal(auth.state.status, "signed-out");
+  const begun = await auth.enrol(refused.problem ?? {});
+  assert("secret" in begun);
+  const recoveryCodes = await auth.confirmEnrolment(refused.problem ?? {}, codeOf(String(begun.secret)));
+  assert.equal(recoveryCodes.length, 10);
+  assert.equal(await emailOf(auth), account.email);
+
+  await auth.signOut();
+  const asked: AuthError = await auth.signIn(account).catch((error) => error);
+  assert.equal(asked.code, "second-factor-required");
+  assert.deepEqual(new Set(asked.problem?.methods), new Set(["totp", "recovery_code"]));
+  await assert.rejects(auth.secondFactor(asked.problem ?? {}, "000000"), withCode("invalid-second-factor"));
+  assert.equal(auth.state.status, "signed-out");
+  await auth.secondFactor(asked.problem ?? {}, recoveryCodes[0]);
+  assert.equal(await emailOf(auth), account.email);
+
+  await auth.stepUp({ code: recoveryCodes[1] ?? "" });
+  sleep(60);
+  await setClock(60, double.url);
+  const renewed = await auth.request("POST", "/auth/me/recovery-codes");
+  assert.equal(renewed.recovery_codes.length, 10);
+});
