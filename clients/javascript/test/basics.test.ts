@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { test } from "node:test";
-import { AuthError, createAuth } from "auth-service-client";
+import { type Auth, AuthError, createAuth } from "auth-service-client";
 import { emailOf, openBrowser, openTab, PASSWORD, SERVICE, SharedStorage, signIn, until, withCode } from "./support.js";
 
 test("who signs in is signed in, also by the username, until they sign out", async () => {
@@ -39,10 +39,19 @@ test("a session in memory is of one tab, and stored nowhere", async () => {
 });
 
 test("all tabs are signed in by one, and signed out by another", async () => {
-  const { tabs, email } = await openBrowser(4);
+  const shared = { storage: new SharedStorage(), name: randomUUID() };
+  const tabs = [0, 1, 2, 3].map(() => openTab(shared));
+  const heard = tabs.map((tab) => {
+    const statuses: string[] = [];
+    tab.onChange(({ status }) => statuses.push(status));
+    return statuses;
+  });
+  const email = await signIn(tabs[0] as Auth);
+  await until(() => heard.every((statuses) => statuses.at(-1) === "signed-in"));
   for (const tab of tabs) assert.equal(await emailOf(tab), email);
   await tabs[3]?.signOut();
-  await until(() => tabs.every((tab) => tab.state.status === "signed-out"));
+  await until(() => heard.every((statuses) => statuses.at(-1) === "signed-out"));
+  for (const statuses of heard) assert.deepEqual(statuses, ["signed-out", "signed-in", "signed-out"]);
 });
 
 test("clients of one service with different names are of different users", async () => {

@@ -110,6 +110,12 @@ const IN_BETWEEN: Record<string, Response> = {
   ),
 };
 
+const OF_ITS_OWN: Record<string, string> = {
+  "another 401": "another",
+  "a 400 that looks like the end": "invalid-refresh-token",
+  "an endless wait": "too-many-attempts",
+};
+
 test("no answer of something in between ends or spoils the session", async (t) => {
   for (const [what, answer] of Object.entries(IN_BETWEEN)) {
     await t.test(what, async () => {
@@ -118,8 +124,9 @@ test("no answer of something in between ends or spoils the session", async (t) =
       const { first, email } = await openBrowser(1, { fetch: send });
       isBetween = true;
       sleep(310);
-      await assert.rejects(first.accessToken());
-      await assert.rejects(first.signIn({ email, password: PASSWORD }).then(() => first.accessToken()));
+      const code = OF_ITS_OWN[what] ?? "unavailable";
+      await assert.rejects(first.accessToken(), withCode(code));
+      await assert.rejects(first.signIn({ email, password: PASSWORD }), withCode(code));
       assert.equal(first.state.status, "signed-in");
       isBetween = false;
       assert.equal(await emailOf(first), email);
@@ -167,6 +174,30 @@ test("a sign-out during a refresh is not undone by its answer", async () => {
   await tabs[1]?.signOut();
   await assert.rejects(refreshed, withCode("signed-out"));
   assert(tabs.every((tab) => tab.state.status === "signed-out"));
+});
+
+test("an end of a session that is not the tab's any more ends nothing", async () => {
+  const { first, tabs, email } = await openBrowser(2);
+  await first.sessions.end(first.state.sessionId ?? "");
+  await switchFaults([{ fault: "delay-answer", seconds: 0.4 }]);
+  sleep(310);
+  const refreshed = first.accessToken();
+  await until(() => keysOf(first).length === 1);
+  await tabs[1]?.signIn({ email, password: PASSWORD });
+  assert.equal(await refreshed, await tabs[1]?.accessToken());
+  assert.equal(await emailOf(first), email);
+});
+
+test("an outage is no storm of requests, and the tab renews by itself when it is over", async () => {
+  const { first } = await openBrowser(1);
+  await switchFaults([{ fault: "lose-request", times: null }]);
+  sleep(310);
+  await assert.rejects(first.accessToken(), withCode("unavailable"));
+  await new Promise((resolve) => setTimeout(resolve, 600));
+  const sent = keysOf(first).length;
+  assert.equal(sent, 2);
+  await switchFaults([]);
+  await until(() => keysOf(first).length > sent, 4);
 });
 
 class FullStorage extends SharedStorage {
