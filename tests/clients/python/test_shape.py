@@ -4,8 +4,9 @@ import inspect
 from typing import Any, assert_type, is_typeddict
 
 import auth_service_client
+import httpx2
 import pytest
-from auth_service_client import Account, AsyncAuthClient, AuthClient, SessionItem, SignInAgain
+from auth_service_client import Account, AsyncAuthClient, AuthClient, MemoryStore, SessionItem, SignInAgain
 
 from tests.support.client import PASSWORD
 from tests.support.document import document
@@ -45,6 +46,22 @@ def test_one_of_several_ways_is_asked_for_before_anything_is_sent() -> None:
             auth.step_up()
         with pytest.raises(ValueError, match="one of code and credential"):
             auth.second_factor("chl_", "123456", credential={})
+
+
+@pytest.mark.parametrize("path", ["@evil.example/", ".evil.example/", ":1/", "auth/me", "", "https://evil.example"])
+def test_a_token_goes_to_no_other_host_than_the_services(path: str) -> None:
+    sent: list[httpx2.Request] = []
+    with httpx2.Client(transport=httpx2.MockTransport(sent.append)) as http:  # type: ignore[arg-type]
+        auth = AuthClient("https://auth.example.com", MemoryStore(), http)
+        with pytest.raises(ValueError, match="/auth/me"):
+            auth.request("GET", path)
+    assert sent == []
+
+
+def test_a_service_that_does_not_tell_who_has_an_account_returns_none() -> None:
+    answer = httpx2.Response(202, json={"status": "accepted"})
+    with httpx2.Client(transport=httpx2.MockTransport(lambda _: answer)) as http:
+        assert AuthClient("https://auth.example.com", http=http).sign_up("ada@example.com", PASSWORD) is None
 
 
 async def test_what_they_return_has_a_type() -> None:

@@ -24,7 +24,13 @@ class OwnAccount:
     def request(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, *, token: str | None = None
     ) -> Flow[dict[str, Any]]:
-        """Call any route of the service, and return what it says. If that is a new session, it is kept."""
+        """Call any route of the service, and return what it says. If that is a new session, it is kept.
+
+        Raises:
+            ValueError: the path does not begin with a slash, so that it could lead to another host.
+        """
+        if not path.startswith("/"):
+            raise ValueError("the path must be like /auth/me")
         return (yield from self._session.request(method, path, body, token))
 
     @use_case
