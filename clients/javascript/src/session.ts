@@ -1,4 +1,4 @@
-/** The session in this tab. The rules are those of docs/integrating.md, "Keeping a refresh token". */
+/** The session in this tab. The rules are those of docs/protocol.md. */
 
 import { AuthError, notTheService, signedOut } from "./errors.js";
 import {
