@@ -16,12 +16,14 @@ import pytest
 
 from auth_service.main import create_app
 from auth_service.settings import DatabaseSettings, LogSettings, Settings
+from tests.interop.node import HAS_NODE
 from tests.support import browser as chromium
 from tests.support import canaries, claims, forks, late_writes, roles
 from tests.support.browser import Browser
 from tests.support.client import PASSWORD, Client
 from tests.support.folders import fastest
 from tests.support.gateways import KINDS, Kind
+from tests.support.javascript_client import build
 from tests.support.polling import eventually
 from tests.support.postgres import Cluster, Postgres, external
 from tests.support.server import Server, run_command
@@ -252,6 +254,17 @@ def browser() -> Iterator[Browser]:
     with Browser.start() as running:
         yield running
     patch.undo()
+
+
+@pytest.fixture(scope="session")
+def javascript_client(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """The folder of the JavaScript client, built, with its tests: once for all processes of a run."""
+    if not HAS_NODE:
+        pytest.skip("needs node and npm, which this machine does not have")
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if hasattr(request.config, "workerinput") else base) / "javascript-client"
+    build(folder)
+    return folder
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
-"""The page of docs/browsers.md with several tabs, faults and an API of its own, in a real headless Chromium."""
+"""The page of docs/browsers.md, and so the JavaScript client, in a real headless Chromium: tabs, faults, an API."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from time import monotonic
 from uuid import uuid4
 
@@ -12,6 +13,7 @@ from tests.conftest import environment
 from tests.support.browser import Browser, Site
 from tests.support.claims import runs
 from tests.support.client import PASSWORD
+from tests.support.javascript_client import put_page
 from tests.support.markdown import block
 from tests.support.program import uvicorn
 from tests.support.server import Server, free_port, wait_until
@@ -27,19 +29,25 @@ window.ahead = 0;
 window.asked = [];
 Date.now = () => now() + window.ahead;
 window.fetch = (url, options) => {
-  window.asked.push([new URL(url, location).pathname, options?.headers?.["Idempotency-Key"]]);
-  if (window.holding && url.endsWith("/auth/refresh")) return new Promise(() => {});
+  const {pathname} = new URL(url.url ?? url, location);
+  window.asked.push([pathname, options?.headers?.["Idempotency-Key"]]);
+  if (window.holding && pathname === "/auth/refresh") return new Promise(() => {});
   return fetched(url, options);
 };
 """
+MODES = {"cookie": "/", "storage": "/storage"}  # and where the page is
+UNSURE = "one moment"
 REFRESHES = "return window.asked.filter(([path]) => path === '/auth/refresh').map(([, key]) => key)"
+
+
+in_both_modes = pytest.mark.parametrize("mode", MODES)
 
 
 class Place:
     """The page's own site, the service behind a proxy, and the browser with one tab of the page that is signed in."""
 
-    def __init__(self, browser: Browser, app: Site, proxy: TcpProxy, server: Server) -> None:
-        self.browser, self.app, self.proxy, self.server = browser, app, proxy, server
+    def __init__(self, browser: Browser, app: Site, proxy: TcpProxy, server: Server, path: str) -> None:
+        self.browser, self.app, self.proxy, self.server, self.path = browser, app, proxy, server, path
 
     def sign_in(self) -> str:
         """Sign somebody new in, in the tab that is open, and return the e-mail address."""
@@ -52,8 +60,8 @@ class Place:
         self.shows(email)
         return email
 
-    def open_tab(self, path: str = "/") -> str:
-        return self.browser.open_tab(self.app.origin() + path)
+    def open_tab(self) -> str:
+        return self.browser.open_tab(self.app.origin() + self.path)
 
     def shows(self, who: str, within: float = 30) -> None:
         """Wait until the tab that is open shows this."""
@@ -90,7 +98,9 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, TcpProxy, Server]]:
+def service(
+    tmp_path_factory: pytest.TempPathFactory, javascript_client: Path
+) -> Iterator[tuple[Site, TcpProxy, Server]]:
     """A service behind a proxy that can break, the site of the page, and the API: the samples of the pages."""
     folder = tmp_path_factory.mktemp("browsers")
     with Site() as app:
@@ -107,23 +117,27 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, Tc
                 (folder / "api.py").write_text(allowed)
                 inside = {"INTERNAL_AUTH_URL": server.base_url, "AUTH_INTERNAL_TOKEN": INTERNAL_TOKEN}
                 with uvicorn("api:app", folder, {"AUTH_PUBLIC_URL": url, **inside}) as api:
-                    page = block(PAGE, "run: page").replace("https://auth.example.com", url)
-                    page = page.replace("https://api.example.com", api)
-                    app.pages["/"] = page.replace("<title>", f"<script>{SEEN}</script><title>")
-                    without = f"<script>{SEEN} delete window.BroadcastChannel</script><title>"
-                    app.pages["/without-channel"] = page.replace("<title>", without)
+                    for mode, path in MODES.items():
+                        page = put_page(app, javascript_client, url, api, mode)
+                        app.pages[path] = page.replace("<title>", f"<script>{SEEN}</script><title>")
                     app.pages["/elsewhere"] = "<!doctype html><title>elsewhere</title>"
                     yield app, proxy, server
 
 
 @pytest.fixture
-def place(browser: Browser, service: tuple[Site, TcpProxy, Server]) -> Iterator[Place]:
+def mode() -> str:
+    """Where the refresh token is, unless a test says otherwise."""
+    return "cookie"
+
+
+@pytest.fixture
+def place(browser: Browser, service: tuple[Site, TcpProxy, Server], mode: str) -> Iterator[Place]:
     """One tab with the page, where nobody is signed in; whatever a test opens is closed."""
     app, proxy, server = service
     first = browser.driver.current_window_handle
-    browser.open(app.origin())
-    found = Place(browser, app, proxy, server)
-    wait_until(lambda: found.who != "", 30, lambda: "the page does not know who is signed in")
+    browser.open(app.origin() + MODES[mode])
+    found = Place(browser, app, proxy, server, MODES[mode])
+    wait_until(lambda: found.who not in {"", UNSURE}, 30, lambda: "the page does not know who is signed in")
     browser.click("#sign-out")  # not by deleting the cookie: an answer that is still under way would bring it back
     found.shows("nobody")
     yield found
@@ -136,10 +150,9 @@ def place(browser: Browser, service: tuple[Site, TcpProxy, Server]) -> Iterator[
 
 
 @runs(PAGE, "run: page")
-@pytest.mark.parametrize("path", ["/", "/without-channel"], ids=["BroadcastChannel", "storage"])
-def test_a_sign_in_and_a_sign_out_are_seen_in_all_tabs_within_two_seconds(place: Place, path: str) -> None:
-    place.browser.open(place.app.origin() + path)
-    first, second = place.browser.driver.current_window_handle, place.open_tab(path)
+@in_both_modes
+def test_a_sign_in_and_a_sign_out_are_seen_in_all_tabs_within_two_seconds(place: Place) -> None:
+    first, second = place.browser.driver.current_window_handle, place.open_tab()
     place.shows("nobody")
     place.browser.switch_to(first)
     for _ in range(2):
@@ -160,13 +173,15 @@ def test_somebody_else_who_signs_in_in_one_tab_is_seen_in_the_others(place: Plac
     place.shows(email, within=2)
 
 
+@in_both_modes
 def test_a_tab_whose_refresh_never_ends_holds_up_no_other(place: Place) -> None:
     email = place.sign_in()
     first = place.browser.driver.current_window_handle
+    before = len(place.refreshes())
     place.browser.run("window.holding = true")
     place.later(400)
     place.happen("online")
-    assert len(place.refreshes()) == 2
+    wait_until(lambda: len(place.refreshes()) > before, 10, lambda: "it did not look")
     place.open_tab()
     place.shows(email, within=LIMIT + 4)
     for _ in range(2):  # the lock was taken away, so nobody waits for it a second time
@@ -178,6 +193,7 @@ def test_a_tab_whose_refresh_never_ends_holds_up_no_other(place: Place) -> None:
     place.shows("nobody", within=2)
 
 
+@in_both_modes
 def test_a_tab_that_is_frozen_in_a_refresh_holds_up_no_other_and_goes_on_itself(place: Place) -> None:
     email = place.sign_in()
     place.proxy.silence()
@@ -207,25 +223,31 @@ def test_a_tab_that_is_frozen_while_another_one_signs_out_is_out_when_it_wakes(p
     place.shows("nobody", within=3)
 
 
-def test_lost_answers_a_reload_and_an_outage_end_nothing(place: Place) -> None:
+@in_both_modes
+def test_lost_answers_a_reload_and_an_outage_end_nothing(place: Place, mode: str) -> None:
     email = place.sign_in()
+    before = len(place.refreshes())
     place.proxy.reset_counters()
     place.proxy.swallow_answers()
     place.later(400)
     place.happen("online")
     wait_until(lambda: place.proxy.bytes_down > 0, 10, lambda: "no answer was swallowed")
-    keys = place.refreshes()[1:]
+    keys = place.refreshes()[before:]
     place.browser.driver.refresh()  # in the middle of it
+    place.later(400)
+    place.happen("online")
     wait_until(lambda: len(place.refreshes()) > 0, 10, lambda: "no refresh after the reload")
     keys += place.refreshes()
     place.proxy.refuse()
     place.proxy.reset()
-    place.shows("No answer: try again later")
+    wait_until(lambda: len(place.refreshes()) > 2, 20, lambda: "it did not try again")
     keys += place.refreshes()
     assert len(set(keys)) == 1
     place.proxy.pass_through()
-    place.shows(email)  # by itself
-    assert place.browser.run("return localStorage.refreshKey ?? null") is None
+    place.shows(email if mode == "cookie" else "signed in")  # by itself
+    place.browser.click("#show-orders")
+    place.browser.wait_for_text("#orders", '"orders":[]')
+    assert "key" not in place.browser.run("return Object.values(localStorage).join()")
 
 
 def test_a_service_that_never_answers_is_asked_again(place: Place) -> None:
@@ -234,17 +256,21 @@ def test_a_service_that_never_answers_is_asked_again(place: Place) -> None:
     place.later(400)
     place.happen("online")
     wait_until(lambda: len(place.refreshes()) > 2, 20, lambda: "it waits for ever")
-    place.shows("No answer: try again later")
+    assert place.who == email
+    place.browser.click("#show-orders")
+    place.browser.wait_for_text("#orders", "try again later")
     place.proxy.pass_through()
-    place.shows(email)
+    place.browser.click("#show-orders")
+    place.browser.wait_for_text("#orders", '"orders":[]')
 
 
 def test_an_outage_is_not_seen_while_the_access_token_is_good(place: Place) -> None:
     email = place.sign_in()
+    before = len(place.refreshes())
     place.proxy.refuse()
     place.proxy.reset()
-    place.browser.run("document.dispatchEvent(new Event('resume'))")
-    wait_until(lambda: len(place.refreshes()) > 2, 20, lambda: "it did not try again")
+    place.happen("resume", "document")
+    wait_until(lambda: len(place.refreshes()) > before, 10, lambda: "it did not look")
     assert place.who == email
     place.browser.click("#show-orders")
     place.browser.wait_for_text("#orders", '"orders":[]')
@@ -282,12 +308,12 @@ def test_a_token_that_the_api_refuses_is_renewed_once(place: Place) -> None:
     refused = """
     const good = fetch;
     window.calls = [];
-    window.fetch = (url, options) => {
-      if (!url.endsWith("/orders")) return good(url, options);
-      window.calls.push(options.headers.Authorization);
-      const times = window.calls.length;
-      const bad = {...options, headers: {Authorization: options.headers.Authorization.slice(0, -8) + "AAAAAAAA"}};
-      return good(url, times <= window.refused ? bad : options);
+    window.fetch = (request, options) => {
+      if (!request.url?.endsWith("/orders")) return good(request, options);
+      const token = request.headers.get("Authorization");
+      window.calls.push(token);
+      if (window.calls.length <= window.refused) request.headers.set("Authorization", token.slice(0, -8) + "AAAAAAAA");
+      return good(request);
     };
     """
     place.sign_in()

@@ -1,7 +1,8 @@
-"""The page of docs/browsers.md in a real Chromium, with its refresh token in a cookie, before each gateway."""
+"""The page of docs/browsers.md with the JavaScript client, in a real Chromium before each gateway."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -13,12 +14,14 @@ from tests.support.client import PASSWORD
 from tests.support.echo_upstream import EchoUpstream
 from tests.support.gateway_places import INTERNAL_TOKEN, Fleet, Place, Service
 from tests.support.gateways import Kind
+from tests.support.javascript_client import put_page
 from tests.support.markdown import block
 from tests.support.page import COOKIE
 from tests.support.postgres import Postgres
 from tests.support.program import uvicorn
 
 PAGE = "docs/browsers.md"
+MODES = {"cookie": "/", "storage": "/storage"}  # and where the page is
 AHEAD = "const now = Date.now; window.ahead = 0; Date.now = () => now() + window.ahead"
 
 
@@ -57,12 +60,22 @@ def api(service: Service, site: Site, tmp_path_factory: pytest.TempPathFactory) 
         yield url
 
 
+@pytest.fixture(scope="module")
+def put_pages(site: Site, api: str, javascript_client: Path) -> Callable[[str], None]:
+    """Puts up the page in each mode, for the service with this URL."""
+
+    def put(url: str) -> None:
+        for mode in MODES:
+            put_page(site, javascript_client, url, api, mode)
+
+    return put
+
+
 @pytest.fixture
-def place(kind: Kind, fleet: Fleet, site: Site, api: str, browser: Browser) -> Iterator[Place]:
+def place(kind: Kind, fleet: Fleet, site: Site, browser: Browser, put_pages: Callable[[str], None]) -> Iterator[Place]:
     """A gateway, and the page in a tab of a browser without cookies; other tabs are closed afterwards."""
     found = fleet.place(kind)
-    page = block(PAGE, "run: page").replace("https://auth.example.com", f"http://localhost:{found.port}")
-    site.pages["/"] = page.replace("https://api.example.com", api)
+    put_pages(f"http://localhost:{found.port}")
     browser.driver.execute_cdp_cmd("Network.clearBrowserCookies", {})
     first = browser.driver.current_window_handle
     with browser.before_pages(AHEAD):
@@ -77,33 +90,34 @@ def place(kind: Kind, fleet: Fleet, site: Site, api: str, browser: Browser) -> I
 
 @runs(PAGE, "run: page", "run: api")
 @runs("docs/verifying.md", "run: orders")
+@pytest.mark.parametrize("mode", MODES)
 def test_the_page_signs_in_goes_on_calls_an_api_and_signs_out_in_both_tabs(
-    place: Place, browser: Browser, site: Site
+    place: Place, browser: Browser, site: Site, mode: str
 ) -> None:
+    kept = cookie if mode == "cookie" else stored
     email = f"ada.{uuid4().hex}@example.com"
     place.client.post("/auth/register", json={"email": email, "password": PASSWORD}).raise_for_status()
+    browser.open(site.origin() + MODES[mode])
     browser.wait_for_text("#who", "nobody")
     browser.type("email", email)
     browser.type("password", PASSWORD)
     browser.click("#sign-in button")
     browser.wait_for_text("#who", email)
-    signed_in = cookie(browser)
+    signed_in = kept(browser)
 
-    browser.driver.refresh()
-    browser.wait_for_text("#who", email)
-    reloaded = cookie(browser)
-    assert reloaded != signed_in, "the page has refreshed, and the cookie is the next one"
     browser.run("window.ahead += 400_000")  # as after a sleep: the access token has expired
     browser.click("#show-orders")
     browser.wait_for_text("#orders", '"orders":[]')
-    assert cookie(browser) != reloaded
+    assert kept(browser) != signed_in, "the client has refreshed"
+    browser.driver.refresh()
+    browser.wait_for_text("#who", email)
 
     first = browser.driver.current_window_handle
-    second = browser.open_tab(site.origin())
+    second = browser.open_tab(site.origin() + MODES[mode])
     browser.wait_for_text("#who", email)
     browser.click("#sign-out")
     browser.wait_for_text("#who", "nobody")
-    assert browser.driver.get_cookies() == []
+    assert "art_" not in f"{browser.driver.get_cookies()} {browser.run('return JSON.stringify(localStorage)')}"
     for tab in (first, second):
         browser.switch_to(tab)
         browser.wait_for_text("#who", "nobody")
@@ -130,3 +144,10 @@ def cookie(browser: Browser) -> str:
     (found,) = browser.driver.get_cookies()
     assert (found["name"], found["httpOnly"], found["secure"], found["sameSite"]) == (COOKIE, True, True, "Strict")
     return str(found["value"])
+
+
+def stored(browser: Browser) -> str:
+    """The refresh token in the storage of the page."""
+    (record,) = browser.run("return Object.values(localStorage).map(JSON.parse).filter((kept) => kept.refresh_token)")
+    assert browser.driver.get_cookies() == []
+    return str(record["refresh_token"])

@@ -154,7 +154,8 @@ class Browser:
 class Site:
     """A web server for pages of the tests, with TLS if it is given a context, on any free port unless one is named.
 
-    Each path of `pages` is HTML, but for JSON below `/.well-known`; `origin(host)` is its name for a browser.
+    Each path of `pages` is HTML, but for JSON below `/.well-known` and modules that end in `.js`; `origin(host)` is its
+    name for a browser.
     """
 
     def __init__(self, tls: ssl.SSLContext | None = None, port: int = 0) -> None:
@@ -165,8 +166,7 @@ class Site:
             def do_GET(self) -> None:  # the library's name
                 page = pages.get(self.path)
                 self.send_response(404 if page is None else 200)
-                is_json = self.path.startswith("/.well-known/")
-                self.send_header("Content-Type", "application/json" if is_json else "text/html; charset=utf-8")
+                self.send_header("Content-Type", _media_type(self.path))
                 self.end_headers()
                 self.wfile.write((page or "").encode())
 
@@ -191,3 +191,9 @@ class Site:
 
     def origin(self, host: str = "localhost") -> str:
         return f"{self._scheme}://{host}:{self._server.server_port}"
+
+
+def _media_type(path: str) -> str:
+    if path.endswith(".js"):
+        return "text/javascript"
+    return "application/json" if path.startswith("/.well-known/") else "text/html; charset=utf-8"

@@ -5,6 +5,7 @@ of one site, and `evil.test` is another site.
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -17,6 +18,7 @@ from tests.support.browser import POST, Browser, Site
 from tests.support.claims import runs
 from tests.support.client import PASSWORD, Client
 from tests.support.gate import gate
+from tests.support.javascript_client import put_page
 from tests.support.markdown import block
 from tests.support.page import COOKIE
 from tests.support.postgres import Postgres
@@ -49,7 +51,7 @@ def database(postgres: Postgres, migrated_template: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def auth(app: Site, database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def auth(app: Site, database: str, javascript_client: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of the service as browsers know it, with three accounts."""
     port = free_port()
     url = f"http://localhost:{port}"
@@ -66,7 +68,7 @@ def auth(app: Site, database: str, tmp_path_factory: pytest.TempPathFactory) -> 
         for email in (ADA, MALLORY, GRACE):
             account = {"email": email, "password": PASSWORD}
             httpx.post(server.base_url + "/auth/register", json=account, trust_env=False).raise_for_status()
-        app.pages["/"] = block("docs/browsers.md", "run: page").replace("https://auth.example.com", url)
+        put_page(app, javascript_client, url)
         app.pages["/empty"] = "<!doctype html><title>empty</title>"
         yield url
 
@@ -139,7 +141,7 @@ def test_the_page_signs_in_goes_on_after_a_reload_and_signs_out(browser: Browser
     browser.type("email", ADA)
     browser.type("password", "wrong " + PASSWORD)
     browser.click("#sign-in button")
-    browser.wait_for_text("#who", "Invalid credentials")
+    browser.wait_for_text("#who", "The account or the password is wrong")
     browser.type("password", PASSWORD)
     browser.click("#sign-in button")
     browser.wait_for_text("#who", ADA)
@@ -163,7 +165,7 @@ async def test_the_page_asks_for_the_second_factor_of_an_account_that_has_one(
     browser.wait_for_text("#who", "nobody")
     browser.type("email", GRACE)
     browser.type("password", PASSWORD)
-    for code, shown in ((factor.wrong_code(), "Invalid second factor"), (factor.recovery_codes[0], GRACE)):
+    for code, shown in ((factor.wrong_code(), "The code or the passkey is wrong"), (factor.recovery_codes[0], GRACE)):
         browser.click("#sign-in button")
         browser.accept(code)
         browser.wait_for_text("#who", shown)

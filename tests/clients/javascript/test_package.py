@@ -9,10 +9,9 @@ import pytest
 
 from auth_service.testing.double import Double
 from tests.conftest import environment
+from tests.support.javascript_client import run
 from tests.support.markdown import ROOT, block
 from tests.support.server import run_command
-
-from .conftest import run
 
 SIZE = 6_000  # bytes, compressed
 
