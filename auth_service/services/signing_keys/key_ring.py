@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime
-from logging import DEBUG, WARNING
 
 import structlog
 
@@ -149,7 +148,8 @@ class KeyRing:
                 await self._load()
         except DatabaseUnavailable as error:
             # Before the first reading nothing stays in use, and `service.not_ready` tells what is waited for.
-            log.log(WARNING if self._ring else DEBUG, "signing_keys.reload_failed", code=error.code)
+            if self._ring:
+                log.warning("signing_keys.reload_failed", code=error.code)
 
     async def _current(self) -> KeySet:
         if self._ring is None:
