@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from auth_service import __version__
 from auth_service.testing.kit import AuthKit
 from tests.support.claims import runs
 from tests.support.markdown import ROOT, text
@@ -45,7 +44,7 @@ FETCHES = (
 
 
 def repository(folder: Path) -> str:
-    """The checkout as a repository with the tag of its version."""
+    """The checkout as a repository, with a later commit that nobody has looked at."""
     tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in tracked.split("\0"):
         if name.startswith(("auth_service/", "migrations/", "deploy/sql/")) or (name and "/" not in name):
@@ -61,7 +60,8 @@ def repository(folder: Path) -> str:
         "-c",
         "tag.gpgsign=false",
     )
-    for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "all"], ["tag", f"v{__version__}"]):
+    broken = ["rm", "-rqf", "auth_service"]
+    for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "all"], broken, ["commit", "-qm", "another"]):
         subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True)
     return folder.as_uri()
 
@@ -73,11 +73,18 @@ def stand_in() -> Iterator[StandIn]:
 
 
 @runs(PAGE, "run: build", "run: install")
-def test_the_verifier_is_installed_from_a_tag_without_what_it_does_not_need(tmp_path: Path, stand_in: StandIn) -> None:
+def test_the_verifier_is_installed_from_a_commit_without_what_it_does_not_need(
+    tmp_path: Path, stand_in: StandIn
+) -> None:
     virtualenv = tmp_path / "venv"
     subprocess.run([sys.executable, "-m", "venv", virtualenv], check=True, timeout=60)
-    shell = Shell(tmp_path, prepared=f"PATH={virtualenv}/bin:$PATH")
-    shell.follow(PAGE, "run: build", replaced={REPOSITORY: repository(tmp_path / "origin" / "auth-service.git")})
+    origin = tmp_path / "origin" / "auth-service.git"
+    replaced = {REPOSITORY: repository(origin)}
+    commit = subprocess.run(
+        ["git", "rev-parse", "HEAD~"], cwd=origin, capture_output=True, text=True, check=True
+    ).stdout
+    shell = Shell(tmp_path, prepared=f"PATH={virtualenv}/bin:$PATH AUTH_SERVICE_COMMIT={commit.strip()}")
+    shell.follow(PAGE, "run: build", replaced=replaced)
     shell.follow(PAGE, "run: install")
     installed = set(re.findall(r"^([\w.-]+)==", shell.run("pip list --format=freeze"), re.MULTILINE))
     assert {"auth-service", "httpx2", "PyJWT", "cryptography"} <= installed
@@ -89,6 +96,10 @@ def test_the_verifier_is_installed_from_a_tag_without_what_it_does_not_need(tmp_
     command = [str(virtualenv / "bin" / "python"), "-I", "-c", SERVICE, *arguments]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert (len(done.stdout.strip()), done.stderr) == (36, "")
+    for words in ("auth-service --help", "auth-service config check", "python -m auth_service doctor"):
+        said = shell.run(f"{words} 2>&1 || test $? -eq 2 && echo ended with 2")
+        assert said.startswith("Error: the package 'click' is not installed here: the verifier does without it"), said
+        assert said.splitlines()[1:] == ["ended with 2"]
 
 
 def test_the_page_names_what_python_jose_would_bring() -> None:
