@@ -40,25 +40,25 @@ class AccessDenied(Refused):
 
 class InvalidRefreshToken(AccessDenied):
     code = "invalid-refresh-token"
-    detail = "The refresh token is not valid; sign in again."
+    detail = "You have been signed out. Sign in again."
     reason = Denial.ENDED
 
 
 class MissingAccessToken(AccessDenied):
     code = "missing-access-token"
-    detail = "Send an access token in the Authorization header, as 'Bearer TOKEN'."
+    detail = "You are not signed in."
     reason = Denial.MISSING
 
 
 class InvalidAccessToken(AccessDenied):
     code = "invalid-access-token"
-    detail = "The access token is not valid, has expired, or its session has ended."
+    detail = "You are not signed in any more. Sign in again."
     reason = Denial.ENDED
 
 
 class InsufficientRole(AccessDenied):
     code = "insufficient-role"
-    detail = "The access token is valid, but its bearer does not have the required role."
+    detail = "Your account is not allowed to do this."
     reason = Denial.ROLE
 
 
@@ -68,7 +68,7 @@ class StepUpRequired(AccessDenied):
     """
 
     code = "step-up-required"
-    detail = "Prove at /auth/step-up that it is you, or sign in again, and send the new access token."
+    detail = "Confirm again that it is you before you do this."
     reason = Denial.STEP_UP
 
     def __init__(self, max_age: int | None = None, acr_values: Sequence[str] = (), user_id: UUID | None = None) -> None:

@@ -38,7 +38,7 @@ class InvalidCredentials(Refused):
 
 class PasswordRequired(Refused):
     code = "password-required"
-    detail = "Send the password of the account as well, or an access token of it. The link was not used up."
+    detail = "Enter the password of the account as well. The link stays good."
 
 
 class LinkFault(StrEnum):

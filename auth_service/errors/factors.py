@@ -20,7 +20,7 @@ class SecondFactorRequired(Refused):
     """
 
     code = "second-factor-required"
-    detail = "The password is right. Send a second factor with this challenge to /auth/login/second-factor."
+    detail = "The password is right. Now confirm the sign-in with your second factor."
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class SecondFactorEnrolmentRequired(Refused):
     """
 
     code = "second-factor-enrolment-required"
-    detail = "The password is right, but this account must add a second factor, at /auth/login/enrol."
+    detail = "The password is right, but this account must add a second factor before it is signed in."
 
     def __init__(self, challenge: str, methods: Sequence[str], expires_in: int) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class InvalidChallenge(Refused):
     """What a browser returned was not made for this challenge, or the challenge is good no more."""
 
     code = "invalid-challenge"
-    detail = "The challenge is not valid: it was used, is older than five minutes, or is not for this. Ask for another."
+    detail = "This took too long, or was done already. Start again."
 
     def __init__(self, because: str | None = None) -> None:
         super().__init__(f"The passkey was refused: {because}." if because else None)
@@ -74,4 +74,4 @@ class NoSuchFactor(Refused):
 
 class PasskeysNotConfigured(Refused):
     code = "not-found"
-    detail = "This service has no passkeys: the operator has not set AUTH_PASSKEYS__RP_ID."
+    detail = "Passkeys are not available here: the operator has not set them up."

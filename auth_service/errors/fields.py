@@ -58,7 +58,7 @@ class InvalidFields(Refused):
     """
 
     code = "validation-error"
-    detail = "The request has invalid fields."
+    detail = "Some fields are not filled in correctly."
 
     def __init__(self, faults: Iterable[FieldFault]) -> None:
         self.faults = tuple(dict.fromkeys(faults))[:MOST_FAULTS]

@@ -80,5 +80,5 @@ class HashingOverloaded(Unavailable):
 
 class MailNotConfigured(Unavailable):
     code = "mail-not-configured"
-    detail = "This service has no mail server configured."
+    detail = "This service cannot send e-mail: the operator has not set it up."
     retry_after = 60

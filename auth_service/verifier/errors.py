@@ -32,7 +32,7 @@ class Refused(Exception):  # noqa: N818  # the word of the service's own errors
 class MissingToken(Refused):
     """There is not exactly one Authorization header with a bearer token."""
 
-    status, code, title = 401, "missing-access-token", "Access token missing"
+    status, code, title = 401, "missing-access-token", "Not signed in"
     detail = "Send one Authorization header with a bearer token."
     challenge = "Bearer"
 
@@ -40,7 +40,7 @@ class MissingToken(Refused):
 class InvalidToken(Refused):
     """The token is not valid; the client is not told why."""
 
-    status, code, title = 401, "invalid-access-token", "Invalid access token"
+    status, code, title = 401, "invalid-access-token", "Not signed in any more"
     detail = "The access token is not valid or has expired."
     challenge = 'Bearer error="invalid_token"'
 
@@ -48,7 +48,7 @@ class InvalidToken(Refused):
 class InsufficientRole(Refused):
     """The token is good, and its bearer has none of the roles that are asked for."""
 
-    status, code, title = 403, "insufficient-role", "Insufficient role"
+    status, code, title = 403, "insufficient-role", "Not allowed"
     detail = "The bearer of the access token has none of the roles that this asks for."
     challenge = 'Bearer error="insufficient_scope"'
 
@@ -59,7 +59,7 @@ class InsufficientAuthentication(Refused):
     `max_age` is in seconds; `acr_values` are the classes that will do, the weakest first.
     """
 
-    status, code, title = 401, "step-up-required", "Step-up required"
+    status, code, title = 401, "step-up-required", "Confirmation required"
     detail = "Prove at the auth service that it is you, or sign in again, and send the new access token."
 
     def __init__(self, max_age: int | None = None, acr_values: Sequence[str] = ()) -> None:

@@ -89,7 +89,7 @@ PAGES = {
         "",
         PASSWORD_OR_NEW,
         "Confirm",
-        {"done": "Your e-mail address is confirmed. You can close this page and sign in."},
+        {"done": "Your e-mail address is confirmed. You can close this page, go back to $application and sign in."},
     ),
     "reset-password": PageText(
         "Choose a new password",
@@ -97,7 +97,10 @@ PAGES = {
         "",
         USERNAME + NEW_FIELD,
         "Set password",
-        {"done": "Your new password is set. All devices were signed out; sign in again with the new password."},
+        {
+            "done": "Your new password is set, and all devices were signed out. Go back to $application and sign in "
+            "with the new password."
+        },
     ),
     "keep-email": PageText(
         "Keep your e-mail address",

@@ -27,7 +27,7 @@ MOST_WAITING = 50  # requests for a key that may just be being published; whoeve
 
 
 class SigningKeyUnavailable(Unavailable):
-    detail = "The signing key cannot be used just now; the operator's log says why."
+    detail = "Nobody can be signed in just now; the operator's log says why."
 
 
 class KeyRing:

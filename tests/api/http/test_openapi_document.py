@@ -147,6 +147,13 @@ def test_nothing_is_said_that_generators_make_types_of_and_that_means_nothing() 
             assert part["description"]
 
 
+def test_no_field_is_of_a_format_that_is_sent_as_stars() -> None:
+    """datamodel-code-generator makes Pydantic's SecretStr of `format: password`, and `model_dump_json()` writes that as
+    `**********`: a login with it is a 401. The format is only a hint to forms, and they know a field by its name.
+    """
+    assert not [part for part in objects(document()) if part.get("format") == "password"]
+
+
 def test_there_is_one_schema_of_tokens_whose_refresh_token_may_be_in_the_cookie() -> None:
     assert [name for name in SCHEMAS if "Browser" in name] == []
     giving = {

@@ -71,6 +71,22 @@ def test_every_refusal_that_reaches_a_client_has_its_row_and_no_row_is_without()
     assert {kind.code for kind in NOT_OVER_HTTP} & set(PROBLEMS) == set()
 
 
+# Problems that only programs cause and developers see: their sentences speak of what was sent.
+OF_PROGRAMS = {
+    "malformed-json", "bad-request", "invalid-request", "request-timeout", "body-too-large", "headers-too-large",
+    "unsupported-media-type", "invalid-internal-token", "preflight-refused", "cross-site-request", "shutting-down",
+}  # fmt: skip
+JARGON = re.compile(r"/[a-z]+|AUTH_|\b(tokens?|headers?|challenge|bearer|JSON|HTTP|cookie|sid|body|path)\b")
+
+
+@pytest.mark.parametrize("kind", sorted(kinds_of(Refused) - NOT_OVER_HTTP.keys(), key=str))
+def test_what_a_form_shows_of_a_problem_is_a_sentence_for_people(kind: type[Refused]) -> None:
+    told = getattr(kind, "public_detail", kind.detail)
+    if kind.code not in OF_PROGRAMS:
+        assert not JARGON.search(f"{told} {PROBLEMS[kind.code].title}")
+        assert re.fullmatch(r"[A-Z].*\.", told) or kind.code == "account-exists"  # whose words others rely on
+
+
 @pytest.mark.parametrize("refusal", REFUSALS, ids=lambda refusal: f"{refusal[1]} of {refusal[3]}")
 async def test_a_refusal_is_a_problem(
     make_client: MakeClient, refusal: tuple[int, str, str, str, dict[str, Any]]

@@ -128,7 +128,9 @@ def _tidy(part: dict[str, Any], settings: Settings) -> None:
         part.pop("default", None)
     if part.get("format") == CHOSEN:
         lengths = {"minLength": settings.password.min_length, "maxLength": settings.password.max_length}
-        part.update(format="password", description="Lengths are counted in code points, after Unicode NFC", **lengths)
+        part.update(description="Lengths are counted in code points, after Unicode NFC", **lengths)
+    if part.get("format") in (CHOSEN, "password"):
+        del part["format"]  # some generators make of it a type that is sent as stars
     if "in" in part and "schema" in part:  # a parameter: it may be left out, and is never null
         kinds = [kind for kind in part["schema"].get("anyOf", [part["schema"]]) if kind.get("type") != "null"]
         [part["schema"]] = kinds

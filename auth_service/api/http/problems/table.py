@@ -29,7 +29,7 @@ PROBLEMS: dict[str, Problem] = {
     ),
     "invalid-challenge": Problem(
         400,
-        "Invalid challenge",
+        "Start again",
         "The challenge is unknown, used, older than five minutes or of another account, or the passkey was not made "
         "for it and for this site; 'detail' says which. Ask for new options and try again. Nothing was done.",
     ),
@@ -54,25 +54,25 @@ PROBLEMS: dict[str, Problem] = {
     ),
     "invalid-refresh-token": Problem(
         401,
-        "Invalid refresh token",
+        "Session ended",
         "The session has ended: it expired, was signed out, or its token was used by two clients. Sign in again. "
         "A lost answer or a second tab does not cause this within the grace.",
     ),
     "missing-access-token": Problem(
         401,
-        "Access token missing",
+        "Not signed in",
         "Send 'Authorization: Bearer TOKEN' exactly once. Tokens in the query string or in a cookie are ignored "
         "(RFC 6750).",
     ),
     "invalid-access-token": Problem(
         401,
-        "Invalid access token",
+        "Not signed in any more",
         "The access token is forged, expired or for another audience, or its session has ended. Refresh it; "
         "if that is refused, sign in again.",
     ),
     "step-up-required": Problem(
         401,
-        "Step-up required",
+        "Confirmation required",
         "The access token is good, but its user was signed in longer ago than 'max_age' seconds, or not as surely as "
         "one of 'acr_values' (RFC 9470). Ask the user for the password or a code, send it to POST /auth/step-up, and "
         "repeat the request with the access token of that answer. Refreshing does not help, and no session has ended.",
@@ -96,7 +96,7 @@ PROBLEMS: dict[str, Problem] = {
     ),
     "insufficient-role": Problem(
         403,
-        "Insufficient role",
+        "Not allowed",
         "The access token is valid, but its bearer does not have the role that this path requires. A new token will "
         "not change that.",
     ),
@@ -113,7 +113,7 @@ PROBLEMS: dict[str, Problem] = {
         "not list the page's origin exactly as the browser sends it, or pages may not send this method or one of these "
         "headers (AUTH_CORS__HEADERS adds some). 'detail' says which.",
     ),
-    "not-found": Problem(404, "Not found", "There is nothing at this path."),
+    "not-found": Problem(404, "Not found", "There is nothing at this address."),
     "method-not-allowed": Problem(
         405, "Method not allowed", "This path does not support the method; the Allow header lists those it does."
     ),
