@@ -15,6 +15,7 @@ import type { Store } from "./store.js";
 import type { Answer, Transport } from "./transport.js";
 
 const LONGEST_PAUSE = 60; // seconds between two attempts
+const SHORTEST_PAUSE = 1_000; // milliseconds before a renewal that nobody waits for
 const GLANCE = 30_000; // milliseconds between two looks at the clock: timers do not know that a laptop slept
 
 /** What a page shows: whether somebody is signed in, which is unknown until the service has answered once. */
@@ -201,7 +202,7 @@ export class Session {
     const pause = this.#failures ? Math.max(held, Math.min(2 ** (this.#failures - 1), LONGEST_PAUSE) * 1_000) : fresh;
     const isDue = pause <= GLANCE;
     const wake = () => (isDue ? this.refresh().catch(() => {}) : this.#schedule());
-    this.#timer = setTimeout(wake, Math.max(isDue ? pause : GLANCE, 0));
+    this.#timer = setTimeout(wake, Math.max(isDue ? pause : GLANCE, SHORTEST_PAUSE));
     (this.#timer as { unref?: () => void }).unref?.(); // Node: a timer keeps no program running
   }
 }

@@ -30,7 +30,9 @@ export class Store {
       // The tokens of this tab are those, or of the same session; those of another tab come by the channel.
       this.#kept = { ...kept, version: stored.version, key: stored.key ?? (isSame ? kept.key : undefined) };
     } else {
-      this.#keep(stored);
+      // A page that is loaded knows of no sign-in by another site; only the service knows what is in a cookie.
+      const isUnsure = !this.storesTokens && kept.version === 0;
+      this.#keep(isUnsure ? { ...stored, session_id: undefined } : stored);
     }
     return this.#kept;
   }
