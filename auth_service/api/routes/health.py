@@ -10,6 +10,8 @@ from auth_service.api.requests.dependencies import ServicesDep, set_requester
 from auth_service.api.requests.internal_token import has_internal_token
 from auth_service.api.schemas.common import Health, Liveness, Readiness
 
+# Complete at the start, unlike the others (`LazyRoute`): they are asked before anything else, and for the first route
+# that it completes, FastAPI imports pydantic.v1, which no request is to wait for.
 router = APIRouter(prefix="/health", tags=["health"], dependencies=[Depends(set_requester)])
 
 NOT_READY = problems(

@@ -4,12 +4,13 @@ from fastapi import APIRouter, Depends, Request
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
+from auth_service.api.http.lazy_route import LazyRoute
 from auth_service.api.http.openapi import problems
 from auth_service.api.metrics.workers import Metrics
 from auth_service.api.requests.dependencies import set_requester
 from auth_service.api.requests.internal_token import internal_only
 
-router = APIRouter(tags=["operations"], dependencies=[Depends(set_requester)])
+router = APIRouter(tags=["operations"], route_class=LazyRoute, dependencies=[Depends(set_requester)])
 
 
 @router.get(

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from auth_service.api.http.html.pages import LOGO_PATH, HtmlPages
+from auth_service.api.http.lazy_route import LazyRoute
 from auth_service.api.requests.dependencies import set_requester
 from auth_service.api.routes.page_texts import FAULTS, PAGES, PROBLEMS, PageText
 from auth_service.settings import Settings
@@ -78,7 +79,7 @@ def _sentences(endings: dict[str, str]) -> Iterator[str]:
         yield f'<p data-problem="{word}" hidden>{sentence}</p>'
 
 
-router = APIRouter(prefix=PREFIX, dependencies=[Depends(set_requester)])
+router = APIRouter(prefix=PREFIX, route_class=LazyRoute, dependencies=[Depends(set_requester)])
 
 
 @router.get("/{name}", include_in_schema=False)

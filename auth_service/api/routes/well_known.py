@@ -11,12 +11,13 @@ from starlette.responses import Response
 
 from auth_service.api.http.etags import conditional
 from auth_service.api.http.html.pages import HtmlPages
+from auth_service.api.http.lazy_route import LazyRoute
 from auth_service.api.http.openapi import problems
 from auth_service.api.http.problems.table import PROBLEMS
 from auth_service.api.requests.dependencies import ServicesDep, set_requester
 from auth_service.api.schemas.common import JsonWebKeySet, ServerMetadata
 
-router = APIRouter(dependencies=[Depends(set_requester)])
+router = APIRouter(route_class=LazyRoute, dependencies=[Depends(set_requester)])
 
 JWKS_MAX_AGE = 300  # seconds; a key is published for at least this long before it signs
 METADATA_MAX_AGE = 3600  # seconds

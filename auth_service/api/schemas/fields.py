@@ -108,9 +108,12 @@ class Answer(BaseModel):
 
 
 class Body(BaseModel):
-    """A body from outside: exact types, no unknown fields, and no value in any error."""
+    """A body from outside: exact types, no unknown fields, and no value in any error.
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+    What validates it is built for the first one that comes, and not at every start.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True, defer_build=True)
 
     @classmethod
     def clashes(cls, _given: Collection[str]) -> list[FieldFault]:

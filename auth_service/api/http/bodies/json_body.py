@@ -1,10 +1,11 @@
 """Routes whose requests are read strictly: the body before FastAPI looks at it, and no query parameter twice."""
 
+import warnings
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, NoReturn
 
-from fastapi.routing import APIRoute
+from pydantic.warnings import UnsupportedFieldAttributeWarning
 from starlette.datastructures import QueryParams
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -12,13 +13,14 @@ from starlette.types import Receive
 
 from auth_service.api.http.bodies.json_document import parse
 from auth_service.api.http.bodies.media_type import require_type
+from auth_service.api.http.lazy_route import LazyRoute
 from auth_service.services.passwords.hashing_lane import client_disconnect
 
 # Refused at the door when no password could be hashed in time: to read and parse a flood first would double its cost.
 HASHING = frozenset({"/auth/login", "/auth/register", "/auth/me/password", "/auth/me/email", "/auth/reset-password"})
 
 
-class StrictJsonRoute(APIRoute):
+class StrictJsonRoute(LazyRoute):
     """A route whose body is checked before FastAPI looks at it."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -29,6 +31,11 @@ class StrictJsonRoute(APIRoute):
                 return await handle(_StrictRequest(request.scope, request.receive))
 
             return check_query_and_handle
+        # Has the validator built, which `Body` puts off until it is used. FastAPI gives each body a name, of which
+        # pydantic warns as it builds; FastAPI mutes that where it builds by itself.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UnsupportedFieldAttributeWarning)
+            self.body_field.validate(None)
         may_be_left_out = not self.body_field.field_info.is_required()
 
         async def check_and_handle(request: Request) -> Response:
