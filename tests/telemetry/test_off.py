@@ -92,7 +92,12 @@ async def written(server: Server) -> bool:
 async def test_each_line_of_a_request_has_the_ids_of_its_gateways_span_or_of_its_own(tmp_path: Path) -> None:
     more = {"AUTH_PROXY__TRUSTED": "127.0.0.0/8", "DB_ECHO": "false"}
     async with talkative_server("sqlite+aiosqlite://", tmp_path, **more) as (server, client):
+
+        async def mail_is_written() -> bool:
+            return '"mail.written"' in server.log()
+
         await client.register("ada@example.com")
+        await eventually(mail_is_written)
         traceparent = {"traceparent": f"00-{TRACE}-{SPAN}-00"}
         assert (await client.login(headers=traceparent)).status_code == 200
         assert (await client.get("/internal/verify", headers=traceparent)).status_code == 401
