@@ -102,7 +102,7 @@ def create_app(settings: Settings | None = None, slot: Slot | None = None) -> Fa
     app.router.routes.extend(routes)
     openapi.install(app, routes, settings, more_paths=verify.describe)
     problems.install(app, settings.base_url, app.router.routes)
-    app.add_middleware(PlainFirst, routes=routes)
+    app.add_middleware(PlainFirst, routes=routes, services=service.services)
     app.add_middleware(Head)
     app.add_middleware(Options, routes=app.router.routes)
     app.add_middleware(RequestLimits)

@@ -26,8 +26,8 @@ Model = TypeVar("Model", bound=BaseModel)
 class PlainRequest:
     """What a plain route reads of a request. `headers` are named in lower case; the framework can receive it again."""
 
-    def __init__(self, scope: Scope, receive: Receive) -> None:
-        self.services: Services = scope["app"].state.services
+    def __init__(self, services: Services, scope: Scope, receive: Receive) -> None:
+        self.services = services
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self._scope = scope
         self._receive = receive
@@ -91,21 +91,31 @@ def plain(router: APIRouter, endpoint: Callable[..., Any]) -> Callable[[PlainAns
 class PlainFirst:
     """Asks the route of a request for its plain answer, before the framework begins its own work for the request."""
 
-    def __init__(self, app: ASGIApp, routes: Iterable[BaseRoute]) -> None:
+    def __init__(self, app: ASGIApp, routes: Iterable[BaseRoute], services: Services) -> None:
         self._app = app
-        self._routes = [(route, route.plain) for route in routes if isinstance(route, PlainRoute) and route.plain]
+        self._services = services
+        # Their paths have no parameters: found by one look, as each request is looked for here.
+        self._routes = {
+            (method, route.path): (route, route.plain)
+            for route in routes
+            if isinstance(route, PlainRoute) and route.plain
+            for method in route.methods or ()
+        }
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        for route, plain_answer in self._routes if scope["type"] == "http" else ():
-            if scope["path"] == route.path and scope["method"] in (route.methods or ()):
-                scope["route"] = route  # as the router says it, for the log line
-                request = PlainRequest(scope, receive)
-                told = await plain_answer(request) if request.names_each_header_once() else None
-                if told is not None:
-                    await _send_json(to_json(told), send)
-                    return
-                receive = request.receive_again
-        await self._app(scope, receive, send)
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        found = self._routes.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
+        return self._ask(*found, scope, receive, send) if found else self._app(scope, receive, send)
+
+    async def _ask(
+        self, route: PlainRoute, plain_answer: PlainAnswer, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        scope["route"] = route  # as the router says it, for the log line
+        request = PlainRequest(self._services, scope, receive)
+        told = await plain_answer(request) if request.names_each_header_once() else None
+        if told is None:
+            await self._app(scope, request.receive_again, send)
+        else:
+            await _send_json(to_json(told), send)
 
 
 async def _send_json(body: bytes, send: Send) -> None:

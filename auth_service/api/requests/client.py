@@ -42,6 +42,8 @@ def address_of(scope: Scope, proxy: ProxySettings) -> str | None:
 
 def _client_address(peer: str, forwarded: str, proxy: ProxySettings) -> str | None:
     """The peer, or, if that is a trusted proxy, the rightmost address in X-Forwarded-For that no trusted proxy has."""
+    if not forwarded:
+        return _text_of(peer)
     believed: str | None = None
     named = [element for element in reversed(forwarded.split(",")) if element.strip()]  # RFC 9110, section 5.6.1
     for candidate in [peer, *named]:
@@ -52,7 +54,7 @@ def _client_address(peer: str, forwarded: str, proxy: ProxySettings) -> str | No
         believed = text
         if not _is_of(ip, proxy):
             break
-    if forwarded and not is_trusted(peer, proxy):
+    if not is_trusted(peer, proxy):
         _UNTRUSTED.warn(peer)
     return believed
 
@@ -86,6 +88,13 @@ def is_trusted(peer: str, proxy: ProxySettings) -> bool:
 
 def _is_of(ip: ipaddress.IPv4Address | ipaddress.IPv6Address, proxy: ProxySettings) -> bool:
     return any(ip in network for network in proxy.trusted)
+
+
+def _text_of(peer: str) -> str | None:
+    try:
+        return _ip_address(peer)[1]
+    except ValueError:  # a Unix socket has no address
+        return None
 
 
 @lru_cache(maxsize=256)  # the same few gateways, or a crowd of clients: then the last of them

@@ -41,6 +41,7 @@ class ChallengePurpose(IntEnum):
 class Passed(IntFlag):
     """What was proved already."""
 
+    NOTHING = 0
     PASSWORD = 1
     CODE = 2  # of an app, or a recovery code
 

@@ -135,7 +135,7 @@ class PasskeyEnrolment:
             raise InvalidAccessToken
         now = datetime.fromtimestamp(self._clock.now(), UTC)
         purpose = ChallengePurpose.PASSKEY_ENROLMENT
-        challenge = self._challenges.issue(purpose, owner.id, owner.credential_epoch, Passed(0), now)
+        challenge = self._challenges.issue(purpose, owner.id, owner.credential_epoch, Passed.NOTHING, now)
         read = self._challenges.read(challenge, purpose)
         assert read is not None  # noqa: S101  # it was made just now
         return PasskeyOptions(challenge, self._passkeys.options(owner, challenge, read, factors))

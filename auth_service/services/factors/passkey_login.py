@@ -65,7 +65,7 @@ class PasskeyLogin:
     def options(self) -> PasskeyOptions:
         """Return what every browser is asked alike. Nothing is written or looked up."""
         now = datetime.fromtimestamp(self._clock.now(), UTC)
-        challenge = self._challenges.issue(ChallengePurpose.PASSKEY_LOGIN, NOBODY, 0, Passed(0), now)
+        challenge = self._challenges.issue(ChallengePurpose.PASSKEY_LOGIN, NOBODY, 0, Passed.NOTHING, now)
         return PasskeyOptions(challenge, self._verifier.request_options(challenge))
 
     async def login(self, assertion: Assertion, device: Device) -> TokenPair:

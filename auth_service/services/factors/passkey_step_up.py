@@ -59,7 +59,8 @@ class PasskeyStepUp:
         if not passkeys:
             raise NoSuchFactor("The account has no passkey.")
         now = datetime.fromtimestamp(self._clock.now(), UTC)
-        challenge = self._challenges.issue(ChallengePurpose.STEP_UP, owner.id, owner.credential_epoch, Passed(0), now)
+        purpose, epoch = ChallengePurpose.STEP_UP, owner.credential_epoch
+        challenge = self._challenges.issue(purpose, owner.id, epoch, Passed.NOTHING, now)
         return PasskeyOptions(challenge, self._verifier.request_options(challenge, passkeys))
 
     async def prove(self, bearer: Bearer, assertion: Assertion) -> IssuedToken:

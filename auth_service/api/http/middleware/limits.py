@@ -39,9 +39,11 @@ class RequestLimits:
         if scope["type"] == "http":
             if is_too_large(scope["headers"]):
                 raise HeadersTooLarge
-            if _declared_length(scope) > MAX_BODY_BYTES:
+            declared = _declared_length(scope)
+            if declared > MAX_BODY_BYTES:
                 raise BodyTooLarge
-            receive = _Bounded(scope, receive).receive
+            if not declared or ARRIVED not in scope:  # else the whole body is here, and as long as it was said to be
+                receive = _Bounded(scope, receive).receive
         return self._app(scope, receive, send)
 
 

@@ -1,6 +1,6 @@
 """OPTIONS: what a path can be asked for, wherever there is one, and `*` for the service itself."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
@@ -17,8 +17,12 @@ class Options:
         self._app = app
         self._routes = routes
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        allowed = self._allowed(scope) if scope["type"] == "http" and scope["method"] == "OPTIONS" else ""
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        asked = scope["type"] == "http" and scope["method"] == "OPTIONS"
+        return (self._answer if asked else self._app)(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        allowed = self._allowed(scope)
         if allowed:
             await Response(status_code=204, headers={"Allow": allowed})(scope, receive, send)
         else:

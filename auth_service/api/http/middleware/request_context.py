@@ -46,7 +46,7 @@ class RequestContext:
         REQUEST_ID.set(request_id)
         USER_ID.set(None)
         REQUESTER.set(THE_SERVICE)  # until the route says who it is
-        give_ids(scope)
+        give_ids(scope, self._proxy)
         started, status = time.perf_counter(), 0
 
         async def send_completed(message: Message) -> None:

@@ -57,10 +57,10 @@ class Traces:
                     span.rename(f"{_name(method)} {route}")
 
 
-def give_ids(scope: Scope) -> None:
+def give_ids(scope: Scope, proxy: ProxySettings) -> None:
     """Have what is logged of this request tell its trace, if no span sees to that."""
     if RECORDED not in scope:
-        tracing.identify(parent_of(scope, scope["app"].state.services.settings.proxy))
+        tracing.identify(parent_of(scope, proxy))
 
 
 def parent_of(scope: Scope, proxy: ProxySettings) -> tracing.Parent | None:
