@@ -1338,10 +1338,7 @@ export interface components {
          *     }
          */
         ChallengeBody: {
-            /**
-             * Format: password
-             * @example chl_...
-             */
+            /** @example chl_... */
             challenge: string;
         };
         /**
@@ -1366,7 +1363,6 @@ export interface components {
             /** @description Required, unless the account has no password */
             current_password?: string | null;
             /**
-             * Format: password
              * @description Lengths are counted in code points, after Unicode NFC
              * @example correct horse battery staple
              */
@@ -1387,10 +1383,7 @@ export interface components {
          *     }
          */
         CodeBody: {
-            /**
-             * Format: password
-             * @example 123456
-             */
+            /** @example 123456 */
             code: string;
         };
         /**
@@ -1401,7 +1394,6 @@ export interface components {
          */
         ConfirmEmailBody: {
             /**
-             * Format: password
              * @description The token of the link, the code of the same e-mail as somebody typed it, or the whole link
              * @example lnk_...
              */
@@ -1419,10 +1411,7 @@ export interface components {
          *     }
          */
         ConfirmEnrolmentBody: {
-            /**
-             * Format: password
-             * @example chl_...
-             */
+            /** @example chl_... */
             challenge: string;
             code?: string | null;
             name?: string | null;
@@ -1668,7 +1657,6 @@ export interface components {
          */
         LinkBody: {
             /**
-             * Format: password
              * @description The token of the link, the code of the same e-mail as somebody typed it, or the whole link
              * @example lnk_...
              */
@@ -1691,10 +1679,7 @@ export interface components {
         LoginBody: {
             email?: string | null;
             username?: string | null;
-            /**
-             * Format: password
-             * @example correct horse battery staple
-             */
+            /** @example correct horse battery staple */
             password: string;
         };
         /** @description A session as an administrator sees it: `last_used_at` is exact, and the last refresh has a place, if known. */
@@ -1715,10 +1700,7 @@ export interface components {
             last_ip: string | null;
         };
         NewPasskeyBody: {
-            /**
-             * Format: password
-             * @example chl_...
-             */
+            /** @example chl_... */
             challenge: string;
             name?: string | null;
             credential: components["schemas"]["AttestationCredential"];
@@ -1763,10 +1745,7 @@ export interface components {
             transports: string[];
         };
         PasskeyLoginBody: {
-            /**
-             * Format: password
-             * @example chl_...
-             */
+            /** @example chl_... */
             challenge: string;
             credential: components["schemas"]["AssertionCredential"];
         };
@@ -1841,7 +1820,6 @@ export interface components {
             /** @example ada@example.com */
             email: string;
             /**
-             * Format: password
              * @description Lengths are counted in code points, after Unicode NFC
              * @example correct horse battery staple
              */
@@ -1868,13 +1846,11 @@ export interface components {
          */
         ResetPasswordBody: {
             /**
-             * Format: password
              * @description The token of the link, the code of the same e-mail as somebody typed it, or the whole link
              * @example lnk_...
              */
             token: string;
             /**
-             * Format: password
              * @description Lengths are counted in code points, after Unicode NFC
              * @example correct horse battery staple
              */
@@ -1895,10 +1871,7 @@ export interface components {
          *     }
          */
         SecondFactorBody: {
-            /**
-             * Format: password
-             * @example chl_...
-             */
+            /** @example chl_... */
             challenge: string;
             code?: string | null;
             credential?: components["schemas"]["AssertionCredential"] | null;
@@ -2091,7 +2064,6 @@ export interface components {
          */
         VerifyEmailBody: {
             /**
-             * Format: password
              * @description The token of the link, the code of the same e-mail as somebody typed it, or the whole link
              * @example lnk_...
              */
@@ -2589,7 +2561,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["ProblemDetails"];
             };
         };
-        /** @description `not-found`: There is nothing at this path. */
+        /** @description `not-found`: There is nothing at this address. */
         "not-found": {
             headers: {
                 [name: string]: unknown;
