@@ -63,7 +63,7 @@ async def test_the_page_asks_for_the_code_of_an_account_with_a_second_factor(
     open_page(browser, server)
     sign_in(browser, email, PASSWORD)
     browser.wait_for_text("output", "enter a code")
-    for code, sentence in ((app.wrong_code(), "code"), (app.recovery_codes[0], "Signed in")):
+    for code, sentence in ((app.wrong_code(), "is wrong"), (app.recovery_codes[0], "Signed in")):
         browser.type("code", code)
         browser.click("#go")
         browser.wait_for_text("output", sentence)
@@ -89,6 +89,41 @@ async def test_the_page_goes_on_with_new_tokens_before_the_old_ones_expire(
     browser.run("await renew()")
     browser.wait_for_text("output", "Sign in again")
     assert browser.run(TRY) == "missing-access-token"
+
+
+# Opens the form of an operation of Swagger UI, sends it as it is filled in, and returns the status of the answer.
+SEND = """
+const until = async (find) => {
+  for (let found; ; await new Promise((go) => setTimeout(go, 20))) if ((found = find())) return found;
+};
+const named = (block) => block.querySelector(".opblock-summary-path").dataset.path === args[0];
+const block = await until(() => [...document.querySelectorAll(".opblock-post")].find(named));
+const click = async (selector) => (await until(() => block.querySelector(selector))).click();
+if (!block.classList.contains("is-open")) {
+  await click(".opblock-summary-control");
+  await click(".try-out__btn");
+}
+await click(".execute");
+const told = () => block.querySelector(".live-responses-table tbody .response-col_status")?.textContent;
+return (await until(told)).trim();
+"""
+
+
+async def test_the_forms_of_the_refresh_token_work_as_they_are_filled_in(
+    browser: Browser, server: Server, server_client: Client
+) -> None:
+    """Whoever refreshes there goes on with the new token: the old one would end the session when it comes again."""
+    email = f"{uuid4().hex}@example.com"
+    (await server_client.register(email)).raise_for_status()
+    open_page(browser, server)
+    sign_in(browser, email, PASSWORD)
+    browser.wait_for_text("output", "Signed in")
+    before = browser.run("return refreshToken")
+    assert browser.run(SEND, "/auth/refresh").startswith("200")
+    assert browser.run("return refreshToken") != before
+    assert browser.run(TRY) == email
+    assert browser.run(SEND, "/auth/logout").startswith("204")
+    assert browser.run(TRY) == "invalid-access-token"
 
 
 async def test_the_page_says_so_where_it_cannot_go_on(browser: Browser, server: Server, server_client: Client) -> None:

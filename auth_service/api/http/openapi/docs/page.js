@@ -7,6 +7,8 @@ const go = document.getElementById("go");
 const back = document.getElementById("back");
 const output = form.querySelector("output");
 const base = new URL(".", location.href).href.replace(/\/$/, "");
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const EXAMPLE = '"art_..."'; // of a refresh token, in the bodies that Swagger UI fills in
 let ui, challenge, refreshToken, timer;
 
 async function show() {
@@ -14,7 +16,26 @@ async function show() {
   spec.servers = [{ url: base, description: "This page's own" }]; // which need not be at AUTH_PUBLIC_URL
   ui = SwaggerUIBundle({
     spec, dom_id: "#swagger-ui", deepLinking: true, presets: [SwaggerUIBundle.presets.apis], layout: "BaseLayout",
+    requestInterceptor: fillIn, responseInterceptor: goOn,
   });
+}
+
+// The example of a refresh token stands for that of who is signed in here.
+function fillIn(request) {
+  if (refreshToken && typeof request.body === "string") {
+    request.body = request.body.replace(EXAMPLE, JSON.stringify(refreshToken));
+  }
+  return request;
+}
+
+// New tokens of who is signed in here take the place of the old ones, which would end the session when they come again.
+function goOn(answer) {
+  const path = answer.url?.startsWith(base) ? answer.url.slice(base.length) : "";
+  if (refreshToken && answer.ok && /^\/auth\/(refresh|me\/)/.test(path)) {
+    const told = answer.body ?? {};
+    if (told.refresh_token) keep(told);
+  }
+  return answer;
 }
 
 async function post(path, body) {
@@ -92,7 +113,7 @@ form.addEventListener("submit", async (event) => {
     challenge = undefined;
     keep(told);
     turn("in");
-    output.value = "Signed in: “Try it out” sends the access token.";
+    output.value = "Signed in: “Try it out” sends the access token, and your refresh token for art_...";
   } catch {
     output.value = "The service did not answer. Try again.";
   }
@@ -104,4 +125,7 @@ back.addEventListener("click", async () => {
   end(ok ? "Signed out." : wasIn ? "Signed out here; the service could not be told." : "");
 });
 
+const colour = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
+dark.addEventListener("change", colour);
+colour();
 show();
