@@ -33,7 +33,7 @@ export function createAuth(given: AuthOptions) {
   const isShared = mode !== "memory";
   const send = options.fetch ?? ((...request) => fetch(...request));
   const transport = new Transport(url, options.timeout, mode === "cookie", send);
-  const name = `auth-service ${mode} ${options.name ?? url}`;
+  const name = `auth-service ${mode} ${url} ${options.name ?? ""}`.trim();
   const store = new Store(name, isShared ? (options.storage ?? sharedStorage()) : undefined, mode !== "cookie");
   const channel = isShared ? openChannel(name) : undefined;
   const closing = new AbortController();

@@ -1,5 +1,7 @@
 /** Passkeys, as the browser knows them (WebAuthn level 3). */
 
+import { AuthError } from "./errors.js";
+
 /** What the service asks the browser for. */
 export interface Asked {
   challenge: string;
@@ -39,6 +41,9 @@ export function create({ challenge, public_key }: Asked): Promise<Proof> {
 }
 
 async function prove(challenge: string, ask: (signal: AbortSignal) => Promise<Credential | null>): Promise<Proof> {
+  if (!globalThis.PublicKeyCredential?.parseRequestOptionsFromJSON) {
+    throw new AuthError("passkeys-unsupported", "This browser cannot use passkeys.");
+  }
   const credential = (await ask(only())) as PublicKeyCredential;
   return { challenge, credential: credential.toJSON() };
 }
@@ -46,21 +51,22 @@ async function prove(challenge: string, ask: (signal: AbortSignal) => Promise<Cr
 /** Wait until the user picks a passkey from the autofill of a form; undefined if that is not possible or was ended. */
 export async function signByAutofill(
   options: () => Promise<Asked & { expires_in: number }>,
+  until: AbortSignal,
 ): Promise<Proof | undefined> {
   if (!(await globalThis.PublicKeyCredential?.isConditionalMediationAvailable?.())) return undefined;
   for (;;) {
     const asked = await options();
+    if (until.aborted) return undefined;
     const proof = sign(asked, "conditional");
     const current = waiting;
-    // Ask for another challenge before this one is too old.
+    const end = () => current?.abort();
+    until.addEventListener("abort", end);
     let isOld = false;
-    const renewal = setTimeout(
-      () => {
-        isOld = true;
-        current?.abort();
-      },
-      (asked.expires_in - 30) * 1_000,
-    );
+    const renew = () => {
+      isOld = true;
+      end();
+    };
+    const renewal = setTimeout(renew, (asked.expires_in - 30) * 1_000); // before the challenge is too old
     try {
       return await proof;
     } catch (error) {

@@ -33,6 +33,7 @@ export class Session {
   #refusal: { error: AuthError; until: number } | undefined;
   #timer: unknown;
   #isClosed = false;
+  #waiting: AbortController | undefined;
 
   constructor(
     readonly transport: Transport,
@@ -120,6 +121,12 @@ export class Session {
     if (mayBeSignedIn && (isUnsure || !this.#isFresh())) this.refresh(undefined, isUnsure).catch(() => {});
   }
 
+  /** Aborted once somebody is signed in, or the client is closed. */
+  untilSignedIn(): AbortSignal {
+    this.#waiting ??= new AbortController();
+    return this.#waiting.signal;
+  }
+
   /** Tell the listeners, if there is something that they do not know. */
   changed(): void {
     const kept = this.store.load();
@@ -128,6 +135,7 @@ export class Session {
     if (state.sessionId !== this.#state.sessionId) this.#stepUp = undefined;
     this.#state = state;
     if (!isNew) return;
+    if (state.status === "signed-in") this.#endWaiting();
     this.#schedule();
     for (const listener of this.listeners) queueMicrotask(() => this.listeners.has(listener) && listener(state));
   }
@@ -135,7 +143,13 @@ export class Session {
   close(): void {
     this.#isClosed = true;
     this.listeners.clear();
+    this.#endWaiting();
     clearTimeout(this.#timer as number);
+  }
+
+  #endWaiting(): void {
+    this.#waiting?.abort();
+    this.#waiting = undefined;
   }
 
   async #refresh(isDone: () => boolean): Promise<void> {

@@ -51,7 +51,8 @@ export function signInsOf(request: Request, session: Session) {
 
     /**
      * Sign in with a passkey; with `autofill` once the user picks one in a form (`autocomplete="username webauthn"`).
-     * Return false if the browser has no autofill of passkeys, or another request for one took its place.
+     * Return false if the browser has no autofill of passkeys, another request for one took its place, or somebody
+     * signed in by other means.
      */
     async signInWithPasskey({ autofill = false } = {}): Promise<boolean> {
       let asked: Asked | undefined;
@@ -60,7 +61,7 @@ export function signInsOf(request: Request, session: Session) {
         asked = fresh;
         return fresh;
       };
-      const proof = autofill ? await signByAutofill(options) : await sign(await options());
+      const proof = autofill ? await signByAutofill(options, session.untilSignedIn()) : await sign(await options());
       if (!proof) return false;
       await request("POST", "/auth/passkeys/login", { body: proof }).catch((error) => {
         if (error.problem?.unknown_credential) forget(asked?.public_key.rpId, proof.credential.id);

@@ -62,6 +62,8 @@ test("clients of one service with different names are of different users", async
   assert.deepEqual([await emailOf(one), await emailOf(other)], emails);
   await one.signOut();
   assert.equal(await emailOf(other), emails[1]);
+  const elsewhere = openTab({ storage, name: "other", url: SERVICE.replace("127.0.0.1", "localhost") });
+  assert.equal(elsewhere.state.status, "signed-out", "one name at two services is two sessions");
 });
 
 test("a listener hears what is and what comes, once each, until it ends that", async () => {
@@ -129,6 +131,22 @@ test("any other route is called by its method and path", async () => {
   assert.equal(renamed.username, `u${email.slice(0, 8)}`);
   assert.equal(await auth.request("DELETE", "/auth/me"), undefined);
   await assert.rejects(auth.signIn({ email, password: PASSWORD }), withCode("invalid-credentials"));
+});
+
+test("what the document does not know is no call, and a browser without passkeys says so", async () => {
+  const auth = openTab();
+  const wrong = () => [
+    // @ts-expect-error: no such path
+    auth.request("POST", "/auth/forgotten", {}),
+    // @ts-expect-error: it has no such method
+    auth.request("PATCH", "/auth/login", {}),
+    // @ts-expect-error: it has no such field
+    auth.request("POST", "/auth/forgot-password", { body: { mail: "ada@example.com" } }),
+    // @ts-expect-error: it is not said which
+    auth.request("DELETE", "/auth/sessions/{session_id}"),
+  ];
+  assert.equal(wrong.length, 0);
+  assert.equal(await auth.signInWithPasskey({ autofill: true }), false);
 });
 
 test("wrong options are refused at once", () => {

@@ -96,7 +96,7 @@ test("a tab that is frozen in a refresh keeps the others waiting for a second mo
   const locks = new Locks();
   setLocks(locks);
   const { first, tabs, name, email } = await openBrowser(2, cookieBrowser());
-  void locks.request(`auth-service cookie ${name}`, {}, () => new Promise(() => {})).catch(() => {});
+  void locks.request(`auth-service cookie ${SERVICE} ${name}`, {}, () => new Promise(() => {})).catch(() => {});
   sleep(310);
   const asked = performance.now();
   const awake = setTimeout(() => {}, 10_000); // the limit of a wait alone keeps Node from no end

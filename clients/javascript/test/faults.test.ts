@@ -10,6 +10,7 @@ import {
   openBrowser,
   openTab,
   PASSWORD,
+  SERVICE,
   SharedStorage,
   setClock,
   signIn,
@@ -251,9 +252,9 @@ test("a page that wakes up looks again", async () => {
   sleep(310);
   page.dispatchEvent(new Event("visibilitychange"));
   await until(() => keysOf(first).length === 1);
-  const stored = JSON.parse(storage.getItem([...(storage as SharedStorage).items.keys()][0] ?? "") ?? "");
+  const stored = JSON.parse(storage.getItem(`auth-service storage ${SERVICE} ${name}`) ?? "");
   const gone = { version: stored.version + 1, session_id: null };
-  storage.setItem(`auth-service storage ${name}`, JSON.stringify(gone));
+  storage.setItem(`auth-service storage ${SERVICE} ${name}`, JSON.stringify(gone));
   page.dispatchEvent(new Event("resume")); // it was frozen while another tab signed out
   assert.equal(first.state.status, "signed-out");
 });

@@ -38,6 +38,15 @@ await new Promise((resolve) => setTimeout(resolve, 200));
 window.ended = auth.signInWithPasskey().catch((error) => error.name);
 return waits;
 """
+BY_OTHER_MEANS = """
+const [email, password] = args;
+await auth.signOut();
+const waits = auth.signInWithPasskey({autofill: true});
+await new Promise((resolve) => setTimeout(resolve, 200));
+await auth.signUp({email, password});
+await auth.signIn({email, password});
+return waits;
+"""
 FORGOTTEN = """
 const {items} = await auth.request("GET", "/auth/me/factors");
 for (const {id} of items) await auth.request("DELETE", "/auth/me/factors/{factor_id}", {params: {factor_id: id}});
@@ -58,6 +67,7 @@ def test_passkeys_sign_in_are_the_second_step_and_step_up(project: Path, browser
         assert browser.run(SECOND_STEP, email, PASSWORD) == ["second-factor-required", "signed-in"]
         authenticator.set_user_present(present=False)
         assert browser.run(GIVE_UP) is False, "one request for a passkey ends another"
+        assert browser.run(BY_OTHER_MEANS, f"{uuid4().hex}@example.com", PASSWORD) is False
         authenticator.set_user_present(present=True)
         assert browser.run(SIGN_IN, {}) == [True, email]
         assert browser.run("return window.ended") == "AbortError"
