@@ -20,8 +20,15 @@ DEFAULT_PORT = 8000  # as in the default of AUTH_PUBLIC_URL
 log = structlog.get_logger()
 
 
+def _address(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    """An empty one, as of a variable that is not set, would be every address of the machine."""
+    if not value or "/" in value or "[" in value or value.count(":") == 1:
+        raise click.BadParameter("must be one address or name alone, such as 127.0.0.1 or ::1; the port is --port.")
+    return value
+
+
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--host", default="127.0.0.1", show_default=True, callback=_address, help="Address to listen on.")
 @click.option(
     "--port", default=DEFAULT_PORT, show_default=True, type=click.IntRange(0, 65535), help="Port to listen on."
 )

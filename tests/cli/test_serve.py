@@ -221,7 +221,16 @@ def test_another_port_than_that_of_the_default_public_url_is_warned_of(tmp_path:
             assert all("http://127.0.0.1:8000: set AUTH_PUBLIC_URL" in one["hint"] for one in warned)
 
 
-@pytest.mark.parametrize("options", [["--port", "70000"], ["--workers", "0"], ["--nonsense"], ["now"]])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--port", "70000"],
+        ["--workers", "0"],
+        ["--nonsense"],
+        ["now"],
+        *(["--host", host] for host in ("", "127.0.0.1:8000", "http://localhost", "[::1]", "localhost:")),
+    ],
+)
 def test_wrong_use_ends_with_code_2_and_says_what_is_wrong(options: list[str], tmp_path: Path) -> None:
     done = run_command("serve", *options, env={}, cwd=tmp_path)
     assert done.returncode == 2
