@@ -13,6 +13,7 @@ from auth_service.errors import Refused
 from auth_service.models import REQUESTER, THE_SERVICE
 from auth_service.services.factors.stoppable_change import StoppableChange
 from auth_service.services.operations.cleanup import Cleanup
+from auth_service.services.operations.pace import Speed
 from auth_service.services.operations.usernames import Usernames
 from auth_service.services.signing_keys.lifecycle import KeyLifecycle
 from auth_service.settings import CleanupSettings
@@ -24,6 +25,8 @@ KEYS_ADVANCE = timedelta(seconds=30)
 LOOK_AT_OLDEST = timedelta(seconds=60)
 CHANGES_APPLY = timedelta(seconds=30)
 SKELETONS_FILL = timedelta(seconds=60)
+# Of the clean-up's interval: with the time that a run takes, less than the whole of it.
+RUNS_EVERY, RUNS_SPREAD = 0.45, 0.05
 
 
 class Schedule:
@@ -58,12 +61,15 @@ class Schedule:
         scheduler.add_job(self._run, "interval", [self._fill_skeletons], seconds=pause, jitter=10, next_run_time=now)
         interval = self._settings.interval.total_seconds()
         if interval:
-            # Spread, so that replicas that were started together do not all come at once.
-            scheduler.add_job(self._run, "interval", [self._clean_up], seconds=interval, jitter=interval / 10)
+            # What a run misses, the next one finds and is through with before the interval is over. Spread, so that
+            # replicas that were started together do not all come at once.
+            pause, spread = interval * RUNS_EVERY, interval * RUNS_SPREAD
+            scheduler.add_job(self._run, "interval", [self._clean_up], seconds=pause, jitter=spread)
         scheduler.start()
 
     def stop(self) -> None:
-        """Begin no job any more."""
+        """Begin no job any more, nor a batch of the clean-up."""
+        self._cleanup.stop()
         if self._scheduler:
             self._scheduler.shutdown(wait=False)
 
@@ -98,7 +104,7 @@ class Schedule:
     async def _clean_up(self) -> None:
         with begin("cleanup"):
             try:
-                await self._cleanup.delete_expired(self._settings.batch_size)
+                await self._cleanup.delete_expired(self._settings.batch_size, speed=Speed.of(self._settings))
             except Refused as error:
                 self._cleanup.numbers.failures += 1
                 log.warning("cleanup.failed", code=error.code)

@@ -10,6 +10,7 @@ from auth_service.cli.common import run_with_database
 from auth_service.cli.wrong_setting import settings_or_exit
 from auth_service.repositories.transaction import Database
 from auth_service.services.operations.cleanup import Cleanup, CleanupReport
+from auth_service.services.operations.pace import Speed
 from auth_service.settings import Settings
 
 
@@ -24,13 +25,19 @@ def _duration(_context: click.Context, _option: click.Parameter, seconds: float 
 @click.command()
 @click.option("--batch-size", type=click.IntRange(1, 5000), help="Rows per transaction.  [default: from the settings]")
 @click.option(
+    "--rate", type=click.IntRange(0, 1_000_000), metavar="ROWS",
+    help="Delete at most so many rows a second; 0 is full speed, without a pause.  [default: from the settings]",
+)  # fmt: skip
+@click.option(
     "--time-budget", type=click.FloatRange(min=0, min_open=True), callback=_duration, metavar="S",
     help="Stop after S seconds.",
 )  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Count without deleting.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-def cleanup(batch_size: int | None, time_budget: timedelta | None, dry_run: bool, as_json: bool) -> None:
-    """Delete expired sessions. Concurrent runs are harmless: one does the work, the others stop."""
+def cleanup(
+    batch_size: int | None, rate: int | None, time_budget: timedelta | None, dry_run: bool, as_json: bool
+) -> None:
+    """Delete what has expired, slowly enough that nobody feels it. Of runs at the same time, one does the work."""
     size = batch_size or settings_or_exit().cleanup.batch_size
 
     async def clean_up(database: Database, settings: Settings) -> CleanupReport:
@@ -40,7 +47,7 @@ def cleanup(batch_size: int | None, time_budget: timedelta | None, dry_run: bool
         hidden = as_json or not sys.stderr.isatty()
         expected = 0 if hidden else (await job.survey()).left
         with click.progressbar(length=expected, label="deleting", file=sys.stderr, hidden=hidden) as bar:
-            return await job.delete_expired(size, time_budget, bar.update)
+            return await job.delete_expired(size, time_budget, bar.update, Speed.of(settings.cleanup, rate))
 
     report = run_with_database(clean_up)
     click.echo(json.dumps(report._asdict()) if as_json else _sentence(report))

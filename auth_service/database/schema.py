@@ -14,7 +14,7 @@ from auth_service.models import SCHEMA_COMPATIBILITY
 
 REVISIONS = (  # of the migrations, oldest first
     "0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010",
-    "0011", "0012", "0013", "0014", "0015",
+    "0011", "0012", "0013", "0014", "0015", "0016",
 )  # fmt: skip
 HEAD = REVISIONS[-1]
 

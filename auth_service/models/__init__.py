@@ -21,6 +21,7 @@ from auth_service.models.factors import (
     SpentChallenge,
 )
 from auth_service.models.keys import KeyStep, due_steps, next_change
+from auth_service.models.leases import JOB_LEASES, JobLease
 from auth_service.models.mail import FOR_OWNERS, LINKS, NOTICES_OF, STOPS, DueMail, LinkPurpose, MailKind
 from auth_service.models.mail_tables import LINK_TOKENS, OUTGOING_MAILS, LinkToken, OutgoingMail
 from auth_service.models.pages import Page, Position, Slice

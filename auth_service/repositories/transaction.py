@@ -23,6 +23,7 @@ from auth_service.repositories.audit.events import AuditEvents
 from auth_service.repositories.audit.trail import AuditTrail
 from auth_service.repositories.factors.enrolments import Enrolments
 from auth_service.repositories.factors.proofs import FactorProofs
+from auth_service.repositories.job_leases import JobLeases
 from auth_service.repositories.mail.link_tokens import LinkTokens
 from auth_service.repositories.mail.link_uses import LinkUses
 from auth_service.repositories.mail.outbox import Outbox
@@ -108,6 +109,7 @@ class Transaction:
     link_uses = _Repository(lambda tx: LinkUses(tx.connection, tx.audit))
     pending_changes = _Repository(lambda tx: PendingChanges(tx.connection, tx.audit))
     registrations = _Repository(lambda tx: Registrations(tx.connection, tx.audit))
+    job_leases = _Repository(lambda tx: JobLeases(tx.connection))
     throttles = _Repository(lambda tx: Throttles(tx.connection))
     signing_keys = _Repository(lambda tx: SigningKeys(tx.connection, tx.audit))
 
@@ -124,7 +126,8 @@ class Transaction:
     async def become_only_cleaner(self, budget: timedelta) -> bool:
         """Try to be the one clean-up at work until this transaction ends (a lock of the transaction survives a pooler).
 
-        Its commit waits for the disk like any other: what it has logged would else be waited for by the next refresh.
+        Between its transactions, a clean-up has a lease. Its commit waits for the disk like any other: what it has
+        logged would else be waited for by the next refresh.
         """
         return await self.connection.dialect.try_lock(self.session, CLEANUP_LOCK, budget)
 

@@ -165,6 +165,9 @@ class SessionSettings(Group):
 class CleanupSettings(Group):
     interval: Duration = Field(timedelta(hours=1), ge=ZERO, le=timedelta(days=30))
     batch_size: int = Field(5000, ge=1, le=5000)
+    rate: int = Field(10_000, ge=0, le=1_000_000)
+    min_rate: int = Field(100, ge=1, le=1_000_000)
+    target: Duration = Field(timedelta(milliseconds=10), ge=timedelta(milliseconds=1), le=timedelta(seconds=10))
 
     @field_validator("interval")
     @classmethod

@@ -44,6 +44,7 @@ GRANT SELECT, INSERT, UPDATE (secret, secret_id, last_step, confirmed_at, last_u
     backed_up), DELETE ON factors TO auth_app;
 GRANT SELECT, INSERT, DELETE ON recovery_codes TO auth_app;
 GRANT SELECT, INSERT, UPDATE (expires_at), DELETE ON spent_challenges TO auth_app;
+GRANT SELECT, INSERT, UPDATE ON job_leases TO auth_app;
 
 -- The clean-up: what has expired, and nothing that says whose it was. PostgreSQL asks for UPDATE on some column of a
 -- row that is to be locked; the one of a session decides nothing. A trigger notes what is deleted in deleted_sessions.
@@ -56,6 +57,7 @@ GRANT EXECUTE ON FUNCTION keep_audit_months TO auth_cleanup;
 GRANT EXECUTE ON FUNCTION expire_registrations TO auth_cleanup;
 GRANT SELECT (id, created_at, confirmed_at), UPDATE (name), DELETE ON factors TO auth_cleanup;
 GRANT SELECT (ctid, expires_at), UPDATE (expires_at), DELETE ON spent_challenges TO auth_cleanup;
+GRANT SELECT, INSERT, UPDATE ON job_leases TO auth_cleanup;
 
 -- Tables of later migrations go here, each with its own lines for auth_app and auth_cleanup. What an older service
 -- needs stays for as long as it can still run on this schema.

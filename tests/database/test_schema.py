@@ -49,6 +49,7 @@ INDEXES = {
     "pk_recovery_codes",
     "pk_spent_challenges",
     "ix_spent_challenges_expires_at",
+    "pk_job_leases",
     "alembic_version_pkc",
 }
 WITH_TRIGRAMS = {"ix_users_email_trigrams", "ix_users_username_trigrams"}  # where PostgreSQL has pg_trgm
@@ -90,7 +91,7 @@ async def test_every_time_has_a_time_zone(postgres_url: str) -> None:
         "SELECT column_name, udt_name FROM information_schema.columns WHERE table_schema = 'public' "
         "AND (column_name LIKE '%\\_at' OR column_name = 'rotations' OR table_name || column_name = 'audit_eventsat')",
     )
-    assert len(times) == 28
+    assert len(times) == 29
     assert {kind for _, kind in times} == {"timestamptz", "_timestamptz"}
     assert not await run_sql(
         postgres_url,

@@ -103,6 +103,7 @@ FAMILIES = {
         _gauge(
             "auth_cleanup_last_success_timestamp_seconds", "When the schedule's last clean-up ended", merge=Merge.MOST
         ),
+        _gauge("auth_cleanup_rate", "Rows per second that the clean-up at work may delete"),
         _gauge("auth_cleanup_oldest_expired_seconds", "How long ago the oldest session left expired", merge=Merge.MOST),
         _process("process_cpu_seconds_total", "User and system CPU time", Kind.COUNTER),
         _process("process_resident_memory_bytes", "Resident memory"),

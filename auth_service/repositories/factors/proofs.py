@@ -17,7 +17,7 @@ from sqlalchemy import (
 
 from auth_service.database.connection import Connection
 from auth_service.database.dialects import Clock
-from auth_service.database.expiry import delete_expired
+from auth_service.database.expiry import count_expired, delete_expired
 from auth_service.database.prepared import Prepared
 from auth_service.models import (
     ENROLMENT_LIFE,
@@ -224,8 +224,12 @@ class FactorProofs:
         """Delete up to `limit` challenges whose day is over, skipping those that are locked; return how many."""
         return await delete_expired(self._connection, SPENT_CHALLENGES, limit)
 
+    async def count_spent(self) -> int:
+        """Return how many a clean-up would find."""
+        return await count_expired(self._connection, SPENT_CHALLENGES)
+
     async def delete_unconfirmed(self, limit: int) -> int:
-        """The same for factors that no code has confirmed in time."""
+        """Delete up to `limit` factors that no code has confirmed in time; return how many."""
         over = self._connection.dialect.statement_time(-ENROLMENT_LIFE)
         found = select(F.id).where(F.confirmed_at.is_(None), F.created_at <= over).limit(limit)
         gone = delete(FACTORS).where(F.id.in_(found.with_for_update(skip_locked=True)))

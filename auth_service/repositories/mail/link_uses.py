@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, and_, case, delete, not_, or_, update
 from sqlmodel import select
 
 from auth_service.database.connection import Connection
-from auth_service.database.expiry import delete_expired
+from auth_service.database.expiry import count_expired, delete_expired
 from auth_service.errors import InvalidLink, LinkFault
 from auth_service.models import (
     LINK_TOKENS,
@@ -140,6 +140,10 @@ class LinkUses:
     async def delete_expired(self, limit: int) -> int:
         """Delete up to `limit` links whose time is over, skipping those that are locked; return how many."""
         return await delete_expired(self._connection, LINK_TOKENS, limit)
+
+    async def count_expired(self) -> int:
+        """Return how many a clean-up would find."""
+        return await count_expired(self._connection, LINK_TOKENS)
 
     def _usable(self, token_hash: bytes) -> tuple[ColumnElement[bool], ...]:
         return L.token_hash == token_hash, L.used_at.is_(None), L.expires_at > self._now()

@@ -22,12 +22,13 @@ WITH stored AS MATERIALIZED (
 ), enough AS MATERIALIZED (
     SELECT greatest(:many, pages / :pages_to_a_row) AS sessions FROM stored
 )
-SELECT statement_timestamp() AS begun, pages, current_setting('server_version_num')::int >= 140000 AND sessions < (
-    SELECT count(*) FROM (
+SELECT statement_timestamp() AS begun, pages, found,
+    current_setting('server_version_num')::int >= 140000 AND sessions < found AS is_due
+FROM stored, enough, LATERAL (
+    SELECT count(*) AS found FROM (
         SELECT FROM refresh_tokens WHERE expires_at <= statement_timestamp() LIMIT (SELECT sessions + 1 FROM enough)
-    ) AS found
-) AS is_due
-FROM stored, enough
+    ) AS expired
+) AS counted
 """
 ).bindparams(bindparam("many", type_=BigInteger()), bindparam("pages_to_a_row", type_=BigInteger()))
 # The sum keeps PostgreSQL from a range of the index, here and below, and an address from all of it. Its entries of
@@ -73,15 +74,18 @@ class SessionSweep:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def plan(self, many: int) -> Sweep | None:
-        """Begin a sweep if more than `many` sessions have expired, and enough for the size of the table; else None."""
+    async def plan(self, many: int) -> tuple[Sweep | None, int]:
+        """Begin a sweep if more than `many` sessions have expired, and enough for the size of the table; else None.
+
+        With it comes how many have expired, as far as that had to be counted.
+        """
         parameters = {"many": many, "pages_to_a_row": PAGES_TO_A_ROW}
         row = (await self._connection.execute(_PLAN, parameters)).one()
-        return Sweep(row.begun, row.pages) if row.is_due else None
+        return Sweep(row.begun, row.pages) if row.is_due else None, row.found
 
     async def delete_expired(self, limit: int, sweep: Sweep) -> tuple[int, Sweep]:
         """Delete up to `limit` expired rows from where the sweep is, skipping locked ones; return how many went."""
-        before = (sweep.after[0] + PAGES, 0)
+        before = (sweep.after[0] + min(PAGES, limit * 2 * PAGES_TO_A_ROW), 0)
         parameters = {"after": sweep.after, "before": before, "limit": limit}
         deleted, last = (await self._connection.execute(_DELETE, parameters)).one()
         return deleted, sweep._replace(after=last if deleted == limit else before)

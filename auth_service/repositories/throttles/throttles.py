@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import update
 
 from auth_service.database.connection import Connection
-from auth_service.database.expiry import delete_expired
+from auth_service.database.expiry import count_expired, delete_expired
 from auth_service.database.prepared import Prepared, Rows
 from auth_service.models import THROTTLES, Tally, Whom
 from auth_service.repositories.throttles.statements import find_and_reserve, in_order, shape_of, statements_for
@@ -143,6 +143,10 @@ class Throttles:
     async def delete_expired(self, limit: int) -> int:
         """Delete up to `limit` rows that mean nothing any more, skipping those that are locked; return how many."""
         return await delete_expired(self._connection, THROTTLES, limit)
+
+    async def count_expired(self) -> int:
+        """Return how many a clean-up would find."""
+        return await count_expired(self._connection, THROTTLES)
 
     async def _run(self, statement: Prepared, tallies: Sequence[Tally], reserved_for: timedelta = timedelta(0)) -> Rows:
         return await statement.execute(self._connection, **_keys(tallies), reserved_for=reserved_for)

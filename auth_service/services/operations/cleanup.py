@@ -7,20 +7,39 @@ Revoked sessions stay until then, as tripwires.
 import asyncio
 import math
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import structlog
 
 from auth_service.database.errors import TransactionConflict
 from auth_service.repositories.audit.trail import Upkeep
 from auth_service.repositories.transaction import Database, Transaction
-from auth_service.services.operations.session_cleanup import BATCH_BUDGET, COUNT_BUDGET, REST, SessionCleanup
+from auth_service.services.operations.batches import BATCH_BUDGET, Batches, Delete
+from auth_service.services.operations.pace import FULL_SPEED, Pace, Speed
+from auth_service.services.operations.session_cleanup import COUNT_BUDGET, SessionCleanup
 from auth_service.settings import DEFAULT_AUDIT_RETENTION, MAX_ACCESS_LIFETIME
 
 log = structlog.get_logger()
+
+SHARE = 0.33  # of the time for the sessions, for what else expires, each
+Count: TypeAlias = Callable[[Transaction], Awaitable[int]]
+# What has a count is to be gone in time, like the sessions; of the others there are few.
+EXPIRING: dict[str, tuple[Delete, Count | None]] = {
+    "throttles_deleted": (
+        lambda tx, limit: tx.throttles.delete_expired(limit),
+        lambda tx: tx.throttles.count_expired(),
+    ),
+    "links_deleted": (lambda tx, limit: tx.link_uses.delete_expired(limit), lambda tx: tx.link_uses.count_expired()),
+    "challenges_deleted": (
+        lambda tx, limit: tx.factor_proofs.delete_spent(limit),
+        lambda tx: tx.factor_proofs.count_spent(),
+    ),
+    "factors_deleted": (lambda tx, limit: tx.factor_proofs.delete_unconfirmed(limit), None),
+}
 
 
 class CleanupReport(NamedTuple):
@@ -64,6 +83,8 @@ class CleanupNumbers:
     """The time of the last run that was not cut off, in seconds since 1970; 0 if there was none."""
     oldest_expired: float = 0.0
     """Seconds for which the oldest session that is still there has been expired, when that was last looked at."""
+    pace: Pace | None = None
+    """That of the run that is at work."""
 
 
 class Cleanup:
@@ -79,28 +100,37 @@ class Cleanup:
         self._database = database
         self._audit_retention = audit_retention
         self._unverified_lifetime = unverified_lifetime
+        self._stopped = asyncio.Event()
         self.numbers = CleanupNumbers()
+
+    def stop(self) -> None:
+        """End the run that is at work after its batch, and begin none any more."""
+        self._stopped.set()
 
     async def delete_expired(
         self,
         batch_size: int,
         time_budget: timedelta | None = None,
         on_progress: Callable[[int], None] = lambda _deleted: None,
+        speed: Speed = FULL_SPEED,
     ) -> CleanupReport:
-        """Delete what has expired, `batch_size` rows to a transaction, until nothing is left or the time is up.
+        """Delete what has expired, `batch_size` rows to a transaction at most, until nothing is left or the time is up.
 
         Runs at the same time are harmless: one works, the others stop. So is being killed: the batches before stay.
-        After each batch it rests for two fifths of the time that it took.
+        Between batches it rests as the speed demands, and holds nothing meanwhile.
 
         Raises:
             DatabaseUnavailable: what was deleted before is deleted.
         """
         started = time.monotonic()
         deadline = started + (time_budget.total_seconds() if time_budget is not None else math.inf)
-        sessions = SessionCleanup(self._database, batch_size, deadline, self._telling(on_progress))
-        await sessions.delete_expired()
-        # A run that gives way to another does so in everything: each step takes the lock that the other one needs.
-        tidied = {} if sessions.skipped else await self._tidy(batch_size, deadline)
+        with self._paced(speed.of_the_budget(time_budget), batch_size) as pace:
+            batches = Batches(self._database, pace, deadline, self._stopped)
+            sessions = SessionCleanup(self._database, batches, batch_size, self._telling(on_progress))
+            await sessions.delete_expired()
+            # A run that gives way to another does so in everything: each step takes the lock that the other one needs.
+            tidied = {} if sessions.skipped else await self._tidy(batches)
+            await batches.finish()
         seconds = round(time.monotonic() - started, 3)
         left, oldest = await self._find_left(has_swept=sessions.has_swept)
         report = CleanupReport(
@@ -122,19 +152,22 @@ class Cleanup:
             oldest = await tx.expired_sessions.oldest_expired_age()
         self.numbers.oldest_expired = oldest.total_seconds() if oldest else 0.0
 
-    async def _tidy(self, batch_size: int, deadline: float) -> dict[str, int]:
+    @contextmanager
+    def _paced(self, speed: Speed, batch_size: int) -> Iterator[Pace]:
+        """The pace of a run, which `/metrics` tells of until it ends."""
+        self.numbers.pace = Pace(speed, batch_size, time.monotonic())
+        try:
+            yield self.numbers.pace
+        finally:
+            self.numbers.pace = None
+
+    async def _tidy(self, batches: Batches) -> dict[str, int]:
         """Do what comes after the sessions; return what went, by its name in the report."""
         await self._forget_deleted_sessions()
-        expired: dict[str, Callable[[Transaction], Coroutine[Any, Any, int]]] = {
-            "throttles_deleted": lambda tx: tx.throttles.delete_expired(batch_size),
-            "links_deleted": lambda tx: tx.link_uses.delete_expired(batch_size),
-            "challenges_deleted": lambda tx: tx.factor_proofs.delete_spent(batch_size),
-            "factors_deleted": lambda tx: tx.factor_proofs.delete_unconfirmed(batch_size),
-        }
-        gone = {name: await self._delete_all(delete, batch_size, deadline) for name, delete in expired.items()}
+        gone = {name: await self._delete_all(batches, *what) for name, what in EXPIRING.items()}
         if self._unverified_lifetime:
-            gone["registrations_deleted"] = await self._expire_registrations(batch_size, deadline)
-        trail = await self._keep_trail()
+            gone["registrations_deleted"] = await self._expire_registrations(batches)
+        trail = await self._keep_trail(batches)
         return {**gone, "audit_made": trail.made, "audit_dropped": trail.dropped}
 
     async def survey(self) -> CleanupReport:
@@ -165,38 +198,41 @@ class Cleanup:
             await tx.allow_slow_statements(BATCH_BUDGET)
             await tx.revocation_feed.forget(after=MAX_ACCESS_LIFETIME * 2)
 
-    async def _delete_all(
-        self, delete: Callable[[Transaction], Coroutine[Any, Any, int]], batch_size: int, deadline: float
-    ) -> int:
+    async def _delete_all(self, batches: Batches, delete: Delete, count: Count | None = None) -> int:
         """Delete what has expired, batch by batch until none is left or the time is up; return how much."""
+        expected = await self._count(count) if count else 0
+        batches.expect(expected, SHARE)
         deleted = 0
         while True:
-            begun = time.monotonic()
-            async with self._database.transaction(BATCH_BUDGET) as tx:
-                gone = await delete(tx) if await tx.become_only_cleaner(BATCH_BUDGET) else 0
+            gone = await batches.run(delete) or 0
             deleted += gone
-            if gone < batch_size or time.monotonic() > deadline:
+            if gone < batches.size or batches.is_over:
                 return deleted
-            await asyncio.sleep((time.monotonic() - begun) * REST)
+            batches.remain(expected - deleted)
 
-    async def _expire_registrations(self, batch_size: int, deadline: float) -> int:
+    async def _count(self, count: Count) -> int:
+        async with self._database.transaction(COUNT_BUDGET) as tx:
+            await tx.allow_slow_statements(COUNT_BUDGET)
+            return await count(tx)
+
+    async def _expire_registrations(self, batches: Batches) -> int:
         """Delete accounts that nobody has verified or used in their lifetime; return how many."""
         expired = 0
 
-        async def expire(tx: Transaction) -> int:
+        async def expire(tx: Transaction, limit: int) -> int:
             nonlocal expired
-            batch = await tx.registrations.expire(self._unverified_lifetime, batch_size)
+            batch = await tx.registrations.expire(self._unverified_lifetime, limit)
             expired += batch.expired
             return batch.seen
 
-        await self._delete_all(expire, batch_size, deadline)
+        await self._delete_all(batches, expire)
         return expired
 
-    async def _keep_trail(self) -> Upkeep:
+    async def _keep_trail(self, batches: Batches) -> Upkeep:
         """Keep the audit trail, unless another run does. Dropping a month waits half a second for those who read."""
         try:
             async with self._database.transaction(BATCH_BUDGET) as tx:
-                if await tx.become_only_cleaner(BATCH_BUDGET):
+                if await tx.become_only_cleaner(BATCH_BUDGET) and await batches.hold(tx):
                     return await tx.audit_trail.keep(self._audit_retention)
         except TransactionConflict:
             log.warning("audit.not_kept", hint="the table was being read for too long; the next run tries again")

@@ -1,30 +1,29 @@
 """One run through the expired sessions, batch by batch."""
 
-import asyncio
-import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 
 from auth_service.repositories.sessions.sweep import Sweep
-from auth_service.repositories.transaction import Database
+from auth_service.repositories.transaction import Database, Transaction
+from auth_service.services.operations.batches import Batches
 
-BATCH_BUDGET = timedelta(seconds=30)
 COUNT_BUDGET = timedelta(minutes=10)  # what counts may have to read a whole table, of many GiB, from a slow disk
-REST = 0.4  # of the time that a batch took; requests have the database to themselves then
 BACKLOG = 20  # batches: below, to look each session up by the index is always quick enough
 
 
 class SessionCleanup:
     """Deletes what has expired, the oldest first, or in stored order if there is much of it."""
 
-    def __init__(self, database: Database, size: int, deadline: float, on_progress: Callable[[int], None]) -> None:
-        """Take the rows to a batch, a time of the monotonic clock, and who is told of each batch."""
+    def __init__(self, database: Database, batches: Batches, size: int, on_progress: Callable[[int], None]) -> None:
+        """Take the rows to a batch at most, and who is told of each batch."""
         self._database = database
+        self._batches = batches
         self._size = size
-        self._deadline = deadline
         self._on_progress = on_progress
         self._sweep: Sweep | None = None
         self._after: datetime | None = None
+        self._found = 0
         self.has_swept = False
         self.deleted = 0
         self.batches = 0
@@ -38,39 +37,46 @@ class SessionCleanup:
             DatabaseUnavailable: what was deleted before is deleted.
         """
         await self._plan()
-        goes_on = True
-        while goes_on:
-            begun = time.monotonic()
-            goes_on = await self._step() and time.monotonic() <= self._deadline
-            if goes_on:
-                await asyncio.sleep((time.monotonic() - begun) * REST)
+        while await self._step() and not self._batches.is_over:
+            self._batches.remain(self._left())
 
     async def _plan(self) -> None:
-        if not self._database.dialect.has_page_order:
-            return
         async with self._database.transaction(COUNT_BUDGET) as tx:
             await tx.allow_slow_statements(COUNT_BUDGET)
-            self._sweep = await tx.session_sweep.plan(self._size * BACKLOG)
+            if self._database.dialect.has_page_order:
+                self._sweep, self._found = await tx.session_sweep.plan(self._size * BACKLOG)
+            else:
+                self._found = await tx.expired_sessions.count_expired()
         if self._sweep:
             self._after = self._sweep.begun  # what has expired before is the sweep's
+        self._batches.expect(self._found)
+
+    def _left(self) -> float:
+        """How many sessions there still are that had expired when the run began; in a sweep, by what it has met."""
+        if self._sweep and self._sweep.after[0]:
+            return self.deleted / self._sweep.after[0] * (self._sweep.pages - self._sweep.after[0])
+        return self._found - self.deleted
 
     async def _step(self) -> bool:
         """Delete one batch and commit; False if that was the last one."""
-        async with self._database.transaction(BATCH_BUDGET) as tx:
-            if not await tx.become_only_cleaner(BATCH_BUDGET):
-                self.skipped = True
-                return False
-            if self._sweep:
-                self.has_swept = True
-                deleted, sweep = await tx.session_sweep.delete_expired(self._size, self._sweep)
-                self._sweep = None if sweep.is_over else sweep
-                goes_on = True
-            else:
-                batch = await tx.expired_sessions.delete_expired(self._size, self._after)
-                deleted, self._after = batch.deleted, batch.latest
-                goes_on = deleted == self._size
+        has_swept = self._sweep is not None
+        deleted = await self._batches.run(partial(self._sweep_on, self._sweep) if self._sweep else self._delete_oldest)
+        if deleted is None:
+            self.skipped = True
+            return False
+        self.has_swept |= has_swept
         if deleted:
             self.deleted += deleted
             self.batches += 1
             self._on_progress(deleted)
-        return goes_on
+        return has_swept or deleted == self._batches.size
+
+    async def _sweep_on(self, begun: Sweep, tx: Transaction, limit: int) -> int:
+        deleted, sweep = await tx.session_sweep.delete_expired(limit, begun)
+        self._sweep = None if sweep.is_over else sweep
+        return deleted
+
+    async def _delete_oldest(self, tx: Transaction, limit: int) -> int:
+        batch = await tx.expired_sessions.delete_expired(limit, self._after)
+        self._after = batch.latest
+        return batch.deleted

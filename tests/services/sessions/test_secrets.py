@@ -24,7 +24,7 @@ NEWER = "bmV3ZXIsIGFsc28gMzIgYnl0ZXMgb3IgbW9yZSwgYXMgYXNrZWQ"
 TABLES = (
     "users", "refresh_tokens", "deleted_sessions", "signing_keys", "throttles", "audit_events", "outgoing_mails",
     "link_tokens", "pending_changes", "registrations", "schema_compatibility", "alembic_version", "factors",
-    "recovery_codes", "spent_challenges",
+    "recovery_codes", "spent_challenges", "job_leases",
 )  # fmt: skip
 SHORTEST = 14  # bytes of a secret that pyotp takes
 VISIBLE = re.compile(r"[!-~]+")
