@@ -37,7 +37,7 @@ export function requestOf(session: Session, onStepUp: StepUpHook | undefined): R
     const ask = (token?: string) => {
       askedAt = Date.now();
       const call = () => transport.send(method, target, body, token ? { Authorization: `Bearer ${token}` } : {});
-      return transport.cookies && OPENS.test(`${method} ${path}`) ? session.alone(call) : call();
+      return transport.cookies && OPENS.test(`${method} ${path}`) ? session.renewal.alone(call) : call();
     };
     const isSignedIn = session.state.status === "signed-in";
     const wantsToken = WANTS_TOKEN.test(path) || (isSignedIn && TAKES_TOKEN.test(path));

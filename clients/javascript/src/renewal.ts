@@ -1,0 +1,115 @@
+/**
+ * The refresh: one at a time, with one key until there is an answer, and with pauses while there is none. The rules are
+ * those of docs/protocol.md.
+ */
+
+import { type AuthError, notTheService, signedOut } from "./errors.js";
+import { type Kept, millisecondsEarly, millisecondsFresh, tokensIn } from "./kept.js";
+import { alone } from "./lock.js";
+import type { Store } from "./store.js";
+import type { Transport } from "./transport.js";
+
+const LONGEST_PAUSE = 60; // seconds between two attempts
+const SHORTEST_PAUSE = 1_000; // milliseconds before a renewal that nobody waits for
+const GLANCE = 30_000; // milliseconds between two looks at the clock: timers do not know that a laptop slept
+
+export class Renewal {
+  #running: Promise<void> | undefined;
+  #failures = 0;
+  #refusal: { error: AuthError; until: number } | undefined;
+  #timer: unknown;
+  #isClosed = false;
+
+  constructor(
+    readonly transport: Transport,
+    readonly store: Store,
+    /** Whether other tabs share the session. */
+    readonly isShared: boolean,
+    /** Takes what comes next: new tokens, or the end of the session. */
+    readonly replace: (next: Omit<Kept, "version">) => void,
+  ) {}
+
+  /** Renew the tokens, once for all who ask at the same time, here or in another tab. */
+  run(refused?: string, isForced = false): Promise<void> {
+    const askedAt = performance.now();
+    // A forced one is to learn of what was missed: what was heard while it waited for its turn will do.
+    const isDone = () => (!isForced || this.store.since > askedAt) && this.isFresh(refused);
+    this.#running ??= this.alone(() => this.#refresh(isDone)).finally(() => {
+      this.#running = undefined;
+      this.schedule();
+    });
+    return this.#running;
+  }
+
+  /** What changes the cookie is done by one tab at a time. */
+  alone<Result>(work: () => Promise<Result>): Promise<Result> {
+    return this.isShared ? alone(this.store.name, this.transport.timeout + 1_000, work) : work();
+  }
+
+  isFresh(refused?: string): boolean {
+    const kept = this.store.load();
+    return kept.access_token !== refused && millisecondsFresh(kept, this.store.since) > 0;
+  }
+
+  /** Wake up when the token is to be renewed, or a failed refresh to be tried again. */
+  schedule(): void {
+    clearTimeout(this.#timer as number);
+    const kept = this.store.load();
+    if (this.#isClosed || kept.session_id === null) return;
+    // The first tab of many renews, and the others hear of it.
+    const fresh = millisecondsFresh(kept, this.store.since) + (Math.random() * millisecondsEarly(kept)) / 3;
+    const held = (this.#refusal?.until ?? 0) - performance.now();
+    const pause = this.#failures ? Math.max(held, Math.min(2 ** (this.#failures - 1), LONGEST_PAUSE) * 1_000) : fresh;
+    const isDue = pause <= GLANCE;
+    const wake = () => (isDue ? this.run().catch(() => {}) : this.schedule());
+    this.#timer = setTimeout(wake, Math.max(isDue ? pause : GLANCE, SHORTEST_PAUSE));
+    (this.#timer as { unref?: () => void }).unref?.(); // Node: a timer keeps no program running
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#timer as number);
+  }
+
+  async #refresh(isDone: () => boolean): Promise<void> {
+    if (isDone()) {
+      this.#failures = 0; // another tab was faster
+      return;
+    }
+    if (this.#refusal && performance.now() < this.#refusal.until) throw this.#refusal.error;
+    const headers = { "Idempotency-Key": this.store.key() };
+    const sent = this.store.load();
+    const { cookies } = this.transport;
+    if (!cookies && !sent.refresh_token) throw signedOut();
+    try {
+      const body = cookies ? {} : { refresh_token: sent.refresh_token };
+      const answer = await this.transport.call("POST", "/auth/refresh", body, headers);
+      const tokens = tokensIn(answer, cookies);
+      if (!tokens) throw notTheService();
+      this.#failures = 0;
+      this.#refusal = undefined;
+      if (this.#isStillAbout(sent, tokens.session_id)) this.replace(tokens);
+    } catch (error) {
+      this.#failed(error as AuthError, sent);
+    }
+  }
+
+  /** Whether an answer is still news: another tab may have renewed the session, ended it, or opened another one. */
+  #isStillAbout(sent: Kept, sessionId: unknown): boolean {
+    const kept = this.store.load();
+    return kept.version === sent.version || (this.transport.cookies && kept.session_id === sessionId);
+  }
+
+  /** Only this one answer ends the session, and only if it is about the token that is still kept. */
+  #failed(error: AuthError, sent: Kept): void {
+    if (error.code === "invalid-refresh-token" && error.status === 401) {
+      if (sent.session_id !== null && this.store.load().version === sent.version) this.replace({ session_id: null });
+      return;
+    }
+    this.#failures++;
+    if (error.retryAfter) {
+      this.#refusal = { error, until: performance.now() + Math.min(error.retryAfter, LONGEST_PAUSE) * 1_000 };
+    }
+    throw error;
+  }
+}
