@@ -83,7 +83,7 @@ def test_the_verifier_is_installed_from_a_commit_without_what_it_does_not_need(
     commit = subprocess.run(
         ["git", "rev-parse", "HEAD~"], cwd=origin, capture_output=True, text=True, check=True
     ).stdout
-    shell = Shell(tmp_path, prepared=f"PATH={virtualenv}/bin:$PATH AUTH_SERVICE_COMMIT={commit.strip()}")
+    shell = Shell(tmp_path, prepared=f"PATH={virtualenv}/bin:$PATH COMMIT={commit.strip()}")
     shell.follow(PAGE, "run: build", replaced=replaced)
     shell.follow(PAGE, "run: install")
     installed = set(re.findall(r"^([\w.-]+)==", shell.run("pip list --format=freeze"), re.MULTILINE))
