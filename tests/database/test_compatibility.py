@@ -86,7 +86,10 @@ async def test_a_schema_that_does_not_serve_this_version_is_not_ready_and_everyb
         *([("migrate",), ("migrate", "--check")] if is_for_others else []),
     ):
         assert (await run(database_url, tmp_path, *words, code=1)).startswith(f"Error: {told}"), words
-    assert f"FAIL  schema: {told}\n" in await doctor(database_url, tmp_path)
+    # An embedded database is made and migrated when the service starts.
+    is_made_late = database_url.startswith("sqlite") and not is_for_others
+    said = "ok    schema: made or migrated when the service starts" if is_made_late else f"FAIL  schema: {told}\n"
+    assert said in await doctor(database_url, tmp_path)
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
