@@ -22,7 +22,7 @@ from auth_service.api.http.middleware.request_context import RequestContext
 from auth_service.api.http.middleware.request_counts import RequestCounts
 from auth_service.api.http.openapi import problems
 from auth_service.api.http.problems import HeadersTooLarge, InternalError, answer
-from auth_service.api.http.problems.field_errors import is_speakable
+from auth_service.api.http.problems.field_errors import EMPTY, is_speakable
 from auth_service.api.requests.dependencies import bearer_token
 from auth_service.api.requests.internal_token import require_token
 from auth_service.errors import FieldFault, InvalidFields, Reason, Refused
@@ -134,7 +134,7 @@ def _unclear(roles: list[str], acrs: list[str], ages: list[str], unknown: Iterab
     """What is wrong with such a query."""
     faults = [FieldFault(name if is_speakable(name) else "query", Reason.UNKNOWN_FIELD, _QUERY) for name in unknown]
     if not all(roles):
-        faults.append(FieldFault("role", Reason.REQUIRED, "Must not be empty."))
+        faults.append(FieldFault("role", Reason.REQUIRED, EMPTY))
     faults += [
         FieldFault(name, Reason.REPEATED, "May be given only once.")
         for name, values in (("acr", acrs), ("max_age", ages))

@@ -79,7 +79,7 @@ class Reauthentication:
             right, _ = await self._lane.run(lambda: self._passwords.verify(password, user.hashed_password))
             if not right:
                 await self._audit.record(refused, user.id)
-                raise InvalidCredentials
+                raise InvalidCredentials("The password is wrong.")
             yield attempt
 
     @asynccontextmanager

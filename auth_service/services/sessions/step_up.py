@@ -94,7 +94,7 @@ class StepUp:
             right, _ = await self._lane.run(lambda: self._passwords.verify(password, user.hashed_password))
             if not right:
                 await self._audit.record(SecurityEvent.STEP_UP_REFUSED, user.id, bearer.session_id)
-                raise InvalidCredentials
+                raise InvalidCredentials("The password is wrong.")
             return await self.finish(bearer, BY_PASSWORD, attempt)
 
     async def _by_code(self, bearer: Bearer, code: str) -> IssuedToken:

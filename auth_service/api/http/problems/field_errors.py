@@ -16,6 +16,7 @@ MAX_NAME = 64  # characters of a name that is said again; a longer one may be an
 NO_OBJECT = "Must be a JSON object."
 UNKNOWN = "This field is not known here."
 UNNAMED = "Holds a field that is not known here."
+EMPTY = "Must not be empty."
 
 # Of each type of error: its reason, its sentence, and which of its numbers is in there.
 SENTENCES: dict[str, tuple[Reason, str, str]] = {
@@ -83,8 +84,8 @@ def _fault(entry: Mapping[str, Any]) -> FieldFault:
         return FieldFault(field, Reason(kind), entry["msg"])
     if kind == "string_pattern_mismatch":
         return FieldFault(field, Reason.INVALID_FORMAT, _PATTERNS.get(told["pattern"], _UNEXPECTED[1]))
-    if value is None or value in ("", b""):
-        return FieldFault(field, Reason.REQUIRED, REQUIRED)
+    if kind != "missing" and (value is None or value in ("", b"")):
+        return FieldFault(field, Reason.REQUIRED, EMPTY)
     if kind == "too_long" and isinstance(value, str):  # a secret's characters, or the bytes that a text stands for
         kind = "string_too_long" if told["actual_length"] == len(value) else "bytes_too_long"
     reason, sentence, name = SENTENCES.get(kind, _UNEXPECTED)
