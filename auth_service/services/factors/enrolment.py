@@ -116,7 +116,7 @@ class Enrolment:
             confirmed = await self._confirm(bearer, factor_id, code, device, attempt)
             if confirmed is None:
                 await self._audit.record(SecurityEvent.FACTOR_CODE_REFUSED, bearer.user_id)
-                raise InvalidSecondFactor
+                raise InvalidSecondFactor("The code is wrong or was used before.")
         self._revocations.add(confirmed.ended)
         return confirmed.recovery_codes, await confirmed.tokens() if confirmed.tokens else None
 
