@@ -7,7 +7,7 @@ import type { AuthError } from "auth-service-client";
 import { Double } from "./double.js";
 import { emailOf, openTab, PASSWORD, setClock, sleep, withCode } from "./support.js";
 
-const double = new Double(["--set=AUTH_FACTORS__REQUIRED_ROLES=user"]);
+const double = new Double(["--port=0", "--set=AUTH_FACTORS__REQUIRED_ROLES=user"]);
 await double.start();
 after(() => double.kill());
 
