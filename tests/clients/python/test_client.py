@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import socket
+import threading
 from collections.abc import AsyncIterator, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -22,6 +24,7 @@ from auth_service_client import (
     SignInAgain,
     TryAgainLater,
 )
+from auth_service_client.protocol import ANSWER
 from auth_service_client.steps import Ask
 
 from auth_service.testing.double import Double
@@ -226,6 +229,36 @@ def test_no_answer_of_something_in_between_ends_or_spoils_the_session(answer: ht
             auth.sign_in(PASSWORD, email="ada@example.com")
     with store.open() as saved:
         assert {name: saved[name] for name in OLD} == OLD
+
+
+def test_an_answer_that_drips_is_none() -> None:
+    """Each byte comes in time, and the last one never: both clients wait no longer than for any other answer."""
+    ended = threading.Event()
+
+    def drip() -> None:
+        connection, _ = listening.accept()
+        with connection, suppress(OSError):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 9999\r\n\r\n")
+            while not ended.wait(0.2):
+                connection.sendall(b" ")
+
+    def told(client: type[AuthClient] | type[AsyncAuthClient]) -> str:
+        try:
+            came = client(url).forgot_password("ada@example.com")
+            if came is not None:
+                asyncio.run(came)
+        except TryAgainLater as error:
+            return str(error)
+        return "an answer"
+
+    with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor(4) as pool:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        drips = [pool.submit(drip), pool.submit(drip)]
+        waits = [pool.submit(told, AuthClient), pool.submit(told, AsyncAuthClient)]
+        wait(waits, timeout=2 * ANSWER)
+        ended.set()
+        wait(drips)
+        assert [waiting.result() for waiting in waits] == ["no answer from the service: the answer is too slow"] * 2
 
 
 def test_threads_of_one_client_get_the_answer_of_one_refresh(auth_double: Double) -> None:

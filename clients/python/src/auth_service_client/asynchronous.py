@@ -123,13 +123,16 @@ class AsyncAuthClient(SigningIn, OwnAccount):
     async def _ask(self, ask: Ask) -> Answer | httpx2.HTTPError:
         asked_at = time.time()
         try:
-            response = await self._http.request(
-                ask.method, self._url + ask.path, json=ask.body, headers={**self._headers, **ask.headers},
-                timeout=ANSWER, auth=None, follow_redirects=False,
-            )  # fmt: skip
+            async with asyncio.timeout(ANSWER):  # in all: the other one is for each part of an answer alone
+                response = await self._http.request(
+                    ask.method, self._url + ask.path, json=ask.body, headers={**self._headers, **ask.headers},
+                    timeout=ANSWER, auth=None, follow_redirects=False,
+                )  # fmt: skip
         except httpx2.HTTPError as error:
             return error
-        return Answer(response, asked_at)
+        except TimeoutError:
+            return httpx2.ReadTimeout("the answer is too slow")
+        return Answer(response, response.content, asked_at)
 
 
 def _keep(opened: AbstractContextManager[Saved], step: Keep) -> object:

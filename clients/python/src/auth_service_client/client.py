@@ -3,7 +3,7 @@
 import functools
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -105,12 +105,20 @@ class AuthClient(SigningIn, OwnAccount):
         return None
 
     def _ask(self, ask: Ask) -> Answer | httpx2.HTTPError:
-        asked_at = time.time()
+        asked_at, give_up_at = time.time(), time.monotonic() + ANSWER
         try:
-            response = self._http.request(
+            with self._http.stream(
                 ask.method, self._url + ask.path, json=ask.body, headers={**self._headers, **ask.headers},
                 timeout=ANSWER, auth=None, follow_redirects=False,
-            )  # fmt: skip
+            ) as response:  # fmt: skip
+                return Answer(response, b"".join(_in_time(response, give_up_at)), asked_at)
         except httpx2.HTTPError as error:
             return error
-        return Answer(response, asked_at)
+
+
+def _in_time(response: httpx2.Response, give_up_at: float) -> Iterator[bytes]:
+    """The body: `timeout` is for each part of it alone, and there may be any number of parts."""
+    for part in response.iter_bytes():
+        if time.monotonic() > give_up_at:
+            raise httpx2.ReadTimeout("the answer is too slow")
+        yield part

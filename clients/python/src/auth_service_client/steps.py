@@ -1,5 +1,6 @@
 """What a use case asks of whoever runs it, and what it is sent back: all that there is to do in a client."""
 
+import json
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias, TypeVar
@@ -29,9 +30,10 @@ class Ask:
 
 
 class Answer(NamedTuple):
-    """What came back, and when it was asked for, by this machine's clock in seconds since 1970."""
+    """What came back, with its body, and when it was asked for, by this machine's clock in seconds since 1970."""
 
     response: httpx2.Response
+    body: bytes
     asked_at: float
 
 
@@ -49,7 +51,7 @@ Flow: TypeAlias = Generator[Step, Any, Result]
 def said_in(answer: Answer) -> dict[str, Any]:
     """What an answer says; nothing if it is none of the service's."""
     try:
-        said = answer.response.json()
+        said = json.loads(answer.body)
     except ValueError:
         return {}
     return said if isinstance(said, dict) else {}
