@@ -146,8 +146,9 @@ def test_an_old_sign_in_changes_the_password_and_adds_an_app_with_the_token_of_a
     auth: Any, auth_double: Double
 ) -> None:
     auth_double.set_clock(3600)
-    with pytest.raises(Refused, match="Prove"):
+    with pytest.raises(Refused) as refused:
         auth.add_totp()
+    assert refused.value.code == "step-up-required"
     assert auth.add_totp(auth.step_up(password=PASSWORD))["secret"]
     auth.change_password(PASSWORD, NEW_PASSWORD, auth.step_up(password=PASSWORD))
     assert auth.account()
