@@ -42,7 +42,7 @@ def csv_reader(first: bytes) -> Callable[[str, LineFaults], Fields]:
     def parse(text: str, faults: LineFaults) -> Fields:
         cells = _cells(text)
         if len(cells) != len(header):
-            sentence = f"The line has {len(cells)} cells, but the header has {len(header)}."
+            sentence = f"The header has {len(header)} cells, and the line {len(cells)}."
             raise RefusedLine(LineFault(None, LineReason.INVALID_LINE, sentence))
         found: dict[str, str] = {}
         for name, cell in zip(header, cells, strict=True):

@@ -7,6 +7,7 @@ from auth_service.services.transfer.fields import LineFault, LineReason, Refused
 from auth_service.services.transfer.rows import ImportRow
 
 _TAKEN = "Used by another account or an earlier line."
+_LOOKS_TAKEN = "Looks like the username of another account or an earlier line."
 _DIFFERENT = "An account or an earlier line with this address has another one."
 
 
@@ -54,8 +55,8 @@ class Outcome:
         which of its fields are taken; if none is, the username looks like another's.
         """
         if different is None:
-            fields = [name for name, is_taken in taken.items() if is_taken] or ["username"]
-            self.refuse(row, *(LineFault(name, LineReason.TAKEN, _TAKEN) for name in fields))
+            faults = [LineFault(name, LineReason.TAKEN, _TAKEN) for name, is_taken in taken.items() if is_taken]
+            self.refuse(row, *(faults or [LineFault("username", LineReason.TAKEN, _LOOKS_TAKEN)]))
         elif different:
             self.refuse(row, *(LineFault(name, LineReason.DIFFERENT, _DIFFERENT) for name in different))
         else:

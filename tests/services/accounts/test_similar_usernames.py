@@ -130,7 +130,7 @@ def test_it_is_taken_for_an_operator_and_an_import(tmp_path: Path) -> None:
         assert found["refused"] == 3
         assert found["imported"] + found["already_there"] == 3
     told = embedded.run("users", "import", file, code=1).stderr.splitlines()
-    reason = "username: Used by another account or an earlier line."
+    reason = "username: Looks like the username of another account or an earlier line."
     assert [line for line in told if line.startswith("line")] == [f"line {number}: {reason}" for number in (1, 4, 5)]
 
 
