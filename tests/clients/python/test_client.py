@@ -173,9 +173,31 @@ def test_who_must_add_a_factor_is_told_so_and_adds_one(make_auth: MakeAuth, dema
     assert auth.account()["email"] == email
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:8000", "localhost", "", "ftp://auth.example.com", "https://", "/auth"])
-def test_what_is_no_url_of_a_service_is_refused_at_once(make_auth: MakeAuth, url: str) -> None:
-    with pytest.raises(ValueError, match=r"https://auth\.example\.com"):
+NO_SERVICES = [
+    "127.0.0.1:8000", "localhost", "", "ftp://auth.example.com", "https://", "/auth", "http://[::1", "https://a\n",
+    "http://auth.example.com", "HTTP://auth.example.com", "http://10.0.0.1:8000", "http://auth:8000", "http://[::2]",
+    "http://localhost@evil.example", "http://127.0.0.1.evil.example", "http://localhost.evil.example",
+    "http://evil-localhost", "http://localhost\\.evil.example", "http://evil.example\\.localhost", "http://127.1",
+    "https://ada:secret@auth.example.com", "https://@auth.example.com", "http://ada@localhost",
+    "https://auth.example.com?to=1", "https://auth.example.com/#top", "https://auth.example.com?", "http://localhost#",
+]  # fmt: skip
+SERVICES = [
+    "https://auth.example.com", "https://auth.example.com:8443/base/", "http://localhost:9000", "http://LOCALHOST",
+    "http://auth.localhost:9000", "http://127.0.0.1:9000", "http://127.255.0.1", "http://[::1]:9000/",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("url", NO_SERVICES)
+def test_what_is_no_url_of_a_service_or_would_send_passwords_in_the_clear_is_refused_at_once(
+    make_auth: MakeAuth, url: str
+) -> None:
+    with pytest.raises(ValueError, match=r"https://auth\.example\.com") as told:
+        make_auth(url=url)
+    assert "secret" not in str(told.value)
+
+
+def test_a_service_is_reached_by_https_or_on_this_machine(make_auth: MakeAuth) -> None:
+    for url in SERVICES:
         make_auth(url=url)
 
 

@@ -11,7 +11,8 @@ import httpx2
 
 from auth_service_client.bearer import Bearer, StepUpAsked
 from auth_service_client.own_account import OwnAccount
-from auth_service_client.protocol import ANSWER, PATIENCE, USER_AGENT, OnChange, SessionProtocol, checked
+from auth_service_client.protocol import ANSWER, PATIENCE, USER_AGENT, OnChange, SessionProtocol
+from auth_service_client.service_url import checked
 from auth_service_client.signing_in import SigningIn
 from auth_service_client.steps import Answer, Ask, Flow, Keep, Result, Step
 from auth_service_client.stores import MemoryStore, Store
@@ -28,7 +29,7 @@ class AuthClient(SigningIn, OwnAccount):
     device that a back end passes on.
 
     Raises:
-        ValueError: the URL is none of a service.
+        ValueError: the URL is none of a service, or `http://` to another machine, where passwords could be read.
     """
 
     def __init__(

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 import httpx2
 
@@ -242,18 +241,6 @@ def _difference(before: tuple[Any, Any] | None, now: tuple[Any, Any] | None) -> 
     if now is None:
         return "signed-out"
     return "renewed" if before and before[0] == now[0] else "signed-in"
-
-
-def checked(url: str) -> str:
-    """Return the URL of a service, without a slash at its end.
-
-    Raises:
-        ValueError: it has no host, or another scheme than http and https.
-    """
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("the URL of the service must be like https://auth.example.com")
-    return url.rstrip("/")
 
 
 def _ends_the_session(answer: Answer) -> bool:
