@@ -31,7 +31,7 @@ def double(port: int, origins: tuple[str, ...], file: Path | None, seed: int, mo
     from auth_service.settings import WrongSettingError, settings_from  # noqa: PLC0415
 
     try:
-        listening, base_url = listen(port)
+        listening, base_url = listen(port, origins)
     except OSError as error:
         raise click.ClickException(f"cannot listen on port {port}: {error.strerror}") from None
     with closing(listening):

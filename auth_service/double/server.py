@@ -1,6 +1,7 @@
 """The double as a process: its settings, its switches over HTTP, and its connections, which can be cut off."""
 
 import json
+import re
 import secrets
 import socket
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from auth_service.settings import Settings
 
 SWITCHES = "/double/"
 GOODBYE_SECONDS = 2
+_ON_LOCALHOST = re.compile(r"http://localhost(:[0-9]+)?")
 _FAULTS = TypeAdapter(list[Fault])
 
 
@@ -78,8 +80,9 @@ class CutProtocol(Protocol):
         self.scope[ABORT] = self.transport.abort  # type: ignore[literal-required]  # a name of ours
 
 
-def listen(port: int) -> tuple[socket.socket, str]:
-    """Return a socket of 127.0.0.1 at this port, or at any that is free for 0, and its URL.
+def listen(port: int, origins: Sequence[str]) -> tuple[socket.socket, str]:
+    """Return a socket of 127.0.0.1 at this port, or at any that is free for 0, and its URL: with the host localhost for
+    a page there, whose browser keeps no cookie of another site.
 
     Raises:
         OSError: the port is taken.
@@ -87,7 +90,8 @@ def listen(port: int) -> tuple[socket.socket, str]:
     listening = socket.socket()
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listening.bind(("127.0.0.1", port))
-    return listening, f"http://127.0.0.1:{listening.getsockname()[1]}"
+    host = "localhost" if any(map(_ON_LOCALHOST.fullmatch, origins)) else "127.0.0.1"
+    return listening, f"http://{host}:{listening.getsockname()[1]}"
 
 
 def serve(listening: socket.socket, settings: Settings, seed: int) -> None:

@@ -34,9 +34,23 @@ def unknown_names(variables: Mapping[str, str]) -> Iterator[SettingProblem]:
     groups = group_names()
     for name in sorted(variables):
         if name in groups:
-            yield SettingProblem(name, f"is a group; set its fields, named {name}__FIELD")
+            yield _group(name)
         elif name.startswith(("AUTH_", "DB_")) and name not in names and not name.startswith(links):
             yield SettingProblem(name, "is no setting", _closest(name, names))
+
+
+def unknown_settings(values: Mapping[str, str]) -> Iterator[SettingProblem]:
+    """Name everything that is no setting, where nothing else is meant: files are not read, nor is Kubernetes there."""
+    names, groups = list(environment_names()), group_names()
+    for name in sorted(values):
+        if name.upper() in groups:
+            yield _group(name)
+        elif name.upper() not in names:
+            yield SettingProblem(name, "is no setting", _closest(name.upper(), names))
+
+
+def _group(name: str) -> SettingProblem:
+    return SettingProblem(name, f"is a group; set its fields, named {name}__FIELD")
 
 
 def _closest(name: str, names: Sequence[str]) -> str | None:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, InitSettingsSource
 
 from auth_service.settings.database import DatabaseSettings
-from auth_service.settings.names import environment_names, group_names, unknown_names
+from auth_service.settings.names import environment_names, group_names, unknown_names, unknown_settings
 from auth_service.settings.sources import SettingProblem, gather
 from auth_service.settings.whole import Settings
 
@@ -89,9 +89,10 @@ def settings_from(values: Mapping[str, str]) -> Settings:
     Raises:
         WrongSettingError: as above.
     """
-    wrong = list(unknown_names(values))
+    wrong = list(unknown_settings(values))
+    unknown = {problem.name for problem in wrong}
     try:
-        settings = _build(values)
+        settings = _build({name: value for name, value in values.items() if name not in unknown})
     except ValidationError as error:
         wrong += _problems(error, values)
     if wrong:

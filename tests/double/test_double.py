@@ -1,5 +1,8 @@
 """The test double for authors of clients: what it can be made to do, and that it is the service otherwise."""
 
+import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
@@ -122,9 +125,18 @@ def test_with_a_file_a_killed_one_comes_back_with_its_sessions(tmp_path: Path) -
 
 def test_one_that_cannot_start_says_so(auth_double: Double, capfd: pytest.CaptureFixture[str]) -> None:
     taken = int(auth_double.url.rpartition(":")[2])
-    for wrong, why in (({"port": taken}, "in use"), ({"settings": {"AUTH_COOKIE": "1"}}, "AUTH_COOKIE")):
-        with pytest.raises(RuntimeError, match="did not start"):
-            Double(**wrong)
-        told = capfd.readouterr().err
-        assert why in told
-        assert "Traceback" not in told
+    with pytest.raises(RuntimeError, match="did not start"):
+        Double(port=taken)
+    told = capfd.readouterr().err
+    assert "in use" in told
+    assert "Traceback" not in told
+
+
+def test_what_is_no_setting_is_named_and_never_ignored() -> None:
+    names = ["ACCESS_LIFETIME", "AUTH_COOKIE", "AUTH_SECRET_KEY_FILE", "AUTH_TOKENS", "NOPE"]
+    command = [sys.executable, "-m", "auth_service", "double", "--port=0", *(f"--set={name}=secret" for name in names)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert re.findall(r"(\w+): is ", ended.stderr) == names
+    assert "secret" not in ended.stderr
+    assert "Traceback" not in ended.stderr
