@@ -38,6 +38,8 @@ def test_the_diagram_has_the_states_of_the_table_and_the_numbers_of_the_rules() 
     states = {state for arrow in re.findall(r"(\w+) --> (\w+)", diagram) for state in arrow}
     (rows,) = [table for table in tables(text(PAGE)) if table[0][0] == "SignedOut"]
     assert states == {row[0] for row in rows}
+    signed_out = set(re.findall(r"(\w+) --> SignedOut:", diagram))
+    assert signed_out == states - {"SignedOut"}, "another process can sign out at any time"
     rules = re.findall(r"^(\d+)\. \*\*", section(PAGE, "Rules"), re.MULTILINE)
     assert rules == [str(number + 1) for number in range(len(rules))]
     told = re.sub(r"\((?:RFC|https)[^)]*\)", "", text(PAGE))
@@ -105,7 +107,8 @@ def test_processes_of_the_shell_client_are_never_signed_out_until_one_signs_out(
         assert {end for end, _ in ends} == {0}
         (token,) = {token for _, token in ends}
         assert run(folder, f"access_token {token}")[1] not in {"", token}
-        assert run(folder, "sign_out") == (0, "")
+        auth_double.switch_faults({"route": "POST /auth/logout", "fault": "lose-request"})
+        assert run(folder, "sign_out") == (0, ""), "a lost one is repeated"
         assert {end for end, _ in all_ask()} == {AGAIN}
 
 
