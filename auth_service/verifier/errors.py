@@ -33,7 +33,7 @@ class MissingToken(Refused):
     """There is not exactly one Authorization header with a bearer token."""
 
     status, code, title = 401, "missing-access-token", "Not signed in"
-    detail = "Send one Authorization header with a bearer token."
+    detail = "You are not signed in."
     challenge = "Bearer"
 
 
@@ -41,7 +41,7 @@ class InvalidToken(Refused):
     """The token is not valid; the client is not told why."""
 
     status, code, title = 401, "invalid-access-token", "Not signed in any more"
-    detail = "The access token is not valid or has expired."
+    detail = "You are not signed in any more. Sign in again."
     challenge = 'Bearer error="invalid_token"'
 
 
@@ -49,7 +49,7 @@ class InsufficientRole(Refused):
     """The token is good, and its bearer has none of the roles that are asked for."""
 
     status, code, title = 403, "insufficient-role", "Not allowed"
-    detail = "The bearer of the access token has none of the roles that this asks for."
+    detail = "Your account is not allowed to do this."
     challenge = 'Bearer error="insufficient_scope"'
 
 
@@ -60,7 +60,7 @@ class InsufficientAuthentication(Refused):
     """
 
     status, code, title = 401, "step-up-required", "Confirmation required"
-    detail = "Prove at the auth service that it is you, or sign in again, and send the new access token."
+    detail = "Confirm again that it is you before you do this."
 
     def __init__(self, max_age: int | None = None, acr_values: Sequence[str] = ()) -> None:
         wanted = {"max_age": max_age, "acr_values": " ".join(acr_values) or None}
@@ -80,7 +80,7 @@ class Unavailable(Refused):
     """Whether the token is valid cannot be decided: the auth service has not answered for too long."""
 
     status, code, title = 503, "unavailable", "Unavailable"
-    detail = "Access tokens cannot be verified just now; try again."
+    detail = "The service cannot answer at the moment; try again."
     retry_after = 1  # seconds
 
     @property

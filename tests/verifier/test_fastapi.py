@@ -11,6 +11,8 @@ import pytest
 from fastapi import APIRouter, Depends, FastAPI
 
 from auth_service.api.http.problems.table import PROBLEMS
+from auth_service.errors import access, unavailable
+from auth_service.errors import refused as services
 from auth_service.testing.kit import AuthKit
 from auth_service.verifier import Claims, Verifier
 from auth_service.verifier.errors import (
@@ -179,8 +181,16 @@ async def test_the_openapi_document_says_which_routes_need_a_token(http: httpx.A
 
 
 @pytest.mark.parametrize(
-    "refused", [MissingToken, InvalidToken, InsufficientAuthentication, InsufficientRole, Unavailable]
+    ("refused", "own"),
+    [
+        (MissingToken, access.MissingAccessToken),
+        (InvalidToken, access.InvalidAccessToken),
+        (InsufficientAuthentication, access.StepUpRequired),
+        (InsufficientRole, access.InsufficientRole),
+        (Unavailable, unavailable.Unavailable),
+    ],
 )
-def test_refusals_use_the_services_own_words(refused: type[Refused]) -> None:
+def test_refusals_use_the_services_own_words(refused: type[Refused], own: type[services.Refused]) -> None:
     problem = PROBLEMS[refused.code]
     assert (problem.status, problem.title) == (refused.status, refused.title)
+    assert (own.code, own.detail) == (refused.code, refused.detail)
