@@ -9,6 +9,18 @@ from tests.support.raw_http import connection, exchange, read_answer
 from tests.support.server import wait_until
 
 JWKS = "/.well-known/jwks.json"
+MEBIBYTES = 10 * 1024 * 1024
+
+HEADS = {  # each with as many "x" as it says, and with ADA's token or one that is no token
+    **{f"a header of {size}": "ADA\r\nX-Large: " + "x" * size for size in (7_000, 15_000, 17_000, 19_500, 40_000)},
+    **{f"a token of {size}": "Authorization: Bearer " + "x" * size for size in range(15_000, 15_300, 20)},
+    **{f"and one of {size}": "Authorization: Bearer " + "x" * size for size in (8_000, 16_300, 19_500, 40_000)},
+    **{f"{number} headers": "ADA" + "\r\nX-Many: x" * number for number in (80, 95, 98, 105, 120, 150)},
+    **{
+        f"a token and an id of {size}": f"Authorization: Bearer {'x' * size}\r\nX-Request-ID: {'x' * size}"
+        for size in (8_100, 8_150, 8_180)
+    },
+}
 
 
 def reached(place: Place, service: Service, path: str, user: User, mark: str) -> int:
@@ -46,6 +58,25 @@ def test_large_bodies_and_heads_are_refused(place: Place, ada: User, mark: str) 
     large = place.client.get(f"/app/{mark}", headers={**ada.headers, "X-Large": "x" * 30_000})
     assert large.status_code in {400, 431}
     assert place.heard(mark) == []
+
+
+def test_a_large_head_is_never_answered_as_an_outage(place: Place, ada: User) -> None:
+    """Whoever gets a 503 tries again, for ever; the application here takes no more than a hundred headers itself."""
+    seen = {}
+    for name, head in HEADS.items():
+        lines = head.replace("ADA", f"Authorization: {ada.headers['Authorization']}")
+        answer = exchange(place.port, f"GET /app/x HTTP/1.1\r\nHost: x\r\n{lines}\r\n\r\n".encode())
+        seen[name] = (answer.status, answer.headers.get("retry-after"))
+    assert {name: found for name, found in seen.items() if found not in {(n, None) for n in (200, 400, 401, 431)}} == {}
+    assert [seen[name][0] for name in ("a header of 7000", "80 headers", "and one of 8000")] == [200, 200, 401]
+
+
+def test_a_body_may_have_ten_mebibytes(place: Place, ada: User, mark: str) -> None:
+    """One byte more is refused: tests/gateways/test_refusals.py."""
+    pieces = (b"x" * 65_536 for _ in range(MEBIBYTES // 65_536))
+    for content in (b"x" * MEBIBYTES, pieces):
+        assert place.client.post(f"/app/{mark}", headers=ada.headers, content=content).status_code == 200
+    assert [got.length for got in place.heard(mark)] == [MEBIBYTES] * 2
 
 
 @pytest.mark.parametrize("size", [17_000, 200_000, 3_000_000])

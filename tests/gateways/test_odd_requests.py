@@ -41,6 +41,7 @@ TABLE = {
     "a whole URL in capitals": Odd(get("HTTP://x/auth/me"), {200}),
     "a whole URL of another host": Odd(get("http://other/auth/me"), {200, 400}),
     "a whole URL without a path": Odd(get("http://x"), {400, 404}),
+    "a path without its slash": Odd(get("/auth"), {301, 404}),
     "HEAD": Odd(get("/auth/me", verb="HEAD"), {200}),
     "HEAD of the keys": Odd(get("/.well-known/jwks.json", verb="HEAD"), {200}),
     "an expected 100": Odd(logout(f"{JSON}Expect: 100-continue\r\n"), {204}, LOGOUT),

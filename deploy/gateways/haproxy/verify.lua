@@ -12,6 +12,8 @@ local identity = {
     "x-auth-amr",
     "x-auth-time",
 }
+-- 400 and 431: with our headers, the head is too large for the section `listen verify`, or for the service.
+local refusals = {[400] = true, [401] = true, [403] = true, [431] = true}
 
 local function ask(txn, target)
     local given = txn.http:req_get_headers()
@@ -43,7 +45,7 @@ end
 -- What is neither granted nor refused here is a 503, by a rule of haproxy.cfg.
 local function verify(txn, target)
     local answer = ask(txn, target)
-    if answer.status == 401 or answer.status == 403 then
+    if refusals[answer.status] then
         refuse(txn, answer)
     elseif answer.status == 200 and answer.headers["x-auth-user"] then
         for _, name in ipairs(identity) do
@@ -62,7 +64,7 @@ local Limit = {id = "limit", flags = filter.FLT_CFG_FL_HTX}
 Limit.__index = Limit
 
 function Limit:new()
-    return setmetatable({left = tonumber(self.args[1])}, Limit)
+    return setmetatable({left = tonumber(self.args[1]) + 1}, Limit)  -- HAProxy counts the end as a byte
 end
 
 function Limit:start_analyze(txn, channel)
