@@ -57,6 +57,13 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "target_session_attrs": ("any", "primary", "standby", "prefer-standby", "read-write", "read-only"),
 }
 
+# Words for the server (PostgreSQL manual, postgres, "Options"): its parameters, or another switch with its value;
+# NAME=VALUE alone is for proxies, such as Neon's.
+_NAME_AND_VALUE = r"[A-Za-z_][A-Za-z0-9_.$-]*=(?:\\.|[^\s\\])*"
+_WORDS = re.compile(rf"\s*(?:(?:(?:-c\s*|--|){_NAME_AND_VALUE}|-[A-Zabd-z]\S*(?:\s+[^\s-]\S*)?)(?:\s+|$))*+", re.DOTALL)
+# What stands for a host in an example: `HOST`, `<host>`, `${DB_HOST}`.
+_STAND_IN = re.compile(r"(?:(?:YOUR|DB|DATABASE)[-_]?)*(?:HOST(?:[-_]?NAME)?|SERVER)|.*[<>{}$].*")
+
 _TLS = "say it with sslmode"
 _SIZE = "set DB_POOL_SIZE and DB_MAX_OVERFLOW instead"
 _POOLER = "set DB_PGBOUNCER=true instead if there is a pooler"
@@ -95,9 +102,10 @@ def complaints(options: Mapping[str, str]) -> Iterator[str]:
             yield f"{name} must be one of {', '.join(sorted(allowed))}"
     ports = [port for port in options.get("port", "").split(",") if port]
     if not all((one := PORT.fullmatch(port)) and int(one[1]) <= _LAST_PORT for port in ports):
-        yield f"port must be a number up to {_LAST_PORT}"
-    if not all(map(_is_host, options.get("host", "").split(","))):
-        yield "host must be the name of a machine, an address or the folder of a socket"
+        yield f"port must be a number from 1 to {_LAST_PORT}"
+    yield from _complaints_of_hosts(options.get("host", "").split(","))
+    if not _WORDS.fullmatch(options.get("options", "")):
+        yield "options must be -cNAME=VALUE for each parameter of the server, with %20 between two"
     mode = options.get("sslmode")
     if options.get("sslnegotiation") == "direct" and mode not in ENCRYPTED:
         yield "sslnegotiation direct needs sslmode=require or more"
@@ -138,6 +146,13 @@ def default_file(name: str) -> str | None:
     except (RuntimeError, KeyError):
         return None
     return file if os.path.exists(file) else None  # noqa: PTH110  # `Path.exists` raises where the home is another's
+
+
+def _complaints_of_hosts(hosts: list[str]) -> Iterator[str]:
+    if any(map(_STAND_IN.fullmatch, hosts)):
+        yield "host is that of an example: put in the user, password, host and database of your own"
+    elif not all(map(_is_host, hosts)):
+        yield "host must be the name of a machine, an address or the folder of a socket"
 
 
 def _is_host(host: str) -> bool:

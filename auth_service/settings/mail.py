@@ -108,6 +108,10 @@ class MailSettings(Group):
             yield "must have AUTH_MAIL__SENDER, such as 'Example <no-reply@example.com>', with AUTH_MAIL__HOST"
         if self.password and self.security == "none":
             yield "must not send AUTH_MAIL__PASSWORD without TLS: AUTH_MAIL__SECURITY is none"
+        if self.port == DEFAULT_PORTS["tls"] and self.security != "tls":  # RFC 8314, section 7.3
+            yield f"must have AUTH_MAIL__SECURITY=tls with AUTH_MAIL__PORT={self.port}: it speaks TLS from the start"
+        if self.security == "tls" and self.port in {DEFAULT_PORTS["starttls"], DEFAULT_PORTS["none"]}:
+            yield f"must have AUTH_MAIL__SECURITY=starttls with AUTH_MAIL__PORT={self.port}: tls is for 465"
 
     @property
     def smtp_port(self) -> int:

@@ -87,7 +87,7 @@ def read_postgresql_url(url: str, *, with_files: bool = False) -> PostgresqlUrl:
         ignored -= {"hostaddr"}
     options, variables = _with_variables({name: value for name, value in found.items() if name in OBEYED})
     checks = (complaints, complaints_of_files) if with_files else (complaints,)
-    for complaint in (one for check in checks for one in check(options)):
+    for complaint in (one for check in checks for one in check({**parameters, **options})):
         name, _, rest = complaint.partition(" ")
         raise WrongUrlError(f"{variables.get(name, name)} {rest}")
     named = {word: options.pop(name, None) for word, name in _NAMED.items()}
@@ -145,7 +145,7 @@ def _hosts_of(hosts: str) -> dict[str, str]:
     named = [_HOST_AND_PORT.fullmatch(host) for host in hosts.split(",")]
     pairs = [(_decoded(one[1].strip("[]")), _decoded(one[2] or "")) for one in named if one]
     if len(pairs) < len(named) or not all(PORT.fullmatch(port) for _, port in pairs if port):
-        raise WrongUrlError(f"a port must be a number, and {_ENCODE}")
+        raise WrongUrlError(f"a port must be a number from 1 to 65535, and {_ENCODE}")
     ports = ",".join(port for _, port in pairs)
     return {"host": ",".join(host for host, _ in pairs), "port": ports if ports.strip(",") else ""}
 

@@ -61,6 +61,8 @@ class Settings(BaseSettings):
     def _disagreements(self) -> Iterator[str]:
         if self.tokens.refresh_idle_lifetime > self.tokens.refresh_absolute_lifetime:
             yield "AUTH_TOKENS__REFRESH_IDLE_LIFETIME: must not exceed AUTH_TOKENS__REFRESH_ABSOLUTE_LIFETIME"
+        if self.tokens.refresh_idle_lifetime <= self.tokens.access_lifetime:
+            yield "AUTH_TOKENS__REFRESH_IDLE_LIFETIME: must be longer than AUTH_TOKENS__ACCESS_LIFETIME"
         if self.registration.existing == "conceal" and not self.sends_mail:
             yield "AUTH_REGISTRATION__EXISTING: 'conceal' needs mail, so set AUTH_MAIL__HOST"
         if self.password.min_length < SHORTEST_ALONE and {

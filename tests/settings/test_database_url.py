@@ -184,12 +184,23 @@ REFUSED: list[tuple[str, str]] = [
     ("postgresql://auth:1/a?hunter2=@db/auth", "must be percent-encoded"),
     ("postgresql://auth:a@b?hunter2=c@db/auth", "must be percent-encoded"),
     ("postgresql://auth:[hunter2]@[db/auth", "a port must be a number"),
-    ("postgresql://auth:hunter2@db:0/auth", "a port must be a number"),
-    ("postgresql://auth:hunter2@db:65536/auth", "port must be a number up to 65535"),
+    ("postgresql://auth:hunter2@db:0/auth", "a port must be a number from 1 to 65535"),
+    ("postgresql://auth:hunter2@db:65536/auth", "port must be a number from 1 to 65535"),
     ("postgresql://auth:hunter2@db1:5432,db2:x/auth", "a port must be a number"),
     ("postgresql://auth:hunter2@/auth?host=a,b,c&port=1,2", "port must be one, or as many as there are hosts"),
     ("postgresql://auth:hunter2@db..example/auth", "host must be the name of a machine"),
     (f"postgresql://auth:hunter2@{'d' * 64}/auth", "host must be the name of a machine"),
+    *(
+        (f"postgresql://auth:hunter2@{host}/auth", "host is that of an example")
+        for host in ("HOST", "HOST:5432", "db,HOST", "HOSTNAME", "DB_HOST", "YOUR-HOST", "<host>", "${DB_HOST}")
+    ),
+    *(
+        (f"postgresql://auth:hunter2@db/auth?options={options}", "options must be -cNAME=VALUE")
+        for options in (
+            "-c%20hunter2", "-chunter2", "--hunter2", "-c", "--", "-c%20", "hunter2", "-c%20=1", "-c+a=1",
+            "-ca=1%20-chunter2", "-ca=1%20hunter2", "-c%20a%20=%201", "-S%204096%20hunter2",
+        )
+    ),
     ("postgresql://auth:hunter2%00@db/auth", "control characters"),
     ("postgresql://auth:hunter2@db/au\nth", "control characters"),
     ("postgresql://auth:hunter2%ff@db/auth", "must be UTF-8"),
@@ -222,6 +233,15 @@ def _nothing_of_libpq(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def server_of(url: str) -> PostgresqlUrl:
     return DatabaseSettings(DATABASE_URL=url, _env_file=None).server
+
+
+@pytest.mark.parametrize(
+    "options",
+    ["", "-cjit=off", "-c%20jit=off%20--work-mem=4MB", "-csearch_path=", "-S%204096%20-e", "endpoint%3Dep-a-1",
+     "-c%20app.a%3Db%5C%20c", "--cluster%3Dours-1"],
+)  # fmt: skip
+def test_options_of_the_server_are_taken_in_all_of_their_forms(options: str) -> None:
+    server_of(f"postgresql://auth@db/auth?options={options}")
 
 
 @pytest.mark.parametrize(("url", "expected"), [row[1:] for row in HANDED_OUT], ids=[row[0] for row in HANDED_OUT])
@@ -257,6 +277,7 @@ def test_each_option_that_libpq_has_is_obeyed_or_left_out_and_none_is_refused(tm
         "port": "5432", "sslmode": "require", "sslnegotiation": "direct", "sslrootcert": str(certificate),
         "sslcrl": str(certificate), "sslcert": str(certificate), "sslkey": str(key), "gsslib": "gssapi",
         "ssl_min_protocol_version": "TLSv1.2", "ssl_max_protocol_version": "TLSv1.3", "target_session_attrs": "any",
+        "options": "-cjit=off",
     }  # fmt: skip
     query = "&".join(f"{name}={quote(of.get(name, 'x'))}" for name in known)
     found = server_of(f"postgresql://?{query}")

@@ -1,5 +1,7 @@
 """A value that can never work is refused with the setting, the entry and what is expected, and is not repeated."""
 
+from datetime import timedelta
+
 import pytest
 
 from auth_service.settings import WrongSettingError
@@ -172,6 +174,12 @@ OTHERS: list[tuple[str, str, dict[str, str], str]] = [
     )),
     *((name, value, {}, "visible ASCII characters") for name in ("AUTH_TOKENS__ISSUER", "AUTH_TOKENS__AUDIENCE")
       for value in (" ", "hunter2 a", "hünter2", "\thunter2", ":hunter2", "1:hunter2")),
+    *(("AUTH_TOKENS__REFRESH_IDLE_LIFETIME", idle, {"AUTH_TOKENS__ACCESS_LIFETIME": access}, "must be longer than")
+      for idle, access in (("299", "300"), ("300", "300"), ("PT5M", "300"), ("60", "60"), ("1", "2"))),
+    *(("AUTH_MAIL__PORT", port, {"AUTH_MAIL__SECURITY": security}, f"=tls with AUTH_MAIL__PORT={port}")
+      for port, security in (("465", "starttls"), ("465", "none"))),
+    *(("AUTH_MAIL__PORT", port, {"AUTH_MAIL__SECURITY": "tls"}, f"=starttls with AUTH_MAIL__PORT={port}")
+      for port in ("587", "25")),
     ("AUTH_TOKENS__ISSUER", "hunter2" * 40, {}, "at most 255 characters"),
     ("AUTH_PASSWORD__ARGON2_PARALLELISM", "64", {"AUTH_PASSWORD__ARGON2_MEMORY_KIB": "511"}, "of at least 512"),
     *((name, "0.01", {}, "must be at least 0.1 seconds") for name in (
@@ -259,6 +267,9 @@ def test_every_wrong_entry_of_a_list_is_named_by_its_place(name: str, value: str
         ("AUTH_FACTORS__REQUIRED_ROLES", "Admin,admin", ("admin",)),
         ("AUTH_MAIL__HOST", "2001:db8::1", "2001:db8::1"),
         ("AUTH_MAIL__HOST", "mail_1", "mail_1"),
+        ("AUTH_MAIL__PORT", "25", 25),
+        ("AUTH_MAIL__PORT", "2525", 2525),
+        ("AUTH_TOKENS__REFRESH_IDLE_LIFETIME", "301", timedelta(seconds=301)),
         ("AUTH_TOKENS__ISSUER", "my-issuer", "my-issuer"),
         ("AUTH_TOKENS__AUDIENCE", "urn:example:api", "urn:example:api"),
         ("AUTH_THROTTLE__ENABLED", "OFF", False),

@@ -69,12 +69,14 @@ async def test_a_refresh_never_extends_the_absolute_lifetime(ada: Client) -> Non
 
 
 async def test_the_idle_lifetime_beats_the_grace(make_client: MakeClient) -> None:
-    client = await make_client(tokens={"refresh_idle_lifetime": 20})
+    client = await make_client(tokens={"refresh_idle_lifetime": 20, "access_lifetime": 10})
     await assert_that_an_end_beats_the_grace(client, before=0, after=20)
 
 
 async def test_the_absolute_lifetime_beats_the_grace(make_client: MakeClient) -> None:
-    client = await make_client(tokens={"refresh_idle_lifetime": 60, "refresh_absolute_lifetime": 60})
+    client = await make_client(
+        tokens={"refresh_idle_lifetime": 60, "refresh_absolute_lifetime": 60, "access_lifetime": 10}
+    )
     await assert_that_an_end_beats_the_grace(client, before=45, after=15)
 
 
