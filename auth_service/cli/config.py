@@ -9,6 +9,11 @@ from auth_service.cli.wrong_setting import WrongSetting, check_templates
 from auth_service.embedded_secret import check_folder, with_secret
 from auth_service.settings import SettingProblem, WrongSettingError, examine_settings
 
+IN_MEMORY = (
+    "is a database in memory, which no other command sees and which is gone when the process ends: name a file, as in "
+    "sqlite+aiosqlite:////var/lib/auth/auth.db, or a PostgreSQL server"
+)
+
 
 @click.group()
 def config() -> None:
@@ -33,6 +38,8 @@ def check(as_json: bool) -> None:
         except WrongSettingError as error:
             told = SettingProblem(*str(error).split(": ", 1))
             problems += [] if told.name in {problem.name for problem in found.wrong} else [told]
+        if found.settings.database.is_in_memory:
+            problems.append(SettingProblem("DATABASE_URL", IN_MEMORY))
     problems.sort(key=lambda problem: problem.name)
     if as_json:
         click.echo(json.dumps({"ok": not problems, "problems": [problem._asdict() for problem in problems]}, indent=2))

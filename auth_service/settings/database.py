@@ -84,6 +84,11 @@ class DatabaseSettings(BaseSettings):
         return f"SQLite file {self.sqlite_file.absolute()}" if self.sqlite_file else "SQLite in memory"
 
     @property
+    def is_in_memory(self) -> bool:
+        """Whether it is SQLite and ends with the process."""
+        return not self.is_postgresql and self.sqlite_file is None
+
+    @property
     def sqlite_file(self) -> Path | None:
         """The SQLite file, or None for a database in memory or on a server."""
         path = self.location.partition("?")[0].removeprefix("///")

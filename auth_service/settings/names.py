@@ -7,6 +7,10 @@ from auth_service.settings.sources import SettingProblem, file_variable
 from auth_service.settings.values import Group
 from auth_service.settings.whole import Settings
 
+# What others call it, and it is an option of a command of ours and no setting.
+OPTIONS = {f"AUTH_{name}": f"serve --{name.lower()}" for name in ("HOST", "PORT", "WORKERS")}
+_OF_REPLICA = {"READ", "READER", "READONLY", "REPLICA", "STANDBY", "FOLLOWER"}
+
 
 def environment_names() -> Iterator[str]:
     """Every variable that the service reads, in the order of the groups; each may also be a file."""
@@ -35,8 +39,12 @@ def unknown_names(variables: Mapping[str, str]) -> Iterator[SettingProblem]:
     for name in sorted(variables):
         if name in groups:
             yield _group(name)
-        elif name.startswith(("AUTH_", "DB_")) and name not in names and not name.startswith(links):
-            yield SettingProblem(name, "is no setting", _closest(name, names))
+        elif name in names or name.startswith(links):
+            continue
+        elif name.startswith(("AUTH_", "DB_")):
+            yield SettingProblem(name, "is no setting", OPTIONS.get(name) or _closest(name, names))
+        elif name.startswith("DATABASE") and (meant := _meant_url(name)):
+            yield SettingProblem(name, "is no setting", meant)
 
 
 def unknown_settings(values: Mapping[str, str]) -> Iterator[SettingProblem]:
@@ -53,7 +61,18 @@ def _group(name: str) -> SettingProblem:
     return SettingProblem(name, f"is a group; set its fields, named {name}__FIELD")
 
 
-def _closest(name: str, names: Sequence[str]) -> str | None:
+def _closest(name: str, names: Sequence[str], least: float = 0.6) -> str | None:
     from difflib import get_close_matches  # noqa: PLC0415  # only where something is wrong
 
-    return next(iter(get_close_matches(name, names, 1)), None)
+    return next(iter(get_close_matches(name, names, 1, least)), None)
+
+
+def _meant_url(name: str) -> str | None:
+    """Which URL of ours is meant, if any: DATABASE_HOST and the like are of platforms and other programs."""
+    stem = name.removesuffix("_FILE")
+    words = set(stem.split("_"))
+    if words & _OF_REPLICA and words & {"URL", "URI", "DSN"}:
+        found: str | None = "DATABASE_READ_REPLICA_URL"
+    else:
+        found = _closest(stem, ["DATABASE_URL"], 0.9)
+    return file_variable(found) if found and stem != name else found

@@ -87,12 +87,46 @@ def test_two_disagreements_of_one_group_are_both_said(tmp_path: Path) -> None:
         ("DB_POOLSIZE", "DB_POOL_SIZE"),
         ("DB_STATEMENT_TIME_OUT", "DB_STATEMENT_TIMEOUT"),
         ("AUTH_XYZ", None),
+        ("AUTH_PORT", "serve --port"),
+        ("AUTH_HOST", "serve --host"),
+        ("AUTH_WORKERS", "serve --workers"),
+        ("DATABASE_URI", "DATABASE_URL"),
+        ("DATABASE_URLS", "DATABASE_URL"),
+        ("DATABASEURL", "DATABASE_URL"),
+        ("DATABASE_URI_FILE", "DATABASE_URL_FILE"),
+        ("DATABASE_REPLICA_URL", "DATABASE_READ_REPLICA_URL"),
+        ("DATABASE_READ_URL", "DATABASE_READ_REPLICA_URL"),
+        ("DATABASE_READONLY_URL", "DATABASE_READ_REPLICA_URL"),
+        ("DATABASE_REPLICA_URL_FILE", "DATABASE_READ_REPLICA_URL_FILE"),
     ],
 )
 def test_a_name_that_nothing_reads_is_told_with_the_nearest_one(name: str, nearest: str | None, tmp_path: Path) -> None:
     assert checked(tmp_path, 2, **{name: "hunter2"}) == {name: {"message": "is no setting", "did_you_mean": nearest}}
     (tmp_path / ".env").write_text(f"{name}=hunter2\n")
     assert set(checked(tmp_path, 2)) == {name}
+
+
+def test_names_of_other_programs_that_begin_like_those_of_the_database_are_left_alone(tmp_path: Path) -> None:
+    words = (
+        "HOST",
+        "PORT",
+        "NAME",
+        "USER",
+        "PASSWORD",
+        "PASSWORD_FILE",
+        "USER_FILE",
+        "SSL",
+        "PUBLIC_URL",
+        "THREADS",
+        "READ_TIMEOUT",
+    )
+    assert checked(tmp_path, 0, **{f"DATABASE_{word}": "hunter2" for word in words}) == {}
+
+
+@pytest.mark.parametrize("url", ["sqlite+aiosqlite:///:memory:", "sqlite://", "sqlite+aiosqlite:///"])
+def test_a_database_in_memory_is_told(url: str, tmp_path: Path) -> None:
+    found = checked(tmp_path, 2, DATABASE_URL=url)
+    assert "is a database in memory" in found["DATABASE_URL"]["message"]
 
 
 def test_the_variables_of_a_kubernetes_service_are_no_typing_errors(tmp_path: Path) -> None:
