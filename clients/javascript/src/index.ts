@@ -8,7 +8,7 @@ import { requestOf } from "./request.js";
 import { type AuthState, Session } from "./session.js";
 import { signInsOf } from "./sign-in.js";
 import { Store, sharedStorage } from "./store.js";
-import { Transport } from "./transport.js";
+import { type Fetch, Transport } from "./transport.js";
 import { onWakeUp } from "./wakeups.js";
 
 export type { StepUpChallenge, StepUpHook } from "./bearer.js";
@@ -63,9 +63,11 @@ export function createAuth(given: AuthOptions) {
     accessToken: (refused?: string): Promise<string> => session.accessToken(refused),
 
     /** `fetch`, with the access token if the request is to the service or to one of `apis`. */
-    async fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
+    async fetch(input: Parameters<Fetch>[0], init?: Parameters<Fetch>[1]): Promise<Response> {
       const request = new Request(input, init);
-      if (!apis.includes(new URL(request.url).origin)) return send(request);
+      const { protocol, origin } = new URL(request.url);
+      // A blob: has the origin of the page that made it.
+      if (protocol === "blob:" || !apis.includes(origin)) return send(request);
       const sendWith = (token: string) => {
         const copy = request.clone(); // with its body, which may be sent again
         copy.headers.set("Authorization", `Bearer ${token}`);

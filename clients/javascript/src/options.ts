@@ -12,7 +12,10 @@ export interface AuthOptions {
   mode: "cookie" | "storage" | "memory";
   /** `localStorage` unless given. In cookie mode it has no token. */
   storage?: SimpleStorage;
-  /** The other origins that get the access token from `fetch()`, such as `https://api.example.com`. */
+  /**
+   * The other origins that get the access token from `fetch()`, such as `https://api.example.com`. Like `url` they are
+   * https, or on this machine, without a user, a query or a fragment.
+   */
   apis?: string[];
   /** Called where an API, or this service, asks for a more recent or surer sign-in. */
   onStepUp?: StepUpHook;
@@ -24,11 +27,53 @@ export interface AuthOptions {
   fetch?: Fetch;
 }
 
+const KNOWN = ["url", "mode", "storage", "apis", "onStepUp", "timeout", "name", "fetch"];
+const LONGEST = 2 ** 31 - 2_000; // milliseconds that a timer can count, with a second for the wait for a lock
+
 /** Options with their defaults, checked. */
 export function checked(options: AuthOptions): AuthOptions & { url: string; timeout: number; apis: string[] } {
-  const { url, mode, apis = [], timeout = 5_000 } = options;
-  if (!/^https?:\/\/./.test(url)) throw new TypeError("url must be like https://auth.example.com");
-  if (!["cookie", "storage", "memory"].includes(mode)) throw new TypeError("mode must be cookie, storage or memory");
-  const origins = [url, ...apis].map((api) => new URL(api, globalThis.location?.href).origin);
-  return { ...options, url: url.replace(/\/+$/, ""), timeout, apis: origins };
+  const { url, mode, storage, apis = [], onStepUp, timeout = 5_000, name, fetch } = options;
+  const unknown = Object.keys(options).find((option) => !KNOWN.includes(option));
+  insist(!unknown, `there is no option ${unknown}`);
+  insist(["cookie", "storage", "memory"].includes(mode), "mode must be cookie, storage or memory");
+  insist(Number.isInteger(timeout) && timeout > 0 && timeout <= LONGEST, "timeout must be milliseconds");
+  insist(storage === undefined || isStorage(storage), "storage must have getItem, setItem and removeItem");
+  insist([onStepUp, fetch].every(isFunctionIfGiven), "onStepUp and fetch must be functions");
+  insist(name === undefined || typeof name === "string", "name must be a string");
+  insist(Array.isArray(apis), "apis must be a list");
+  const service = addressOf("url", url);
+  const origins = apis.map((api) => addressOf("apis", api, globalThis.location?.href).origin);
+  return { ...options, url: service.href.replace(/\/+$/, ""), timeout, apis: [service.origin, ...origins] };
+}
+
+/** Where passwords and tokens may be sent: by https, or on this machine; and nothing else is in the address. */
+function addressOf(option: string, given: string, base?: string): URL {
+  let address: URL | undefined;
+  try {
+    // What is no string, or empty, would be an address on the page's own site.
+    if (given && typeof given === "string") address = new URL(given, base);
+  } catch {}
+  const { protocol, hostname, origin, pathname, href } = address ?? ({} as Partial<URL>);
+  const isSafe = protocol === "https:" || (protocol === "http:" && isThisMachine(hostname ?? ""));
+  // A user, a password, a query or a fragment would stand between these two, or behind them.
+  insist(isSafe && href === `${origin}${pathname}`, `${option} must be like https://auth.example.com, or on localhost`);
+  return address as URL;
+}
+
+/** By the name as the URL's parser writes it: 127.1 is 127.0.0.1 by then. */
+function isThisMachine(hostname: string): boolean {
+  return /^((.+\.)?localhost|127(\.\d+){3}|\[::1\])$/.test(hostname);
+}
+
+function isStorage(storage: SimpleStorage): boolean {
+  const methods = ["getItem", "setItem", "removeItem"] as const;
+  return methods.every((method) => typeof storage?.[method] === "function");
+}
+
+function isFunctionIfGiven(option: unknown): boolean {
+  return option === undefined || typeof option === "function";
+}
+
+function insist(isRight: boolean, otherwise: string): void {
+  if (!isRight) throw new TypeError(otherwise);
 }

@@ -149,10 +149,56 @@ test("what the document does not know is no call, and a browser without passkeys
   assert.equal(await auth.signInWithPasskey({ autofill: true }), false);
 });
 
-test("wrong options are refused at once", () => {
-  for (const url of ["", "127.0.0.1:8000", "/auth", "ftp://auth.example.com"]) {
-    assert.throws(() => createAuth({ url, mode: "memory" }), TypeError, url);
+const NOWHERE_SAFE = [
+  ...["", "https://", "ftp://auth.example.com", "capacitor://localhost", "file:///auth", "data:,x", "null"],
+  ...["http://auth.example.com", "HTTP://auth.example.com", "http://10.0.0.1", "http://0.0.0.0", "http://[::2]"],
+  ...["http://localhost@evil.example", "http://127.0.0.1.evil.example", "http://localhost.evil.example"],
+  ...["http://evil.example/localhost", "http://evillocalhost", "http://128.0.0.1", "http:evil.example"],
+  ...["https://ada:secret@auth.example.com", "https://ada@auth.example.com", "http://ada@localhost"],
+  ...["https://auth.example.com?next=1", "https://auth.example.com/?", "https://auth.example.com/#top"],
+  "blob:https://auth.example.com/1",
+];
+const SAFE = [
+  ...[
+    "https://auth.example.com",
+    "https://auth.example.com:8443/base/",
+    "HTTPS://AUTH.EXAMPLE.COM",
+    "http://localhost",
+  ],
+  ...[
+    "http://localhost:8000",
+    "http://auth.localhost:8000",
+    "http://127.0.0.1",
+    "http://127.9.9.9/",
+    "http://[::1]:8000",
+  ],
+];
+
+test("a password and a token go nowhere but by https, or to this machine", () => {
+  for (const address of [...NOWHERE_SAFE, null, undefined, 7] as string[]) {
+    assert.throws(() => createAuth({ url: address, mode: "memory" }), TypeError, `url ${address}`);
+    assert.throws(() => createAuth({ url: SERVICE, mode: "memory", apis: [address] }), TypeError, `apis ${address}`);
   }
-  // @ts-expect-error: there is no such mode
-  assert.throws(() => createAuth({ url: SERVICE, mode: "local" }), TypeError);
+  for (const url of ["127.0.0.1:8000", "/auth"])
+    assert.throws(() => createAuth({ url, mode: "memory" }), TypeError, url);
+  for (const address of SAFE) createAuth({ url: address, mode: "memory", apis: [address] }).close();
+});
+
+test("wrong options are refused at once", () => {
+  const wrong: Record<string, unknown[]> = {
+    mode: ["local", undefined],
+    timeout: [-1, 0, 0.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 31, "5", null],
+    storage: [{}, null, "localStorage", { getItem() {}, setItem() {} }],
+    apis: ["https://api.example.com", null],
+    onStepUp: [true, null],
+    fetch: [{}, null],
+    name: [7, null],
+    apiz: [[], undefined],
+  };
+  for (const [option, values] of Object.entries(wrong)) {
+    for (const value of values) {
+      const options = { url: SERVICE, mode: "memory" as const, [option]: value };
+      assert.throws(() => createAuth(options), TypeError, `${option}: ${JSON.stringify(value)}`);
+    }
+  }
 });

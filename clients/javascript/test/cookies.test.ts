@@ -60,7 +60,7 @@ test("one tab renews the token, and all others take it", async () => {
 });
 
 test("a page whose first question is lost does not know, and asks again", async () => {
-  const { email, ...options } = await openBrowser(1, cookieBrowser());
+  const { first: _first, tabs: _tabs, email, ...options } = await openBrowser(1, cookieBrowser());
   await switchFaults([{ fault: "unavailable", seconds: 1, times: 1 }]);
   const reloaded = openTab(options);
   await assert.rejects(reloaded.accessToken(), withCode("unavailable"));

@@ -51,6 +51,33 @@ test("the service and the listed APIs get the token, and nobody else", async () 
   assert.equal((await auth.fetch(`${SERVICE}/auth/me`)).status, 200);
 });
 
+test("what has no origin of its own gets no token, whatever is listed", async () => {
+  const sent: [string, boolean][] = [];
+  const send: typeof fetch = async (input, init) => {
+    const { url, headers } = new Request(input, init);
+    if (new URL(url).origin === new URL(SERVICE).origin && !url.startsWith("blob:")) return fetch(input, init);
+    sent.push([url, headers.has("Authorization")]);
+    return new Response();
+  };
+  const auth = await signedIn({ fetch: send });
+  const elsewhere = [
+    "evil://host/x",
+    "capacitor://localhost/x",
+    "data:,x",
+    "file:///x",
+    `blob:${API}/x`,
+    `blob:${SERVICE}/x`,
+  ];
+  for (const url of elsewhere) await auth.fetch(url);
+  assert.deepEqual(
+    sent,
+    elsewhere.map((url) => [url, false]),
+  );
+  for (const api of ["capacitor://localhost", "file:///", "data:,x"]) {
+    await assert.rejects(signedIn({ apis: [api] }), TypeError, api);
+  }
+});
+
 test("a refused token is renewed once, and the body is sent again, whole", async () => {
   for (const challenge of ['Bearer realm="x", error="invalid_token"', undefined]) {
     for (const refusals of [0, 1, 2]) {
