@@ -45,7 +45,7 @@ export function createAuth(given: AuthOptions) {
 
   const request = requestOf(session, onStepUp);
 
-  return {
+  const auth = {
     /** Whether somebody is signed in here. */
     get state(): AuthState {
       return session.state;
@@ -99,6 +99,7 @@ export function createAuth(given: AuthOptions) {
       session.close();
     },
   };
+  return auth as Readonly<typeof auth>;
 }
 
 function openChannel(name: string): BroadcastChannel | undefined {

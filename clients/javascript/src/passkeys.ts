@@ -15,6 +15,13 @@ export interface Proof {
   credential: any;
 }
 
+/** Throw `passkeys-unsupported` where there are none: before the service is asked for what nobody can answer. */
+export function requirePasskeys(): void {
+  if (!globalThis.PublicKeyCredential?.parseRequestOptionsFromJSON) {
+    throw new AuthError("passkeys-unsupported", "This browser cannot use passkeys.");
+  }
+}
+
 let waiting: AbortController | undefined;
 
 /** A browser asks for one passkey at a time: end what waits for one, such as the autofill of a form. */
@@ -41,9 +48,7 @@ export function create({ challenge, public_key }: Asked): Promise<Proof> {
 }
 
 async function prove(challenge: string, ask: (signal: AbortSignal) => Promise<Credential | null>): Promise<Proof> {
-  if (!globalThis.PublicKeyCredential?.parseRequestOptionsFromJSON) {
-    throw new AuthError("passkeys-unsupported", "This browser cannot use passkeys.");
-  }
+  requirePasskeys();
   const credential = (await ask(only())) as PublicKeyCredential;
   return { challenge, credential: credential.toJSON() };
 }

@@ -16,15 +16,26 @@ export type PathOf<M extends Method> = {
 
 type OperationOf<M extends Method, P extends PathOf<M>> = paths[P] extends Record<Lowercase<M>, infer O> ? O : never;
 
-type BodyOf<O> = O extends { requestBody: { content: { "application/json": infer B } } }
-  ? { body: B }
-  : O extends { requestBody?: { content: { "application/json": infer B } } }
-    ? { body?: B }
+// `never`, of what a route does not take, would do for anything that is asked: it goes first.
+type BodyOf<O> = O extends { requestBody?: never }
+  ? { body?: never }
+  : O extends { requestBody: { content: { "application/json": infer B } } }
+    ? { body: B }
+    : O extends { requestBody?: { content: { "application/json": infer B } } }
+      ? { body?: B }
+      : unknown;
+
+type ParamsOf<O> = O extends { parameters: { path?: never } }
+  ? { params?: never }
+  : O extends { parameters: { path: infer Params } }
+    ? { params: Params }
     : unknown;
 
-type ParamsOf<O> = O extends { parameters: { path: infer Params } } ? { params: Params } : unknown;
-
-type QueryOf<O> = O extends { parameters: { query?: infer Query } } ? { query?: Query } : unknown;
+type QueryOf<O> = O extends { parameters: { query?: never } }
+  ? { query?: never }
+  : O extends { parameters: { query?: infer Query } }
+    ? { query?: Query }
+    : unknown;
 
 type Options<O> = BodyOf<O> & ParamsOf<O> & QueryOf<O>;
 

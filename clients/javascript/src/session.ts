@@ -8,8 +8,8 @@ import type { Answer, Transport } from "./transport.js";
 
 /** What a page shows: whether somebody is signed in, which is unknown until the service has answered once. */
 export interface AuthState {
-  status: Status;
-  sessionId: string | null;
+  readonly status: Status;
+  readonly sessionId: string | null;
 }
 
 export class Session {

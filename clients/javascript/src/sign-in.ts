@@ -1,24 +1,36 @@
 /** How a user gets in: by password, second factor and passkey; and how they prove again who they are. */
 
-import type { Problem } from "./errors.js";
-import { type Asked, create, forget, type Proof, sign, signByAutofill } from "./passkeys.js";
+import { AuthError, type Problem } from "./errors.js";
+import { type Asked, create, forget, type Proof, requirePasskeys, sign, signByAutofill } from "./passkeys.js";
 import type { Request } from "./request.js";
 import type { Schemas } from "./routes.js";
 import type { Session } from "./session.js";
 
 /** Who signs in: one of the two names, and the password. */
-export type Credentials = { password: string } & ({ email: string } | { username: string });
+export type Credentials = { password: string } & (
+  | { email: string; username?: never }
+  | { username: string; email?: never }
+);
 
-/** What the second step answers: the `problem` of the error that asked for it, or its challenge. */
-export type SecondStep = Pick<Problem, "challenge" | "public_key">;
+/** What the second step answers: the error that asked for it, or what is kept of its `problem`. */
+export type SecondStep = AuthError | Pick<Problem, "challenge" | "public_key">;
 
-/** A code of an app or a recovery code; without one, the passkey that the browser is asked for. */
+function askedBy(step: SecondStep): Asked {
+  const { challenge = "", public_key = {} } = step instanceof AuthError ? (step.problem ?? {}) : step;
+  return { challenge, public_key };
+}
+
+/** A code of an app or a recovery code; without one, the passkey that `byPasskey` asks the browser for. */
 async function proofOf(
-  asked: SecondStep,
+  step: SecondStep,
   code: string | undefined,
+  byPasskey: (asked: Asked) => Promise<Proof>,
 ): Promise<Proof | { challenge: string; code: string }> {
-  const challenge = asked.challenge ?? "";
-  return code === undefined ? sign({ challenge, public_key: asked.public_key ?? {} }) : { challenge, code };
+  const asked = askedBy(step);
+  if (code === undefined) return byPasskey(asked);
+  // A prompt that was cancelled gives null.
+  if (typeof code !== "string") throw new TypeError("code must be a string");
+  return { challenge: asked.challenge, code };
 }
 
 export function signInsOf(request: Request, session: Session) {
@@ -27,8 +39,8 @@ export function signInsOf(request: Request, session: Session) {
     signUp: (account: Schemas["RegisterBody"]) => request("POST", "/auth/register", { body: account }),
 
     /**
-     * Sign in. The code `second-factor-required` means that the password is right: call `secondFactor(error.problem)`.
-     * With `second-factor-enrolment-required` the account must add a factor first: `enrol(error.problem)`.
+     * Sign in. The code `second-factor-required` means that the password is right: call `secondFactor(error)`.
+     * With `second-factor-enrolment-required` the account must add a factor first: `enrol(error)`.
      */
     async signIn(credentials: Credentials): Promise<void> {
       await request("POST", "/auth/login", { body: credentials });
@@ -36,16 +48,17 @@ export function signInsOf(request: Request, session: Session) {
 
     /** Finish a sign-in, with a code, or without one by the passkey of the account. */
     async secondFactor(asked: SecondStep, code?: string): Promise<void> {
-      await request("POST", "/auth/login/second-factor", { body: await proofOf(asked, code) });
+      await request("POST", "/auth/login/second-factor", { body: await proofOf(asked, code, sign) });
     },
 
     /** Begin to add the factor that an account must have: `secret` of an app, or `public_key` of a passkey. */
-    enrol: ({ challenge = "" }: SecondStep) => request("POST", "/auth/login/enrol", { body: { challenge } }),
+    enrol: (asked: SecondStep) =>
+      request("POST", "/auth/login/enrol", { body: { challenge: askedBy(asked).challenge } }),
 
     /** Finish that sign-in with the app's first code, or with the passkey of `public_key`; return recovery codes. */
-    async confirmEnrolment({ challenge = "", public_key = {} }: SecondStep, code?: string): Promise<string[]> {
-      const proof = code === undefined ? await create({ challenge, public_key }) : { challenge, code };
-      const { recovery_codes } = await request("POST", "/auth/login/enrol/confirm", { body: proof });
+    async confirmEnrolment(asked: SecondStep, code?: string): Promise<string[]> {
+      const body = await proofOf(asked, code, create);
+      const { recovery_codes } = await request("POST", "/auth/login/enrol/confirm", { body });
       return recovery_codes ?? [];
     },
 
@@ -61,6 +74,7 @@ export function signInsOf(request: Request, session: Session) {
         asked = fresh;
         return fresh;
       };
+      if (!autofill) requirePasskeys();
       const proof = autofill ? await signByAutofill(options, session.untilSignedIn()) : await sign(await options());
       if (!proof) return false;
       await request("POST", "/auth/passkeys/login", { body: proof }).catch((error) => {
@@ -72,6 +86,7 @@ export function signInsOf(request: Request, session: Session) {
 
     /** Add a passkey to the account; with its first factor there are `recovery_codes` to show, and a new session. */
     async addPasskey(name?: string) {
+      requirePasskeys();
       const proof = await create(await request("POST", "/auth/me/passkeys/options"));
       return request("POST", "/auth/me/passkeys", { body: { ...proof, ...(name && { name }) } });
     },
@@ -82,6 +97,7 @@ export function signInsOf(request: Request, session: Session) {
      */
     async stepUp(proof: { password: string } | { code: string } | { passkey: true }): Promise<void> {
       const isPasskey = "passkey" in proof;
+      if (isPasskey) requirePasskeys();
       const body = isPasskey ? await sign(await request("POST", "/auth/step-up/options")) : proof;
       const { access_token, expires_in } = await request("POST", "/auth/step-up", { body });
       session.stepUp(access_token, expires_in);

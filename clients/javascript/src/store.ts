@@ -3,7 +3,11 @@
 import { isKept, type Kept } from "./kept.js";
 
 /** The part of the Web Storage API that is used; `localStorage` has it. */
-export type SimpleStorage = Pick<Storage, "getItem" | "setItem" | "removeItem">;
+export interface SimpleStorage {
+  getItem(name: string): string | null;
+  setItem(name: string, value: string): void;
+  removeItem(name: string): void;
+}
 
 export class Store {
   /** When this tab got the tokens, by a clock that nobody sets; milliseconds. */

@@ -133,20 +133,16 @@ test("any other route is called by its method and path", async () => {
   await assert.rejects(auth.signIn({ email, password: PASSWORD }), withCode("invalid-credentials"));
 });
 
-test("what the document does not know is no call, and a browser without passkeys says so", async () => {
+test("a browser without passkeys says so, and the service is not asked", async () => {
   const auth = openTab();
-  const wrong = () => [
-    // @ts-expect-error: no such path
-    auth.request("POST", "/auth/forgotten", {}),
-    // @ts-expect-error: it has no such method
-    auth.request("PATCH", "/auth/login", {}),
-    // @ts-expect-error: it has no such field
-    auth.request("POST", "/auth/forgot-password", { body: { mail: "ada@example.com" } }),
-    // @ts-expect-error: it is not said which
-    auth.request("DELETE", "/auth/sessions/{session_id}"),
-  ];
-  assert.equal(wrong.length, 0);
+  await signIn(auth);
+  const sent = auth.sent.length;
   assert.equal(await auth.signInWithPasskey({ autofill: true }), false);
+  const calls = [auth.signInWithPasskey, auth.addPasskey, () => auth.stepUp({ passkey: true })];
+  for (const call of [...calls, () => auth.secondFactor({}), () => auth.confirmEnrolment({})]) {
+    await assert.rejects(call(), withCode("passkeys-unsupported"));
+  }
+  assert.equal(auth.sent.length, sent);
 });
 
 const NOWHERE_SAFE = [

@@ -37,9 +37,9 @@ test("who must add a factor is told so, adds it, and is asked for it from then o
   assert.equal(refused.code, "second-factor-enrolment-required");
   assert.deepEqual(refused.problem?.methods, ["totp"]);
   assert.equal(auth.state.status, "signed-out");
-  const begun = await auth.enrol(refused.problem ?? {});
+  const begun = await auth.enrol(refused);
   assert("secret" in begun);
-  const recoveryCodes = await auth.confirmEnrolment(refused.problem ?? {}, codeOf(String(begun.secret)));
+  const recoveryCodes = await auth.confirmEnrolment(refused, codeOf(String(begun.secret)));
   assert.equal(recoveryCodes.length, 10);
   assert.equal(await emailOf(auth), account.email);
 
@@ -47,9 +47,16 @@ test("who must add a factor is told so, adds it, and is asked for it from then o
   const asked: AuthError = await auth.signIn(account).catch((error) => error);
   assert.equal(asked.code, "second-factor-required");
   assert.deepEqual(new Set(asked.problem?.methods), new Set(["totp", "recovery_code"]));
+  for (const call of [auth.secondFactor, auth.confirmEnrolment]) {
+    await assert.rejects(call(asked, null as never), TypeError, "a prompt that was cancelled");
+  }
+  assert.deepEqual(
+    auth.sent.map(({ path }) => path).filter((path) => /second-factor|confirm/.test(path)),
+    ["/auth/login/enrol/confirm"],
+  );
   await assert.rejects(auth.secondFactor(asked.problem ?? {}, "000000"), withCode("invalid-second-factor"));
   assert.equal(auth.state.status, "signed-out");
-  await auth.secondFactor(asked.problem ?? {}, recoveryCodes[0]);
+  await auth.secondFactor(asked, recoveryCodes[0]);
   assert.equal(await emailOf(auth), account.email);
 
   await auth.stepUp({ code: recoveryCodes[1] ?? "" });

@@ -35,6 +35,16 @@ def test_it_is_strictly_typed_clean_and_without_dependencies(project: Path) -> N
     assert "dependencies" not in json.loads((project / "package.json").read_text())
 
 
+def test_who_installs_it_can_compile_its_page_and_a_program_without_a_browser(project: Path) -> None:
+    client, step_up = (block("clients/javascript/README.md", f"run: {name}") for name in ("client", "step-up"))
+    own = "declare const askPassword: () => Promise<string>, askCode: () => Promise<string>;\n"
+    (project / "build" / "page.ts").write_text(f"{client}\n{own}{step_up}\nexport {{ onStepUp }};\n")
+    (project / "build" / "types.ts").write_text((project / "test" / "types.ts").read_text())
+    compile_ = ("npx", "tsc", "--noEmit", "--strict", "--target", "es2022", "--module", "nodenext")
+    run(project, *compile_, "--lib", "es2022,dom", "build/page.ts")
+    run(project, *compile_, "--lib", "es2022", "--types", "node", "build/types.ts")
+
+
 def test_it_is_one_small_module_without_imports(project: Path) -> None:
     (module,) = (project / "dist").glob("*.js")
     assert len(gzip.compress(module.read_bytes(), 9, mtime=0)) < SIZE
