@@ -6,6 +6,8 @@ import { Renewal } from "./renewal.js";
 import type { Store } from "./store.js";
 import type { Answer, Transport } from "./transport.js";
 
+const PAUSE = 200; // milliseconds before what had no answer is asked for again
+
 /** What a page shows: whether somebody is signed in, which is unknown until the service has answered once. */
 export interface AuthState {
   readonly status: Status;
@@ -46,9 +48,10 @@ export class Session {
       const isGood = kept.access_token !== refused && millisecondsLeft(kept, this.store.since) > 0;
       // A second look takes any token that is good: it could not be renewed, or never lives for long.
       if (kept.access_token && isGood && (attempt > 1 || this.renewal.isFresh(refused))) return kept.access_token;
-      await this.renewal.run(refused).catch((error: unknown) => {
-        // A lost answer is asked for once more; who was told to wait waits.
+      await this.renewal.run(refused).catch(async (error: unknown) => {
+        // A lost answer is asked for once more, after a pause; who was told to wait waits.
         if (!isGood && (attempt > 1 || !isLost(error))) throw error;
+        if (!isGood) await pause(PAUSE);
       });
       if (attempt > 2) throw new AuthError("unavailable", "The session could not be renewed.");
     }
@@ -73,7 +76,15 @@ export class Session {
     const tellService = () => this.transport.call("POST", "/auth/logout", cookies ? {} : { refresh_token });
     if (cookies) await this.renewal.alone(tellService);
     this.#replace({ session_id: null });
-    if (refresh_token) await tellService().catch(tellService);
+    for (let attempt = 1; refresh_token; attempt++) {
+      try {
+        await tellService();
+        return;
+      } catch (error) {
+        if (attempt > 2 || !isLost(error)) throw error;
+        await pause(attempt * PAUSE);
+      }
+    }
   }
 
   /** Take what another tab tells. */
@@ -125,6 +136,10 @@ export class Session {
     this.changed();
     this.renewal.schedule();
   }
+}
+
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
 function isLost(error: unknown): boolean {

@@ -166,6 +166,24 @@ test("a lost answer of a sign-out leaves nobody signed in here", async () => {
   await until(() => tabs.every((tab) => tab.state.status === "signed-out"));
 });
 
+test("a blip of the network is waited for, by a refresh and by a sign-out", async () => {
+  let isDown = false;
+  let first: number | undefined;
+  const send: typeof fetch = async (...request) => {
+    first ??= isDown ? performance.now() : undefined;
+    if (isDown && performance.now() - (first ?? 0) < 150) throw new TypeError("the network is down");
+    return fetch(...request);
+  };
+  const { first: tab, email } = await openBrowser(1, { fetch: send });
+  sleep(310);
+  isDown = true;
+  assert.equal(await emailOf(tab), email);
+  assert.equal(keysOf(tab).length, 2);
+  first = undefined;
+  await tab.signOut();
+  assert.equal(tab.sent.filter(({ path }) => path === "/auth/logout").length, 2);
+});
+
 test("a sign-out during a refresh is not undone by its answer", async () => {
   const { first, tabs } = await openBrowser(2);
   await switchFaults([{ fault: "delay-answer", seconds: 0.3 }]);
