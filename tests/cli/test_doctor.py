@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from auth_service.services.operations.surroundings import of_ways
+from auth_service.settings.reading import settings_from
 from tests.conftest import environment
 from tests.support import roles
 from tests.support.certificates import make_certificate
@@ -278,6 +280,33 @@ async def test_a_mail_server_that_refuses_connections_or_never_speaks_fails_with
         report = await asyncio.to_thread(examined, tmp_path, with_mail(tmp_path, port), 1)
     assert report["failed"] == ["mail"]
     assert "check AUTH_MAIL__*" in report["checks"]["mail"]["detail"]
+
+
+@pytest.mark.parametrize(
+    ("host", "security", "is_told"),
+    [
+        ("smtp.example.com", "none", True),
+        ("8.8.8.8", "none", True),
+        ("2001:4860:4860::8888", "none", True),
+        ("smtp.example.com", "starttls", False),
+        ("smtp.example.com", "tls", False),
+        *((near, "none", False) for near in (
+            "localhost", "127.0.0.1", "::1", "postfix", "10.0.0.7", "192.168.1.2", "fd00::7", "relay.corp",
+            "postfix.mail.svc.cluster.local",
+        )),
+    ],
+)  # fmt: skip
+def test_mails_that_go_to_another_network_without_tls_are_told(host: str, security: str, is_told: bool) -> None:
+    mail = {"HOST": host, "SECURITY": security, "SENDER": "a@example.com"}
+    settings = settings_from({f"AUTH_MAIL__{name}": value for name, value in mail.items()})
+    told = [way for way in of_ways(settings) if not way.ok]
+    assert [way.name for way in told] == (["mail TLS"] if is_told else [])
+    assert all("set AUTH_MAIL__SECURITY to starttls" in way.detail for way in told)
+
+
+def test_the_doctor_fails_where_mails_go_to_another_network_without_tls(tmp_path: Path) -> None:
+    env = with_mail(tmp_path, free_port()) | {"AUTH_MAIL__HOST": "mail.invalid"}
+    assert examined(tmp_path, env, 1)["failed"] == ["mail TLS", "mail"]
 
 
 @pytest.mark.parametrize(

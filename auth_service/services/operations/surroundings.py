@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from auth_service.addresses import IN_HOUSE
 from auth_service.database.replica import Replica, detail_of
 from auth_service.errors import DatabaseUnavailable
 from auth_service.logs import causes_of
@@ -70,9 +72,24 @@ def of_ways(settings: Settings) -> Iterator[Check]:
     for name, one in servers.items():
         if one.ignored:
             yield Check("ignored options", True, f"of {name}, without effect: {', '.join(one.ignored)}")
+    if settings.mail.host and not _is_near(settings.mail.host):
+        hint = (
+            f"mails and their links go to {settings.mail.host} unencrypted: set AUTH_MAIL__SECURITY to starttls or tls"
+        )
+        is_secured = settings.mail.security != "none"
+        yield Check("mail TLS", is_secured, "required" if is_secured else hint)
     if public.hostname not in LOOPBACK:
         hint = f"{settings.base_url} is not encrypted: use TLS at the gateway, and its https URL as AUTH_PUBLIC_URL"
         yield Check("HTTPS", public.scheme == "https", hint if public.scheme == "http" else "the public URL has it")
+
+
+def _is_near(host: str) -> bool:
+    """Whether it is this machine or one of the same network, as far as its name or address tells."""
+    try:
+        return ip_address(host).is_private
+    except ValueError:
+        name = host.lower()
+        return "." not in name or name.endswith(tuple(f".{domain}" for domain in IN_HOUSE))
 
 
 async def mail_server(settings: Settings) -> Check:
