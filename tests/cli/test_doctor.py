@@ -87,7 +87,10 @@ def test_people_read_it_in_lines(tmp_path: Path) -> None:
     assert (
         "ok    schedule: clean-up off: run 'auth-service cleanup' from cron; a new signing key every 90" in done.stdout
     )
-    assert "\nfor 10 ms: m=" in done.stdout
+    told = done.stdout.splitlines()[-1]
+    assert told.startswith("for 10 ms: m=")
+    alone = float(told.split(": ")[2].split(" ms alone")[0])
+    assert ("m=12288,t=3,p=1" in told and "slow, or busy just now" in told) if alone > 10 else "busy" not in told
 
 
 @pytest.mark.parametrize("revision", ["none", "0006"])

@@ -71,20 +71,31 @@ async def _trial(lane: HashingLane, passwords: Passwords, at_once: int) -> tuple
     return round(mean * 1000, 1), round(done / (time.perf_counter() - started), 1)
 
 
-def recommend(target_ms: float, lane_mib: float | None, threads: int) -> PasswordSettings:
-    """Return the dearest parameters whose hash takes no longer than the target and whose lane fits into the memory.
+async def time_recommended(target_ms: float, lane_mib: float | None, threads: int) -> HashTiming:
+    """Time the dearest parameters whose hash takes no longer than the target and whose lane fits into the memory.
 
-    At least OWASP's minimum that takes the least memory, however slow the machine. Hashes a few times, in this thread.
+    At least OWASP's minimum that takes the least memory, however slow the machine. What turns out to be slower than it
+    was at first, on a busy machine, gives way to the next cheaper one.
     """
-    chosen = _parameters(*LADDER[0])
+    *dearer, cheapest = _affordable(target_ms, lane_mib, threads)
+    for settings in dearer:
+        timing = await time_hashes(settings, threads)
+        if timing.alone_ms <= target_ms:
+            return timing
+    return await time_hashes(cheapest, threads)
+
+
+def _affordable(target_ms: float, lane_mib: float | None, threads: int) -> list[PasswordSettings]:
+    """The parameters within the target and the memory, the dearest first. Hashes a few times, in this thread."""
+    found = [_parameters(*LADDER[0])]
     for memory, passes in LADDER[1:]:
         if lane_mib is not None and memory * threads > lane_mib * 1024:
             break
         candidate = _parameters(memory, passes)
         if _milliseconds(candidate) > target_ms:
             break
-        chosen = candidate
-    return chosen
+        found.insert(0, candidate)
+    return found
 
 
 def _parameters(memory: int, passes: int) -> PasswordSettings:
