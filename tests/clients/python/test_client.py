@@ -201,6 +201,13 @@ def test_a_service_is_reached_by_https_or_on_this_machine(make_auth: MakeAuth) -
         make_auth(url=url)
 
 
+def test_a_back_end_may_say_that_the_network_is_its_own(make_auth: MakeAuth) -> None:
+    make_auth(url="http://auth:8000", plain_http=True)
+    for url in ("http://ada:secret@auth:8000", "ftp://auth", "http://"):
+        with pytest.raises(ValueError, match="https://"):
+            make_auth(url=url, plain_http=True)
+
+
 def test_an_error_says_what_came_instead_of_an_answer(make_auth: MakeAuth, auth_double: Double) -> None:
     nobody = make_auth(url=f"http://127.0.0.1:{free_port()}")
     with pytest.raises(TryAgainLater, match="no answer") as told:

@@ -26,7 +26,8 @@ class AuthClient(SigningIn, OwnAccount):
     the service does not answer. `on_change` is called when this client sees that the user is signed in (or has a new
     session, as after a change of the password), that the tokens were renewed, or that nobody is signed in any more, by
     this process or another. `headers` are sent with every request to the service, such as those about the user's own
-    device that a back end passes on.
+    device that a back end passes on. `plain_http` allows `http://` to another machine, for a back end whose network is
+    its own, such as that of a cluster.
 
     Raises:
         ValueError: the URL is none of a service, or `http://` to another machine, where passwords could be read.
@@ -41,8 +42,9 @@ class AuthClient(SigningIn, OwnAccount):
         *,
         on_change: OnChange | None = None,
         headers: Mapping[str, str] | None = None,
+        plain_http: bool = False,
     ) -> None:
-        self._url = checked(url)
+        self._url = checked(url, plain_http=plain_http)
         self._store = store if store is not None else MemoryStore()
         self._http = http or httpx2.Client(headers={"User-Agent": USER_AGENT})
         self._is_own = http is None

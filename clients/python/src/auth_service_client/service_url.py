@@ -7,8 +7,8 @@ import httpx2
 NOT_OF_A_SERVICE = "@?#\\"  # a user, a query, a fragment; and what some take for a slash
 
 
-def checked(url: str) -> str:
-    """Return the URL of a service, without a slash at its end.
+def checked(url: str, *, plain_http: bool = False) -> str:
+    """Return the URL of a service, without a slash at its end; `plain_http` allows `http://` to any host.
 
     Raises:
         ValueError: it has no host, a user, a query or a fragment, or it is neither `https://` nor of this machine.
@@ -17,7 +17,7 @@ def checked(url: str) -> str:
         parts = httpx2.URL(url)  # as whatever sends the requests reads it
     except httpx2.InvalidURL:
         parts = httpx2.URL("")
-    is_private = parts.scheme == "https" or (parts.scheme == "http" and _is_this_machine(parts.host))
+    is_private = parts.scheme == "https" or (parts.scheme == "http" and (plain_http or _is_this_machine(parts.host)))
     if not is_private or not parts.host or any(mark in url for mark in NOT_OF_A_SERVICE):
         raise ValueError("the URL of the service must be like https://auth.example.com; http:// is for this machine")
     return url.rstrip("/")
