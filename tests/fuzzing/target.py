@@ -59,6 +59,9 @@ def _read_document() -> Any:
     # refuses what looks like the token of a link.
     acceptance = project.checks.positive_data_acceptance
     acceptance.expected_statuses = [*acceptance.expected_statuses, "400", "422"]
+    # What is not as the document says may also be too large to be read.
+    rejection = project.checks.negative_data_rejection
+    rejection.expected_statuses = [*rejection.expected_statuses, "413"]
     return schemathesis.openapi.from_dict(document(), config=config)
 
 

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.interop.node import install_locked
@@ -12,6 +13,7 @@ from tests.support.browser import Site
 from tests.support.markdown import ROOT, block
 
 SOURCES = ROOT / "clients" / "javascript"
+RunTests = Callable[..., None]
 NOT_OURS = ("node_modules", "dist", "build")
 
 

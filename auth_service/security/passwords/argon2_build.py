@@ -6,6 +6,7 @@ out of date. The package takes the module that is there when it is first importe
 """
 
 import sys
+from functools import cache
 from importlib.metadata import version
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -30,8 +31,12 @@ def place() -> Path:
     return Path(sys.prefix, "lib", "argon2", f"{PACKAGE}-{version(PACKAGE)}-{X86_64_V3}.abi3.so")
 
 
+@cache
 def choose() -> None:
-    """Let this process hash with the faster build, if it is there, works, and no other has been imported."""
+    """Let this process hash with the faster build, if it is there, works, and no other has been imported.
+
+    The first call decides, and says so if there is one that does not work.
+    """
     if _MODULE in sys.modules or not runs_x86_64_v3():
         return
     try:

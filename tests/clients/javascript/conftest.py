@@ -1,13 +1,10 @@
 """Fixtures: what runs the JavaScript client's own tests."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.support.javascript_client import run
-
-RunTests = Callable[..., None]
+from tests.support.javascript_client import RunTests, run
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,8 @@ import pytest
 
 from auth_service.testing.double import Double
 from tests.conftest import environment
+from tests.support.javascript_client import RunTests
 from tests.support.server import Server
-
-from .conftest import RunTests
 
 
 @pytest.mark.parametrize("about", ["basics", "faults", "requests", "cookies"])

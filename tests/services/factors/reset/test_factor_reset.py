@@ -215,7 +215,7 @@ async def test_an_operator_resets_with_the_delay_or_at_once(
 ) -> None:
     operator = Operator(database_url, tmp_path)
     if "postgresql" in database_url:
-        assert "no mail server" in await users(operator, "reset-factors", OLD, code=1)
+        assert "cannot send e-mail" in await users(operator, "reset-factors", OLD, code=1)
         await ada.ask_reset()
     else:
         assert (await users(operator, "reset-factors", OLD)).startswith("takes effect at: 20")
