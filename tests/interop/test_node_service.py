@@ -59,7 +59,11 @@ async def orders(
     folder: Path, place: Issuer, service: str, internal_token: str = INTERNAL_TOKEN
 ) -> AsyncIterator[Orders]:
     port = free_port()
-    env = {"AUTH_PUBLIC_URL": f"{place.url}/", "INTERNAL_AUTH_URL": service, "AUTH_INTERNAL_TOKEN": internal_token}
+    env = {
+        "AUTH_PUBLIC_URL": f"{place.url}/",
+        "INTERNAL_AUTH_URL": f"{service}/",
+        "AUTH_INTERNAL_TOKEN": internal_token,
+    }
     env |= {"PATH": os.environ["PATH"], "PORT": str(port), "NODE_OPTIONS": OPTIONS}
     process = await asyncio.create_subprocess_exec(
         "node", "server.mjs", cwd=folder, env=env, stdout=PIPE, stderr=STDOUT

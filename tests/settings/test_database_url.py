@@ -166,6 +166,8 @@ REFUSED: list[tuple[str, str]] = [
     ("postgresql://auth:hunter2@db/auth?supa=base-pooler.x", "'supa' is none of PostgreSQL's own (libpq's): take it"),
     ("postgresql://auth:hunter2@db/auth?uselibpqcompat=true", "'uselibpqcompat' is none"),
     ("postgresql://auth:hunter2@db/auth?sslmode", "an option must be NAME=VALUE"),
+    ("postgresql://auth:hunter2@db/auth?sslmode=verify-full&sslmode=", "the option 'sslmode' has no value"),
+    ("postgresql://auth:hunter2@db/auth?target_session_attrs=", "'target_session_attrs' has no value"),
     ("postgresql://auth:hunter2@db/auth?sslmode=verify-ca", "sslmode verify-ca needs sslrootcert"),
     ("postgresql://auth:hunter2@db/auth?sslrootcert=system&sslmode=require", "sslrootcert system needs sslmode="),
     ("postgresql://auth:hunter2@db/auth?sslnegotiation=direct", "sslnegotiation direct needs sslmode=require"),
