@@ -1,15 +1,13 @@
 """Fixtures: the linters and generators of npm, and a running service for the clients that these make."""
 
-import fcntl
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import environment
-from tests.interop.node import install_locked
+from tests.interop.node import install_once
 from tests.support.server import Server, run_command
 from tests.support.stand_in import INTERNAL_TOKEN
 
@@ -18,18 +16,8 @@ HERE = Path(__file__).parent
 
 @pytest.fixture(scope="session")
 def packages() -> Path:
-    """The installed packages: once for all processes of a run, and for later runs until the lock changes."""
-    folder, lock = Path(sys.prefix) / "lib" / "generators", HERE / "package-lock.json"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "busy").open("w") as busy:
-        fcntl.flock(busy, fcntl.LOCK_EX)
-        done = folder / "done.json"
-        if not done.exists() or done.read_bytes() != lock.read_bytes():
-            for file in (lock, HERE / "package.json"):
-                shutil.copy(file, folder)
-            install_locked(folder, 240)
-            shutil.copy(lock, done)
-    return folder / "node_modules"
+    """The installed packages."""
+    return install_once(HERE, "generators")
 
 
 @pytest.fixture

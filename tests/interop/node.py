@@ -1,10 +1,12 @@
 """Node, and the two packages that package.json names, in a folder of the test's own."""
 
 import asyncio
+import fcntl
 import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -36,6 +38,21 @@ def install_locked(folder: Path, seconds: int = 120) -> Path:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=seconds, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
+
+
+def install_once(sources: Path, name: str) -> Path:
+    """Install what a folder's lock pins, for all processes of a run, and for later runs until the lock changes."""
+    folder, lock = Path(sys.prefix) / "lib" / name, sources / "package-lock.json"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "busy").open("w") as busy:
+        fcntl.flock(busy, fcntl.LOCK_EX)
+        done = folder / "done.json"
+        if not done.exists() or done.read_bytes() != lock.read_bytes():
+            for file in (lock, sources / "package.json"):
+                shutil.copy(file, folder)
+            install_locked(folder, 240)
+            shutil.copy(lock, done)
+    return folder / "node_modules"
 
 
 async def run(folder: Path, program: str, *arguments: str) -> Any:

@@ -4,34 +4,16 @@ import fcntl
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.interop.node import install_locked
+from tests.interop.node import install_once
 from tests.support.browser import Site
 from tests.support.markdown import ROOT, block
 
 SOURCES = ROOT / "clients" / "javascript"
 RunTests = Callable[..., None]
 NOT_OURS = ("node_modules", "dist", "build")
-
-
-def install_packages() -> Path:
-    """Install what it is built and checked with: once for all processes of a run, and for later runs until the lock
-    changes.
-    """
-    folder, lock = Path(sys.prefix) / "lib" / "javascript-client", SOURCES / "package-lock.json"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "busy").open("w") as busy:
-        fcntl.flock(busy, fcntl.LOCK_EX)
-        done = folder / "done.json"
-        if not done.exists() or done.read_bytes() != lock.read_bytes():
-            for file in (lock, SOURCES / "package.json"):
-                shutil.copy(file, folder)
-            install_locked(folder, 240)
-            shutil.copy(lock, done)
-    return folder / "node_modules"
 
 
 def build(folder: Path) -> None:
@@ -41,7 +23,7 @@ def build(folder: Path) -> None:
         fcntl.flock(busy, fcntl.LOCK_EX)
         if not (folder / "built").exists():
             shutil.copytree(SOURCES, folder, ignore=shutil.ignore_patterns(*NOT_OURS), dirs_exist_ok=True)
-            (folder / "node_modules").symlink_to(install_packages())
+            (folder / "node_modules").symlink_to(install_once(SOURCES, "javascript-client"))
             run(folder, "npm", "run", "build")
             run(folder, "npm", "run", "build:tests")
             (folder / "built").touch()
