@@ -35,6 +35,7 @@ from auth_service.repositories.sessions.sweep import SessionSweep
 from auth_service.repositories.sessions.user_sessions import UserSessions
 from auth_service.repositories.signing_keys import SigningKeys
 from auth_service.repositories.throttles.throttles import Throttles
+from auth_service.repositories.users.administration import UserAdministration
 from auth_service.repositories.users.imports import UserImports
 from auth_service.repositories.users.pending_changes import PendingChanges
 from auth_service.repositories.users.registrations import Registrations
@@ -94,6 +95,7 @@ class Transaction:
     audit_trail = _Repository(lambda tx: AuditTrail(tx.connection))
     users = _Repository(lambda tx: Users(tx.connection, tx.audit))
     refresh_tokens = _Repository(lambda tx: RefreshTokens(tx.connection, tx.audit))
+    user_administration = _Repository(lambda tx: UserAdministration(tx.connection, tx.audit))
     user_search = _Repository(lambda tx: UserSearch(tx.connection))
     skeletons = _Repository(lambda tx: Skeletons(tx.connection))
     stored_hashes = _Repository(lambda tx: StoredHashRows(tx.connection))

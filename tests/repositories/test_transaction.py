@@ -64,7 +64,7 @@ async def test_what_is_read_again_is_what_a_guarded_write_of_the_same_transactio
         before = await tx.users.find_user("ada@example.com")
         assert before
         assert before.is_active
-        await tx.users.set_active(before.id, active=False)
+        await tx.user_administration.set_active(before.id, active=False)
         after = await tx.users.find_user("ada@example.com")
         assert after
         assert not after.is_active

@@ -5,7 +5,7 @@ from dataclasses import fields
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Update, and_, bindparam, delete, exists, func, insert, or_, true, update
+from sqlalchemy import ColumnElement, Update, and_, bindparam, exists, insert, true, update
 from sqlmodel import select
 
 from auth_service.database.connection import Connection
@@ -17,7 +17,6 @@ from auth_service.models import (
     USERS,
     AccountView,
     LoginAccount,
-    Role,
     SecurityEvent,
     User,
 )
@@ -25,15 +24,6 @@ from auth_service.repositories.audit.events import AuditEvents
 from auth_service.repositories.throttles.throttles import Lookup
 from auth_service.repositories.users.pending_changes import AWAITS_RESET
 from auth_service.repositories.users.skeletons import Skeletons
-
-_A = USERS.alias("admins")
-_LOCKED = select(_A.c.id).where(_A.c.role == Role.ADMIN, _A.c.is_active).order_by(_A.c.id).with_for_update()
-_ADMINS = _LOCKED.subquery("locked")
-_OTHERS = select(func.count().filter(_ADMINS.c.id != USERS.c.id)).select_from(_ADMINS).correlate(USERS)
-
-# For the WHERE of whatever takes an administrator away. Only if the row is one, all of them are locked, in one order
-# everywhere, before they are counted: of two that remove each other, the second waits and finds itself the last.
-NOT_THE_LAST_ADMIN = or_(USERS.c.role != Role.ADMIN, USERS.c.is_active.is_(False), _OTHERS.scalar_subquery() > 0)
 
 
 def is_alive(session_id: Any, now: ColumnElement[Any]) -> ColumnElement[bool]:
@@ -45,6 +35,18 @@ def is_alive(session_id: Any, now: ColumnElement[Any]) -> ColumnElement[bool]:
         .where(session.credential_epoch == USERS.c.credential_epoch, session.expires_at > now)
         .exists()
     )
+
+
+def change_credentials(now: ColumnElement[Any], **values: Any) -> Update:
+    """An update that raises the epoch: sessions from before, and logins under way, are good no more.
+
+    Nor are links, but for those that let in whoever has a mailbox that was never verified.
+    """
+    return update(USERS).values(**values, credential_epoch=USERS.c.credential_epoch + 1, updated_at=now)
+
+
+def is_user(whose: UUID | str) -> ColumnElement[bool]:
+    return USERS.c.email_canonical == whose if isinstance(whose, str) else USERS.c.id == whose
 
 
 def _columns(type_: Any) -> list[Any]:
@@ -132,7 +134,7 @@ class Users:
         """The user of an id or of a canonical e-mail address."""
         if isinstance(whose, UUID):
             return await self._connection.session.get(User, whose, populate_existing=True)
-        return (await self._connection.session.exec(select(User).where(_is(whose)))).one_or_none()
+        return (await self._connection.session.exec(select(User).where(is_user(whose)))).one_or_none()
 
     async def hold(self, user_id: UUID) -> bool:
         """Keep an account from being deleted until the transaction ends; False if it is gone."""
@@ -141,7 +143,7 @@ class Users:
 
     async def lock(self, user_id: UUID) -> User | None:
         """The user of an id, whom no other transaction changes until this one ends."""
-        statement = select(User).where(_is(user_id)).with_for_update(key_share=True)
+        statement = select(User).where(is_user(user_id)).with_for_update(key_share=True)
         return (await self._connection.session.exec(statement)).one_or_none()
 
     async def find_by_session(self, user_id: UUID, session_id: UUID) -> User | None:
@@ -161,8 +163,8 @@ class Users:
         login that renews an outdated hash changes nothing else. A user of a link in a mail has the mailbox too.
         """
         statement = (
-            self._change_credentials(
-                hashed_password=hashed_password, is_verified=true() if by_link else USERS.c.is_verified
+            change_credentials(
+                self._now(), hashed_password=hashed_password, is_verified=true() if by_link else USERS.c.is_verified
             )
             .where(USERS.c.id == user.id, USERS.c.is_active)
             .where(USERS.c.credential_epoch == user.credential_epoch)
@@ -179,7 +181,7 @@ class Users:
 
     async def raise_epoch(self, user_id: UUID) -> int:
         """Let no session of a user who is locked, and no login under way, be good any more; return the new epoch."""
-        raised = self._change_credentials().where(USERS.c.id == user_id).returning(USERS.c.credential_epoch)
+        raised = change_credentials(self._now()).where(USERS.c.id == user_id).returning(USERS.c.credential_epoch)
         epoch: int = (await self._connection.execute(raised)).scalar_one()
         return epoch
 
@@ -200,77 +202,6 @@ class Users:
         rows = await self._audit.execute(statement, SecurityEvent.ACCOUNT_RENAMED, user="id")
         return User(**rows[0]) if rows else None
 
-    async def set_email(self, user_id: UUID, email: str, canonical: str, *, is_verified: bool) -> bool:
-        """Assign another address to a user; False if it is their own already, or the user is gone.
-
-        Raises `AccountExists`, which only the unique index decides.
-        """
-        statement = (
-            update(USERS)
-            .values(email=email, email_canonical=canonical, is_verified=is_verified, updated_at=self._now())
-            .values(email_assigned=true())
-            .where(USERS.c.id == user_id, USERS.c.email_canonical != canonical)
-            .returning(USERS.c.id)
-        )
-        return bool(await self._audit.execute(statement, SecurityEvent.EMAIL_CHANGED, user="id"))
-
-    async def set_role(self, user_id: UUID, role: Role) -> bool:
-        """Change a user's role, and raise the credential epoch: a login under way has read the old role.
-
-        False if that changes nothing, the user is unknown, or it takes the last administrator.
-        """
-        statement = (
-            self._change_credentials(role=role).where(USERS.c.id == user_id, USERS.c.role != role).returning(USERS.c.id)
-        )
-        if role != Role.ADMIN:
-            statement = statement.where(NOT_THE_LAST_ADMIN)
-        return bool(await self._audit.execute(statement, SecurityEvent.ACCOUNT_ROLE_CHANGED, user="id", role=role))
-
-    async def lock_for_removal(self, user_id: UUID, credential_epoch: int | None = None) -> bool:
-        """Prevent sign-ins to an account until the transaction ends; the first step of its removal.
-
-        False if it is gone, if its credentials are not those of this epoch any more, or if no
-        administrator would be left.
-        """
-        statement = select(USERS.c.id).where(USERS.c.id == user_id, NOT_THE_LAST_ADMIN).with_for_update(of=USERS)
-        if credential_epoch is not None:
-            statement = statement.where(USERS.c.credential_epoch == credential_epoch, USERS.c.is_active)
-        return (await self._connection.execute(statement)).one_or_none() is not None
-
-    async def remove(self, user_id: UUID) -> None:
-        """Delete an account that is locked for it, and by cascade all that hangs on it. The trail stays."""
-        statement = delete(USERS).where(USERS.c.id == user_id).returning(USERS.c.id)
-        await self._audit.execute(statement, SecurityEvent.ACCOUNT_DELETED, user="id")
-
-    async def set_active(self, whose: UUID | str, *, active: bool) -> UUID | None:
-        """Enable or disable the account of an id or a canonical address, and raise its credential epoch.
-
-        None if that changes nothing, the user is unknown, or it takes the last administrator.
-        """
-        statement = (
-            self._change_credentials(is_active=active)
-            .where(_is(whose), USERS.c.is_active.is_not(active))
-            .returning(USERS.c.id)
-        )
-        if not active:
-            statement = statement.where(NOT_THE_LAST_ADMIN)
-        event = SecurityEvent.ACCOUNT_ENABLED if active else SecurityEvent.ACCOUNT_DISABLED
-        rows = await self._audit.execute(statement, event, user="id")
-        return rows[0]["id"] if rows else None
-
-    async def end_sessions_after(self, user_id: UUID, limit: int) -> list[UUID]:
-        """Raise the credential epoch of the next accounts in the order of their ids, which end their sessions by that.
-
-        Return the ids, in order.
-        """
-        following = select(USERS.c.id).where(USERS.c.id > user_id).order_by(USERS.c.id).limit(limit).with_for_update()
-        ids = list((await self._connection.session.exec(following)).all())
-        if ids:
-            raised = self._change_credentials().where(USERS.c.id > user_id, USERS.c.id <= ids[-1])
-            await self._connection.execute(raised)
-            await self._audit.add(SecurityEvent.ALL_SESSIONS_ENDED, accounts=len(ids), last_id=str(ids[-1]))
-        return ids
-
     async def renew_hash(self, account: LoginAccount, replacement: str) -> None:
         """Replace an outdated hash of the password that was verified. Never waits: see `Logins.settle`."""
         unlocked = select(USERS.c.id).where(USERS.c.id == account.id).with_for_update(skip_locked=True, key_share=True)
@@ -281,15 +212,3 @@ class Users:
             .returning(USERS.c.id)
         )
         await self._audit.execute(statement, SecurityEvent.PASSWORD_REHASHED, user="id")
-
-    def _change_credentials(self, **values: Any) -> Update:
-        """An update that raises the epoch: sessions from before, and logins under way, are good no more.
-
-        Nor are links, but for those that let in whoever has a mailbox that was never verified.
-        """
-        epoch = USERS.c.credential_epoch + 1
-        return update(USERS).values(**values, credential_epoch=epoch, updated_at=self._now())
-
-
-def _is(whose: UUID | str) -> ColumnElement[bool]:
-    return USERS.c.email_canonical == whose if isinstance(whose, str) else USERS.c.id == whose

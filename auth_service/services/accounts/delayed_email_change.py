@@ -80,7 +80,7 @@ class DelayedEmailChange(StoppableChange):
             if taken is None:
                 return ()
             user, new = taken[0], taken[1].new_email or ""
-            if not await tx.users.set_email(user_id, new, canonical_email(new), is_verified=False):
+            if not await tx.user_administration.set_email(user_id, new, canonical_email(new), is_verified=False):
                 return ()
             ended = await tx.user_sessions.revoke_of_user(user_id, EndReason.ADMIN)
             await tx.registrations.forget(user_id)

@@ -19,13 +19,13 @@ async def remove_account(tx: Transaction, user_id: UUID, credential_epoch: int |
         InvalidCredentials: its credentials are not those of this epoch any more.
         LastAdmin: no administrator would be left.
     """
-    if not await tx.users.lock_for_removal(user_id, credential_epoch):
+    if not await tx.user_administration.lock_for_removal(user_id, credential_epoch):
         user = await tx.users.find_user(user_id)
         if user is None:
             raise NoSuchUser
         raise LastAdmin if credential_epoch in {None, user.credential_epoch} else InvalidCredentials
     ended = await tx.user_sessions.revoke_of_user(user_id, EndReason.USER_DELETED)
-    await tx.users.remove(user_id)
+    await tx.user_administration.remove(user_id)
     return ended
 
 
@@ -40,7 +40,7 @@ async def set_account_active(database: Database, whose: UUID | str, *, active: b
         LastAdmin: no administrator would be left.
     """
     async with database.transaction() as tx:
-        user_id = await tx.users.set_active(whose, active=active)
+        user_id = await tx.user_administration.set_active(whose, active=active)
         if user_id is None:
             user = await tx.users.find_user(whose)
             if user is None:

@@ -51,7 +51,7 @@ class Administration:
     @retried
     async def _set_role(self, user_id: UUID, role: Role) -> Sequence[UUID]:
         async with self._database.transaction() as tx:
-            if not await tx.users.set_role(user_id, role):
+            if not await tx.user_administration.set_role(user_id, role):
                 user = await tx.users.find_user(user_id)
                 if user is None:
                     raise NoSuchUser

@@ -120,7 +120,7 @@ class Operators:
     @retried
     async def _end_sessions_after(self, user_id: UUID) -> list[UUID]:
         async with self._database.transaction() as tx:
-            return await tx.users.end_sessions_after(user_id, ACCOUNTS_AT_ONCE)
+            return await tx.user_administration.end_sessions_after(user_id, ACCOUNTS_AT_ONCE)
 
     @retried
     async def set_email(
@@ -140,7 +140,7 @@ class Operators:
             user = await tx.users.lock(user_id)
             if user is None:
                 raise NoSuchUser
-            if not await tx.users.set_email(user_id, new_email, canonical, is_verified=is_verified):
+            if not await tx.user_administration.set_email(user_id, new_email, canonical, is_verified=is_verified):
                 raise InvalidInput("new_email", Reason.UNCHANGED, "Is already the address of this account.")
             await tx.registrations.forget(user_id)
             await tx.link_uses.withdraw(user, *LinkPurpose)
