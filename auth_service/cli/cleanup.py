@@ -9,7 +9,8 @@ import click
 from auth_service.cli.common import run_with_database
 from auth_service.cli.wrong_setting import settings_or_exit
 from auth_service.repositories.transaction import Database
-from auth_service.services.operations.cleanup import Cleanup, CleanupReport
+from auth_service.services.operations.cleanup import Cleanup
+from auth_service.services.operations.cleanup_report import CleanupReport
 from auth_service.services.operations.pace import Speed
 from auth_service.settings import Settings
 

@@ -13,7 +13,7 @@ from auth_service.api.http.middleware.request_counts import RequestCounts
 from auth_service.database.replica import Replica
 from auth_service.models import KeyState, Verdict, next_change
 from auth_service.services.mail.notices import MailNumbers
-from auth_service.services.operations.cleanup import CleanupNumbers
+from auth_service.services.operations.cleanup_report import CleanupNumbers
 from auth_service.services.passwords.hashing_lane import HashingLane
 from auth_service.services.services import Gauges
 from auth_service.services.sessions.login_outcomes import LoginOutcome

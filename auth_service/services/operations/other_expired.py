@@ -1,0 +1,101 @@
+"""The part of a clean-up that comes after the sessions: whatever else has expired, batch by batch."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import TypeAlias
+
+import structlog
+
+from auth_service.database.errors import TransactionConflict
+from auth_service.repositories.audit.trail import Upkeep
+from auth_service.repositories.transaction import Database, Transaction
+from auth_service.services.operations.batches import BATCH_BUDGET, Batches, Delete
+from auth_service.services.operations.session_cleanup import COUNT_BUDGET
+from auth_service.settings import MAX_ACCESS_LIFETIME
+
+log = structlog.get_logger()
+
+SHARE = 0.33  # of the time for the sessions, for what else expires, each
+Count: TypeAlias = Callable[[Transaction], Awaitable[int]]
+# What has a count is to be gone in time, like the sessions; of the others there are few.
+EXPIRING: dict[str, tuple[Delete, Count | None]] = {
+    "throttles_deleted": (
+        lambda tx, limit: tx.throttles.delete_expired(limit),
+        lambda tx: tx.throttles.count_expired(),
+    ),
+    "links_deleted": (lambda tx, limit: tx.link_uses.delete_expired(limit), lambda tx: tx.link_uses.count_expired()),
+    "challenges_deleted": (
+        lambda tx, limit: tx.factor_proofs.delete_spent(limit),
+        lambda tx: tx.factor_proofs.count_spent(),
+    ),
+    "factors_deleted": (lambda tx, limit: tx.factor_proofs.delete_unconfirmed(limit), None),
+}
+
+
+class OtherExpired:
+    def __init__(
+        self, database: Database, batches: Batches, audit_retention: timedelta, unverified_lifetime: timedelta
+    ) -> None:
+        """Take how long the trail is kept, and how long a registration that nobody uses (0 for ever)."""
+        self._database = database
+        self._batches = batches
+        self._audit_retention = audit_retention
+        self._unverified_lifetime = unverified_lifetime
+
+    async def delete_all(self) -> dict[str, int]:
+        """Delete it, part by part; return how much of each went, by its name in the report.
+
+        Raises:
+            DatabaseUnavailable: what was deleted before is deleted.
+        """
+        await self._forget_deleted_sessions()
+        gone = {name: await self._delete(*what) for name, what in EXPIRING.items()}
+        if self._unverified_lifetime:
+            gone["registrations_deleted"] = await self._expire_registrations()
+        trail = await self._keep_trail()
+        return {**gone, "audit_made": trail.made, "audit_dropped": trail.dropped}
+
+    async def _forget_deleted_sessions(self) -> None:
+        async with self._database.transaction(BATCH_BUDGET) as tx:
+            await tx.allow_slow_statements(BATCH_BUDGET)
+            await tx.revocation_feed.forget(after=MAX_ACCESS_LIFETIME * 2)
+
+    async def _delete(self, delete: Delete, count: Count | None = None) -> int:
+        """Delete what has expired, batch by batch until none is left or the time is up; return how much."""
+        expected = await self._count(count) if count else 0
+        self._batches.expect(expected, SHARE)
+        deleted = 0
+        while True:
+            gone = await self._batches.run(delete) or 0
+            deleted += gone
+            if gone < self._batches.size or self._batches.is_over:
+                return deleted
+            self._batches.remain(expected - deleted)
+
+    async def _count(self, count: Count) -> int:
+        async with self._database.transaction(COUNT_BUDGET) as tx:
+            await tx.allow_slow_statements(COUNT_BUDGET)
+            return await count(tx)
+
+    async def _expire_registrations(self) -> int:
+        """Delete accounts that nobody has verified or used in their lifetime; return how many."""
+        expired = 0
+
+        async def expire(tx: Transaction, limit: int) -> int:
+            nonlocal expired
+            batch = await tx.registrations.expire(self._unverified_lifetime, limit)
+            expired += batch.expired
+            return batch.seen
+
+        await self._delete(expire)
+        return expired
+
+    async def _keep_trail(self) -> Upkeep:
+        """Keep the audit trail, unless another run does. Dropping a month waits half a second for those who read."""
+        try:
+            async with self._database.transaction(BATCH_BUDGET) as tx:
+                if await tx.become_only_cleaner(BATCH_BUDGET) and await self._batches.hold(tx):
+                    return await tx.audit_trail.keep(self._audit_retention)
+        except TransactionConflict:
+            log.warning("audit.not_kept", hint="the table was being read for too long; the next run tries again")
+        return Upkeep(0, 0)
