@@ -87,7 +87,7 @@ def _public_url(text: str) -> str:
             "must have a path of letters, digits and -._~@:+= between single slashes, without '.' or '..' as a part: "
             "others have several spellings"
         )
-    return url
+    return origin_of(url) + parts.path  # tokens name it, and verifiers compare it as a text
 
 
 def _link_url(text: str) -> str:

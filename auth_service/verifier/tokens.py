@@ -3,12 +3,15 @@
 import base64
 import json
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
+import httpx2
 import jwt
 
 from auth_service.verifier.claims import Claims
@@ -29,11 +32,20 @@ _DEFECTS = (jwt.InvalidTokenError, LookupError, ValueError, TypeError, Attribute
 
 @dataclass(frozen=True)
 class TokenCheck:
-    """What a token must say. `leeway` is in seconds."""
+    """What a token must say; issuer and audience in any spelling of a URL. `leeway` is in seconds."""
 
     issuer: str
     audience: str
     leeway: float
+
+    @cached_property
+    def _issuers(self) -> tuple[str, str]:
+        """As the service writes its own URL, or as it is given: the operator may have set another."""
+        return self.issuer, plain_url(self.issuer)
+
+    @cached_property
+    def _audiences(self) -> tuple[str, str]:
+        return self.audience, plain_url(self.audience)
 
     def key_id(self, token: str) -> str:
         """Return the `kid` of a token whose header is exactly the service's, with no other parameter.
@@ -62,11 +74,29 @@ class TokenCheck:
         try:
             said = _READER.decode(
                 token, key, [ALGORITHM], {"require": _REQUIRED},
-                audience=self.audience, issuer=self.issuer, leeway=self.leeway,
+                audience=self._audiences, issuer=self._issuers, leeway=self.leeway,
             )  # fmt: skip
             return _claims(said)
         except _DEFECTS as defect:
             raise InvalidToken(type(defect).__name__) from None
+
+
+def plain_url(text: str) -> str:
+    """Return a URL of the web as the service writes its own in tokens, without a slash at the end; others as they are.
+
+    That is as browsers write it: scheme and host in lower case, the host in ASCII, no port that is the scheme's own.
+
+    Raises:
+        ValueError: it has a host that no domain can have.
+    """
+    scheme, separator, rest = text.partition("://")
+    if not separator or scheme.lower() not in {"http", "https"}:
+        return text
+    try:
+        url = httpx2.URL(f"{scheme.lower()}://{unicodedata.normalize('NFKC', rest)}")
+    except httpx2.InvalidURL:
+        raise ValueError("the issuer must be the URL of the auth service, with a host that domains may have") from None
+    return str(url).rstrip("/")
 
 
 class _Reader(jwt.PyJWT):

@@ -13,7 +13,7 @@ from auth_service.verifier.remembered import Remembered
 from auth_service.verifier.revocations import FollowedRevocations
 from auth_service.verifier.service import Service
 from auth_service.verifier.sign_ins import Level, check_sign_in
-from auth_service.verifier.tokens import TokenCheck
+from auth_service.verifier.tokens import TokenCheck, plain_url
 
 logger = logging.getLogger("auth_service.verifier")
 
@@ -22,7 +22,7 @@ class Verifier:
     """Knows the keys and the ended sessions of one auth service. Used as an async context manager.
 
     Args:
-        issuer: the service's public URL, the `iss` of its tokens.
+        issuer: the service's public URL, the `iss` of its tokens, in any spelling of it.
         audience: their `aud`; the issuer unless the operator set another.
         service: where the service is reached from here, best not through the public gateway; the issuer by default.
         internal_token: the service's AUTH_INTERNAL_TOKEN, with which it says who has logged out.
@@ -31,6 +31,9 @@ class Verifier:
         fail_closed_after: seconds without news about logouts after which all requests are refused; None for never.
         fail_closed_after_for_roles: the same for whatever asks for a role, or how or when the bearer signed in.
         remember: how many verified tokens are remembered; about 1 kB each.
+
+    Raises:
+        ValueError: the issuer has a host that can be none, or the leeway is out of its bounds.
     """
 
     def __init__(
@@ -48,17 +51,14 @@ class Verifier:
     ) -> None:
         if not 0 <= leeway <= 60:  # noqa: PLR2004  # the bound that the docstring names
             raise ValueError("leeway must be from 0 to 60 seconds")
-        self.tokens = TokenCheck(issuer.rstrip("/"), audience or issuer.rstrip("/"), leeway)
-        self.service = Service(service or issuer, internal_token)
+        self.issuer = plain_url(issuer)
+        self.tokens = TokenCheck(issuer, audience or issuer, leeway)
+        self.service = Service(service or self.issuer, internal_token)
         self.remembered = Remembered(remember, leeway)
         self.keys = Keys(self.service, self.remembered.clear)
         self.revocations = FollowedRevocations(self.service, leeway) if follow_logouts else None
         self._limits = {False: fail_closed_after, True: fail_closed_after_for_roles}
         self._following: list[asyncio.Task[None]] = []
-
-    @property
-    def issuer(self) -> str:
-        return self.tokens.issuer
 
     @property
     def news_age(self) -> float:

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import httpx
 
+from auth_service.testing.kit import AuthKit
 from tests.interop.node import needs_node
 from tests.support.claims import runs
 from tests.support.client import Client
@@ -19,8 +20,9 @@ from tests.support.forge import part
 from tests.support.keys import Issuer
 from tests.support.polling import eventually
 from tests.support.server import free_port
-from tests.support.stand_in import INTERNAL_TOKEN
+from tests.support.stand_in import INTERNAL_TOKEN, StandIn
 from tests.support.tcp_proxy import TcpProxy
+from tests.support.verifiers import SPELLINGS
 
 # Node 18, Debian's, has `crypto` for everybody under this option alone.
 OPTIONS = "--experimental-global-webcrypto"
@@ -56,11 +58,11 @@ UNKNOWN = (503, {"retry-after": "1"})
 
 @asynccontextmanager
 async def orders(
-    folder: Path, place: Issuer, service: str, internal_token: str = INTERNAL_TOKEN
+    folder: Path, place: Issuer | str, service: str, internal_token: str = INTERNAL_TOKEN
 ) -> AsyncIterator[Orders]:
     port = free_port()
     env = {
-        "AUTH_PUBLIC_URL": f"{place.url}/",
+        "AUTH_PUBLIC_URL": place if isinstance(place, str) else f"{place.url}/",
         "INTERNAL_AUTH_URL": f"{service}/",
         "AUTH_INTERNAL_TOKEN": internal_token,
     }
@@ -155,3 +157,18 @@ async def test_with_a_wrong_internal_token_it_does_not_start_or_says_so(
             while b"refuses AUTH_INTERNAL_TOKEN" not in await asyncio.wait_for(service.process.stdout.readline(), 30):
                 pass
             assert await service.ask(tokens["access_token"]) == UNKNOWN
+
+
+@needs_node
+async def test_the_issuer_may_be_written_in_any_spelling_of_its_url(node: Path) -> None:
+    kit = AuthKit(SPELLINGS[0])
+    good, other = kit.token(), kit.token(iss="https://bucher.example/auth")
+
+    async def judged(spelled: str, service: str) -> list[tuple[int, dict[str, str]]]:
+        async with orders(node, spelled, service) as running:
+            return [await running.ask(good), await running.ask(other)]
+
+    with StandIn(kit) as stand_in:
+        spelled_so = zip(SPELLINGS, (stand_in.url + "/" * (n % 3) for n in range(9)), strict=False)
+        found = await asyncio.gather(*(judged(*names) for names in spelled_so))
+    assert found == [[OK, INVALID]] * len(SPELLINGS)

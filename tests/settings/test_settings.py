@@ -256,7 +256,7 @@ def test_origins_are_listed_as_browsers_send_them(monkeypatch: pytest.MonkeyPatc
         ("https://faß.example", "https://xn--fa-hia.example"),  # as browsers do, and not fass.example
         ("https://例え。テスト/a", "https://xn--r8jz45g.xn--zckzah/a"),
         ("https://xn--bcher-kva.example", "https://xn--bcher-kva.example"),
-        ("https://Auth.example.com/", "https://Auth.example.com/"),
+        ("https://auth.example.com/", "https://auth.example.com/"),
     ],
 )
 def test_a_host_in_unicode_is_its_punycode_wherever_it_is_compared_or_told(

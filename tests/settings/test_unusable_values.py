@@ -251,7 +251,8 @@ def test_every_wrong_entry_of_a_list_is_named_by_its_place(name: str, value: str
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
-        (URL, "HTTPS://Auth.example.com/a/", "https://Auth.example.com/a/"),
+        (URL, "HTTPS://Auth.example.com:443/A/", "https://auth.example.com/A/"),
+        (URL, "http://[2001:DB8:0::1]:80", "http://[2001:db8::1]"),
         (URL, "http://auth_1:8000", "http://auth_1:8000"),
         (URL, "https://xn--n3h.net", "https://xn--n3h.net"),  # a domain that IDNA 2003 let be
         (URL, "https://192.0.2.1/v1.0/~a/auth+x@y", "https://192.0.2.1/v1.0/~a/auth+x@y"),

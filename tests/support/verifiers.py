@@ -6,6 +6,12 @@ from auth_service.verifier import InvalidToken, Verifier
 
 from .stand_in import INTERNAL_TOKEN, StandIn
 
+# One issuer as operators write it, here and in AUTH_PUBLIC_URL, and as its tokens name it.
+SPELLINGS = (
+    "https://xn--bcher-kva.example/auth", "https://bücher.example/auth/", "HTTPS://BÜCHER.Example:443/auth",
+    "https://XN--Bcher-Kva.EXAMPLE/auth", "https://bu\u0308cher.example/auth", "https://\uff42ücher。example/auth",
+)  # fmt: skip
+
 LOOK_AGAIN_EVERY = 0.1  # seconds
 
 

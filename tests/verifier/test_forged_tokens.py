@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import ECAlgorithm
 
+from auth_service.settings import Settings
 from auth_service.testing.kit import AuthKit
 from auth_service.verifier import InvalidToken, Verifier
 from tests.support.forge import (
@@ -27,6 +28,7 @@ from tests.support.forge import (
     signed_with_text,
     unsigned,
 )
+from tests.support.verifiers import SPELLINGS
 
 LEEWAY = 60
 
@@ -141,6 +143,37 @@ async def test_a_token_for_or_from_somebody_else_is_refused(forger: Forger) -> N
     other = "https://another.test"
     for claims in ({"aud": other}, {"aud": [other]}, {"iss": other}, {"iss": [forger.kit.issuer]}):
         await forger.refused(forger.made(claims=claims))
+
+
+async def test_an_issuer_is_known_in_any_spelling_of_its_url_and_no_other_is(forger: Forger) -> None:
+    for spelled in SPELLINGS:
+        verifier = Verifier(spelled)
+        forger.kit.unwire()
+        forger.kit.wire(verifier)
+        assert Settings(public_url=spelled).issuer == verifier.issuer == SPELLINGS[0]
+        await verifier.verify(forger.made(claims={"iss": SPELLINGS[0], "aud": SPELLINGS[0]}))
+        for other in (
+            "https://xn--bcher-kva.example",
+            "http://xn--bcher-kva.example/auth",
+            "https://bucher.example/auth",
+        ):
+            for claims in ({"iss": other, "aud": SPELLINGS[0]}, {"iss": SPELLINGS[0], "aud": other}):
+                with pytest.raises(InvalidToken):
+                    await verifier.verify(forger.made(claims=claims))
+
+
+@pytest.mark.parametrize("name", ["urn:example:API", "Our-Issuer", "https://ID.example/", "https://id.example:443"])
+async def test_an_issuer_that_the_operator_chose_is_taken_as_it_is(forger: Forger, name: str) -> None:
+    verifier = Verifier(name)
+    forger.kit.unwire()
+    forger.kit.wire(verifier)
+    await verifier.verify(forger.made(claims={"iss": name, "aud": name}))
+
+
+@pytest.mark.parametrize("url", ["https://a\u200db.example", "https://xn--ü.example", "https://a..ü", "https://[::1"])
+def test_an_issuer_that_no_service_can_have_is_refused_at_the_start(url: str) -> None:
+    with pytest.raises(ValueError, match="the issuer must be the URL of the auth service"):
+        Verifier(url)
 
 
 async def test_a_token_is_taken_within_the_leeway_and_not_beyond(forger: Forger) -> None:
