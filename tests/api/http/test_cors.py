@@ -143,6 +143,48 @@ async def test_a_listed_page_may_read_every_error(make_client: MakeClient, datab
         assert "Retry-After" in answer.headers["access-control-expose-headers"]
 
 
+TOKEN = "x-hunter2"
+ORIGINS, NULL, TWO = (
+    "listed in AUTH_CORS__ORIGINS",
+    "which AUTH_CORS__ORIGINS cannot list",
+    "must have one Origin header",
+)
+METHODS, HEADERS, PRIVATE = (
+    "no setting adds a method",
+    "listed in AUTH_CORS__HEADERS",
+    "private one, which no setting allows",
+)
+# What is sent beside the method and the page, and all that the answer says of it.
+REFUSED: list[tuple[list[tuple[str, str]], list[str]]] = [
+    ([("Access-Control-Request-Method", "PUT")], [METHODS]),
+    ([("Access-Control-Request-Method", "post")], [METHODS]),
+    ([("Access-Control-Request-Method", "TRACE")], [METHODS]),
+    ([("Access-Control-Request-Headers", TOKEN)], [HEADERS]),
+    ([("Access-Control-Request-Headers", f"authorization,{TOKEN}")], [HEADERS]),
+    ([("Access-Control-Request-Headers", "Bearer hunter2, a/b: c")], [HEADERS]),
+    ([("Access-Control-Request-Method", TOKEN), ("Access-Control-Request-Headers", TOKEN)], [METHODS, HEADERS]),
+    ([("Access-Control-Request-Private-Network", "true")], [PRIVATE]),
+    ([("Origin", "https://hunter2.test")], [ORIGINS]),
+    ([("Origin", "https://hunter2.test"), ("Access-Control-Request-Headers", TOKEN)], [ORIGINS]),
+    ([("Origin", "null")], [NULL]),
+    ([("Origin", "")], [ORIGINS]),
+    ([("Origin", PAGE), ("Origin", "https://hunter2.test")], [TWO]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("sent", "words"), REFUSED, ids=str)
+async def test_a_refused_preflight_says_which_part_is_not_allowed_and_what_would_allow_it(
+    listed: Client, sent: list[tuple[str, str]], words: list[str]
+) -> None:
+    named = {name for name, _ in sent}
+    usual = [("Origin", PAGE), ("Access-Control-Request-Method", "POST")]
+    answer = await listed.options("/auth/refresh", headers=[*(one for one in usual if one[0] not in named), *sent])
+    assert_problem(answer, 403, "preflight-refused")
+    detail = answer.json()["detail"]
+    assert [word for word in (ORIGINS, NULL, TWO, METHODS, HEADERS, PRIVATE) if word in detail] == words
+    assert "hunter2" not in answer.text
+
+
 async def test_a_listed_page_may_send_what_the_settings_add(make_client: MakeClient) -> None:
     client = await make_client(cors={"origins": PAGE, "headers": "Sentry-Trace, baggage"})
     for wanted in ("sentry-trace", "Baggage,authorization", "traceparent,sentry-trace"):

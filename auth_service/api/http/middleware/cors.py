@@ -15,6 +15,13 @@ REQUEST_HEADERS = (
 EXPOSED_HEADERS = ("Date", "Retry-After", "WWW-Authenticate", "X-Request-ID")
 VARY = (b"vary", b"Origin")
 
+# By the words of Starlette's refusal.
+WRONG = {
+    "method": f"Pages of other origins may send {', '.join(METHODS)} alone, and no setting adds a method.",
+    "headers": "The page wants to send a header that is not listed in AUTH_CORS__HEADERS.",
+    "private-network": "The page is on a public network and this service on a private one, which no setting allows.",
+}
+
 
 class Cors(CORSMiddleware):
     """Starlette's, for the listed origins alone; any other is answered as if there were no such thing.
@@ -50,7 +57,8 @@ class Cors(CORSMiddleware):
         response = super().preflight_response(request_headers)
         if response.status_code == 200:  # noqa: PLR2004
             return response
-        refused = PreflightRefused("Pages of other origins may not send this method or one of these headers.")
+        wrong = bytes(response.body).decode().removeprefix("Disallowed CORS ").split(", ")
+        refused = PreflightRefused(" ".join(WRONG[word] for word in wrong))
         return answer(refused, self._base_url, {"Vary": response.headers["vary"]})
 
     def _is_from_listed_page(self, scope: Scope) -> bool:

@@ -30,6 +30,16 @@ class Options:
 
     def _allowed(self, scope: Scope) -> str:
         """The methods of the path; none if there is nothing. Raises `PreflightRefused` for a browser's question."""
-        if "access-control-request-method" in Headers(scope=scope):
-            raise PreflightRefused
+        headers = Headers(scope=scope)
+        if "access-control-request-method" in headers:
+            raise PreflightRefused(_wrong_with(headers.getlist("origin")))
         return allowed_methods(scope, self._routes)
+
+
+def _wrong_with(origins: Sequence[str]) -> str:
+    """Why no listed page has sent it. What strangers send is not repeated, and they are not told what is listed."""
+    if len(origins) != 1:
+        return "A preflight must have one Origin header."
+    if origins[0] == "null":
+        return "The origin of this page is null, which AUTH_CORS__ORIGINS cannot list, since any page can have it."
+    return PreflightRefused.detail
