@@ -20,6 +20,7 @@ HEADS = {  # each with as many "x" as it says, and with ADA's token or one that 
         f"a token and an id of {size}": f"Authorization: Bearer {'x' * size}\r\nX-Request-ID: {'x' * size}"
         for size in (8_100, 8_150, 8_180)
     },
+    **{f"an id of {size}": f"ADA\r\nX-Request-ID: {'x' * size}" for size in (129, 7_000, 14_500)},
 }
 
 
@@ -68,6 +69,8 @@ def test_a_large_head_is_never_answered_as_an_outage(place: Place, ada: User) ->
         answer = exchange(place.port, f"GET /app/x HTTP/1.1\r\nHost: x\r\n{lines}\r\n\r\n".encode())
         seen[name] = (answer.status, answer.headers.get("retry-after"))
     assert {name: found for name, found in seen.items() if found not in {(n, None) for n in (200, 400, 401, 431)}} == {}
+    assert [seen[f"an id of {size}"][0] for size in (129, 7_000)] == [200, 200], "the service makes one of its own"
+    assert seen["an id of 14500"][0] == (431 if place.kind.name == "nginx" else 200), "as any header of that length"
     assert [seen[name][0] for name in ("a header of 7000", "80 headers", "and one of 8000")] == [200, 200, 401]
 
 

@@ -32,7 +32,8 @@ def logout(lines: str) -> str:
 
 
 TABLE = {
-    "no path": Odd(get("*", verb="OPTIONS"), {200, 204, 400, 404}),
+    "no path": Odd(get("*", verb="OPTIONS"), {200, 400}),
+    "no path to get": Odd(get("*"), {400}),
     "what a path takes": Odd(get("/auth/me", verb="OPTIONS"), {204}),
     "a preflight of a strange page": Odd(
         get("/auth/me", "Host: x\r\nOrigin: http://a\r\nAccess-Control-Request-Method: GET\r\n", verb="OPTIONS"), {403}
@@ -52,8 +53,37 @@ TABLE = {
     "an old client": Odd(get("/auth/me", version="1.0"), {200}),
     "an old client that tells no host": Odd(get("/auth/me", "ADA\r\n", version="1.0"), {200, 400}),
     "no host": Odd(get("/auth/me", "ADA\r\n"), {400}),
+    "no host for the application": Odd(get("/app/x", "ADA\r\n"), {400}),
+    "no host for nothing": Odd(get("/nowhere", "ADA\r\n"), {400}),
+    "a whole URL instead of a host": Odd(get("http://x/app/x", "ADA\r\n"), {400}),
+    "an old client that tells the application none": Odd(get("/app/x", "ADA\r\n", version="1.0"), {200}),
     "two hosts": Odd(get("/auth/me", "Host: x\r\nHost: y\r\nADA\r\n"), {400}),
     "a host with a path": Odd(get("/auth/me", "Host: a/b\r\nADA\r\n"), {400}),
+    **{
+        f"{host!r} as a host for {path}": Odd(get(path, f"Host: {host}\r\nADA\r\n"), {400})
+        for host in (
+            "",
+            "a/b",
+            "a,b",
+            "a b",
+            "a@b",
+            "a?b",
+            "a#b",
+            "a\\b",
+            'a"b',
+            "a<b",
+            "x:y",
+            "x:1:2",
+            "[x]",
+            "[::1",
+            "\u00e9",
+        )
+        for path in ("/auth/me", "/app/x", "/.well-known/jwks.json")
+    },
+    **{
+        f"{host!r} as a host": Odd(get("/app/x", f"Host: {host}\r\nADA\r\n"), {200})
+        for host in ("X.example", "my_app", "x.example.", "x:8080", "192.0.2.1:80", "[2001:db8::1]:8080")
+    },
     "TRACE": Odd(get("/auth/me", verb="TRACE"), {405}),
     "CONNECT": Odd(get("x:443", verb="CONNECT"), {400, 404, 405}),
     "no such verb": Odd(get("/auth/me", verb="BREW"), {400, 405}),

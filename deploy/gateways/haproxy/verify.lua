@@ -18,10 +18,15 @@ local refusals = {[400] = true, [401] = true, [403] = true, [431] = true}
 local function ask(txn, target)
     local given = txn.http:req_get_headers()
     local headers = {["host"] = {"auth"}}
-    for _, name in ipairs({"authorization", "x-request-id", "x-forwarded-for"}) do
+    for _, name in ipairs({"authorization", "x-forwarded-for"}) do
         if given[name] then
             headers[name] = {given[name][0]}
         end
+    end
+    -- As the service takes it. With a longer one and a long token, the question would be too large for it.
+    local id = given["x-request-id"] and given["x-request-id"][0]
+    if id and #id <= 128 and id:match("^[%w._-]+$") then
+        headers["x-request-id"] = {id}
     end
     return core.httpclient():get{
         url = "http://auth" .. target,
