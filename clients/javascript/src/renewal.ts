@@ -17,6 +17,7 @@ export class Renewal {
   #running: Promise<void> | undefined;
   #failures = 0;
   #refusal: { error: AuthError; until: number } | undefined;
+  #isUnsure = false;
   #timer: unknown;
   #isClosed = false;
 
@@ -37,8 +38,20 @@ export class Renewal {
     this.#running ??= this.alone(() => this.#refresh(isDone)).finally(() => {
       this.#running = undefined;
       this.schedule();
+      if (this.#isUnsure) this.#lookAgain().catch(() => {});
     });
     return this.#running;
+  }
+
+  /**
+   * The cookie of an answer that came late, as to a tab that was frozen, may have replaced that of a newer sign-in: the
+   * service knows. After a sign-out it is deleted again.
+   */
+  #lookAgain(): Promise<unknown> {
+    this.#isUnsure = false;
+    const isOut = () => this.store.load().session_id === null;
+    const signOut = async () => isOut() && this.transport.call("POST", "/auth/logout", {});
+    return isOut() ? this.alone(signOut) : this.run(undefined, true);
   }
 
   /** What changes the cookie is done by one tab at a time. */
@@ -89,6 +102,7 @@ export class Renewal {
       this.#failures = 0;
       this.#refusal = undefined;
       if (this.#isStillAbout(sent, tokens.session_id)) this.replace(tokens);
+      else this.#isUnsure = cookies;
     } catch (error) {
       this.#failed(error as AuthError, sent);
     }
@@ -102,8 +116,12 @@ export class Renewal {
 
   /** Only this one answer ends the session, and only if it is about the token that is still kept. */
   #failed(error: AuthError, sent: Kept): void {
-    if (error.code === "invalid-refresh-token" && error.status === 401) {
-      if (sent.session_id !== null && this.store.load().version === sent.version) this.replace({ session_id: null });
+    const { version, session_id } = this.store.load();
+    const isEnd = error.code === "invalid-refresh-token" && error.status === 401;
+    // It deletes the cookie, and of another error nobody knows whether a cookie came with it.
+    this.#isUnsure = this.transport.cookies && session_id !== sent.session_id && !(isEnd && session_id === null);
+    if (isEnd) {
+      if (sent.session_id !== null && version === sent.version) this.replace({ session_id: null });
       return;
     }
     this.#failures++;

@@ -71,10 +71,15 @@ export class Session {
 
   /** Sign out. Without an answer, a cookie stays, and so does the session; tokens are forgotten all the same. */
   async signOut(): Promise<void> {
-    const { refresh_token } = this.store.load();
+    const { refresh_token, session_id } = this.store.load();
     const { cookies } = this.transport;
     const tellService = () => this.transport.call("POST", "/auth/logout", cookies ? {} : { refresh_token });
-    if (cookies) await this.renewal.alone(tellService);
+    if (cookies) {
+      await this.renewal.alone(tellService);
+      const { session_id: now } = this.store.load();
+      // The answer came late, as to a tab that was frozen, and another tab has signed in: whose cookie is there?
+      if (now && now !== session_id) return this.renewal.run(undefined, true);
+    }
     this.#replace({ session_id: null });
     for (let attempt = 1; refresh_token; attempt++) {
       try {

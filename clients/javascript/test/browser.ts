@@ -1,17 +1,22 @@
 /** What a browser has and Node 20 does not: a cookie of the service's, and Web Locks. */
 
 /** Send requests as a page of this origin does whose browser keeps the service's cookie. */
-export function withCookies(origin: string): typeof fetch {
+export function withCookies(origin: string) {
   let cookie = "";
-  return async (input, init) => {
+  const ask: typeof fetch = (input, init) => {
     const headers = new Headers(init?.headers);
     headers.set("Origin", origin);
     if (init?.credentials === "include" && cookie) headers.set("Cookie", cookie);
-    const answer = await fetch(input, { ...init, headers });
+    return fetch(input, { ...init, headers });
+  };
+  const keep = (answer: Response) => {
     const [given] = answer.headers.getSetCookie();
     if (given) cookie = /max-age=0/i.test(given) ? "" : (given.split(";")[0] ?? "");
     return answer;
   };
+  const send: typeof fetch = async (input, init) => keep(await ask(input, init));
+  /** `ask` sends one whose answer has not come yet, and `keep` is when it comes. */
+  return Object.assign(send, { ask, keep, cookie: () => cookie });
 }
 
 type Work = () => Promise<unknown>;

@@ -92,6 +92,91 @@ test("another user's sign-in reaches all tabs, and one that was frozen finds out
   assert.equal(await emailOf(frozen), other);
 });
 
+/** Tabs that share a cookie, and a way to hold back the answer of the first one's next refresh: a frozen tab does not end
+ * a request, and its browser takes the cookie of a late answer all the same. */
+async function openFrozenBrowser() {
+  const { fetch: send, ...options } = cookieBrowser();
+  const shared = { ...options, storage: new SharedStorage(), name: randomUUID() };
+  let release = () => {};
+  let held: Promise<void> | undefined;
+  const holdingBack: typeof fetch = async (input, init) => {
+    const isHeld = held && String(input).endsWith("/auth/refresh");
+    if (!isHeld) return send(input, init);
+    const until = held;
+    held = undefined;
+    const answer = send.ask(input, { ...init, signal: null });
+    await until;
+    return send.keep(await answer);
+  };
+  const frozen = openTab({ ...shared, fetch: holdingBack });
+  const tab = openTab({ ...shared, fetch: send });
+  const email = await signIn(frozen);
+  await until(() => tab.state.status === "signed-in");
+  held = new Promise((resolve) => {
+    release = resolve;
+  });
+  sleep(310);
+  const before = keysOf(frozen).length;
+  const answered = frozen.accessToken().catch((error) => error);
+  await until(() => keysOf(frozen).length > before);
+  return { frozen, tab, email, answered, release, send, shared };
+}
+
+test("a late cookie that replaces the one of a newer sign-in is noticed at once, and all tabs agree with it", async () => {
+  const { frozen, tab, email, answered, release } = await openFrozenBrowser();
+  await signIn(tab);
+  const newer = tab.state.sessionId;
+  await until(() => frozen.state.status === "signed-in" && frozen.state.sessionId === newer);
+  release();
+  await answered;
+  await until(() => tab.state.sessionId !== newer && tab.state.sessionId === frozen.state.sessionId);
+  for (const one of [tab, frozen]) assert.equal(await emailOf(one), email);
+});
+
+test("a late cookie of a session that was signed out before the newer sign-in leaves no tab in a session of nobody", async () => {
+  const { frozen, tab, answered, release } = await openFrozenBrowser();
+  await tab.signOut();
+  await signIn(tab);
+  await until(() => frozen.state.status === "signed-in" && frozen.state.sessionId === tab.state.sessionId);
+  release();
+  await answered;
+  await until(() => [tab, frozen].every(({ state }) => state.status === "signed-out"));
+});
+
+test("a late cookie that comes after a sign-out is deleted again", async () => {
+  const { frozen, tab, answered, release, send } = await openFrozenBrowser();
+  await tab.signOut();
+  assert.equal(send.cookie(), "");
+  release();
+  await answered;
+  assert.notEqual(send.cookie(), "", "the late answer has one");
+  await until(() => send.cookie() === "");
+  for (const one of [tab, frozen]) assert.equal(one.state.status, "signed-out");
+});
+
+test("a late end of a sign-out signs nobody out who has signed in meanwhile, and whose cookie is there", async () => {
+  const { fetch: send, ...options } = cookieBrowser();
+  const shared = { ...options, storage: new SharedStorage(), name: randomUUID() };
+  let release = () => {};
+  const held = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const late: typeof fetch = async (input, init) => {
+    const isHeld = String(input).endsWith("/auth/logout");
+    const answer = await send(input, isHeld ? { ...init, signal: null } : init);
+    if (isHeld) await held; // the cookie is deleted in time, and the tab hears of it when it wakes
+    return answer;
+  };
+  const [frozen, tab] = [openTab({ ...shared, fetch: late }), openTab({ ...shared, fetch: send })];
+  await signIn(frozen);
+  const out = frozen.signOut();
+  await until(() => send.cookie() === "");
+  const email = await signIn(tab);
+  release();
+  await out;
+  for (const one of [tab, frozen]) assert.equal(await emailOf(one), email);
+});
+
 test("a tab that is frozen in a refresh keeps the others waiting for a second more than a call", async () => {
   const locks = new Locks();
   setLocks(locks);
