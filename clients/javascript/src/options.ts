@@ -14,9 +14,11 @@ export interface AuthOptions {
   storage?: SimpleStorage;
   /**
    * The other origins that get the access token from `fetch()`, such as `https://api.example.com`. Like `url` they are
-   * https, or on this machine, without a user, a query or a fragment.
+   * https, or on this machine, without a user, a query or a fragment; or `plainHttp` is said.
    */
   apis?: string[];
+  /** Allow `http` to other machines, for a program and a service in a network of their own, such as that of a cluster. */
+  plainHttp?: boolean;
   /** Called where an API, or this service, asks for a more recent or surer sign-in. */
   onStepUp?: StepUpHook;
   /** Milliseconds that one call to the service may take; 5,000 unless given. */
@@ -27,12 +29,12 @@ export interface AuthOptions {
   fetch?: Fetch;
 }
 
-const KNOWN = ["url", "mode", "storage", "apis", "onStepUp", "timeout", "name", "fetch"];
+const KNOWN = ["url", "mode", "storage", "apis", "plainHttp", "onStepUp", "timeout", "name", "fetch"];
 const LONGEST = 2 ** 31 - 2_000; // milliseconds that a timer can count, with a second for the wait for a lock
 
 /** Options with their defaults, checked. */
 export function checked(options: AuthOptions): AuthOptions & { url: string; timeout: number; apis: string[] } {
-  const { url, mode, storage, apis = [], onStepUp, timeout = 5_000, name, fetch } = options;
+  const { url, mode, storage, apis = [], plainHttp = false, onStepUp, timeout = 5_000, name, fetch } = options;
   const unknown = Object.keys(options).find((option) => !KNOWN.includes(option));
   insist(!unknown, `there is no option ${unknown}`);
   insist(["cookie", "storage", "memory"].includes(mode), "mode must be cookie, storage or memory");
@@ -40,21 +42,22 @@ export function checked(options: AuthOptions): AuthOptions & { url: string; time
   insist(storage === undefined || isStorage(storage), "storage must have getItem, setItem and removeItem");
   insist([onStepUp, fetch].every(isFunctionIfGiven), "onStepUp and fetch must be functions");
   insist(name === undefined || typeof name === "string", "name must be a string");
+  insist(typeof plainHttp === "boolean", "plainHttp must be true or false");
   insist(Array.isArray(apis), "apis must be a list");
-  const service = addressOf("url", url);
-  const origins = apis.map((api) => addressOf("apis", api, globalThis.location?.href).origin);
+  const service = addressOf("url", url, plainHttp);
+  const origins = apis.map((api) => addressOf("apis", api, plainHttp, globalThis.location?.href).origin);
   return { ...options, url: service.href.replace(/\/+$/, ""), timeout, apis: [service.origin, ...origins] };
 }
 
 /** Where passwords and tokens may be sent: by https, or on this machine; and nothing else is in the address. */
-function addressOf(option: string, given: string, base?: string): URL {
+function addressOf(option: string, given: string, plainHttp: boolean, base?: string): URL {
   let address: URL | undefined;
   try {
     // What is no string, or empty, would be an address on the page's own site.
     if (given && typeof given === "string") address = new URL(given, base);
   } catch {}
   const { protocol, hostname, origin, pathname, href } = address ?? ({} as Partial<URL>);
-  const isSafe = protocol === "https:" || (protocol === "http:" && isThisMachine(hostname ?? ""));
+  const isSafe = protocol === "https:" || (protocol === "http:" && (plainHttp || isThisMachine(hostname ?? "")));
   // A user, a password, a query or a fragment would stand between these two, or behind them.
   insist(isSafe && href === `${origin}${pathname}`, `${option} must be like https://auth.example.com, or on localhost`);
   return address as URL;

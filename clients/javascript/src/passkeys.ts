@@ -79,6 +79,7 @@ export async function signByAutofill(
       if (!isOld) return undefined;
     } finally {
       clearTimeout(renewal);
+      until.removeEventListener("abort", end);
     }
   }
 }

@@ -30,7 +30,7 @@ export function requestOf(session: Session, onStepUp: StepUpHook | undefined): R
   const { transport } = session;
   return async (method, path, ...[options]) => {
     const { body, params, query = {} } = (options ?? {}) as Given;
-    const filled = path.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(String(params?.[name])));
+    const filled = path.replace(/\{(\w+)\}/g, (_, name) => partOfPath(params?.[name]));
     const asked = Object.entries(query).filter(([, value]) => value !== undefined);
     const target = asked.length ? `${filled}?${new URLSearchParams(asked)}` : filled;
     let askedAt = 0;
@@ -48,4 +48,10 @@ export function requestOf(session: Session, onStepUp: StepUpHook | undefined): R
     // biome-ignore lint/suspicious/noExplicitAny: the service answers what its document says
     return (response.status === 204 ? undefined : answer.said) as any;
   };
+}
+
+/** An id as one part of a path. By dots or none it would be another path, and by a slash too, as the service decodes it. */
+function partOfPath(id: unknown): string {
+  if (typeof id !== "string" || !/^[\w-]+$/.test(id)) throw new TypeError("params must be ids");
+  return id;
 }

@@ -180,6 +180,56 @@ test("a password and a token go nowhere but by https, or to this machine", () =>
   for (const address of SAFE) createAuth({ url: address, mode: "memory", apis: [address] }).close();
 });
 
+test("a network of one's own is taken by http, where one says so", async () => {
+  const cluster = "http://auth.internal:8000";
+  const sent: string[] = [];
+  const answered: typeof fetch = async (input) => {
+    sent.push(String(input));
+    return new Response();
+  };
+  const isOwn = { plainHttp: true, apis: ["http://orders.internal"], mode: "memory" as const, fetch: answered };
+  const auth = openTab({ ...isOwn, url: cluster });
+  await auth.signIn({ email: "ada@example.com", password: PASSWORD }).catch(() => {});
+  assert.deepEqual(sent, [`${cluster}/auth/login`]);
+  for (const address of NOWHERE_SAFE.filter(
+    (address) => !/^https?:\/*[^@]+$/i.test(address) || address.includes("?"),
+  )) {
+    assert.throws(() => createAuth({ ...isOwn, url: address }), TypeError, address);
+  }
+  assert.throws(() => createAuth({ ...isOwn, url: cluster, plainHttp: false }), TypeError);
+});
+
+test("no id leads to another path", async () => {
+  const auth = openTab();
+  await signIn(auth);
+  const sent = auth.sent.length;
+  const nowhere = [
+    ".",
+    "..",
+    "",
+    "../me",
+    "a/b",
+    "..\\me",
+    "%2e%2e",
+    "%2F",
+    "a?b",
+    "a#b",
+    "\t..",
+    " ",
+    "\ud800",
+    null,
+    1,
+  ];
+  for (const id of [...nowhere, undefined] as string[]) {
+    await assert.rejects(auth.sessions.end(id), TypeError, id);
+    const params = { factor_id: id };
+    await assert.rejects(auth.request("DELETE", "/auth/me/factors/{factor_id}", { params }), TypeError, id);
+  }
+  await assert.rejects(auth.request("DELETE", "/auth/sessions/{session_id}", {} as never), TypeError);
+  assert.equal(auth.sent.length, sent);
+  await assert.rejects(auth.sessions.end(randomUUID()), withCode("not-found"));
+});
+
 test("wrong options are refused at once", () => {
   const wrong: Record<string, unknown[]> = {
     mode: ["local", undefined],
@@ -189,6 +239,7 @@ test("wrong options are refused at once", () => {
     onStepUp: [true, null],
     fetch: [{}, null],
     name: [7, null],
+    plainHttp: [1, "true", null],
     apiz: [[], undefined],
   };
   for (const [option, values] of Object.entries(wrong)) {

@@ -5,7 +5,7 @@ import { createHmac, randomUUID } from "node:crypto";
 import { after, test } from "node:test";
 import type { AuthError } from "auth-service-client";
 import { Double } from "./double.js";
-import { emailOf, openTab, PASSWORD, setClock, sleep, withCode } from "./support.js";
+import { emailOf, openTab, PASSWORD, setClock, sleep, until, withCode } from "./support.js";
 
 const double = new Double(["--port=0", "--set=AUTH_FACTORS__REQUIRED_ROLES=user"]);
 await double.start();
@@ -64,4 +64,42 @@ test("who must add a factor is told so, adds it, and is asked for it from then o
   await setClock(60, double.url);
   const renewed = await auth.request("POST", "/auth/me/recovery-codes");
   assert.equal(renewed.recovery_codes.length, 10);
+});
+
+test("a form that offers passkeys for a day keeps nothing of the challenges that have passed", async () => {
+  const listening = new Map<EventTarget, number>();
+  const { addEventListener, removeEventListener } = EventTarget.prototype;
+  const count = (target: EventTarget, event: string, by: number) =>
+    event === "abort" && listening.set(target, (listening.get(target) ?? 0) + by);
+  EventTarget.prototype.addEventListener = function (event: string, ...more: [never]) {
+    count(this, event, 1);
+    addEventListener.call(this, event, ...more);
+  };
+  EventTarget.prototype.removeEventListener = function (event: string, ...more: [never]) {
+    count(this, event, -1);
+    removeEventListener.call(this, event, ...more);
+  };
+  let offered = 0;
+  const get = ({ signal }: { signal: AbortSignal }) => {
+    offered++;
+    return new Promise((_, reject) => {
+      signal.onabort = () => reject(signal.reason);
+    });
+  };
+  const PublicKeyCredential = {
+    isConditionalMediationAvailable: async () => true,
+    parseRequestOptionsFromJSON: (options: unknown) => options,
+  };
+  Object.assign(globalThis, { PublicKeyCredential });
+  Object.defineProperty(globalThis, "navigator", { value: { credentials: { get } }, configurable: true });
+  const send: typeof fetch = async () => Response.json({ challenge: "x", public_key: {}, expires_in: 30.005 });
+  const auth = openTab({ url: double.url, mode: "memory", fetch: send });
+  const waits = auth.signInWithPasskey({ autofill: true });
+  await until(() => offered > 9);
+  assert(Math.max(...listening.values()) <= 2, String([...listening.values()]));
+  auth.close();
+  assert.equal(await waits, false);
+  Object.assign(EventTarget.prototype, { addEventListener, removeEventListener });
+  Reflect.deleteProperty(globalThis, "PublicKeyCredential");
+  Reflect.deleteProperty(globalThis, "navigator");
 });

@@ -79,6 +79,8 @@ test("a call ends in time where the service does not answer", async () => {
   const asked = performance.now();
   await assert.rejects(first.accessToken(), withCode("unavailable"));
   assert(performance.now() - asked < 1_500);
+  assert.equal(keysOf(first).length, 2, "it has tried twice");
+  assert.equal(first.state.status, "signed-in");
   assert.equal(await tabs[1]?.accessToken(), await first.accessToken());
 });
 

@@ -7,7 +7,14 @@ const onStepUp: StepUpHook = ({ acrValues, maxAge = 0 }) => acrValues.includes("
 const password = "correct horse battery staple";
 
 export async function right(): Promise<unknown[]> {
-  const auth: Auth = createAuth({ url: "https://auth.example.com", mode: "storage", storage, onStepUp, fetch });
+  const auth: Auth = createAuth({
+    url: "https://auth.example.com",
+    mode: "storage",
+    storage,
+    onStepUp,
+    fetch,
+    plainHttp: true,
+  });
   const refused = await auth.signIn({ email: "ada@example.com", password }).catch((error: unknown) => error);
   if (refused instanceof AuthError) {
     await auth.secondFactor(refused, "123456");
