@@ -19,10 +19,20 @@ def worker_pss(root: int) -> float:
     return max(float(process.memory_full_info().pss) for process in leaves) / 2**20
 
 
-def anonymous_memory(process: int) -> float:
-    """The memory, in MiB, that is of no file: what grows if anything does, whoever else has the same files mapped."""
-    lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
-    return next(float(line.split()[1]) for line in lines if line.startswith("Anonymous:")) / 2**10
+def memory(root: int) -> dict[str, float]:
+    """The proportional memory, in MiB, of a process and its descendants, as /proc has it.
+
+    `Pss` is all of it, `Pss_Anon` what is of no file: what grows if anything does, whoever else has the same files
+    mapped. `Pss_Shmem` is memory in common, such as PostgreSQL's shared buffers, which fill up.
+    """
+    found = dict.fromkeys(("Pss", "Pss_Anon", "Pss_Shmem"), 0.0)
+    for process in _tree(root):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended
+            for line in Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines():
+                name, _, size = line.partition(":")
+                if name in found:
+                    found[name] += float(size.split()[0]) / 2**10
+    return found
 
 
 def _times(roots: Iterable[int]) -> Iterator[tuple[float, ...]]:

@@ -14,7 +14,7 @@ import click
 
 from bench import contestants, generator, machine
 from bench.contestants import USERS, Contestant
-from bench.cpu import anonymous_memory
+from bench.cpu import memory
 from bench.results import HEADLINE, Results
 from bench.running import Running, postmaster, prepare
 from tests.support.postgres import Cluster
@@ -43,11 +43,11 @@ def main(rounds: int, seconds: float, before: Path | None) -> None:
                     stretch = one.measure(load, operation, HEADLINE.connections, seconds, postmaster(cluster))
                     if turn:
                         results.add(operation, one.contestant.name, HEADLINE, stretch)
-        memory = {one.contestant.name: anonymous_memory(one.pid) for one in running}
+        sizes = {one.contestant.name: memory(one.pid)["Pss_Anon"] for one in running}
     for operation in OPERATIONS:
         for server in servers:
             _tell(results, operation, server.name)
-    click.echo("memory of its own after that: " + ", ".join(f"{name} {mib:.1f} MiB" for name, mib in memory.items()))
+    click.echo("memory of its own after that: " + ", ".join(f"{name} {mib:.1f} MiB" for name, mib in sizes.items()))
     where = results.machine | {"opentelemetry-sdk": version("opentelemetry-sdk")}
     click.echo(", ".join(f"{name} {value}" for name, value in where.items()))
 
