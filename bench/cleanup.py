@@ -19,6 +19,7 @@ import click
 from bench import machine
 from bench.load import Sample
 from bench.population import SECRET_KEY, Population, be_like_production
+from bench.publish import QUICK, keep, options
 from bench.steady import SteadyRefreshes
 from tests.support.postgres import Cluster
 from tests.support.server import Server, run_command
@@ -183,7 +184,7 @@ def _summary(rounds: list[Round]) -> dict[str, Any]:
 )
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Server processes.")
 @click.option("--set", "extra", multiple=True, metavar="NAME=VALUE", help="A setting of PostgreSQL; may be repeated.")
-@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+@options
 def main(  # noqa: PLR0917  # click passes them by name
     rows: int,
     rounds: int,
@@ -192,9 +193,11 @@ def main(  # noqa: PLR0917  # click passes them by name
     paced: float,
     workers: int,
     extra: tuple[str, ...],
-    as_json: bool,
+    mode: str | None,
 ) -> None:
     """Measure the clean-up beside a steady load of refreshes, on a PostgreSQL of its own."""
+    if mode == QUICK:
+        rows, rounds, baseline, paced = 40_000, 1, 2.0, 2.0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # end in order, and end what was started
     started, surroundings = time.monotonic(), machine.describe()  # before we put load on it ourselves
     with Cluster.create(on_disk=True) as cluster, tempfile.TemporaryDirectory() as folder:
@@ -211,11 +214,10 @@ def main(  # noqa: PLR0917  # click passes them by name
     figures = _summary(measured) | {
         "mib_before": round(sum(before.values()) / 2**20), "mib_after": round(sum(sizes.values()) / 2**20),
         "rows": rows, "rounds": rounds, "refreshes_per_second": rate, "workers": workers,
-        "total_seconds": round(time.monotonic() - started), "postgresql": postgresql, **settings, **surroundings,
+        "total_seconds": round(time.monotonic() - started), **settings,
     }  # fmt: skip
+    keep("cleanup", figures, surroundings | {"postgresql": postgresql}, mode=mode)
     failures = sorted({failure for one in measured for failure in one.failures})
-    lines = [f"{name:32} {value}" for name, value in figures.items()]
-    print(json.dumps(figures, indent=2) if as_json else "\n".join(lines))
     if failures:
         raise click.ClickException(f"refreshes failed: {'; '.join(failures)}")
 

@@ -5,82 +5,69 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import click
 
 from bench import contestants, generator, machine
-from bench.contestants import ROOT, Contestant
+from bench.contestants import OURS, Contestant
 from bench.cpu import worker_pss
 from bench.floors import HASHING, PGBENCH, limits
 from bench.installed import NotInstallableError, build_argon2
-from bench.plot import svg
-from bench.publish import publish
-from bench.results import HEADLINE, SETTINGS, Results, Setting, Starts
+from bench.pages import OPERATIONS
+from bench.publish import QUICK, keep, options
+from bench.results import HEADLINE, SETTINGS, Results, Setting
 from bench.running import Running, postmaster, prepare
-from bench.table import OPERATIONS, page
 from tests.support.postgres import Cluster
 
-IDLE = 1.0  # seconds after the first answer, before memory is read
 WARM_UP = 0.5  # seconds of each operation, before the rounds
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How long: rounds, seconds for each stretch, and starts of each server."""
+    """How long: rounds, and seconds for each stretch."""
 
     rounds: int = 5
     seconds: float = 2.0
-    starts: int = 5
 
 
-QUICK = Plan(rounds=2, seconds=0.4, starts=1)
+SHORT = Plan(rounds=2, seconds=0.4)
 
 
 @click.command()
-@click.option(
-    "--quick", is_flag=True, help="Short stretches and two rounds: shows that everything runs, and little more."
-)
-@click.option(
-    "--into", default="dist/bench", show_default=True, type=click.Path(path_type=Path), help="Folder to write to."
-)
-@click.option("--publish", "to_docs", is_flag=True, help="Put tables and plot into docs/ and the README too.")
-@click.option(
-    "--results", type=click.Path(exists=True, path_type=Path), help="Measure nothing; take this results.json."
-)
-def main(quick: bool, into: Path, to_docs: bool, results: Path | None) -> None:
-    """Measure, and write results.json, table.md and plot.svg."""
-    started = time.monotonic()
-    into.mkdir(parents=True, exist_ok=True)
-    found = Results.read(results) if results else measure(QUICK if quick else Plan())
-    found.write(into / "results.json")
-    (into / "table.md").write_text(page(found))
-    (into / "plot.svg").write_text(svg(found))
-    if to_docs:
-        publish(found, ROOT)
-    click.echo(page(found))
-    click.echo(f"{time.monotonic() - started:.0f} seconds; written to {into}", err=True)
+@options
+def main(mode: str | None) -> None:
+    """Ask everybody in turns, and say what each request costs."""
+    started, where = time.monotonic(), machine.describe()
+    figures, versions = measure(SHORT if mode == QUICK else Plan())
+    keep("compare", figures, where | versions, mode=mode)
+    click.echo(f"{time.monotonic() - started:.0f} seconds", err=True)
 
 
-def measure(plan: Plan) -> Results:
-    """Everything; raises what a server refused, because then the figures would be of something else."""
-    results = Results(machine.describe())
+def measure(plan: Plan) -> tuple[dict[str, Any], dict[str, str]]:
+    """Everything, and the versions of who was asked.
+
+    Raises:
+        NotGrantedError: a server refused: the figures would be of something else.
+    """
     with Cluster.create() as cluster, generator.start() as load:
-        bench = Bench(cluster, load, results, plan)
+        bench = Bench(cluster, load, plan)
         bench.prepare()
-        bench.measure_starts()
         for workers in dict.fromkeys(setting.workers for setting in SETTINGS):
             bench.measure_load(workers)
-    return results
+        server = cluster.execute("SHOW server_version")
+    return bench.figures(), {"argon2": machine.argon2(), "postgresql": server} | machine.peers()
 
 
 class Bench:
     """One run on a PostgreSQL of its own."""
 
-    def __init__(self, cluster: Cluster, load: generator.Generator, results: Results, plan: Plan) -> None:
+    def __init__(self, cluster: Cluster, load: generator.Generator, plan: Plan) -> None:
         self._cluster = cluster
         self._load = load
-        self._results = results
+        self._results = Results()
+        self._loaded: dict[str, float] = {}
+        self._skipped: list[str] = []
         self._plan = plan
         self._postmaster = postmaster(cluster)
         self._contestants: list[Contestant] = []
@@ -96,8 +83,6 @@ class Bench:
             _say(f"preparing {contestant.name}")
             prepare(contestant, self._cluster)
         self._cluster.create_database(PGBENCH, template="floor")
-        server = self._cluster.execute("SHOW server_version")
-        self._results.machine |= {"argon2": machine.argon2(), "postgresql": server} | machine.peers()
 
     @contextmanager
     def _left_out(self) -> Iterator[None]:
@@ -105,18 +90,7 @@ class Bench:
         try:
             yield
         except NotInstallableError as error:
-            self._results.skipped.append(str(error))
-
-    def measure_starts(self) -> None:
-        """One after the other, each alone: until the first answer, and the memory a second later."""
-        for number in range(self._plan.starts):
-            _say(f"starts {number + 1} of {self._plan.starts}")
-            for contestant in self._contestants:
-                with Running(contestants.deployed(contestant)) as running:
-                    found = self._results.starts.setdefault(contestant.name, Starts())
-                    found.seconds.append(running.seconds_to_first_answer)
-                    time.sleep(IDLE)
-                    found.idle.append(worker_pss(running.pid))
+            self._skipped.append(str(error))
 
     def measure_load(self, workers: int) -> None:
         """Everybody's servers at once, each asked in turn while the others idle."""
@@ -133,7 +107,23 @@ class Bench:
                     self._round(running, setting)
             if workers == SETTINGS[0].workers:
                 for one in running:
-                    self._results.starts[one.contestant.name].loaded.append(worker_pss(one.pid))
+                    self._loaded[one.contestant.name] = worker_pss(one.pid)
+
+    def figures(self) -> dict[str, Any]:
+        """What is kept: also the MiB of a worker after load, and how busy the generator was at most."""
+        pairs = [
+            ((one.operation, name), (one.operation, one.name))
+            for name in (OURS, HASHING)
+            for one in self._results.series
+            if one.setting == HEADLINE and one.name != name
+        ]
+        busy: dict[bool, float] = {}  # of the operations that are answered from memory, and of the others
+        for one in self._results.series:
+            share = max(stretch.generator_share for stretch in one.stretches)
+            busy[one.operation == "verify"] = max(share, busy.get(one.operation == "verify", 0.0))
+        generator_busy = {"verify": busy[True], "others": busy[False]}
+        more = {"loaded_mib": self._loaded, "generator_busy": generator_busy, "skipped": self._skipped}
+        return self._results.figures(pairs) | more
 
     def _start(self, contestant: Contestant, workers: int) -> Running:
         if contestant.seed:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from bench.exchanges import VALUE, Exchange, get, post
 from bench.floors import rotation
-from bench.installed import PEERS, node_folder, python_of, runtime_python
+from bench.installed import PEERS as FOLDERS
+from bench.installed import node_folder, python_of, runtime_python
+from bench.passkey_accounts import ORIGIN, RP_ID
 from tests.support.client import PASSWORD
 from tests.support.postgres import Cluster
 
@@ -116,6 +118,10 @@ def deployed(contestant: Contestant, checkout: Path = ROOT) -> Contestant:
     return replace(contestant, command=lambda *how: [python, *contestant.command(*how)[1:]])
 
 
+def with_passkeys(contestant: Contestant) -> Contestant:
+    return replace(contestant, env=contestant.env | {"AUTH_PASSKEYS__RP_ID": RP_ID, "AUTH_PASSKEYS__ORIGINS": ORIGIN})
+
+
 def floor(cluster: Cluster) -> Contestant:
     """Its hello stands beside our verification, and gets a request of the same size."""
     pick = r'"refresh_token":"(?P<refresh>[^"]+)"'
@@ -144,7 +150,7 @@ def fastapi_users(cluster: Cluster) -> Contestant:
     return Contestant(
         name=FASTAPI_USERS,
         database="fastapi_users",
-        folder=PEERS / "fastapi_users",
+        folder=FOLDERS / "fastapi_users",
         env={"DATABASE_URL": cluster.url("fastapi_users"), "SECRET": SECRET, **_POOL, **_ARGON2},
         prepare=([python, "app.py"],),
         command=_uvicorn(python, "app:app"),
@@ -169,7 +175,7 @@ def simplejwt(cluster: Cluster) -> Contestant:
     return Contestant(
         name=SIMPLEJWT,
         database="simplejwt",
-        folder=PEERS / "simplejwt",
+        folder=FOLDERS / "simplejwt",
         env={
             "DATABASE_URL": cluster.url("simplejwt"),
             "DJANGO_SETTINGS_MODULE": "site_settings",
@@ -224,4 +230,5 @@ def _uvicorn(python: str, app: str) -> Callable[[int, int], Command]:
     ]  # fmt: skip
 
 
-ALL = (ours, fastapi_users, simplejwt, better_auth, floor)
+PEERS = (fastapi_users, simplejwt, better_auth)
+ALL = (ours, *PEERS, floor)

@@ -14,9 +14,12 @@ def cpu_seconds(roots: Iterable[int]) -> float:
 
 def worker_pss(root: int) -> float:
     """The proportional set size, in MiB, of the largest process that serves: one without children, or the only one."""
-    tree = list(_tree(root))
-    leaves = [process for process in tree if not process.children()]
-    return max(float(process.memory_full_info().pss) for process in leaves) / 2**20
+    return max(float(process.memory_full_info().pss) for process in _workers(root)) / 2**20
+
+
+def worker_anonymous(root: int) -> float:
+    """The memory, in MiB, that is of no file, of the largest process that serves."""
+    return max(anonymous_memory(process.pid) for process in _workers(root))
 
 
 def memory(root: int) -> dict[str, float]:
@@ -41,6 +44,10 @@ def _times(roots: Iterable[int]) -> Iterator[tuple[float, ...]]:
             with contextlib.suppress(psutil.NoSuchProcess):
                 times = process.cpu_times()
                 yield times.user, times.system, times.children_user, times.children_system
+
+
+def _workers(root: int) -> list[psutil.Process]:
+    return [process for process in list(_tree(root)) if not process.children()]
 
 
 def _tree(root: int) -> Iterator[psutil.Process]:

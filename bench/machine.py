@@ -6,11 +6,13 @@ import re
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 import psutil
 
+from bench.figures import commit
 from bench.installed import PEERS
 
 LIBRARIES = ("fastapi", "starlette", "uvicorn", "uvloop", "sqlalchemy", "sqlmodel", "asyncpg")
@@ -25,8 +27,10 @@ PEER_LIBRARIES = {
 
 
 def describe() -> dict[str, str]:
-    """The machine, what else it is doing, Python and the libraries that a request goes through."""
+    """When and of which commit, the machine, what else it is doing, Python, and the libraries of a request."""
     return {
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "commit": commit(),
         "load_average": f"{os.getloadavg()[0]:.1f}",
         "cores": str(len(os.sched_getaffinity(0))),
         "model": _model(),

@@ -1,7 +1,6 @@
-"""What a sign-in with a passkey costs, and what passkeys cost who has none: `python -m bench.passkeys`."""
+"""What a sign-in with a passkey costs: `python -m bench.passkeys`."""
 
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -10,18 +9,21 @@ import click
 
 from bench import contestants, generator, machine, passkey_verification
 from bench.contestants import FLOOR, OURS, SECRET
-from bench.cpu import worker_pss
 from bench.exchanges import VALUE, Exchange, post
 from bench.generator import Generator, Job, Stretch
-from bench.passkey_accounts import ORIGIN, RP_ID, PasskeyAccounts
-from bench.results import HEADLINE, Results, ratio_of
+from bench.passkey_accounts import PasskeyAccounts
+from bench.publish import QUICK, keep, options
+from bench.results import HEADLINE, Results
 from bench.running import Running, postmaster, prepare
+from bench.targets import BARE, OPTIONS, PASSKEY, PASSWORD
 from tests.support.postgres import Cluster
 
-PASSWORD, PASSKEY, OPTIONS, BARE = "login with a password", "login with a passkey", "options", "bare route"
-WITHOUT = "this service without passkeys"
 EACH, ACCOUNTS = 1000, 2000
-IDLE = 1.0  # seconds after the first answer, before memory is read
+PAIRS = (
+    ((PASSKEY, OURS), (PASSWORD, OURS)),
+    ((PASSKEY, OURS), (PASSKEY, FLOOR)),
+    ((OPTIONS, OURS), (BARE, FLOOR)),
+)
 
 
 def _body(path: str) -> Exchange:
@@ -65,57 +67,30 @@ class Bench:
 @click.option(
     "--seconds", default=1.0, show_default=True, help="How long a stretch is; one of passwords, twice as long."
 )
-def main(rounds: int, seconds: float) -> None:
-    """Ask this service, with passkeys and without, and the bare floor in turns."""
-    results = Results(machine.describe())
+@options
+def main(rounds: int, seconds: float, mode: str | None) -> None:
+    """Ask this service and the bare floor in turns."""
+    where, results = machine.describe(), Results()
+    rounds, seconds = (1, 0.3) if mode == QUICK else (rounds, seconds)
     with Cluster.create() as cluster, generator.start() as load, ExitStack() as stack:
-        without = contestants.deployed(contestants.ours(cluster))
-        ours = replace(without, env=without.env | {"AUTH_PASSKEYS__RP_ID": RP_ID, "AUTH_PASSKEYS__ORIGINS": ORIGIN})
-        floor = contestants.floor(cluster)
+        ours, floor = contestants.with_passkeys(contestants.ours(cluster)), contestants.floor(cluster)
         accounts = {}
         for one in (ours, floor):
             prepare(one, cluster)
             accounts[one.name] = PasskeyAccounts(cluster, SECRET, ACCOUNTS)
-        idle = {WITHOUT: _idle(Running(without)), OURS: _idle(Running(ours))}
         running = {one.name: stack.enter_context(Running(one)) for one in (ours, floor)}
         for name, some in accounts.items():
             some.make(running[name].contestant.database)
         running[OURS].register(load)
         running[FLOOR].register(load)
         bench = Bench(running, accounts, load, postmaster(cluster), seconds)
+        where |= {"postgresql": cluster.execute("SHOW server_version")}
         for turn in range(rounds + 1):
             for operation, name, stretch in bench.round(turn):
                 if turn:  # the first warms up
                     results.add(operation, name, HEADLINE, stretch)
-    click.echo("\n".join(_told(results)))
-    ours_us, bare_us, ratio = passkey_verification.compare(rounds)
-    click.echo(f"verification: {ours_us:.1f} us, {ratio:.3f} of bare ES256: {bare_us:.1f} us")
-    click.echo(f"idle, PSS: {idle[WITHOUT]:.1f} MiB without passkeys, {idle[OURS]:.1f} MiB with them")
-    click.echo(", ".join(f"{name} {value}" for name, value in results.machine.items()))
-
-
-def _idle(server: Running) -> float:
-    """MiB of a server that nobody asks anything."""
-    with server:
-        time.sleep(IDLE)
-        return worker_pss(server.pid)
-
-
-def _told(results: Results) -> Iterator[str]:
-    """Each operation beside what it is compared with: the median of the rounds' own ratios."""
-    pairs = [
-        ((PASSKEY, OURS), (PASSWORD, OURS)),
-        ((PASSKEY, OURS), (PASSKEY, FLOOR)),
-        ((OPTIONS, OURS), (BARE, FLOOR)),
-    ]
-    for (operation, name), (other, beside) in pairs:
-        found, compared = results.find(operation, name), results.find(other, beside)
-        assert found
-        assert compared
-        yield (
-            f"{operation}, {name}: {found.per_cpu_second:,.1f} per CPU-second, {ratio_of(found, compared):.3f} of "
-            f"{other}, {beside}: {compared.per_cpu_second:,.1f}"
-        )
+    verified = dict(zip(("ours_us", "bare_us", "ratio"), passkey_verification.compare(rounds), strict=True))
+    keep("passkeys", results.figures(PAIRS) | {"verification": verified}, where, mode=mode)
 
 
 if __name__ == "__main__":

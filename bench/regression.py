@@ -27,7 +27,7 @@ BOUND = 0.6  # of the kept ratio
 def main(rounds: int, seconds: float, keep: bool) -> None:
     """Measure, print, and end with code 1 if a ratio has fallen below 0.6 of the reference."""
     results = measure(rounds, seconds)
-    found = {one: round(results.ratio(one, OURS, FLOOR) or 0.0, 3) for one in OPERATIONS}
+    found = {one: round(results.ratio((one, OURS), (one, FLOOR)) or 0.0, 3) for one in OPERATIONS}
     if keep:
         REFERENCE.write_text(json.dumps(found, indent=2) + "\n")
     reference = json.loads(REFERENCE.read_text())
@@ -45,7 +45,7 @@ def has_fallen(found: float, kept: float) -> bool:
 
 def measure(rounds: int, seconds: float) -> Results:
     """This service and the floor in turn, one worker and 16 connections each."""
-    results = Results({})
+    results = Results()
     with Cluster.create() as cluster, generator.start() as load:
         ours, floor = contestants.ours(cluster), contestants.floor(cluster)
         for contestant in (ours, floor):

@@ -1,6 +1,5 @@
 """What a login, a refresh and a list of sessions cost in a large table, beside a small one: `python -m bench.scale`."""
 
-import json
 import signal
 import statistics
 import sys
@@ -18,6 +17,7 @@ from bench import generator, machine, usage
 from bench.exchanges import VALUE, Exchange, get, post
 from bench.generator import Generator, Job, Stretch
 from bench.population import SECRET_KEY, Population, be_like_production
+from bench.publish import QUICK, keep, options
 from bench.running import postmaster
 from tests.support.client import PASSWORD
 from tests.support.postgres import Cluster
@@ -205,31 +205,23 @@ def _run(rows: int, rounds: int, requests: int, extra: tuple[str, ...]) -> dict[
         }
 
 
-def _table(found: dict[str, Any]) -> str:
-    head = f"{'':18}" + "".join(f"{name:>22}" for name in ("p50 ms", "p95 ms", "p99 ms", "CPU ms", "pages hit + read"))
-    lines = [head]
-    for operation in EXCHANGES:
-        small, large = found["small"][operation], found["large"][operation]
-        cells = [f"{small[name]} / {large[name]}" for name in ("p50_ms", "p95_ms", "p99_ms", "cpu_ms")]
-        cells += [" / ".join(f"{one['page_hits']} + {one['page_reads']}" for one in (small, large))]
-        lines.append(f"{operation:18}" + "".join(f"{cell:>22}" for cell in cells))
-    return "\n".join(lines)
-
-
 @click.command()
 @click.option("--rows", default=10_000_000, show_default=True, type=click.IntRange(20_000), help="Sessions.")
 @click.option("--rounds", default=7, show_default=True, type=click.IntRange(1, 20), help="Stretches on each side.")
 @click.option("--requests", default=300, show_default=True, type=click.IntRange(10, 2000), help="In each stretch.")
 @click.option("--set", "extra", multiple=True, metavar="NAME=VALUE", help="A setting of PostgreSQL; may be repeated.")
-def main(rows: int, rounds: int, requests: int, extra: tuple[str, ...]) -> None:
-    """Measure on a PostgreSQL of its own, as in production; a table on stderr, JSON on stdout."""
+@options
+def main(rows: int, rounds: int, requests: int, extra: tuple[str, ...], mode: str | None) -> None:
+    """Measure on a PostgreSQL of its own, as in production."""
+    if mode == QUICK:
+        rows, rounds, requests = 20_000, 1, 20
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # end in order, and end what was started
     if 4 * (rounds + 1) * requests > SMALL:
         raise click.UsageError(f"{SMALL} sessions are not enough for that: each of them is used once")
     surroundings = machine.describe()
     found = _run(rows, rounds, requests, extra)
-    print(f"small / large\n{_table(found)}", file=sys.stderr)
-    print(json.dumps({**found, **surroundings}, indent=2))
+    where = surroundings | {"postgresql": found["postgresql"]["server_version"]}
+    keep("scale", found, where, mode=mode)
 
 
 if __name__ == "__main__":

@@ -1,27 +1,30 @@
-"""What the second factor costs, those who have one and those who have none: `python -m bench.second_factor`."""
+"""What the second factor costs: `python -m bench.second_factor`."""
 
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import click
 
 from bench import contestants, generator, machine
-from bench.contestants import BEFORE, FLOOR, OURS, SECRET, Contestant
+from bench.contestants import FLOOR, OURS, SECRET, Contestant
 from bench.exchanges import CODE, VALUE, post
 from bench.generator import Generator, Job, Stretch
-from bench.results import HEADLINE, Results, ratio_of
+from bench.publish import QUICK, keep, options
+from bench.results import HEADLINE, Results
 from bench.running import Running, postmaster, prepare
+from bench.targets import LOGIN, SECOND, UNCOUNTED, WHOLE
 from bench.totp_accounts import TotpAccounts
 from tests.support.client import PASSWORD
 from tests.support.postgres import Cluster
 
-UNCOUNTED = "this service without limits of attempts"
-LOGIN, WHOLE, SECOND = "login", "login with TOTP", "second step"
-UNCHANGED = (LOGIN, "refresh", "me", "verify")  # of accounts without a factor
 LONGER = 2  # times as long are stretches of logins, each of which costs as much as many of the others
+PAIRS = (
+    ((WHOLE, OURS), (LOGIN, OURS)),
+    ((SECOND, OURS), (SECOND, FLOOR)),
+    ((SECOND, UNCOUNTED), (SECOND, FLOOR)),
+)
 WHOLE_EACH, SECOND_EACH = 80, 1000  # accounts of a stretch: nobody signs in twice
 
 _ANSWER = {"challenge": VALUE, "code": CODE}
@@ -43,23 +46,18 @@ class Bench:
     seconds: float
 
     def round(self, turn: int) -> Iterator[tuple[str, str, Stretch]]:
-        """One stretch of everything; who comes first takes turns too."""
-        for operation in UNCHANGED:
-            for name in self._in_turn(turn, OURS, BEFORE):
-                yield operation, name, self._unchanged(operation, self.running[name])
-            if operation == LOGIN:
-                yield WHOLE, OURS, self._whole(self.running[OURS])
+        """One stretch of everything; who comes first takes turns."""
+        yield LOGIN, OURS, self._password(self.running[OURS])
+        yield WHOLE, OURS, self._whole(self.running[OURS])
         for name in self._in_turn(turn, OURS, UNCOUNTED, FLOOR):
             yield SECOND, name, self._second(self.running[name])
 
-    def _in_turn(self, turn: int, *names: str) -> list[str]:
-        found = [name for name in names if name in self.running]
-        return found[turn % len(found) :] + found[: turn % len(found)]
+    @staticmethod
+    def _in_turn(turn: int, *names: str) -> tuple[str, ...]:
+        return names[turn % len(names) :] + names[: turn % len(names)]
 
-    def _unchanged(self, operation: str, server: Running) -> Stretch:
-        server.stay_signed_in(self.load)
-        seconds = self.seconds * (LONGER if operation == LOGIN else 1)
-        return server.measure(self.load, operation, HEADLINE.connections, seconds, self.postgres)
+    def _password(self, server: Running) -> Stretch:
+        return server.measure(self.load, LOGIN, HEADLINE.connections, LONGER * self.seconds, self.postgres)
 
     def _whole(self, server: Running) -> Stretch:
         values = self.accounts[server.contestant.database].logins(WHOLE_EACH)
@@ -76,12 +74,13 @@ class Bench:
 @click.command()
 @click.option("--rounds", default=9, show_default=True, help="Stretches of each operation for each server.")
 @click.option("--seconds", default=1.0, show_default=True, help="How long a stretch is; one of logins, twice as long.")
-@click.option("--before", type=click.Path(path_type=Path, exists=True), help="Another checkout, with its .venv.")
-def main(rounds: int, seconds: float, before: Path | None) -> None:
-    """Ask this service, the bare floor and perhaps another checkout in turns."""
-    results = Results(machine.describe())
+@options
+def main(rounds: int, seconds: float, mode: str | None) -> None:
+    """Ask this service and the bare floor in turns."""
+    where, results = machine.describe(), Results()
+    rounds, seconds = (1, 0.3) if mode == QUICK else (rounds, seconds)
     with Cluster.create() as cluster, generator.start() as load, ExitStack() as stack:
-        servers = _servers(cluster, before)
+        servers = _servers(cluster)
         databases = {one.database: one for one in reversed(servers)}  # of two with one database, the first
         for server in databases.values():
             prepare(server, cluster)
@@ -92,33 +91,19 @@ def main(rounds: int, seconds: float, before: Path | None) -> None:
         for database, some in accounts.items():
             some.make(database, (rounds + 1) * (WHOLE_EACH + 2 * SECOND_EACH))
         bench = Bench(running, accounts, load, postmaster(cluster), seconds)
+        where |= {"postgresql": cluster.execute("SHOW server_version")}
         for turn in range(rounds + 1):
             for operation, name, stretch in bench.round(turn):
                 if turn:  # the first warms up
                     results.add(operation, name, HEADLINE, stretch)
-    click.echo("\n".join(_told(results)))
-    click.echo(", ".join(f"{name} {value}" for name, value in results.machine.items()))
+    keep("second_factor", results.figures(PAIRS), where, mode=mode)
 
 
-def _servers(cluster: Cluster, before: Path | None) -> list[Contestant]:
+def _servers(cluster: Cluster) -> list[Contestant]:
     """Each on a database of its own; the same service without limits of attempts on that of the one with them."""
     ours = contestants.ours(cluster)
     uncounted = replace(ours, name=UNCOUNTED, env=ours.env | {"AUTH_THROTTLE__ENABLED": "false"})
-    other = [contestants.other(cluster, before)] if before else []
-    return [ours, uncounted, contestants.floor(cluster), *other]
-
-
-def _told(results: Results) -> Iterator[str]:
-    """Each operation beside what it is compared with: the median of the rounds' own ratios."""
-    pairs = [((operation, OURS), (operation, BEFORE)) for operation in UNCHANGED]
-    pairs += [((WHOLE, OURS), (LOGIN, OURS)), ((SECOND, OURS), (SECOND, FLOOR)), ((SECOND, UNCOUNTED), (SECOND, FLOOR))]
-    for (operation, name), (other, beside) in pairs:
-        found, compared = results.find(operation, name), results.find(other, beside)
-        assert found
-        line = f"{operation}, {name}: {found.per_cpu_second:,.1f} per CPU-second"
-        if compared:
-            line += f", {ratio_of(found, compared):.3f} of {other}, {beside}: {compared.per_cpu_second:,.1f}"
-        yield line
+    return [ours, uncounted, contestants.floor(cluster)]
 
 
 if __name__ == "__main__":

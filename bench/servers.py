@@ -13,6 +13,7 @@ from bench.contestants import ROOT, Command, Contestant
 from bench.exchanges import VALUE, get, post
 from bench.generator import Job
 from bench.installed import python_of
+from bench.publish import QUICK, keep, options
 from bench.running import Running
 
 UVICORN, PROTOCOL, GRANIAN = "uvicorn with httptools", "uvicorn with our protocol class", "Granian"
@@ -28,8 +29,10 @@ VALUES = ["x" * 100] * 16
 @click.option("--rounds", default=9, show_default=True, help="Stretches for each server and each kind of request.")
 @click.option("--seconds", default=1.0, show_default=True, help="How long each stretch is.")
 @click.option("--connections", default=16, show_default=True, help="Connections that ask.")
-def main(rounds: int, seconds: float, connections: int) -> None:
-    """Serve one bare ASGI application with each server, ask in turns, and print requests per CPU-second."""
+@options
+def main(rounds: int, seconds: float, connections: int, mode: str | None) -> None:
+    """Serve one bare ASGI application with each server, ask in turns, and compare requests per CPU-second."""
+    where, (rounds, seconds) = machine.describe(), (1, 0.3) if mode == QUICK else (rounds, seconds)
     found: dict[tuple[str, str], list[float]] = {}
     with ExitStack() as stack:
         load = stack.enter_context(generator.start())
@@ -39,12 +42,12 @@ def main(rounds: int, seconds: float, connections: int) -> None:
                 for one in running:
                     stretch, _ = load.run(Job(one.port, exchange, VALUES, [one.pid], connections, seconds))
                     found.setdefault((name, one.contestant.name), []).append(stretch.per_cpu_second)
+    ratios: dict[str, dict[str, float]] = {name: {} for name in OPERATIONS}
     for (name, server), rates in found.items():
         first = found[name, UVICORN]
-        ratio = statistics.median(one / other for one, other in zip(rates[1:], first[1:], strict=True))
-        click.echo(f"{name}, {server}: {statistics.median(rates[1:]):,.0f} per CPU-second, {ratio:.2f} times the first")
-    where = machine.describe() | {"httptools": version("httptools"), "granian": machine.pinned(GRANIAN_LOCK, "granian")}
-    click.echo(", ".join(f"{name} {value}" for name, value in where.items()))
+        ratios[name][server] = statistics.median(one / other for one, other in zip(rates[1:], first[1:], strict=True))
+    where |= {"httptools": version("httptools"), "granian": machine.pinned(GRANIAN_LOCK, "granian")}
+    keep("servers", {"ratios": ratios}, where, mode=mode)
 
 
 def _uvicorn(name: str = UVICORN) -> Contestant:

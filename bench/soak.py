@@ -1,7 +1,6 @@
 """Whether a process that serves everything, for an hour, stays as large as it is: `python -m bench.soak`."""
 
 import asyncio
-import json
 import signal
 import statistics
 import subprocess
@@ -22,6 +21,7 @@ from bench import administrators, machine
 from bench.cpu import cpu_seconds, memory
 from bench.mixture import INTERNAL_TOKEN, Mixture
 from bench.population import SECRET_KEY, be_like_production
+from bench.publish import QUICK, keep, options
 from bench.running import postmaster
 from tests.support import passkeys
 from tests.support.postgres import Cluster
@@ -29,7 +29,6 @@ from tests.support.processes import client_of
 from tests.support.server import Server, free_port, run_command
 
 DATABASE = "bench"
-RESULTS = Path("dist/bench/soak.json")
 EVERY = 10.0  # seconds
 GAUGES = ("auth_verified_tokens", "auth_revocations_remembered", "auth_hashing_waiting", "auth_db_pool_checked_out")
 ALLOWED = 2.0  # MiB of growth over the second half: the noise of the allocator
@@ -161,7 +160,6 @@ def _run(cluster: Cluster, folder: Path, mail_port: int, seconds: float, rate: f
         "answers": mixture.told(),
         "unexpected": mixture.unexpected,
         "cores_busy": used,
-        "moments": [asdict(one) for one in moments],
         "tables": {
             name: dict(zip(_NAMES, map(int, figures), strict=True))
             for name, figures in zip(TABLES, tables, strict=True)
@@ -185,17 +183,17 @@ def _mail_server() -> Iterator[int]:
 @click.command()
 @click.option("--seconds", default=3600.0, show_default=True, type=click.FloatRange(60), help="How long.")
 @click.option("--rate", default=25.0, show_default=True, type=click.FloatRange(1, 500), help="Requests a second.")
-@click.option("--results", default=RESULTS, show_default=True, type=click.Path(path_type=Path), help="For its figures.")
-def main(seconds: float, rate: float, results: Path) -> None:
-    """Put a steady mixture on a server, and write JSON; exit code 1 if memory grows or an answer is odd."""
+@options
+def main(seconds: float, rate: float, mode: str | None) -> None:
+    """Put a steady mixture on a server; exit code 1 if its memory grows or an answer is odd."""
+    seconds = 60.0 if mode == QUICK else seconds
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # end in order, and end what was started
     surroundings = machine.describe()
     with Cluster.create(on_disk=True) as cluster, tempfile.TemporaryDirectory() as folder, _mail_server() as mail_port:
         found = _run(cluster, Path(folder), mail_port, seconds, rate)
-    figures = {"seconds": seconds, "things_a_second": rate, **found, **surroundings}
-    results.parent.mkdir(parents=True, exist_ok=True)
-    results.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps({name: value for name, value in figures.items() if name != "moments"}, indent=2))
+    where = surroundings | {"postgresql": found["postgresql"]["server_version"]}
+    figures = {"seconds": seconds, "requests_a_second": rate, **found}
+    keep("soak", figures, where, mode=mode)
     sys.exit(1 if found["grows"] or found["unexpected"] else 0)
 
 

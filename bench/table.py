@@ -1,96 +1,55 @@
-"""A run as a page of Markdown."""
+"""Figures as Markdown."""
 
 from collections.abc import Iterable
 from textwrap import fill
 
-from bench.contestants import FLOOR
-from bench.results import HEADLINE, SETTINGS, Results, Series
-from bench.targets import TARGETS
+from bench.figures import Figures
+from bench.results import SETTINGS
 
-OPERATIONS = {
-    "login": "Login (one Argon2id verification)",
-    "refresh": "Refresh (rotating)",
-    "me": "Me (who is the bearer)",
-    "verify": "Verify (a gateway's question), and a bare route",
-}
+WHERE = ("cores", "model", "memory", "python", "postgresql")  # of every part; versions of libraries are told once
+TOLD = {"date", "commit", "load_average", *WHERE}
 
 
-def page(results: Results) -> str:
-    """Everything, in the order in which one reads."""
-    parts = [verdicts(results), *(_figures(results, operation) for operation in OPERATIONS), _starts(results)]
-    prose = (_generator(results), *(f"Left out: {why}." for why in results.skipped), _machine(results))
-    parts += [_wrapped(text) for text in prose]
-    return "\n\n".join(parts) + "\n"
-
-
-def verdicts(results: Results) -> str:
-    """What was to be reached, and what was."""
-    rows = ((one.text, one.bound, one.reached(results), one.verdict(results)) for one in TARGETS)
-    return _table(("ratio of requests per CPU-second, unless noted", "target", "reached", "met"), rows)
-
-
-def _figures(results: Results, operation: str) -> str:
-    found = [
-        one for setting in SETTINGS for one in results.series if (one.operation, one.setting) == (operation, setting)
-    ]
-    head = ("", "setting", "per CPU-second", "per second", "p50 ms", "p95 ms", "p99 ms")
-    made = f"### {OPERATIONS[operation]}\n\n" + _table(head, map(_row, found))
-    return f"{made}\n\n{_wrapped(_builds(results))}" if operation == "login" else made
-
-
-def _builds(results: Results) -> str:
-    """Who hashes with what: the parameters are equal, and the builds are what each one's own packaging gives."""
-    ours = results.machine.get("argon2", "unknown")
-    return (
-        f"Builds of Argon2: {ours} for this service (x86-64-v3 in the container) and the hashing threads, the portable "
-        "PyPI wheel for fastapi-users and simplejwt, its own native build for better-auth."
-    )
-
-
-def _row(series: Series) -> tuple[str, ...]:
-    times = (series.median(lambda one: one.p50), series.median(lambda one: one.p95), series.median(lambda one: one.p99))
-    rates = (series.per_cpu_second, series.median(lambda one: one.per_second))
-    return (series.name, str(series.setting), *(f"{rate:,.0f}" for rate in rates), *(f"{time:.2f}" for time in times))
-
-
-def _starts(results: Results) -> str:
-    head = ("", "start to the first answer, s", "PSS of one worker, MiB: idle", "after load")
-    rows = (
-        (name, *(f"{_middle(values):.2f}" if values else "-" for values in (one.seconds, one.idle, one.loaded)))
-        for name, one in results.starts.items()
-    )
-    return "### Start and memory\n\n" + _table(head, rows)
-
-
-def _generator(results: Results) -> str:
-    """Whether the load generator could have been what was measured."""
-    shares = [stretch.generator_share for one in results.series for stretch in one.stretches]
-    hello = results.find("verify", FLOOR, HEADLINE)
-    reached = (
-        f" and reached {hello.median(lambda one: one.per_second):,.0f} requests a second on the bare route"
-        if hello
-        else ""
-    )
-    others = [one for one in results.series if one.operation != "verify"]
-    busiest = max((stretch.generator_share for one in others for stretch in one.stretches), default=0.0)
-    return (
-        f"The load generator used at most {max(shares, default=0):.0%} of one core{reached}; without verify and the "
-        f"bare route, at most {busiest:.0%}. Below 100 %, it waited for the server, and not the server for it."
-    )
-
-
-def _machine(results: Results) -> str:
-    return "Measured on: " + ", ".join(f"{name} {value}" for name, value in results.machine.items()) + "."
-
-
-def _wrapped(text: str) -> str:
-    return fill(text, 120, break_long_words=False, break_on_hyphens=False)
-
-
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     lines = (head, ("---",) * len(head), *rows)
     return "\n".join(f"| {' | '.join(cells)} |".replace("|  |", "| |") for cells in lines)
 
 
-def _middle(values: list[float]) -> float:
-    return sorted(values)[len(values) // 2]
+def series(figures: Figures, part: str, operation: str) -> str:
+    """Everybody's rates and times in one operation."""
+    head = ("", "setting", "per CPU-second", "per second", "p50 ms", "p95 ms", "p99 ms")
+    by_setting = figures.at(part, "series") or {}
+    rows = (
+        (name, setting, *(f"{one[rate]:,.0f}" for rate in ("per_cpu_second", "per_second")), *_times(one))
+        for setting in map(str, SETTINGS)
+        for name, one in by_setting.get(setting, {}).get(operation, {}).items()
+    )
+    return table(head, rows)
+
+
+def measured(figures: Figures, part: str, *more: str) -> str:
+    """How and where a part was measured; `more` are libraries to tell the versions of."""
+    if part not in figures.parts:
+        return "Not measured."
+    found = figures.parts[part]
+    where = {name.replace("_", " "): value for name, value in found.machine.items() if name not in {"date", "commit"}}
+    wanted = [name.replace("_", " ") for name in ("load_average", *WHERE, *more)]
+    told = ", ".join(f"{name} {where[name]}" for name in wanted if name in where)
+    when, what = found.machine.get("date"), found.machine.get("commit")
+    return wrapped(f"Measured by `{found.command}` on {when}, commit {what}: {told}.")
+
+
+def wrapped(text: str) -> str:
+    return fill(text, 120, break_long_words=False, break_on_hyphens=False)
+
+
+def number(value: float | None, unit: str = "") -> str:
+    """Three digits or a whole number; a dash for what was not measured."""
+    if value is None:
+        return "-"
+    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+    return f"{value:,.{digits}f}{unit}"
+
+
+def _times(one: dict[str, float]) -> Iterable[str]:
+    return (f"{one[time]:.2f}" if time in one else "-" for time in ("p50", "p95", "p99"))

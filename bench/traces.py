@@ -29,7 +29,7 @@ OFF, HUNDREDTH, ALL, BEFORE = "no traces", "1 % of the traces", "all traces", "t
 @click.option("--before", type=click.Path(path_type=Path, exists=True), help="Another checkout, with its .venv.")
 def main(rounds: int, seconds: float, before: Path | None) -> None:
     """Ask a server without traces and some with them in turns; a ratio is the median of the rounds' own."""
-    results = Results(machine.describe())
+    where, results = machine.describe(), Results()
     with Cluster.create() as cluster, generator.start() as load, _sink() as endpoint, ExitStack() as stack:
         servers = _servers(cluster, endpoint, before)
         prepare(servers[0], cluster)
@@ -48,19 +48,19 @@ def main(rounds: int, seconds: float, before: Path | None) -> None:
         for server in servers:
             _tell(results, operation, server.name)
     click.echo("memory of its own after that: " + ", ".join(f"{name} {mib:.1f} MiB" for name, mib in sizes.items()))
-    where = results.machine | {"opentelemetry-sdk": version("opentelemetry-sdk")}
+    where |= {"opentelemetry-sdk": version("opentelemetry-sdk")}
     click.echo(", ".join(f"{name} {value}" for name, value in where.items()))
 
 
 def _tell(results: Results, operation: str, name: str) -> None:
     found = results.find(operation, name)
-    ratio = results.ratio(operation, name, OFF)
+    ratio = results.ratio((operation, name), (operation, OFF))
     assert found
     assert ratio
-    p50, p99 = found.median(lambda one: one.p50), found.median(lambda one: one.p99)
+    told = found.figures()
     click.echo(
-        f"{operation}, {name}: {found.per_cpu_second:,.0f} per CPU-second, {ratio:.3f} of {OFF}, "
-        f"p50 {p50:.2f} ms, p99 {p99:.2f} ms"
+        f"{operation}, {name}: {told['per_cpu_second']:,.0f} per CPU-second, {ratio:.3f} of {OFF}, "
+        f"p50 {told['p50']:.2f} ms, p99 {told['p99']:.2f} ms"
     )
 
 

@@ -1,24 +1,23 @@
 """The arithmetic of the comparison, and what is made of it: nothing in here puts load on anything."""
 
 import xml.etree.ElementTree as ET
-from pathlib import Path
 
 import pytest
 
+from bench import targets
 from bench.contestants import BETTER_AUTH, FASTAPI_USERS, FLOOR, OURS
 from bench.exchanges import CODE, VALUE, get, post
+from bench.figures import Figures, Part
 from bench.floors import HASHING
 from bench.generator import Stretch, percentiles
 from bench.hotspots import shares
 from bench.machine import peers
+from bench.pages import BLOCKS
 from bench.plot import svg
-from bench.publish import BEGIN, END, between_marks
 from bench.regression import has_fallen
-from bench.results import HEADLINE, Results, Setting, Starts
+from bench.results import HEADLINE, Results
 from bench.start import by_package, imported
-from bench.table import page
-from bench.targets import TARGETS
-from tests.support.markdown import ROOT
+from bench.targets import Target
 
 
 def stretch(answers: int, cpu: float = 1.0, seconds: float = 2.0) -> Stretch:
@@ -28,26 +27,28 @@ def stretch(answers: int, cpu: float = 1.0, seconds: float = 2.0) -> Stretch:
 @pytest.fixture
 def results() -> Results:
     """Three rounds on a machine whose speed changes: the ratio of the medians is not the median of the ratios."""
-    found = Results({"cores": "2", "argon2": "portable"}, skipped=["better_auth: node and npm are not installed"])
+    found = Results()
     for ours, theirs in [(400, 100), (30, 10), (500, 300)]:
         found.add("login", OURS, HEADLINE, stretch(ours))
         found.add("login", FASTAPI_USERS, HEADLINE, stretch(theirs))
         found.add("login", HASHING, HEADLINE, stretch(2 * ours))
         found.add("verify", FLOOR, HEADLINE, stretch(ours, cpu=0.1))
-    found.starts[OURS] = Starts([1.0, 2.0, 3.0], [80.0, 95.0, 81.0], [100.0])
-    found.starts[FASTAPI_USERS] = Starts([2.0, 4.0, 2.0], [70.0])
     return found
 
 
+def figures(results: Results) -> Figures:
+    others = [((one.operation, OURS), (one.operation, one.name)) for one in results.series]
+    more = {"generator_busy": {"verify": 0.25, "others": 0.1}, "loaded_mib": {OURS: 100.0}, "skipped": ["better_auth"]}
+    machine = {"date": "2026-11-30", "commit": "f635e59", "load_average": "1.0", "cores": "2", "argon2": "portable"}
+    return Figures({"compare": Part("python -m bench.compare", machine, results.figures(others) | more)})
+
+
 def test_a_ratio_is_the_median_of_what_the_rounds_found(results: Results) -> None:
-    assert results.ratio("login", OURS, FASTAPI_USERS) == 3.0
-    assert results.starts_ratio(OURS, FASTAPI_USERS) == 0.5
+    assert results.ratio(("login", OURS), ("login", FASTAPI_USERS)) == 3.0
 
 
 def test_a_ratio_to_who_did_not_take_part_is_none(results: Results) -> None:
-    assert results.ratio("login", OURS, BETTER_AUTH) is None
-    assert results.ratio("login", OURS, FASTAPI_USERS, Setting(2, 16)) is None
-    assert results.starts_ratio(OURS, BETTER_AUTH) is None
+    assert results.ratio(("login", OURS), ("login", BETTER_AUTH)) is None
 
 
 def test_figures_of_a_stretch_are_by_the_second_and_by_the_cpu_second() -> None:
@@ -60,56 +61,42 @@ def test_percentiles_are_in_milliseconds_and_one_answer_is_all_of_them() -> None
     assert percentiles([0.002]) == (2, 2, 2)
 
 
-def test_results_are_read_as_they_were_written(results: Results, tmp_path: Path) -> None:
-    results.write(tmp_path / "results.json")
-    assert Results.read(tmp_path / "results.json") == results
-
-
 def test_the_page_says_of_each_target_whether_it_is_met(results: Results) -> None:
-    made = page(results)
-    assert "| login vs. fastapi-users | at least 2x | 3.00x | yes |" in made
-    assert "| login vs. threads that only hash | at least 0.9x | 0.50x | no: " in made
-    assert "| start to the first answer vs. fastapi-users | at most 0.8x | 0.50x | yes |" in made
-    assert "| idle memory of one worker (PSS) | at most 90 MiB | 95.00 MiB | no: " in made
-    assert "| login vs. better-auth | at least 1.2x | - | not measured |" in made
-    assert all(target.text in made for target in TARGETS)
+    made = BLOCKS["compare"](figures(results))
+    assert "| login vs. fastapi-users | - | 3.00x | - |" in made
+    assert "| login vs. threads that only hash | at least 0.85x | 0.50x | no: " in made
+    assert "| login vs. better-auth | over 1x | - | not measured |" in made
+    assert all(target.text in made for target in targets.COMPARE)
+
+
+def test_a_figure_meets_the_bound_that_it_has_and_exceeds_only_what_it_has_to_exceed() -> None:
+    def word(value: float, **bound: float) -> str:
+        return Target("", lambda _: value, reason="why", **bound).verdict(Figures())  # type: ignore[arg-type]
+
+    assert [word(value, least=2) for value in (1.9, 2, 3)] == ["no: why", "yes", "yes"]
+    assert [word(value, above=2) for value in (1.9, 2, 3)] == ["no: why", "no: why", "yes"]
+    assert [word(value, most=2) for value in (1.9, 2, 3)] == ["yes", "yes", "no: why"]
 
 
 def test_the_page_says_who_is_left_out_how_busy_the_generator_was_and_where_it_was_measured(results: Results) -> None:
-    made = " ".join(page(results).split())
-    assert "Left out: better_auth: node and npm are not installed." in made
-    assert "at most 25% of one core and reached 200 requests a second on the bare route" in made
-    assert "Measured on: cores 2, argon2 portable." in made
+    made = " ".join(BLOCKS["compare"](figures(results)).split())
+    assert "Left out: better_auth." in made
+    assert "at most 25% of one core for verify and the bare route, and 10% for the others" in made
+    assert "on 2026-11-30, commit f635e59: load average 1.0, cores 2, argon2 portable." in made
 
 
 def test_the_page_says_which_build_of_argon2_everybody_had(results: Results) -> None:
-    made = " ".join(page(results).split())
+    made = " ".join(BLOCKS["compare"](figures(results)).split())
     assert "Builds of Argon2: portable for this service (x86-64-v3 in the container) and the hashing threads" in made
-
-
-def test_every_row_of_the_page_has_as_many_cells_as_its_head(results: Results) -> None:
-    for block in page(results).split("\n\n"):
-        rows = [line for line in block.splitlines() if line.startswith("|")]
-        assert len({row.count("|") for row in rows}) <= 1
 
 
 def test_the_plot_is_xml_with_a_bar_for_each_contestant_the_longest_for_the_fastest(results: Results) -> None:
     space = "{http://www.w3.org/2000/svg}"
-    drawn = ET.fromstring(svg(results))  # noqa: S314  # our own
+    drawn = ET.fromstring(svg(figures(results)))  # noqa: S314  # our own
     widths = [int(bar.attrib["width"]) for bar in drawn.iter(f"{space}rect")]
     assert widths[0] == max(widths)
     assert widths == [440, 220, 55, 440]
     assert {OURS, FASTAPI_USERS, HASHING, FLOOR} <= {text.text for text in drawn.iter(f"{space}text")}
-
-
-def test_what_is_published_replaces_only_what_stands_between_the_marks() -> None:
-    assert between_marks(f"# Mine\n{BEGIN}\nold\n{END}\nmine", "new\n") == f"# Mine\n{BEGIN}\n\nnew\n\n{END}\nmine"
-    with pytest.raises(ValueError, match="lacks"):
-        between_marks("# Mine", "new")
-
-
-def test_the_page_of_the_documentation_has_the_marks() -> None:
-    between_marks((ROOT / "docs" / "performance.md").read_text(), "")
 
 
 def test_a_request_has_the_value_in_its_place_and_the_length_of_its_body() -> None:
