@@ -19,7 +19,7 @@ def worker_pss(root: int) -> float:
 
 def worker_anonymous(root: int) -> float:
     """The memory, in MiB, that is of no file, of the largest process that serves."""
-    return max(anonymous_memory(process.pid) for process in _workers(root))
+    return max(memory(process.pid)["Pss_Anon"] for process in _workers(root))
 
 
 def memory(root: int) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """Whether a process that serves everything, for an hour, stays as large as it is: `python -m bench.soak`."""
 
 import asyncio
+import json
 import signal
 import statistics
 import subprocess
