@@ -9,7 +9,7 @@ import click
 
 from bench import contestants, generator, machine
 from bench.contestants import BEFORE as OTHER
-from bench.contestants import OURS, USERS
+from bench.contestants import OURS
 from bench.figures import commit
 from bench.publish import QUICK, keep, options
 from bench.results import HEADLINE, Results
@@ -31,7 +31,6 @@ def main(folder: Path, rounds: int, seconds: float, mode: str | None) -> None:
     """Ask this service, the checkout in FOLDER, which has its .venv, and this service once more in turns."""
     where, results = machine.describe(), Results()
     rounds, seconds = (1, 0.3) if mode == QUICK else (rounds, seconds)
-    users = USERS[: HEADLINE.connections]
     with Cluster.create() as cluster, generator.start() as load, ExitStack() as stack:
         ours = contestants.ours(cluster)
         again = replace(ours, name=AGAIN, database="again", env=ours.env | {"DATABASE_URL": cluster.url("again")})
@@ -39,14 +38,14 @@ def main(folder: Path, rounds: int, seconds: float, mode: str | None) -> None:
         for server in (ours, contestants.other(cluster, folder), again):
             prepare(server, cluster)
             running.append(stack.enter_context(Running(server)))
-            running[-1].register(load, users)
+            running[-1].register(load)
         where |= {"postgresql": cluster.execute("SHOW server_version")}
         for turn in range(rounds + 1):  # the first warms up
             order = running[turn % len(running) :] + running[: turn % len(running)]
             for operation in CHANGED:
                 length = seconds * (LONGER if operation == "login" else 1)
                 for one in order:
-                    one.stay_signed_in(load, users)
+                    one.stay_signed_in(load)
                     stretch = one.measure(load, operation, HEADLINE.connections, length, postmaster(cluster))
                     if turn:
                         results.add(operation, one.contestant.name, HEADLINE, stretch)

@@ -123,14 +123,14 @@ def _scale(figures: Figures) -> str:
     rows = []
     for operation, one in ratios.items():
         large, small = (figures.at("scale", side, operation) or {} for side in ("large", "small"))
-        most = targets.GROWTH
+        target = targets.growth(operation)
         rows.append(
             (
                 operation,
-                f"at most {most:g}x",
-                number(one["p50"], "x"),
-                "yes" if one["p50"] <= most else "no",
-                *(number(one[name], "x") for name in ("p95", "cpu")),
+                target.bound,
+                target.reached(figures),
+                target.verdict(figures),
+                *(number(one.get(name), "x") for name in ("p95", "cpu")),
                 " and ".join(f"{side.get('page_hits')} + {side.get('page_reads')}" for side in (small, large)),
                 " and ".join(number(side.get("wal_bytes")) for side in (small, large)),
             )
@@ -179,10 +179,10 @@ def _cleanup(figures: Figures) -> str:
         for name, text in _STRETCHES.items()
     )
     left = wrapped(
-        f"{number(found.get('rows'))} sessions, half of them expired and scattered over the table, beside "
-        f"{number(found.get('refreshes_per_second'))} refreshes a second. Tables and indexes had "
-        f"{number(found.get('mib_before'))} MiB before, and {number(found.get('mib_after'))} MiB after as many other "
-        "rows had come and gone."
+        f"{found.get('rows', 0):,} sessions, half of them expired and scattered over the table, beside "
+        f"{found.get('refreshes_per_second', 0):g} refreshes a second. Tables and indexes had "
+        f"{number(found.get('mib_before'))} MiB before the first clean-up, and {number(found.get('mib_after'))} MiB "
+        f"after the last of {found.get('rounds')}, between which as many other rows came and expired."
     )
     felt = table(("", "rows deleted per second", "refresh p50, ms", "refresh p99, ms"), rows)
     return "\n\n".join((verdicts(figures, targets.CLEANUP), felt, left, measured(figures, "cleanup")))
@@ -194,7 +194,7 @@ def _soak(figures: Figures) -> str:
     mib: dict[str, float] = found.get("anonymous_mib", {})
     answers, odd = sum(found.get("answers", {}).values()), len(found.get("unexpected", ()))
     held = wrapped(
-        f"{number(found.get('requests_a_second'))} requests a second, {answers:,} in all, of which {odd} got another "
+        f"{found.get('requests_a_second', 0):g} requests a second, {answers:,} in all, of which {odd} got another "
         f"answer than was expected. Memory of no file: {mib.get('first')} MiB at the start, {mib.get('middle')} MiB in "
         f"the middle, {mib.get('last')} MiB at the end."
     )

@@ -214,7 +214,7 @@ def _run(rows: int, rounds: int, requests: int, extra: tuple[str, ...]) -> dict[
 def main(rows: int, rounds: int, requests: int, extra: tuple[str, ...], mode: str | None) -> None:
     """Measure on a PostgreSQL of its own, as in production."""
     if mode == QUICK:
-        rows, rounds, requests = 20_000, 1, 20
+        rows, rounds, requests = 20_000, 1, 300
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # end in order, and end what was started
     if 4 * (rounds + 1) * requests > SMALL:
         raise click.UsageError(f"{SMALL} sessions are not enough for that: each of them is used once")

@@ -17,6 +17,7 @@ WITH_PASSKEYS = "this service with passkeys"
 BEFORE = "before "  # and the commit: the names of the parts of `bench.before`
 CHANGED = ("login", "refresh", "me", "verify")
 GROWTH = 1.3  # times what a request takes in a small table
+_GROWN: dict[str, str] = {}  # the reasons, by the name of a request
 _SAID = {"verify": "there are three more headers to send, and a longer token to read"}
 HALF_OF_SERVE = ("cleanup", "migrate", "users list")
 Figure = Callable[[Figures], float | None]
@@ -80,6 +81,11 @@ def before(part: str) -> Iterator["Target"]:
             least=0.97,
             reason=_SAID.get(operation, ""),
         )
+
+
+def growth(request: str) -> "Target":
+    """What one request takes in the large table beside the small one."""
+    return Target(request, _at("scale", "ratios", request, "p50"), most=GROWTH, reason=_GROWN.get(request, ""))
 
 
 def _commands(figures: Figures) -> float | None:
