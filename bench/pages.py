@@ -17,6 +17,7 @@ OPERATIONS = {
 }
 _RATES = ("per_cpu_second", "per_second")
 _STARTS = ("seconds", "cpu", "pss_mib", "anonymous_mib")
+_HELD = {"server": "the process", "postgresql": "PostgreSQL"}
 _STRETCHES = {
     "alone": "no clean-up, before",
     "alone_again": "no clean-up, after",
@@ -191,14 +192,18 @@ def _cleanup(figures: Figures) -> str:
 def _soak(figures: Figures) -> str:
     """What a process holds after an hour of everything."""
     found: dict[str, Any] = figures.at("soak") or {}
-    mib: dict[str, float] = found.get("anonymous_mib", {})
-    answers, odd = sum(found.get("answers", {}).values()), len(found.get("unexpected", ()))
-    held = wrapped(
-        f"{found.get('requests_a_second', 0):g} requests a second, {answers:,} in all, of which {odd} got another "
-        f"answer than was expected. Memory of no file: {mib.get('first')} MiB at the start, {mib.get('middle')} MiB in "
-        f"the middle, {mib.get('last')} MiB at the end."
+    sizes: dict[str, dict[str, float]] = found.get("memory_mib", {})
+    rows = (
+        (text, *(number(sizes.get(name, {}).get(when)) for when in ("first", "middle", "last")))
+        for name, text in _HELD.items()
     )
-    return "\n\n".join((verdicts(figures, targets.SOAK), held, measured(figures, "soak")))
+    held = table(("memory of no file, MiB", "at the start", "in the middle", "at the end"), rows)
+    answers, odd = sum(found.get("answers", {}).values()), len(found.get("unexpected", ()))
+    told = wrapped(
+        f"{found.get('requests_a_second', 0):g} requests a second for {found.get('seconds', 0):,.0f} seconds, "
+        f"{answers:,} in all, of which {odd} got another answer than was expected."
+    )
+    return "\n\n".join((verdicts(figures, targets.SOAK), held, told, measured(figures, "soak")))
 
 
 BLOCKS: dict[str, Callable[[Figures], str]] = {

@@ -228,9 +228,13 @@ CLEANUP = (
 SCALE = (
     Target("p50 with 10,000,000 sessions vs. 10,000, the worst of all requests", _growth, most=GROWTH, short=True),
 )
-SOAK = (
+SOAK = tuple(
     Target(
-        "growth of memory in the second half of an hour", _at("soak", "growth_in_second_half_mib"), most=2, unit=" MiB"
-    ),
+        f"growth of {text} in the second half of the time, by a straight line",
+        _at("soak", "memory_mib", name, "growth_in_second_half"),
+        most=2,
+        unit=" MiB",
+    )
+    for name, text in (("server", "the process's memory"), ("postgresql", "PostgreSQL's memory"))
 )
 ALL = (*COMPARE, *SECOND_FACTOR, *PASSKEYS, *START, *CLEANUP, *SCALE, *SOAK)

@@ -75,9 +75,15 @@ def test_what_is_made_replaces_only_what_stands_between_the_marks() -> None:
 
 
 def test_figures_are_read_as_they_were_written_with_four_digits(tmp_path: Path) -> None:
-    keep("soak", {"seconds": 3600, "anonymous_mib": {"first": 97.123456}}, {"cores": "2"}, mode=None, root=tmp_path)
+    keep(
+        "soak",
+        {"seconds": 3600, "memory_mib": {"server": {"first": 97.123456}}},
+        {"cores": "2"},
+        mode=None,
+        root=tmp_path,
+    )
     part = Figures.read(tmp_path / TRIED).parts["soak"]
-    assert part.figures == {"seconds": 3600, "anonymous_mib": {"first": 97.12}}
+    assert part.figures == {"seconds": 3600, "memory_mib": {"server": {"first": 97.12}}}
     assert part.machine == {"cores": "2"}
     assert rounded([281_791, 0.123456]) == [281_791, 0.1235]
 
