@@ -99,7 +99,7 @@ class Process:
         try:
             await self._parts.database.check()
             if self._migration:
-                await self._migration.upgrade(self._parts.database)
+                await self._migration.migrate(self._parts.database)
             if await self._parts.database.check_schema() is SchemaState.NEWER:
                 log.info("schema.newer", hint="a later version has migrated it; it still serves this one")
             await self._parts.tokens.keys.published()

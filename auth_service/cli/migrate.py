@@ -16,8 +16,7 @@ from auth_service.database.schema import HEAD, REVISIONS, SchemaState, check
 from auth_service.logs import escaped
 from auth_service.repositories.grants import apply, check_roles
 from auth_service.repositories.transaction import Database
-from auth_service.services.operations.migration import prepare
-from auth_service.services.operations.usernames import Usernames
+from auth_service.services.operations import migration
 from auth_service.settings import Settings
 
 WORK_TO_DO = 3  # the exit code
@@ -108,13 +107,13 @@ def _on_database(
         _named(settings, tells=tells)
         if check_first:
             await database.run_sync(check_first, migrator.BUDGET)
-        await prepare(database, target)
-        done = await database.run_sync(work, migrator.BUDGET)
-        if target == HEAD:
-            await Usernames(database).fill_skeletons()
-        return done
+        return await migration.migrate(database, work, target, _tell_filled)
 
     return run_with_database(run, any_schema=True)
+
+
+def _tell_filled(accounts: int) -> None:
+    click.echo(f"usernames recorded: {accounts:,}", err=True)
 
 
 def _named(settings: Settings, *, tells: bool) -> str:

@@ -16,6 +16,7 @@ from auth_service.database.errors import domain_errors
 from auth_service.errors import MissingPrivileges, SchemaNotReady
 
 BUDGET = timedelta(minutes=6)  # a minute of waiting for another migrator, and five of work
+PREPARING = timedelta(days=1)  # beside running services, which it does not hold up, however large the table is
 ADVISORY_LOCK = 4_711_001  # any number will do, as long as it is ours alone
 WAIT_FOR_MIGRATOR = "60s"
 WAIT_FOR_TABLES = "2s"  # the old code is still serving: rather fail and try again than queue everyone behind us
@@ -113,7 +114,7 @@ def prepare(connection: Connection, steps: Iterable[Callable[[Connection], None]
         NotTheOwner: it is not for the connection's role to change the schema.
     """
     connection.execute(text(f"SET lock_timeout = '{WAIT_FOR_TABLES}'"))
-    connection.execute(text(f"SET statement_timeout = '{STATEMENT}'"))
+    connection.execute(text("SET statement_timeout = 0"))  # or an index that takes longer would be begun again for ever
     try:
         with domain_errors():
             for step in steps:

@@ -3,12 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import asyncpg
 import pytest
+import sqlalchemy
 
+from auth_service.database import migrator
+from auth_service.repositories.transaction import Database
+from auth_service.settings import DatabaseSettings
 from tests.conftest import environment
 from tests.support.migrations import alembic
 from tests.support.polling import eventually
@@ -21,6 +27,12 @@ ADA = (
     "INSERT INTO users (id, email, email_canonical, hashed_password, role, is_active, is_verified, credential_epoch,"
     " created_at, updated_at) VALUES (gen_random_uuid(), 'ada@example.com', 'ada@example.com', 'x', 'user', TRUE,"
     " FALSE, 0, now(), now())"
+)
+MANY = (
+    "INSERT INTO users (id, email, email_canonical, username, username_canonical, hashed_password, role, is_active,"
+    " is_verified, credential_epoch, created_at, updated_at) SELECT gen_random_uuid(), 'many' || n || '@example.com',"
+    " 'many' || n || '@example.com', 'many' || n, 'many' || n, 'x', 'user', TRUE, FALSE, 0, now(), now()"
+    " FROM generate_series(1, 1500) n"
 )
 HALF_BUILT = "SELECT count(*) = 1 FROM pg_index WHERE indrelid = 'users'::regclass AND NOT indisvalid"
 BUILDING = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'CREATE%CONCURRENTLY%'"
@@ -43,6 +55,7 @@ async def test_services_go_on_while_indexes_are_built_and_what_was_interrupted_i
 ) -> None:
     assert run_command("migrate", "--to", "0014", "--yes", env=environment(empty_url), cwd=tmp_path).returncode == 0
     await line.execute(ADA)
+    await line.execute(MANY)
     for name in ("admin", "\u0430dmin", "grace"):
         await add_as_an_older_service(empty_url, name)
     slow = await asyncpg.connect(empty_url)  # a transaction that began before, for which the building of an index waits
@@ -67,10 +80,24 @@ async def test_services_go_on_while_indexes_are_built_and_what_was_interrupted_i
         await slow.close()
     assert sorted(run.returncode for run in done) == [0, 0, 75]
     assert sorted(run.stdout for run in done) == ["", "applied: 0015, 0016\n", "the schema is already at head\n"]
+    assert any("usernames recorded: 1,000\n" in run.stderr for run in done), "who waits sees that it goes on"
     assert not await line.fetchval(HALF_BUILT)
     await asyncio.to_thread(alembic, empty_url, "check")
-    known = await line.fetch("SELECT username_skeleton FROM users WHERE username IS NOT NULL ORDER BY 1")
+    known = await line.fetch("SELECT username_skeleton FROM users WHERE username NOT LIKE 'many%' ORDER BY 1")
     assert [name for (name,) in known] == ["adrnln", "adrnln", "grace", "llnus"], "before any new service serves"
+
+
+@pytest.mark.parametrize("empty_url", ["postgresql"], indirect=True)
+async def test_what_is_built_beside_services_may_take_as_long_as_a_large_table_needs(empty_url: str) -> None:
+    """With a time-out, an index that takes longer would be begun again by each run."""
+    told: list[str] = []
+    database = Database(DatabaseSettings(DATABASE_URL=empty_url, _env_file=None, statement_timeout=1))
+    limit = sqlalchemy.text("SELECT current_setting('statement_timeout')")
+    steps = [lambda line: told.append(line.scalar(limit))]
+    await database.run_statements(partial(migrator.prepare, steps=steps), migrator.PREPARING)
+    await database.dispose()
+    assert told == ["0"]
+    assert timedelta(hours=12) < migrator.PREPARING
 
 
 async def _first_ended(runs: Migrators) -> set[asyncio.Future[CompletedProcess[str]]]:

@@ -1,25 +1,37 @@
 """Migrations prepared beside running services, before the transaction that changes the schema."""
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from auth_service.database import migrator
 from auth_service.database.errors import TransactionConflict
 from auth_service.database.schema import HEAD
 from auth_service.repositories.transaction import Database
-from auth_service.services.operations.usernames import Usernames
+from auth_service.services.operations.usernames import Usernames, log_filled
 
 PAUSE = 0.3  # seconds
 
 
-async def upgrade(database: Database) -> None:
-    """Bring the schema to head, and let it know what usernames look like before anybody registers another one.
+async def migrate(
+    database: Database,
+    work: Callable[[Any], Any] = migrator.upgrade,
+    target: str = HEAD,
+    tell: Callable[[int], None] = log_filled,
+) -> Any:
+    """Prepare the migrations up to the target, and return what the work returns, which makes them in a transaction.
 
-    Raises as `prepare` and `migrator.upgrade` do.
+    At head, the schema then gets to know what usernames look like, before anybody registers another one; `tell` is told
+    now and then how many it were.
+
+    Raises as `prepare` and the work do.
     """
-    await prepare(database)
-    await database.run_sync(migrator.upgrade, migrator.BUDGET)
-    await Usernames(database).fill_skeletons()
+    await prepare(database, target)
+    done = await database.run_sync(work, migrator.BUDGET)
+    if target == HEAD:
+        await Usernames(database).fill_skeletons(tell)
+    return done
 
 
 async def prepare(database: Database, target: str = HEAD) -> None:
@@ -41,12 +53,12 @@ async def prepare(database: Database, target: str = HEAD) -> None:
 
 async def _is_prepared(database: Database, target: str) -> bool:
     """The transaction does nothing but hold the turn of this migrator; False if it is another one's."""
-    async with database.transaction(migrator.BUDGET) as tx:
+    async with database.transaction(migrator.PREPARING) as tx:
         line = await tx.session.connection()
         is_our_turn = await line.run_sync(migrator.try_turn)
         steps = await line.run_sync(migrator.preparations, target)
         if not steps or not is_our_turn:
             return not steps
         await line.run_sync(migrator.hold_turn)
-        await database.run_statements(partial(migrator.prepare, steps=steps), migrator.BUDGET)
+        await database.run_statements(partial(migrator.prepare, steps=steps), migrator.PREPARING)
         return True

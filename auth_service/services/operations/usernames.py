@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from datetime import timedelta
 
 import structlog
@@ -13,26 +14,37 @@ log = structlog.get_logger()
 BATCH = 1000
 BATCH_BUDGET = timedelta(seconds=30)
 REST = 0.4  # of the time that a batch has taken, for everybody else
+TELL_EVERY = 10.0  # seconds
+
+
+def log_filled(accounts: int) -> None:
+    log.info("usernames.filling_skeletons", accounts=accounts)
 
 
 class Usernames:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def fill_skeletons(self) -> int:
+    async def fill_skeletons(self, tell: Callable[[int], None] = log_filled) -> int:
         """Do all that there are, and return how many. Several processes at once share the work.
+
+        `tell` is called after the first batch, unless it is the last one, and every ten seconds.
 
         Raises:
             DatabaseUnavailable: the batches before stay.
         """
         async with self._database.statement() as tx:
             batch = BATCH if await tx.skeletons.lacks_any() else 0
-        filled = 0
+        filled, told_at = 0, float("-inf")
         while batch == BATCH:
             begun = time.monotonic()
             batch = await self._fill_batch()
             filled += batch
-            await asyncio.sleep((time.monotonic() - begun) * REST if batch == BATCH else 0)
+            if batch == BATCH:
+                if begun >= told_at + TELL_EVERY:
+                    tell(filled)
+                    told_at = begun
+                await asyncio.sleep((time.monotonic() - begun) * REST)
         if filled:
             log.info("usernames.skeletons_filled", accounts=filled)
         return filled
