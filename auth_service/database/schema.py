@@ -31,6 +31,10 @@ _VERSION = text("SELECT version_num FROM alembic_version")
 _OLDEST_SERVED = select(SCHEMA_COMPATIBILITY.c.oldest_served)
 
 
+class MigrationNeeded(SchemaNotReady):
+    """There is no schema of ours yet, or an older one: `migrate` is all that it needs."""
+
+
 class SchemaState(StrEnum):
     """Of a schema that the code works on."""
 
@@ -42,19 +46,20 @@ def check(connection: Connection) -> SchemaState:
     """Return how the schema stands to this code, if the code works on it.
 
     Raises:
-        SchemaNotReady: there is none, or it is older, newer and no longer serves this code, or none of ours; the
-            detail says which.
+        MigrationNeeded: there is none, or it is older.
+        SchemaNotReady: it is newer and no longer serves this code, or none of ours; the detail says which.
         MissingPrivileges: the role may not read what tells.
         DatabaseUnavailable: the database does not answer.
     """
     migrate = MIGRATE[connection.dialect.name]
-    revision = _read(connection, _VERSION, f"{NONE}: {migrate}")
+    none = MigrationNeeded(f"{NONE}: {migrate}")
+    revision = _read(connection, _VERSION, none)
     if revision == HEAD:
         return SchemaState.AT_HEAD
     if revision is None:
-        raise SchemaNotReady(f"{NONE}: {migrate}")
+        raise none
     if revision in REVISIONS:
-        raise SchemaNotReady(f"{OLDER}: {migrate}")
+        raise MigrationNeeded(f"{OLDER}: {migrate}")
     if oldest_served(connection) not in REVISIONS:
         raise SchemaNotReady(TOO_NEW)
     return SchemaState.NEWER
@@ -62,15 +67,15 @@ def check(connection: Connection) -> SchemaState:
 
 def oldest_served(connection: Connection) -> str | None:
     """Return what a newer schema declares; raises as `check` does. Each of ours since 0006 has the table."""
-    return _read(connection, _OLDEST_SERVED, NOT_OURS)
+    return _read(connection, _OLDEST_SERVED, SchemaNotReady(NOT_OURS))
 
 
-def _read(connection: Connection, question: Executable, without_table: str) -> str | None:
+def _read(connection: Connection, question: Executable, without_table: SchemaNotReady) -> str | None:
     try:
         with domain_errors():
             answer: str | None = connection.scalar(question)
     except MissingPrivileges:
         raise
     except SchemaNotReady as error:
-        raise SchemaNotReady(without_table) from error
+        raise without_table from error
     return answer

@@ -39,6 +39,7 @@
     │   │   ├── DatabaseUnusable
     │   │   │   ├── SchemaNotReady
     │   │   │   │   ├── MissingPrivileges
+    │   │   │   │   ├── MigrationNeeded        database/schema.py
     │   │   │   │   └── NotTheOwner            database/migrator.py
     │   │   │   ├── DatabaseReadOnly
     │   │   │   ├── DatabaseDiskFull

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from auth_service.database.schema import NONE, OLDER
+from auth_service.database.schema import MigrationNeeded
 from auth_service.errors import DatabaseUnavailable, MissingPrivileges
 from auth_service.logs import escaped
 from auth_service.models import FactorPolicy, KeyState, Role
@@ -56,7 +56,7 @@ class Doctor:
             try:
                 found.append(await look())
             except DatabaseUnavailable as error:
-                if self._settings.migrates_on_start and error.detail.startswith((NONE, OLDER)):
+                if self._settings.migrates_on_start and isinstance(error, MigrationNeeded):
                     return [*found, Check(name, True, "made or migrated when the service starts, which it has not yet")]
                 return [*found, Check(name, False, error.detail)]
         return found
