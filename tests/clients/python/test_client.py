@@ -425,3 +425,15 @@ def test_no_password_and_no_token_is_in_what_a_debugger_shows() -> None:
     asked = Ask("POST", "/auth/login", {"password": PASSWORD}, {"Authorization": "Bearer eyJ"})
     assert PASSWORD not in repr(asked)
     assert "eyJ" not in repr(asked)
+
+
+@pytest.mark.parametrize(
+    "no_id", [".", "..", "", "../me", "a/b", "%2e%2e", "%2Fme", "a?b", "a#b", "..\\me", " ", "a\n"]
+)
+def test_no_id_leads_to_another_path(auth: Any, no_id: str) -> None:
+    for call in (auth.end_session, auth.remove_factor):
+        with pytest.raises(ValueError, match="no id"):
+            call(no_id)
+    for call, more in ((auth.confirm_totp, "123456"), (auth.rename_passkey, "phone")):
+        with pytest.raises(ValueError, match="no id"):
+            call(no_id, more)
