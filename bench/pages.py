@@ -104,7 +104,7 @@ def _start(figures: Figures) -> str:
 def _before(figures: Figures) -> str:
     """This service beside other commits of it."""
     names = sorted(name for name in figures.parts if name.startswith(targets.BEFORE))
-    found = [target for name in names for target in targets.before(name)]
+    found = [one for name in names for one in targets.before(name) if one.figure(figures) is not None]
     made = [verdicts(figures, found, "requests per CPU-second")]
     return "\n\n".join([*made, *(measured(figures, name) for name in names)])
 
