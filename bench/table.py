@@ -6,7 +6,7 @@ from textwrap import fill
 from bench.figures import Figures
 from bench.results import SETTINGS
 
-WHERE = ("cores", "model", "memory", "python", "postgresql")  # of every part; versions of libraries are told once
+WHERE = ("cores", "model", "memory", "python", "postgresql", "argon2")  # of every part; libraries are told once
 TOLD = {"date", "commit", "load_average", *WHERE}
 
 

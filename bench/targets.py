@@ -52,15 +52,22 @@ class Target:
             return "-"
         if found is None:
             return "not measured"
-        met = (
+        return "yes" if self._met(found) else ": ".join(filter(None, ("no", self.reason)))
+
+    def reached(self, figures: Figures) -> str:
+        """The figure, with more digits if the usual ones would look like the other verdict."""
+        found = self.figure(figures)
+        told = number(found)
+        if found is not None and self._met(found) != self._met(float(told.replace(",", ""))):
+            told = f"{found:,.4g}"
+        return told if found is None else f"{told}{self.unit}"
+
+    def _met(self, found: float) -> bool:
+        return (
             (self.least is None or found >= self.least)
             and (self.above is None or found > self.above)
             and (self.most is None or found <= self.most)
         )
-        return "yes" if met else ": ".join(filter(None, ("no", self.reason)))
-
-    def reached(self, figures: Figures) -> str:
-        return number(self.figure(figures), self.unit)
 
 
 def _ratio(part: str, operation: str, other: str, *, who: str = OURS, compared: str = "") -> Figure:

@@ -78,6 +78,11 @@ def test_a_figure_meets_the_bound_that_it_has_and_exceeds_only_what_it_has_to_ex
     assert [word(value, most=2) for value in (1.9, 2, 3)] == ["yes", "yes", "no: why"]
 
 
+def test_a_figure_that_just_misses_its_bound_has_the_digits_that_show_it() -> None:
+    near = Target("", lambda _: 0.8976, least=0.9, reason="why")
+    assert (near.reached(Figures()), near.verdict(Figures())) == ("0.8976x", "no: why")
+
+
 def test_the_page_says_who_is_left_out_how_busy_the_generator_was_and_where_it_was_measured(results: Results) -> None:
     made = " ".join(BLOCKS["compare"](figures(results)).split())
     assert "Left out: better_auth." in made
