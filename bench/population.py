@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from uuid import UUID
 
 from auth_service.models import UNUSABLE
 from auth_service.security.keys import SecretKeys
@@ -14,24 +15,30 @@ from auth_service.security.tokens.refresh_tokens import RefreshTokenCodec
 from auth_service.settings import PasswordSettings
 from tests.support.postgres import Cluster, programs
 
+FIRST_USER = 0x01900000_0000_7000_8000_000000000000
 SECRET_KEY = "YmVuY2htYXJrcyBvbmx5OiAzMiBieXRlcyBvciBtb3Jl"
-USERS_EACH = 3  # sessions of each user, all over the table
+EACH = 5  # sessions of each user, all over the table
 GENERATION = 40
 STEP = 250_000  # rows to a statement
 WRITERS = 2
 LIMIT = 900  # seconds for a statement, such as to make an index
+TABLES = ("users", "refresh_tokens")
 PRODUCTION = {
     "fsync": "on", "full_page_writes": "on", "shared_buffers": "1GB", "maintenance_work_mem": "256MB",
     "max_wal_size": "4GB",
 }  # fmt: skip
 
+# Names are hashes, so that no part of one is everywhere; a user every 30 seconds.
 _USERS = """
 SET session_replication_role = replica;
-INSERT INTO users (id, email, email_canonical, hashed_password, role, is_active, is_verified, credential_epoch,
-                   created_at, updated_at)
-SELECT ('01900000-0000-7000-8000-' || lpad(to_hex(number), 12, '0'))::uuid, address, address, '{hashed_password}',
-       'user', true, true, 0, now(), now()
-FROM (SELECT number, 'user' || number || '@example.com' AS address
+INSERT INTO users (id, email, email_canonical, username, username_canonical, username_skeleton, username_skeleton_of,
+                   username_twin, hashed_password, role, is_active, is_verified, credential_epoch, created_at,
+                   updated_at, last_login_at)
+SELECT id, address, address, name, name, translate(name, '01', 'ol'), name, id, '{hashed_password}', 'user',
+       true, number % 5 <> 0, 0, at, at, now() - random() * interval '30 days'
+FROM (SELECT number, ('01900000-0000-7000-8000-' || lpad(to_hex(number), 12, '0'))::uuid AS id,
+             substr(md5(number::text), 1, 12) || '@example' || number % 97 || '.com' AS address,
+             'u' || substr(md5('name' || number), 1, 12) AS name, now() - number * interval '30 seconds' AS at
       FROM generate_series({first}, {last}) AS number) AS made
 """
 # Neither the place in the table nor the owner tells when a session ends: every page has some of each.
@@ -65,7 +72,7 @@ class Population:
 
     def __init__(self, cluster: Cluster, database: str, rows: int, *, expired: bool = False) -> None:
         self.rows = rows
-        self.users = max(1, rows // USERS_EACH)
+        self.users = max(1, rows // EACH)
         self._url = cluster.url(database)
         self._expired = expired
         self._tokens = RefreshTokenCodec(SecretKeys([SECRET_KEY]))
@@ -77,13 +84,13 @@ class Population:
 
         No trigger runs and no foreign key is checked meanwhile; rows and keys are right by construction.
         """
-        indexes = [line.split("|") for line in self._run(_INDEXES).splitlines()]
+        indexes = [line.split("|") for line in self.run(_INDEXES).splitlines()]
         for name, _ in indexes:
-            self._run(f"DROP INDEX {name}")
+            self.run(f"DROP INDEX {name}")
         self._fill(_USERS, self.users, hashed_password=Passwords(PasswordSettings()).hash(known) if known else UNUSABLE)
         self._fill(_SESSIONS, self.rows, users=self.users, live=1 if self._expired else 2)
         for _, definition in indexes:
-            self._run(definition)
+            self.run(definition)
         self._settle()
 
     def insert_expired(self) -> None:
@@ -103,24 +110,39 @@ class Population:
         """The refresh token of one session, as long as nobody has used it."""
         return self._tokens.issue(hashlib.sha256(number.to_bytes(8, "big")).digest(), GENERATION)
 
+    @staticmethod
+    def email(user: int) -> str:
+        """The address of a user, numbered from 0."""
+        return f"{hashlib.md5(str(user).encode()).hexdigest()[:12]}@example{user % 97}.com"  # noqa: S324  # no secret
+
+    @staticmethod
+    def username(user: int) -> str:
+        """Their username."""
+        return f"u{hashlib.md5(f'name{user}'.encode()).hexdigest()[:12]}"  # noqa: S324  # no secret
+
+    @staticmethod
+    def user_id(user: int) -> UUID:
+        """Their id."""
+        return UUID(int=FIRST_USER + user)
+
     def sizes(self) -> dict[str, int]:
         """The bytes of each table and index."""
-        return {name: int(size) for name, size in (line.split("|") for line in self._run(_SIZES).splitlines())}
+        return {name: int(size) for name, size in (line.split("|") for line in self.run(_SIZES).splitlines())}
 
     def _fill(self, sql: str, count: int, *, start: int = 0, stride: int = 1, **values: object) -> None:
         def insert(first: int) -> None:
             last = min(first + STEP * stride, count) - 1
-            self._run(sql.format(first=first, last=last, stride=stride, generation=GENERATION, **values))
+            self.run(sql.format(first=first, last=last, stride=stride, generation=GENERATION, **values))
 
         with ThreadPoolExecutor(WRITERS) as writers:
             list(writers.map(insert, range(start, count, STEP * stride)))
 
     def _settle(self) -> None:
-        for table in ("users", "refresh_tokens"):
-            self._run(f"VACUUM (ANALYZE) {table}")
-        self._run("CHECKPOINT")
+        for table in TABLES:
+            self.run(f"VACUUM (ANALYZE) {table}")
+        self.run("CHECKPOINT")
 
-    def _run(self, sql: str) -> str:
+    def run(self, sql: str) -> str:
         """Run one statement, which may take long."""
         command: list[str | Path] = [
             programs() / "psql",

@@ -1,4 +1,4 @@
-"""What a login, a refresh and a list of sessions cost in a large table, beside a small one: `python -m bench.scale`."""
+"""What requests cost with millions of users and sessions, beside a few thousand: `python -m bench.scale`."""
 
 import signal
 import statistics
@@ -7,36 +7,37 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import click
+import httpx
 
 from bench import generator, machine, usage
-from bench.exchanges import VALUE, Exchange, get, post
+from bench.exchanges import Exchange
 from bench.generator import Generator, Job, Stretch
+from bench.populated_factors import PopulatedFactors
 from bench.population import SECRET_KEY, Population, be_like_production
 from bench.publish import QUICK, keep, options
 from bench.running import postmaster
+from bench.scale_requests import (
+    INTERNAL_TOKEN,
+    OPERATIONS,
+    ScaleRequests,
+    Values,
+    admin_token,
+    exchange,
+    make_admin,
+)
 from tests.support.client import PASSWORD
-from tests.support.postgres import Cluster
+from tests.support.postgres import Cluster, with_trigrams
 from tests.support.server import Server, run_command
 
 SMALL = 10_000
-INTERNAL_TOKEN = "internal-token-of-the-benchmarks"
+SESSIONS = 3  # operations that need sessions
 FLUSH = 10.5  # seconds after which an idle connection has told the database's statistics what it did
-LOGINS = 10  # times fewer than other requests: each costs as much as many of them
 
-_BEARER = f"Authorization: Bearer {VALUE}"
-EXCHANGES = {
-    "refresh": post("/auth/refresh", {"refresh_token": VALUE}),
-    "list of sessions": get("/auth/sessions", _BEARER),
-    "login": post("/auth/login", {"email": VALUE, "password": PASSWORD}),
-    "verify": get("/internal/verify", _BEARER, f"X-Internal-Token: {INTERNAL_TOKEN}"),
-}
-_SIGN_IN = replace(EXCHANGES["refresh"], pick=r'"access_token":"(?P<access>[^"]+)"')
-AT_ONCE = 100  # access tokens, from one job of the load generator
 _TOUCHED = "SELECT blks_hit, blks_read FROM pg_stat_database WHERE datname = current_database()"
 _UPDATED = "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'refresh_tokens'"
 
@@ -73,8 +74,9 @@ class Side:
 
     def __init__(self, cluster: Cluster, name: str, rows: int, folder: Path) -> None:
         self.name = name
-        self.measured = {operation: Measured() for operation in EXCHANGES}
+        self.measured = {operation: Measured() for operation in OPERATIONS}
         self.population = Population(cluster, name, rows)
+        self._factors = PopulatedFactors(cluster, name, self.population)
         self._cluster = cluster
         self._folder = folder
         self._postmaster = postmaster(cluster)
@@ -92,33 +94,32 @@ class Side:
         if done.returncode:
             raise click.ClickException(done.stdout + done.stderr)
         self.population.make(PASSWORD)
+        self._factors.make()
 
     @contextmanager
     def serving(self, load: Generator, requests: int) -> Iterator[None]:
         """Serve for the length of the block, with sessions for so many requests that each need another one."""
         self._load = load
-        self._unused = self.population.pick(requests)
-        with Server(self._environment, self._folder) as server:
+        with Server(self._environment, self._folder) as server, httpx.Client(base_url=server.base_url) as client:
             server.wait_ready()
-            self._server = server
+            make_admin(client, self._cluster, self.name)
+            self._server, self._client = server, client
+            self._requests = ScaleRequests(self.population, self._factors, requests, self._send)
             yield
             server.terminate()
 
-    def values(self, operation: str, count: int) -> list[str]:
-        """Return what to send: other sessions and other users each time, from all over the tables."""
-        numbers, self._unused = self._unused[:count], self._unused[count:]
-        if operation == "login":
-            return [f"user{number % self.population.users}@example.com" for number in numbers]
-        tokens = [self.population.token(number) for number in numbers]
-        if operation == "refresh":
-            return tokens
-        jobs = (self._job(_SIGN_IN, tokens[start : start + AT_ONCE]) for start in range(0, count, AT_ONCE))
-        return [one["access"] for job in jobs for one in self._load.run(job)[1]]
+    def begin(self, operation: str) -> None:
+        """Sign the administrator in, for a while."""
+        self._exchange = exchange(operation, admin_token(self._client))
 
-    def run(self, operation: str, values: list[str]) -> None:
+    def values(self, operation: str, count: int) -> Values:
+        """Return what to send in one stretch, of other sessions and other people each time."""
+        return self._requests.values(operation, count)
+
+    def run(self, operation: str, values: Values) -> None:
         """Send one stretch of requests, and keep what it saw."""
-        before = self._wal()
-        stretch, _ = self._load.run(self._job(EXCHANGES[operation], values))
+        sent, before = values(), self._wal()
+        stretch, _ = self._load.run(self._job(self._exchange, sent))
         self.measured[operation].stretches.append(stretch)
         self.measured[operation].wal += self._wal() - before
 
@@ -135,12 +136,17 @@ class Side:
     def _wal(self) -> int:
         return int(self._cluster.execute("SELECT pg_current_wal_lsn() - '0/0'"))
 
+    def _send(self, exchange: Exchange, values: list[str]) -> list[dict[str, str]]:
+        return self._load.run(self._job(exchange, values))[1]
+
     def _job(self, exchange: Exchange, values: list[str]) -> Job:
         return Job(self._server.port, exchange, values, [self._server.pid, self._postmaster], connections=1)
 
 
 def measure(sides: list[Side], operation: str, rounds: int, requests: int) -> None:
     """Send the same number of requests to each side in turn, several times, one after the other."""
+    for side in sides:
+        side.begin(operation)
     values = [[side.values(operation, requests) for _ in range(rounds + 1)] for side in sides]
     for side, prepared in zip(sides, values, strict=True):
         side.run(operation, prepared.pop())
@@ -171,14 +177,14 @@ def ratios(small: Side, large: Side) -> dict[str, dict[str, float]]:
             )
             for figure in ("p50", "p95", "cpu")
         }
-        for operation in EXCHANGES
+        for operation in OPERATIONS
     }
 
 
 def _run(rows: int, rounds: int, requests: int, extra: tuple[str, ...]) -> dict[str, Any]:
     started = time.monotonic()
     with ExitStack() as stack:
-        cluster = stack.enter_context(Cluster.create(on_disk=True))
+        cluster = stack.enter_context(Cluster.create(binaries=with_trigrams(), on_disk=True))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         settings = be_like_production(cluster, extra)
         sides = [Side(cluster, name, count, folder) for name, count in (("small", SMALL), ("large", rows))]
@@ -187,9 +193,9 @@ def _run(rows: int, rounds: int, requests: int, extra: tuple[str, ...]) -> dict[
         seeded = time.monotonic() - started
         load = stack.enter_context(generator.start())
         for side in sides:
-            stack.enter_context(side.serving(load, 4 * (rounds + 1) * requests))
-        for operation in EXCHANGES:
-            measure(sides, operation, rounds, requests // LOGINS if operation == "login" else requests)
+            stack.enter_context(side.serving(load, SESSIONS * (rounds + 1) * requests))
+        for operation, asked in OPERATIONS.items():
+            measure(sides, operation, rounds, max(1, requests // asked.fewer))
         small, large = sides
         reports = {name: one.report() for name, one in large.measured.items()}
         sizes = large.population.sizes()
@@ -216,8 +222,10 @@ def main(rows: int, rounds: int, requests: int, extra: tuple[str, ...], mode: st
     if mode == QUICK:
         rows, rounds, requests = 20_000, 1, 300
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # end in order, and end what was started
-    if 4 * (rounds + 1) * requests > SMALL:
+    if SESSIONS * (rounds + 1) * requests > SMALL:
         raise click.UsageError(f"{SMALL} sessions are not enough for that: each of them is used once")
+    if with_trigrams() is None:
+        raise click.ClickException("no PostgreSQL with pg_trgm here; on Debian: apt-get install postgresql")
     surroundings = machine.describe()
     found = _run(rows, rounds, requests, extra)
     where = surroundings | {"postgresql": found["postgresql"]["server_version"]}
