@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 from uuid import UUID
 
 import structlog
-from sqlalchemy import CTE, bindparam, insert, literal, literal_column, select
+from sqlalchemy import CTE, ColumnElement, bindparam, insert, literal, literal_column, select
 from sqlalchemy.sql.dml import ReturningDelete, ReturningInsert, ReturningUpdate
 from uuid_utils.compat import uuid7
 
@@ -28,6 +28,7 @@ _UUID7 = literal_column(
 )
 
 
+TRAIL_ID = bindparam("trail_id", type_=A.id.type)  # of the one event that a statement of the hot path leaves
 _REQUESTER = ("ip", "user_agent", "request_id", "details")
 
 
@@ -70,7 +71,8 @@ class AuditEvents:
         """The same with a statement of the hot path."""
         at_once = self._dialect.writes_in_ctes
         statement = change.with_trail if at_once else change.alone
-        rows = await statement.execute(self._connection, **values, **(_trail(details) if at_once else {}))
+        trail = {"trail_id": uuid7(), **_trail(details)} if at_once else {}
+        rows = await statement.execute(self._connection, **values, **trail)
         await self._record(rows, change.event, change.user, change.session, details)
         return rows
 
@@ -110,7 +112,7 @@ class AuditEvents:
 
 
 class AuditedChange:
-    """A change of the hot path and the event that it leaves for each row that it returns; see `AuditEvents.execute`.
+    """A change of the hot path and the event that it leaves for the row that it returns; see `AuditEvents.execute`.
 
     Where one statement can make several changes it is `whole`, which may make more of them than change and event.
     """
@@ -127,7 +129,7 @@ class AuditedChange:
         self.event, self.user, self.session = event, user, session
         self.alone = Prepared(build)
         self.with_trail = Prepared(
-            whole or (lambda clock: with_trail(clock, build(clock).cte("changed"), event, user, session))
+            whole or (lambda clock: with_trail(clock, build(clock).cte("changed"), event, user, session, id_=TRAIL_ID))
         )
 
 
@@ -145,9 +147,17 @@ def _trail(details: Mapping[str, Any]) -> dict[str, Any]:
     return {f"trail_{name}": value for name, value in _requester(details).items()}
 
 
-def with_trail(clock: Clock, changed: CTE, event: SecurityEvent, user: str | None, session: str | None) -> Any:
+def with_trail(
+    clock: Clock,
+    changed: CTE,
+    event: SecurityEvent,
+    user: str | None,
+    session: str | None,
+    *,
+    id_: ColumnElement[Any] = _UUID7,
+) -> Any:
     """Select what was changed; the event is written for each row of it by the same statement."""
-    values: dict[str, Any] = {"id": _UUID7, "at": clock.at(), "event": literal(event, A.event.type)}
+    values: dict[str, Any] = {"id": id_, "at": clock.at(), "event": literal(event, A.event.type)}
     values |= {"user_id": changed.c[user]} if user else {}
     values |= {"session_id": changed.c[session]} if session else {}
     values |= {name: bindparam(f"trail_{name}", type_=A[name].type) for name in _REQUESTER}

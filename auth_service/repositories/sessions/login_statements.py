@@ -18,13 +18,14 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    true,
     update,
 )
 
 from auth_service.database.dialects import Clock
 from auth_service.database.prepared import Prepared
 from auth_service.models import NUMBERS, OUTGOING_MAILS, REFRESH_TOKENS, UNUSABLE, USERS, MailKind, SecurityEvent
-from auth_service.repositories.audit.events import AuditedChange, with_trail
+from auth_service.repositories.audit.events import TRAIL_ID, AuditedChange, with_trail
 from auth_service.repositories.factors.proofs import EPOCH, PasskeyProof, Proof, RecoveryProof, TotpProof
 from auth_service.repositories.factors.spending import (
     WHO,
@@ -88,8 +89,8 @@ OPENED_INSTEAD = AuditedChange(
 _UNLOCKED = select(U.id).where(U.id == WHO).with_for_update(skip_locked=True, key_share=True)
 
 
-def _note(clock: Clock, unlocked: Any = _UNLOCKED) -> Any:
-    return update(USERS).values(last_login_at=clock.at()).where(U.id.in_(unlocked))
+def _noted(clock: Clock) -> Any:
+    return update(USERS).values(last_login_at=clock.at())
 
 
 def _notify(clock: Clock, opened_at: ColumnElement[Any]) -> Any:
@@ -116,11 +117,13 @@ def _is_near(clock: Clock) -> ColumnElement[bool]:
 
 
 def _count(clock: Clock) -> Any:
-    unended = select(func.count().label("alive")).where(T.user_id == WHO, T.revoked_at.is_(None))
-    return unended.where(T.expires_at > clock.at(), T.last_used_at > clock.after("minus_idle"))
+    """How many sessions of a user are alive, and how many there are with those that ended before they expired."""
+    is_alive = and_(T.revoked_at.is_(None), T.last_used_at > clock.after("minus_idle"))
+    counts = func.count().filter(is_alive).label("alive"), func.count().label("kept")
+    return select(*counts).where(T.user_id == WHO, T.expires_at > clock.at())
 
 
-def _expire_ended(clock: Clock, kept: int = MOST_KEPT) -> Any:
+def _expire_ended(clock: Clock) -> Any:
     """Let the clean-up have what has ended, but for the newest of each user; some at a time.
 
     Those alive come first: when they end, there is room for them. What ended longer ago than any access token lives
@@ -128,7 +131,7 @@ def _expire_ended(clock: Clock, kept: int = MOST_KEPT) -> Any:
     """
     of_user = select(T.id, T.revoked_at).where(T.user_id == WHO, T.expires_at > clock.at())
     newest_first = of_user.order_by(T.revoked_at.is_(None).desc(), T.revoked_at.desc(), T.id.desc())
-    beyond = newest_first.offset(kept).limit(EXPIRED_AT_ONCE).subquery("beyond")
+    beyond = newest_first.offset(MOST_KEPT).limit(EXPIRED_AT_ONCE).subquery("beyond")
     ended = select(beyond.c.id).where(beyond.c.revoked_at.is_not(None))
     unlocked = select(T.id).where(T.id.in_(ended)).with_for_update(skip_locked=True)
     long_ago = clock.at(-FORGOTTEN_AFTER)
@@ -142,7 +145,8 @@ def _notify_alone(clock: Clock) -> Any:
     return _notify(clock, opened_at.scalar_subquery())
 
 
-NOTE, NOTIFY, EXPIRE_ENDED, COUNT = map(Prepared, (_note, _notify_alone, _expire_ended, _count))
+NOTE = Prepared(lambda clock: _noted(clock).where(U.id.in_(_UNLOCKED)))
+NOTIFY, EXPIRE_ENDED, COUNT = map(Prepared, (_notify_alone, _expire_ended, _count))
 
 
 @cache
@@ -167,15 +171,16 @@ def opened_and_settled(spend: Spending | None, success: Prepared | None, with_no
         saw_all = and_(select(alone.c.id).exists(), U.last_login_at.is_not_distinct_from(latest)).label("saw_all")
         account, change = _open(clock, spend, [saw_all])
         changed = change.cte("changed")
-        is_opened = select(changed.c.id).exists()
-        counted = case((account.c.saw_all, _count(clock).scalar_subquery() + 1))
-        statement = with_trail(clock, changed, SecurityEvent.LOGIN_SUCCEEDED, "user_id", "id")
+        counted = _count(clock).cte("counted")
+        statement = with_trail(clock, changed, SecurityEvent.LOGIN_SUCCEEDED, "user_id", "id", id_=TRAIL_ID)
         if success:
+            is_opened = select(changed.c.id).exists()
             statement = statement.add_cte(success.build(clock, is_opened).cte("succeeded"))
-        expired = _expire_ended(clock, MOST_KEPT - 1).where(is_opened)
-        noted = _note(clock, select(alone.c.id)).where(is_opened)
-        statement = statement.add_cte(expired.cte("expired"), noted.cte("noted"))
-        statement = statement.add_columns(select(counted).select_from(account).scalar_subquery().label("alive"))
+        noted = _noted(clock).where(U.id == alone.c.id, alone.c.id == changed.c.user_id)
+        statement = statement.add_cte(noted.cte("noted"))
+        of_account = changed.join(account, account.c.id == changed.c.user_id).join(counted, true())
+        told = (case((account.c.saw_all, counted.c[name] + 1)).label(name) for name in ("alive", "kept"))
+        statement = statement.select_from(of_account).add_columns(*told)
         if with_notice:
             opened_at = select(changed.c.created_at).where(select(account.c.id).where(account.c.saw_all).exists())
             mailed = _notify(clock, opened_at.scalar_subquery()).cte("mailed")

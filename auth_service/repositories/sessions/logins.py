@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
@@ -27,6 +27,7 @@ from auth_service.repositories.sessions.login_statements import (
     COUNT,
     EXPIRE_ENDED,
     GIVEN,
+    MOST_KEPT,
     NOTE,
     NOTIFY,
     ONE_BY_ONE,
@@ -37,6 +38,18 @@ from auth_service.repositories.sessions.login_statements import (
 )
 from auth_service.repositories.sessions.refresh_tokens import alive
 from auth_service.repositories.throttles.throttles import Success
+
+
+class Counts(NamedTuple):
+    """How many sessions of an account are alive, and how many are kept, with those that have ended."""
+
+    alive: int
+    kept: int
+
+    @property
+    def is_long(self) -> bool:
+        """Whether some of those that have ended are to go."""
+        return self.kept > MOST_KEPT
 
 
 @dataclass(frozen=True)
@@ -78,14 +91,14 @@ class Logins:
         instead: EndReason | None = None,
         proof: Proof | None = None,
         settling: Settling | None = None,
-    ) -> tuple[SessionState, int | None] | None:
+    ) -> tuple[SessionState, Counts | None] | None:
         """Insert a session for an account whose credentials are still those that were verified; None if they are not.
 
         Without a login, the session comes `instead` of those that ended for this reason. The second step of a login
         uses a `proof` up; None if it was used up before, and then the transaction must not be committed.
 
-        Also return how many live sessions there are; None if that is not known, as without `settling`, or if others
-        were opened at the same moment: then `settle_later()` is left to do.
+        Also return how many sessions there are; None if that is not known, as without `settling`, or if others were
+        opened at the same moment: then `settle_later()` is left to do.
 
         The row of the user is locked FOR SHARE: a password change either comes first, and nothing is inserted, or waits
         and then ends this session with the others.
@@ -103,7 +116,8 @@ class Logins:
         if row is None:
             return None
         self._outbox.was_written |= bool(row.get("mailed"))
-        return alive(row, account.role), row.get("alive")
+        known = row.get("alive") is not None
+        return alive(row, account.role), Counts(row["alive"], row["kept"]) if known else None
 
     async def _open_by_login(
         self, spend: Spending | None, settling: Settling | None, values: dict[str, Any]
@@ -122,7 +136,6 @@ class Logins:
         if settling.success:
             await settling.success.statement.execute(self._connection, **values)
         mailed = await NOTIFY.execute(self._connection, **values) if settling.notice is not None else ()
-        await EXPIRE_ENDED.execute(self._connection, **values)
         (row,) = await COUNT.execute(self._connection, **values)
         return {**row, "mailed": mailed}
 
@@ -136,3 +149,7 @@ class Logins:
         await NOTE.execute(self._connection, **given)
         if notice is not None:
             self._outbox.was_written |= bool(await NOTIFY.execute(self._connection, **given))
+
+    async def expire_ended(self, user_id: UUID) -> None:
+        """Let the clean-up have what has ended of this user's sessions, but for the newest."""
+        await EXPIRE_ENDED.execute(self._connection, session_user_id=user_id)

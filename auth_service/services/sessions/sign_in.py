@@ -12,7 +12,7 @@ from auth_service.database.errors import TransactionConflict
 from auth_service.errors import DatabaseDiskFull, DatabaseUnavailable, InvalidCredentials, SchemaNotReady
 from auth_service.models import Authentication, Device, EndReason, LoginAccount, SessionRules, SessionState
 from auth_service.repositories.factors.proofs import Proof
-from auth_service.repositories.sessions.logins import Settling
+from auth_service.repositories.sessions.logins import Counts, Settling
 from auth_service.repositories.transaction import Database, Transaction, pause, retried
 from auth_service.security.tokens.refresh_tokens import hash_secret, new_secret
 from auth_service.services.mail.notices import Notices, requester_details
@@ -27,13 +27,13 @@ log = structlog.get_logger()
 @dataclass(frozen=True)
 class OpenedSession:
     """A session as it was inserted, and the secret of its refresh tokens; for a login also the attempt that was noted
-    with it, and how many sessions were alive then, if that is known.
+    with it, and how many sessions there were then, if that is known.
     """
 
     state: SessionState
     secret: bytes = field(repr=False)
     attempt: Attempt | None = None
-    alive: int | None = None
+    counts: Counts | None = None
 
 
 class SignIn:
@@ -124,10 +124,11 @@ class SignIn:
         signed_in = await self._issuer.issue(opened.state, opened.secret, generation=0)
         if replacement:
             await self._renew_hash(account, replacement)
-        if opened.alive is None:
+        counts = opened.counts
+        if counts is None or counts.is_long:
             with suppress(DatabaseUnavailable):
-                await self._settle_later(opened.state, device)
-        if opened.alive is None or opened.alive > self._rules.max_per_user:  # the last of several at once sees them all
+                await self._settle_later(opened, device)
+        if counts is None or counts.alive > self._rules.max_per_user:  # the last of several at once sees them all
             with suppress(DatabaseUnavailable):
                 self._revocations.add(await self._evict(account.id))
         return signed_in
@@ -180,9 +181,12 @@ class SignIn:
             log.warning("login.not_recorded", user_id=str(account.id))
 
     @retried
-    async def _settle_later(self, session: SessionState, device: Device) -> None:
+    async def _settle_later(self, opened: OpenedSession, device: Device) -> None:
+        session = opened.state
         async with self._database.statement() as tx:
-            await tx.logins.settle_later(session.user_id, session.id, device, self._notice())
+            if opened.counts is None:
+                await tx.logins.settle_later(session.user_id, session.id, device, self._notice())
+            await tx.logins.expire_ended(session.user_id)
 
     @retried
     async def _evict(self, user_id: UUID) -> Sequence[UUID]:
