@@ -75,7 +75,7 @@ def check_client_data(rp: RelyingParty, client_data: bytes, ceremony: Ceremony, 
         ValueError, RecursionError: it is no JSON.
     """
     require(len(client_data) <= CLIENT_DATA_LIMIT, "client data of that length")
-    said = json.loads(client_data.decode(), object_pairs_hook=_without_duplicates)
+    said = _decoder.decode(client_data.decode())
     require(isinstance(said, dict), "client data that is no object")
     require(said.get("type") == ceremony, "client data of another ceremony")
     require(said.get("challenge") == encode_challenge(challenge), "another challenge")
@@ -95,3 +95,6 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     require(len(members) == len(pairs), "client data with two members of one name")
     return members
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_without_duplicates)  # made once: json.loads makes one for each
