@@ -64,6 +64,13 @@ _WORDS = re.compile(rf"\s*(?:(?:(?:-c\s*|--|){_NAME_AND_VALUE}|-[A-Zabd-z]\S*(?:
 # What stands for a host in an example: `HOST`, `<host>`, `${DB_HOST}`.
 _STAND_IN = re.compile(r"(?:(?:YOUR|DB|DATABASE)[-_]?)*(?:HOST(?:[-_]?NAME)?|SERVER)|.*[<>{}$].*")
 
+# A machine may have the first name, but not with an account as in our pages: `user:password@host`.
+_STAND_INS = {
+    "host": re.compile(r"(?:(?:your|my|db|database)[-_]?)*host(?:[-_]?name)?"),
+    "user": re.compile(r"(?:(?:your|my|db|database)[-_]?)*(?:user(?:[-_]?name)?|login)"),
+    "password": re.compile(r"(?:(?:your|my|db|database)[-_]?)*(?:pass(?:word|wd)?|pw|secret)"),
+}
+
 _TLS = "say it with sslmode"
 _SIZE = "set DB_POOL_SIZE and DB_MAX_OVERFLOW instead"
 _POOLER = "set DB_PGBOUNCER=true instead if there is a pooler"
@@ -103,7 +110,7 @@ def complaints(options: Mapping[str, str]) -> Iterator[str]:
     ports = [port for port in options.get("port", "").split(",") if port]
     if not all((one := PORT.fullmatch(port)) and int(one[1]) <= _LAST_PORT for port in ports):
         yield f"port must be a number from 1 to {_LAST_PORT}"
-    yield from _complaints_of_hosts(options.get("host", "").split(","))
+    yield from _complaints_of_hosts(options)
     if not _WORDS.fullmatch(options.get("options", "")):
         yield "options must be -cNAME=VALUE for each parameter of the server, with %20 between two"
     mode = options.get("sslmode")
@@ -148,8 +155,10 @@ def default_file(name: str) -> str | None:
     return file if os.path.exists(file) else None  # noqa: PTH110  # `Path.exists` raises where the home is another's
 
 
-def _complaints_of_hosts(hosts: list[str]) -> Iterator[str]:
-    if any(map(_STAND_IN.fullmatch, hosts)):
+def _complaints_of_hosts(options: Mapping[str, str]) -> Iterator[str]:
+    hosts = options.get("host", "").split(",")
+    is_sample = all(form.fullmatch(options.get(name, "").lower()) for name, form in _STAND_INS.items())
+    if is_sample or any(map(_STAND_IN.fullmatch, hosts)):
         yield "host is that of an example: put in the user, password, host and database of your own"
     elif not all(map(_is_host, hosts)):
         yield "host must be the name of a machine, an address or the folder of a socket"

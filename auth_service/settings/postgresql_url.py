@@ -25,6 +25,7 @@ from auth_service.settings.libpq import (
     complaints_of_files,
     default_file,
 )
+from auth_service.settings.strength import is_sample_password
 from auth_service.settings.values import LOOPBACK
 
 _ENCODE = "':/?#[]@' in the user, the password or the name of the database must be percent-encoded ('@' as %40)"
@@ -60,10 +61,18 @@ class PostgresqlUrl:
         return self.options.get("sslrootcert") == SYSTEM
 
     @property
+    def is_elsewhere(self) -> bool:
+        """Whether it leads to another machine."""
+        return any(host and not host.startswith("/") and host not in LOOPBACK for host, _ in self.servers)
+
+    @property
     def may_be_overheard(self) -> bool:
         """Whether it leads to another machine and does not demand TLS."""
-        leaves = any(host and not host.startswith("/") and host not in LOOPBACK for host, _ in self.servers)
-        return leaves and self.options.get("sslmode") not in ENCRYPTED
+        return self.is_elsewhere and self.options.get("sslmode") not in ENCRYPTED
+
+    @property
+    def has_sample_password(self) -> bool:
+        return self.password is not None and is_sample_password(self.password, self.user)
 
     @property
     def described(self) -> str:

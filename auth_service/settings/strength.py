@@ -11,6 +11,18 @@ SAMPLES = (
     "correct horse",
 )  # fmt: skip
 
+# Passwords of databases that stand in pages, images and tutorials.
+DATABASE_SAMPLES = frozenset({
+    "password", "passwd", "pass", "passw0rd", "pw", "secret", "changeme", "change-me", "change_me", "changeit",
+    "example", "postgres", "postgresql", "pgpassword", "mysecretpassword", "admin", "root", "test", "user", "auth",
+    "1234", "12345", "123456", "12345678", "qwerty",
+})  # fmt: skip
+
+
+def is_sample_password(password: str, user: str | None) -> bool:
+    """Whether a password of a database is one that everybody tries first."""
+    return password.casefold() in DATABASE_SAMPLES or password == user
+
 
 def is_weak_secret(secret: str) -> bool:
     """Whether keys may not be derived from this."""

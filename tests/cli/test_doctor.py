@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from auth_service.services.operations.surroundings import of_ways
+from auth_service.services.operations.surroundings import of_settings, of_ways
 from auth_service.settings.reading import settings_from
-from tests.conftest import environment
+from tests.conftest import SECRET, environment
 from tests.support import roles
 from tests.support.certificates import make_certificate
 from tests.support.doctor import IN_ORDER, REAL_HASHES, examined
@@ -333,6 +333,34 @@ def test_a_database_on_another_machine_fails_unless_its_url_demands_tls(
     assert report["checks"]["TLS"]["ok"] is is_safe
     assert is_safe or "sslmode=verify-full to DATABASE_URL" in report["checks"]["TLS"]["detail"]
     assert "not-to-be-told" not in json.dumps(report)
+
+
+@pytest.mark.parametrize(
+    ("url", "is_told"),
+    [
+        *(
+            (f"auth:{password}@db.invalid/auth", True)
+            for password in ("password", "ChangeMe", "postgres", "auth", "123456")
+        ),
+        *((f"auth:password@{near}/auth", False) for near in ("localhost", "127.0.0.1:5432", "[::1]", "%2Frun%2Fpg")),
+        ("auth:password@localhost,db.invalid/auth", True),
+        ("auth@db.invalid/auth?password=secret", True),
+        ("auth:Vr7kq2password@db.invalid/auth", False),
+        ("auth@db.invalid/auth", False),
+    ],
+)
+def test_a_sample_password_of_a_database_on_another_machine_is_told(url: str, is_told: bool) -> None:
+    settings = settings_from({"DATABASE_URL": f"postgresql://{url}", "AUTH_SECRET_KEY": SECRET})
+    told = [check for check in of_settings(settings) if check.name == "database password"]
+    assert [(check.ok, "of DATABASE_URL is a sample" in check.detail) for check in told] == [(False, True)] * is_told
+
+
+def test_the_doctor_fails_for_a_sample_password_and_does_not_repeat_it(tmp_path: Path) -> None:
+    url = "postgresql://auth:changeit@db.invalid/auth?sslmode=require"
+    env = {**environment("sqlite+aiosqlite://", **IN_ORDER, DB_CONNECT_TIMEOUT="0.5"), "DATABASE_URL": url}
+    report = examined(tmp_path, env, 1)
+    assert report["failed"] == ["database password", "database"]
+    assert "changeit" not in json.dumps(report)
 
 
 @pytest.mark.parametrize(

@@ -197,6 +197,12 @@ REFUSED: list[tuple[str, str]] = [
         for host in ("HOST", "HOST:5432", "db,HOST", "HOSTNAME", "DB_HOST", "YOUR-HOST", "<host>", "${DB_HOST}")
     ),
     *(
+        (f"postgresql://{account}@{host}", "host is that of an example")
+        for account in ("user:password", "username:password", "your_user:your-password", "dbuser:dbpass", "User:Secret")
+        for host in ("host/name", "host:5432/dbname", "hostname/db", "your-host/hunter2", "db_host/x?sslmode=require")
+    ),
+    ("postgresql:///name?host=host&user=user&password=password", "host is that of an example"),
+    *(
         (f"postgresql://auth:hunter2@db/auth?options={options}", "options must be -cNAME=VALUE")
         for options in (
             "-c%20hunter2", "-chunter2", "--hunter2", "-c", "--", "-c%20", "hunter2", "-c%20=1", "-c+a=1",
@@ -244,6 +250,17 @@ def server_of(url: str) -> PostgresqlUrl:
 )  # fmt: skip
 def test_options_of_the_server_are_taken_in_all_of_their_forms(options: str) -> None:
     server_of(f"postgresql://auth@db/auth?options={options}")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["user:password@localhost/name", "user:password@127.0.0.1:5432/x", "postgres:postgres@db/postgres",
+     "user:pass@db/x", "user@host/name", "auth_app:Vr7kq2@host/auth", "user:password@host1/name",
+     "user:password@host.example/name", "auth:password@host/auth"],
+)  # fmt: skip
+def test_a_database_may_have_the_password_of_an_example(url: str) -> None:
+    """In tests, and wherever it is somebody's own; the doctor tells of it where the database is elsewhere."""
+    assert server_of(f"postgresql://{url}").user
 
 
 @pytest.mark.parametrize(("url", "expected"), [row[1:] for row in HANDED_OUT], ids=[row[0] for row in HANDED_OUT])

@@ -31,6 +31,12 @@ def of_settings(settings: Settings) -> Iterator[Check]:
         yield Check("public URL", is_set, told + hint)
     else:
         yield Check("production", True, _for_production(settings))
+    for name, one in settings.database.servers.items():
+        if one.is_elsewhere and one.has_sample_password:
+            hint = (
+                f"that of {name} is a sample, which everybody tries first: give the role another by psql's \\password"
+            )
+            yield Check("database password", False, hint)
     yield from of_ways(settings)
     public = urlsplit(settings.public_url)
     if public.scheme == "https" and public.hostname not in LOOPBACK:
