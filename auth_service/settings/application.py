@@ -1,11 +1,13 @@
-"""What people see of the application: its name, and its logo: `AUTH_APPLICATION__*`."""
+"""What people see of the application: its name, its logo and where they sign in: `AUTH_APPLICATION__*`."""
 
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, field_validator
 
-from auth_service.settings.values import Group, readable_file
+from auth_service.settings.origins import LinkUrl, is_secure_context
+from auth_service.settings.values import LOOPBACK, Group, readable_file
 
 LONGEST_NAME = 60  # characters
 LARGEST_LOGO = 256 * 1024  # bytes
@@ -28,6 +30,14 @@ class ApplicationSettings(Group):
 
     name: Annotated[str, AfterValidator(_name)] | None = None
     logo: Path | None = None
+    sign_in_url: LinkUrl | None = None
+
+    @field_validator("sign_in_url")
+    @classmethod
+    def _keeps_passwords_secret(cls, url: str | None) -> str | None:
+        if url and not is_secure_context(url) and urlsplit(url).hostname not in LOOPBACK:
+            raise ValueError("must begin with https://, since people type their password there (http on this machine)")
+        return url
 
     @field_validator("logo")
     @classmethod

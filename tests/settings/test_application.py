@@ -52,6 +52,33 @@ def test_a_name_is_one_short_line_that_can_be_seen(name: str) -> None:
         ApplicationSettings(name=name)
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["https://app.example.com/sign-in?from=mail", "http://localhost:3000/", "http://127.0.0.1:5173/sign-in",
+     "http://[::1]:3000/x", "http://app.localhost/", "https://intranet/sign-in"],
+)  # fmt: skip
+def test_people_are_led_to_a_page_with_tls_or_on_this_machine(url: str) -> None:
+    assert ApplicationSettings(sign_in_url=url).sign_in_url == url
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        *((url, "must begin with https://") for url in (
+            "http://app.example.com/", "http://10.0.0.7/", "http://localhost.example/", "app.example.com/sign-in",
+            "/sign-in", "javascript:alert(1)", "data:text/html,x", "",
+        )),
+        ("https://user:secret@app.example.com/", "without credentials"),
+        ("https://app.example.com/#/sign-in", "without '#'"),
+        ('https://app.example.com/"><script>', "percent-encoded"),
+        ("https://0.0.0.0/", "the host that clients call"),
+    ],
+)  # fmt: skip
+def test_a_page_to_sign_in_that_would_give_passwords_away_is_refused(url: str, words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        ApplicationSettings(sign_in_url=url)
+
+
 def test_the_name_is_as_it_is_set_or_the_senders_or_the_host() -> None:
     sender = MailSettings(host="mail.example", sender="Example Ltd. <no-reply@example.com>")
     assert make_settings(SQLITE, public_url="https://id.example").application_name == "id.example"

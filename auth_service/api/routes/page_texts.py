@@ -1,4 +1,4 @@
-"""What the pages of links say. `$shortest`, `$longest` and `$application` are filled in by the settings."""
+"""What the pages of links say. `$shortest`, `$longest`, `$application` and `$sign_in` are filled in by the settings."""
 
 from typing import NamedTuple
 
@@ -89,7 +89,10 @@ PAGES = {
         "",
         PASSWORD_OR_NEW,
         "Confirm",
-        {"done": "Your e-mail address is confirmed. You can close this page, go back to $application and sign in."},
+        {
+            "done": "Your e-mail address is confirmed. You can close this page, go back to $application and sign in."
+            "$sign_in"
+        },
     ),
     "reset-password": PageText(
         "Choose a new password",
@@ -99,7 +102,7 @@ PAGES = {
         "Set password",
         {
             "done": "Your new password is set, and all devices were signed out. Go back to $application and sign in "
-            "with the new password."
+            "with the new password.$sign_in"
         },
     ),
     "keep-email": PageText(
@@ -133,7 +136,7 @@ PAGES = {
         "Confirm the change",
         {
             "waiting": "Thank you. The change takes effect once the link sent to the other address is used as well.",
-            "changed": "Your e-mail address has been changed. Use the new address to sign in from now on.",
+            "changed": "Your e-mail address has been changed. Use the new address to sign in from now on.$sign_in",
             "account-exists": "Another account now uses this e-mail address. Nothing was changed.",
         },
     ),

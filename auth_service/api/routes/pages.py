@@ -35,6 +35,7 @@ class LinkPages:
             "shortest": settings.password.min_length,
             "longest": settings.password.max_length,
             "application": escape(html.name),
+            "sign_in": _sign_in(settings.application.sign_in_url),
         }
         self._files = {"page.js": ((FOLDER / "page.js").read_bytes(), "text/javascript; charset=utf-8", policy)}
         for name, text in PAGES.items():
@@ -59,6 +60,11 @@ class LinkPages:
             raise HTTPException(404)
         content, media_type, headers = self._files[name]
         return Response(content, media_type=media_type, headers=headers)
+
+
+def _sign_in(url: str | None) -> str:
+    """A link to the application, below what the page says at its end; none if it is not known where people sign in."""
+    return f' <a class="next" href="{escape(url)}">Sign in</a>' if url else ""
 
 
 def _content(form: Template, text: PageText) -> str:

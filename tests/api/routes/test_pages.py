@@ -28,6 +28,8 @@ LOGO = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 40"><script>do
 <rect width="40" height="40" style="fill:#1a56c4"/></svg>"""
 LOOKS = [("light", 1280), ("dark", 1280), ("light", 360), ("dark", 360)]
 CODE_IS_SHOWN = "return document.querySelector('#token').offsetParent !== null"
+LINKS_SHOWN = "return [...document.links].filter((link) => link.offsetParent).map((link) => link.href)"
+SIGN_IN = "https://app.example.com/sign-in"
 LINK = re.compile(r'"kind": "([\w-]+)".*"link": "([^"]+)"')
 
 
@@ -268,6 +270,23 @@ def test_every_page_asks_for_a_code_where_the_link_has_none(page: Browser, site:
     assert page.run(CODE_IS_SHOWN) is False
 
 
+def test_nobody_is_led_to_the_application_before_all_is_done(page: Browser, site: Site) -> None:
+    page.open("about:blank")
+    page.open(f"{site.pages}/reset-password#token={new_link_token()}")
+    assert page.run(LINKS_SHOWN) == []
+    send(page, NEW, "no longer valid", ".ending:not([hidden])")
+    assert page.run(LINKS_SHOWN) == []
+    linked = {name: SIGN_IN in httpx.get(f"{site.pages}/{name}", trust_env=False).text for name in PAGES}
+    assert linked == {name: not name.startswith("keep") for name in PAGES}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_without_a_setting_a_page_leads_nowhere(server: Server, name: str) -> None:
+    text = httpx.get(f"{server.base_url}/auth/pages/{name}", trust_env=False).text
+    assert "<a " not in text
+    assert "$" not in text
+
+
 def test_a_mistyped_code_can_be_put_right(page: Browser, site: Site) -> None:
     code = code_of_link_token(site.reset_link("typo@example.com").partition("#token=")[2])
     page.open(f"{site.pages}/reset-password")
@@ -296,6 +315,9 @@ def test_a_reload_keeps_the_link_and_what_was_typed_and_shows_a_closing_message_
     send(page, NEW, "Your new password is set")
     page.driver.refresh()
     page.wait_for_text("main", "Your new password is set")
+    assert page.run(LINKS_SHOWN) == [SIGN_IN], "as docs/mail.md sets it"
+    page.driver.switch_to.active_element.send_keys(Keys.TAB)
+    assert page.driver.switch_to.active_element.accessible_name == "Sign in"
     assert page.run("return JSON.stringify(history.state)") == '{"ending":"done"}'
 
 
