@@ -47,6 +47,13 @@ from auth_service.shared_memory import Slot
 # With OpenTelemetry's variables in the environment, the framework would export the messages of exceptions. `Traces`
 # does it instead.
 NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+# What the first answers do without: a thread imports it while they are given, so that they come sooner.
+# Whoever needs one of them before it is here waits for it.
+LATER = (
+    "pydantic.v1",  # FastAPI looks for its models in the first route that it completes
+    "auth_service.api.metrics.exposition",  # and with it prometheus_client
+    "apscheduler.schedulers.asyncio",  # the schedule begins after this
+)
 PUBLIC = (
     accounts,
     links,
@@ -71,7 +78,7 @@ def create_app(settings: Settings | None = None, slot: Slot | None = None) -> Fa
     settings = with_secret(settings or read_settings())
     logs.configure(settings.log)
     exporting = telemetry.prepare()
-    service = Process(settings, exporting)
+    service = Process(settings, exporting, LATER)
     counts = RequestCounts()
     denials = Denials(settings.proxy)
     numbers = Metrics(service.services.gauges, counts, slot)

@@ -1,8 +1,9 @@
 """One process: its parts are started and stopped with it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -22,14 +23,18 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 STOP_SECONDS = 3.0  # as long as a statement can take
+BEGIN_AFTER = 0.1  # seconds; until then the port is open, and whoever waits for that has an answer
 RETRY_FASTEST, RETRY_SLOWEST = 0.25, 5.0  # seconds
 
 
 class Process:
-    """Its parts are made once; `services` are those that the routes call."""
+    """Its parts are made once; `services` are those that the routes call. `later` are modules to be imported while the
+    first requests are served.
+    """
 
-    def __init__(self, settings: Settings, exporting: "Exporting | None" = None) -> None:
+    def __init__(self, settings: Settings, exporting: "Exporting | None" = None, later: Sequence[str] = ()) -> None:
         self._exporting = exporting
+        self._later = later
         self._parts = Parts(settings)
         self.services = self._parts.services
         self._migration: ModuleType | None = None
@@ -47,17 +52,15 @@ class Process:
         # Meanwhile, on another core; what it raises ends the start.
         tried_out = asyncio.create_task(asyncio.to_thread(parts.hashing.passwords.try_out))
         is_prepared = await self._is_prepared()
-        preparing = None if is_prepared else asyncio.create_task(self._prepare())
         await tried_out
         tokens = parts.tokens
         following = {asyncio.create_task(part.follow()) for part in (tokens.revocations, tokens.keys)}
         if upkeep.dispatcher:
             following.add(asyncio.create_task(upkeep.dispatcher.follow()))
-        if is_prepared:
-            upkeep.schedule.start()
         parts.hashing.lane_size.tell(parts.settings.hashing)
         log.info("service.started", version=__version__)
         _warn_of_ways(parts.settings)
+        beginning = asyncio.create_task(self._begin(is_prepared=is_prepared))
         try:
             with delay_sigterm(parts.settings.shutdown.drain, upkeep.health.end_is_near):
                 yield
@@ -67,9 +70,8 @@ class Process:
             tokens.keys.stop()
             if upkeep.dispatcher:
                 upkeep.dispatcher.stop()
-            if preparing:
-                preparing.cancel()
-            tasks = {*following, *upkeep.schedule.running} | ({preparing} if preparing else set())
+            beginning.cancel()
+            tasks = {*following, *upkeep.schedule.running, beginning}
             _, late = await asyncio.wait(tasks, timeout=STOP_SECONDS)
             for task in late:
                 task.cancel()
@@ -82,6 +84,18 @@ class Process:
                 await self._exporting.stop()
             log.info("service.stopped")
 
+    async def _begin(self, *, is_prepared: bool) -> None:
+        """Begin what works beside the requests, once it is imported and the database is there."""
+        try:
+            await asyncio.sleep(BEGIN_AFTER)
+            for name in self._later:
+                await asyncio.to_thread(import_module, name)
+            if not is_prepared:
+                await self._prepare()
+            self._parts.upkeep.schedule.start()  # none of its jobs could do anything before
+        except Exception:
+            log.exception("service.not_begun")  # to serve without it in silence would be worse
+
     async def _prepare(self) -> None:
         pause, ready = RETRY_FASTEST, False
         while not ready:
@@ -91,7 +105,6 @@ class Process:
                 ready = await self._is_prepared()
             except Exception:
                 log.exception("service.not_prepared")  # to give up in silence would be worse
-        self._parts.upkeep.schedule.start()  # none of its jobs can do anything before
         log.info("service.ready")
 
     async def _is_prepared(self) -> bool:

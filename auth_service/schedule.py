@@ -4,10 +4,9 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from auth_service.errors import Refused
 from auth_service.models import REQUESTER, THE_SERVICE
@@ -18,6 +17,9 @@ from auth_service.services.operations.usernames import Usernames
 from auth_service.services.signing_keys.lifecycle import KeyLifecycle
 from auth_service.settings import CleanupSettings
 from auth_service.tracing import begin
+
+if TYPE_CHECKING:
+    from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 log = structlog.get_logger()
 
@@ -49,6 +51,8 @@ class Schedule:
 
     def start(self) -> None:
         """Run the jobs from now on, in the loop of the caller."""
+        from apscheduler.schedulers.asyncio import AsyncIOScheduler  # noqa: PLC0415  # see LATER in main.py
+
         defaults = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         self._scheduler = scheduler = AsyncIOScheduler(timezone="UTC", job_defaults=defaults)
         scheduler.add_job(self._run, "interval", [self._advance_keys], seconds=KEYS_ADVANCE.total_seconds(), jitter=5)

@@ -6,6 +6,8 @@ from typing import NamedTuple
 from auth_service.api.http.middleware.request_counts import REQUEST_BOUNDS
 from auth_service.services.passwords.hashing_lane import LANE_BOUNDS
 
+MEDIA_TYPE = "text/plain; version=1.0.0; charset=utf-8"  # of the text format, as `prometheus_client` writes it
+
 
 class Kind(StrEnum):
     COUNTER = "counter"

@@ -4,9 +4,8 @@ import platform
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import Any
-
-from prometheus_client.process_collector import ProcessCollector
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from auth_service import __version__
 from auth_service.api.http.middleware.request_counts import RequestCounts
@@ -19,11 +18,13 @@ from auth_service.services.services import Gauges
 from auth_service.services.sessions.login_outcomes import LoginOutcome
 from auth_service.services.signing_keys.key_ring import KeyRing
 
+if TYPE_CHECKING:
+    from prometheus_client.process_collector import ProcessCollector
+
 # Of each metric: the values of its labels, and its one number; of a histogram its counts and, at the end, its sum.
 Numbers = dict[str, list[tuple[Sequence[str], Sequence[float]]]]
 Sample = tuple[str, Sequence[str], float | list[float]]
 
-PROCESS = ProcessCollector(registry=None)
 VERSIONS = (__version__, platform.python_version())
 # So that a rate is known from the first one on.
 OUTCOMES = [outcome for outcome in Verdict if outcome is not Verdict.RACE]
@@ -61,9 +62,16 @@ def _samples(gauges: Gauges, requests: RequestCounts) -> Iterator[Sample]:
     yield from _keys(gauges.keys, gauges.rotation_interval)
     yield from _mail(gauges.mail)
     yield from _cleanup(gauges.cleanup.numbers)
-    for metric in PROCESS.collect():
+    for metric in _process().collect():
         for sample in metric.samples:
             yield sample.name, (), sample.value
+
+
+@cache
+def _process() -> "ProcessCollector":
+    from prometheus_client.process_collector import ProcessCollector  # noqa: PLC0415  # see LATER in main.py
+
+    return ProcessCollector(registry=None)
 
 
 def _counted(name: str, counts: Mapping[Any, int], known: Iterable[str]) -> Iterator[Sample]:

@@ -7,12 +7,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import structlog
-from prometheus_client.exposition import generate_latest
 
 from auth_service.api.http.middleware.request_counts import RequestCounts
 from auth_service.api.metrics import numbers
 from auth_service.api.metrics.families import REPORTING, WORKERS
-from auth_service.api.metrics.merging import Merged, Worker, surviving
+from auth_service.api.metrics.merging import Worker, surviving
 from auth_service.services.services import Gauges
 from auth_service.shared_memory import Slot
 
@@ -53,15 +52,17 @@ class Metrics:
 
     def text(self) -> bytes:
         """Return all numbers in the text format of Prometheus. Those of other workers may be a second old."""
+        from auth_service.api.metrics.exposition import exposition  # noqa: PLC0415  # see there
+
         if self._slot is None:
-            return generate_latest(Merged(self._about([Worker(0, lives=True, numbers=self._read())], workers=1)))
+            return exposition(self._about([Worker(0, lives=True, numbers=self._read())], workers=1))
         self._publish(self._slot)  # what is told now must not be forgotten if this worker dies
         now = time.monotonic()
         found = [
             Worker(index, lives=now - copy.written_at < REPORTS_WITHIN, numbers=json.loads(copy.content))
             for index, copy in self._slot.memory.read()
         ]
-        return generate_latest(Merged(self._about(found, self._slot.memory.workers)))
+        return exposition(self._about(found, self._slot.memory.workers))
 
     async def _follow(self, slot: Slot) -> None:
         while True:

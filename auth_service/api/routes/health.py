@@ -5,14 +5,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 
 from auth_service import __version__
+from auth_service.api.http.lazy_route import LazyRoute
 from auth_service.api.http.openapi import problems
 from auth_service.api.requests.dependencies import ServicesDep, set_requester
 from auth_service.api.requests.internal_token import has_internal_token
 from auth_service.api.schemas.common import Health, Liveness, Readiness
 
-# Complete at the start, unlike the others (`LazyRoute`): they are asked before anything else, and for the first route
-# that it completes, FastAPI imports pydantic.v1, which no request is to wait for.
-router = APIRouter(prefix="/health", tags=["health"], dependencies=[Depends(set_requester)])
+router = APIRouter(prefix="/health", tags=["health"], route_class=LazyRoute, dependencies=[Depends(set_requester)])
 
 NOT_READY = problems(
     "database-unavailable", "schema-not-ready", "database-read-only", "database-disk-full", "shutting-down"

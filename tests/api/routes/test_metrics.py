@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import httpx
 import pytest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from auth_service.main import create_app
 from auth_service.models import MOST_ROTATIONS
@@ -19,7 +20,9 @@ TOKEN = "dG9rZW4gb2YgdGhlIHRlc3Rz"
 
 
 async def scraped(client: Client) -> Scrape:
-    return Scrape((await client.get("/metrics", headers={"X-Internal-Token": TOKEN})).raise_for_status().text)
+    answer = await client.get("/metrics", headers={"X-Internal-Token": TOKEN})
+    assert answer.raise_for_status().headers["Content-Type"] == CONTENT_TYPE_LATEST
+    return Scrape(answer.text)
 
 
 async def test_the_metrics_count_refreshes_by_outcome(make_client: MakeClient) -> None:
