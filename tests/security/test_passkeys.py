@@ -228,8 +228,16 @@ def test_a_credential_id_of_another_length_is_refused(length: int) -> None:
         register(attestation=attested(credential_id=b"x" * length))
 
 
-def rsa_key(bits: int, exponent: bytes = b"\1\0\1", before: bytes = b"") -> dict[int, Any]:
-    return {1: 3, 3: -257, -1: before + (2 ** (bits - 1) + 1).to_bytes((bits + 7) // 8), -2: exponent}
+def rsa_key(bits: int, exponent: bytes = b"\1\0\1", before: bytes = b"", last: int = 1) -> dict[int, Any]:
+    return {1: 3, 3: -257, -1: before + (2 ** (bits - 1) + last).to_bytes((bits + 7) // 8), -2: exponent}
+
+
+def ed25519_key(y: int, sign_of_x: int = 0) -> dict[int, Any]:
+    return {1: 1, 3: -8, -1: 6, -2: (y | sign_of_x << 255).to_bytes(32, "little")}
+
+
+PRIME = 2**255 - 19
+ORDER_8 = 0x7A03AC9277DC7EC64FCC9CC3FA53202A0F67100D760B3CBA4FD84D3D706A17C7
 
 
 KEYS: list[tuple[Any, str]] = [
@@ -269,6 +277,11 @@ KEYS: list[tuple[Any, str]] = [
     (rsa_key(1024), "a wrong member"),
     (rsa_key(4097), "a wrong member"),
     (rsa_key(2048, before=b"\0"), "a wrong member"),
+    (rsa_key(2048, last=2), "a wrong member"),  # an even modulus, which anybody can factor
+    *((ed25519_key(y, sign), "a wrong member") for sign in (0, 1) for y in (
+        0, 1, PRIME - 1, ORDER_8, PRIME - ORDER_8,  # of small order: one signature is good for many messages
+        2, PRIME - 2, PRIME, PRIME + 1, PRIME + 3, 2**255 - 1,  # on no curve, or a second spelling
+    )),
     (rsa_key(2048, b"\3"), "a wrong member"),
     (rsa_key(2048, b"\1"), "a wrong member"),
     (rsa_key(2048, b"\0\1\0\1"), "a wrong member"),
