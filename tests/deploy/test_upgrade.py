@@ -12,11 +12,13 @@ import pytest
 from tests.conftest import environment
 from tests.support import roles
 from tests.support.authenticator import Authenticator
-from tests.support.client import Client
+from tests.support.client import Client, bearer
 from tests.support.echo_upstream import EchoUpstream
 from tests.support.gateway_places import INTERNAL_TOKEN
 from tests.support.gateways import Gateway, Kind
+from tests.support.passkeys import ORIGIN, RP_ID, Passkey, login_options
 from tests.support.polling import eventually
+from tests.support.problems import assert_problem
 from tests.support.replicas import Replicas, behind_haproxy, sends_requests_to
 from tests.support.server import Server, run_command
 from tests.support.sql import run_sql
@@ -130,3 +132,35 @@ async def test_a_replica_from_before_second_factors_serves_on_and_signs_nobody_i
             assert await run_sql(postgres_url, sessions) == before
             assert (await client.refresh(app.tokens["refresh_token"])).status_code == 200
             assert (await client.login("other@example.com")).status_code == 200
+
+
+async def test_a_replica_from_before_passkeys_takes_a_code_instead_and_signs_nobody_in_without_a_password(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    older = before_migration("0014", tmp_path)
+    if older is None:
+        pytest.skip("there is no history here to take the version before from")
+    newer = environment(postgres_url, AUTH_PASSKEYS__RP_ID=RP_ID, AUTH_PASSKEYS__ORIGINS=ORIGIN)
+    with Server(newer, tmp_path) as server:
+        server.wait_ready(60)
+        async with Client(base_url=server.base_url, trust_env=False) as client:
+            for email in (VISITOR, "bare@example.com"):
+                (await client.register(email)).raise_for_status()
+            visitor = await Passkey.add(client, await client.sign_in(VISITOR))
+            bare = await Passkey.add(client, await client.sign_in("bare@example.com"))
+            spare = await Passkey.add(client, bare.tokens)
+            (await client.delete("/auth/me/password", headers=bearer(bare.tokens["access_token"]))).raise_for_status()
+    with Server(environment(postgres_url, **older.environment), tmp_path) as server:
+        server.wait_ready(60)
+        async with Client(base_url=server.base_url, trust_env=False) as client:
+            assert (await login_options(client)).status_code == 404, "it is the version before"
+            asks = await client.login(VISITOR)
+            assert_problem(asks, 403, "second-factor-required")
+            assert asks.json()["methods"] == ["recovery_code"]
+            answer = await client.second_factor(asks.json()["challenge"], visitor.recovery_codes[0])
+            assert answer.status_code == 200, "it knows of no role that must have a passkey"
+            assert_problem(await client.login("bare@example.com"), 401, "invalid-credentials")
+            tokens = (await client.refresh(bare.tokens["refresh_token"])).raise_for_status().json()
+            for passkey in (bare, spare):
+                answer = await client.delete(f"/auth/me/factors/{passkey.id}", headers=bearer(tokens["access_token"]))
+                assert answer.status_code == 204, "it counts no passkeys, so that nothing opens this account any more"
