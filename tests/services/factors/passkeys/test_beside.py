@@ -6,16 +6,17 @@ import pytest
 
 from auth_service.models import Acr, FactorPolicy, Role
 from auth_service.repositories.users.search import UserFilter
-from tests.conftest import MakeClient
+from tests.conftest import SECRET, MakeClient
 from tests.support.admins import Admin
 from tests.support.authenticator import Authenticator
 from tests.support.client import Client
 from tests.support.link_mails import LinkMails
 from tests.support.outbox import services_of
 from tests.support.owner import eventually_none_waits, let_time_pass, verified_owner
-from tests.support.passkeys import PASSKEYS, Passkey, encode, sign
+from tests.support.passkeys import PASSKEYS, Passkey, add, begin, encode, login, login_options, sign
 from tests.support.problems import assert_problem
 
+NEWER = "bmV3ZXIsIGFsc28gMzIgYnl0ZXMgb3IgbW9yZSwgYXMgYXNrZWQ"
 PHR, AAL2 = FactorPolicy({Role.ADMIN: Acr.PHR}), FactorPolicy({Role.ADMIN: Acr.AAL2})
 BOTH = FactorPolicy({Role.ADMIN: Acr.PHR, Role.USER: Acr.AAL2})
 
@@ -79,3 +80,24 @@ async def test_an_administrators_reset_removes_passkeys_unless_one_of_them_signs
         assert_problem(refused, 401, "invalid-credentials")
         assert (await client.login()).status_code == 200, "the password alone signs in"
         assert (await sign(client, passkey)).json()["unknown_credential"] is True
+
+
+@pytest.mark.parametrize("database_url", ["sqlite-file", "postgresql"], indirect=True)
+async def test_a_rotated_secret_changes_no_passkey_and_later_ones_are_of_the_same_user_for_authenticators(
+    make_client: MakeClient,
+) -> None:
+    before = await make_client(**PASSKEYS)
+    (await before.register("ada@example.com")).raise_for_status()
+    passkey = await Passkey.add(before, await before.sign_in())
+    begun = (await begin(before, passkey.tokens["access_token"])).json()
+    asked = (await login_options(before)).json()
+    after = await make_client(secret_key=f"{NEWER},{SECRET}", **PASSKEYS)
+    assert (await login(after, asked, passkey.signed_for(asked["public_key"]))).status_code == 200
+    tokens = await passkey.sign_in(after)
+    later = await Passkey.add(after, tokens)
+    assert later.user_handle == passkey.user_handle
+    await later.sign_in(after)
+    third = Passkey()
+    assert (await add(after, tokens["access_token"], begun, third.made_for(begun["public_key"]))).status_code == 201
+    assert third.user_handle == passkey.user_handle
+    await third.sign_in(after)
