@@ -52,12 +52,14 @@ export function signInsOf(request: Request, session: Session) {
     },
 
     /** Begin to add the factor that an account must have: `secret` of an app, or `public_key` of a passkey. */
-    enrol: (asked: SecondStep) =>
-      request("POST", "/auth/login/enrol", { body: { challenge: askedBy(asked).challenge } }),
+    async enrol(asked: SecondStep) {
+      const { challenge } = askedBy(asked);
+      return { challenge, ...(await request("POST", "/auth/login/enrol", { body: { challenge } })) };
+    },
 
     /** Finish that sign-in with the app's first code, or with the passkey of `public_key`; return recovery codes. */
-    async confirmEnrolment(asked: SecondStep, code?: string): Promise<string[]> {
-      const body = await proofOf(asked, code, create);
+    async confirmEnrolment(begun: SecondStep, code?: string): Promise<string[]> {
+      const body = await proofOf(begun, code, create);
       const { recovery_codes } = await request("POST", "/auth/login/enrol/confirm", { body });
       return recovery_codes ?? [];
     },

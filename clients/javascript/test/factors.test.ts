@@ -39,7 +39,7 @@ test("who must add a factor is told so, adds it, and is asked for it from then o
   assert.equal(auth.state.status, "signed-out");
   const begun = await auth.enrol(refused);
   assert("secret" in begun);
-  const recoveryCodes = await auth.confirmEnrolment(refused, codeOf(String(begun.secret)));
+  const recoveryCodes = await auth.confirmEnrolment(begun, codeOf(String(begun.secret)));
   assert.equal(recoveryCodes.length, 10);
   assert.equal(await emailOf(auth), account.email);
 

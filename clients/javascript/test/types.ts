@@ -20,7 +20,8 @@ export async function right(): Promise<unknown[]> {
     await auth.secondFactor(refused, "123456");
     await auth.secondFactor(refused.problem ?? {});
     const begun = await auth.enrol(refused);
-    await auth.confirmEnrolment("public_key" in begun ? begun : refused);
+    await auth.confirmEnrolment(begun);
+    await auth.confirmEnrolment(refused, "123456");
   }
   await auth.signIn({ username: "ada", password });
   await auth.request("GET", "/auth/sessions", { query: { limit: 10 } });
