@@ -133,14 +133,23 @@ class Browser:
         finally:
             self.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", page)
 
+    def asked(self) -> str:
+        """Wait for what the page asks or says in a dialog, and return it; the dialog stays."""
+        return str(self._wait().until(alert_is_present()).text)
+
     def accept(self, typed: str | None = None) -> str:
-        """Wait for what the page asks or says in a dialog, type an answer if there is one, and return what it said."""
-        asked = self._wait().until(alert_is_present())
-        said = asked.text
+        """The same, but type an answer if there is one, and close it."""
+        said = self.asked()
+        dialog = self.driver.switch_to.alert
         if typed is not None:
-            asked.send_keys(typed)
-        asked.accept()
+            dialog.send_keys(typed)
+        dialog.accept()
         return said
+
+    def cancel(self) -> None:
+        """Wait for a dialog, and cancel it."""
+        self.asked()
+        self.driver.switch_to.alert.dismiss()
 
     def _wait(self) -> WebDriverWait[Chrome]:
         return WebDriverWait(self.driver, PATIENCE, 0.05)

@@ -22,18 +22,28 @@ def build(folder: Path) -> None:
     with (folder / "busy").open("w") as busy:
         fcntl.flock(busy, fcntl.LOCK_EX)
         if not (folder / "built").exists():
-            shutil.copytree(SOURCES, folder, ignore=shutil.ignore_patterns(*NOT_OURS), dirs_exist_ok=True)
-            (folder / "node_modules").symlink_to(install_once(SOURCES, "javascript-client"))
+            put_sources(folder)
             run(folder, "npm", "run", "build")
             run(folder, "npm", "run", "build:tests")
             (folder / "built").touch()
+
+
+def put_sources(folder: Path) -> None:
+    """Copy the client's sources to a folder, with what building it needs."""
+    shutil.copytree(SOURCES, folder, ignore=shutil.ignore_patterns(*NOT_OURS), dirs_exist_ok=True)
+    (folder / "node_modules").symlink_to(install_once(SOURCES, "javascript-client"))
+
+
+def put_client(site: Site, client: Path) -> None:
+    """Give a site the client, where the pages of docs/ look for it."""
+    site.pages["/auth-service-client.js"] = (client / "dist" / "index.js").read_text()
 
 
 def put_page(site: Site, client: Path, url: str, api: str = "https://api.example.com", mode: str = "cookie") -> str:
     """Give a site the page of docs/browsers.md, with the client beside it; return the page for variants of it."""
     page = block("docs/browsers.md", "run: page").replace("https://auth.example.com", url)
     page = page.replace("https://api.example.com", api).replace('mode: "cookie"', f'mode: "{mode}"')
-    site.pages["/auth-service-client.js"] = (client / "dist" / "index.js").read_text()
+    put_client(site, client)
     site.pages["/" if mode == "cookie" else f"/{mode}"] = page
     return page
 
