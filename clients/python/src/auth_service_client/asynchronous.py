@@ -20,18 +20,9 @@ from auth_service_client.stores import AsyncStore, MemoryStore, Saved, Store
 
 
 class AsyncAuthClient(SigningIn, OwnAccount):
-    """Signs one user in, and keeps the session: what it can do is in `SigningIn` and `OwnAccount`.
+    """`AuthClient` for asynchronous code: it takes, does and raises the same.
 
-    `url` is that of the service, `store` is where the session is kept (in memory unless given), and `http` is what
-    sends the requests; it is yours to close. `patience` is how many seconds a call for an access token may take while
-    the service does not answer. `on_change` is called when this client sees that the user is signed in (or has a new
-    session, as after a change of the password), that the tokens were renewed, or that nobody is signed in any more, by
-    this process or another. `headers` are sent with every request to the service, such as those about the user's own
-    device that a back end passes on. `plain_http` allows `http://` to another machine, for a back end whose network is
-    its own, such as that of a cluster.
-
-    Raises:
-        ValueError: the URL is none of a service, or `http://` to another machine, where passwords could be read.
+    But `http` is an `httpx2.AsyncClient`, `store` may be an `AsyncStore`, and methods are coroutines.
     """
 
     def __init__(
