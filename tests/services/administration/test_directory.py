@@ -57,6 +57,9 @@ async def test_a_fragment_finds_addresses_and_usernames_in_any_case_and_means_it
     for fragment, found in {
         "STRASSE": ["straSSe"], "aße@": ["straSSe"], "SCORE@exam": ["underXscore", "under_score"],
         "er_sc": ["under_score"], "er%sc": [], "e_c": [], "%%%": [], "___": [], "\\\\_": [], "/_s": [], "nobody": [],
+        "under_score@ex": ["under_score"], "r_score": ["under_score"], "erXSCORE@example": ["underXscore"],
+        "undore": [], "und%ore": [], "under_ore": [], "underscore": [], "%score": [],
+        "@example.com": ["percent", "underXscore", "under_score", "straSSe", "root"],
     }.items():  # fmt: skip
         assert await admin.emails(q=fragment) == [f"{name}@example.com" for name in found], fragment
 
