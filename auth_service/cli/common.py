@@ -19,6 +19,8 @@ from auth_service.settings import Settings
 
 Result = TypeVar("Result")
 
+whose = click.argument("account", metavar="EMAIL|USERNAME|ID")
+
 
 class LostConflict(click.ClickException):
     """Others had a lock, or were faster: nothing was done, and the same command may succeed."""

@@ -2,21 +2,27 @@
 
 import click
 
-from auth_service.cli.users.accounts import create, delete, disable, enable, set_role
-from auth_service.cli.users.exports import export_users
-from auth_service.cli.users.hashes import hashes
-from auth_service.cli.users.imports import import_users
-from auth_service.cli.users.recovery import end_sessions, reset_factors, reset_password, set_email, verify
-from auth_service.cli.users.views import list_users, show
+from auth_service.cli import Words
+
+PLACES = {
+    "create": ("users.accounts", "create"),
+    "list": ("users.views", "list_users"),
+    "show": ("users.views", "show"),
+    "disable": ("users.accounts", "disable"),
+    "enable": ("users.accounts", "enable"),
+    "delete": ("users.accounts", "delete"),
+    "set-role": ("users.accounts", "set_role"),
+    "reset-password": ("users.recovery", "reset_password"),
+    "verify": ("users.recovery", "verify"),
+    "end-sessions": ("users.recovery", "end_sessions"),
+    "set-email": ("users.recovery", "set_email"),
+    "reset-factors": ("users.recovery", "reset_factors"),
+    "import": ("users.imports", "import_users"),
+    "export": ("users.exports", "export_users"),
+    "hashes": ("users.hashes", "hashes"),
+}
 
 
-@click.group()
+@click.group(cls=Words, places=PLACES)
 def users() -> None:
     """Manage accounts."""
-
-
-for command in (
-    create, list_users, show, disable, enable, delete, set_role, reset_password, verify, end_sessions, set_email,
-    reset_factors, import_users, export_users, hashes,
-):  # fmt: skip
-    users.add_command(command)

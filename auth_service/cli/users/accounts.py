@@ -9,7 +9,7 @@ from uuid import UUID
 import click
 
 from auth_service.addresses import AddressPolicy
-from auth_service.cli.common import confirm, run_with_database
+from auth_service.cli.common import confirm, run_with_database, whose
 from auth_service.database.notifications import Notifications
 from auth_service.errors import InvalidPassword
 from auth_service.models import Role, User
@@ -26,7 +26,6 @@ from auth_service.settings import Settings
 
 Result = TypeVar("Result")
 
-whose = click.argument("account", metavar="EMAIL|USERNAME|ID")
 ROLES = click.Choice([role.value for role in Role])
 
 

@@ -9,8 +9,8 @@ from datetime import datetime
 
 import click
 
-from auth_service.cli.common import confirm, run_with_database
-from auth_service.cli.users.accounts import administer, whose
+from auth_service.cli.common import confirm, run_with_database, whose
+from auth_service.cli.users.accounts import administer
 from auth_service.models import LINKS, MailKind
 from auth_service.repositories.transaction import Database
 from auth_service.services.administration.operators import Operators

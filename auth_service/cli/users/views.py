@@ -8,8 +8,7 @@ from typing import Any
 
 import click
 
-from auth_service.cli.common import run_with_database
-from auth_service.cli.users.accounts import whose
+from auth_service.cli.common import run_with_database, whose
 from auth_service.logs import escaped
 from auth_service.models import (
     AccountView,
@@ -25,7 +24,6 @@ from auth_service.models import (
 from auth_service.repositories.transaction import Database
 from auth_service.repositories.users.search import UserFilter
 from auth_service.services.administration.directory import Directory, ShownUser
-from auth_service.services.administration.operators import Operators
 from auth_service.settings import Settings
 
 PAGE = 1000
@@ -74,6 +72,7 @@ def show(account: str, *, as_json: bool) -> None:
 
     Another e-mail address can be planned, and a reset of the second factors.
     """
+    from auth_service.services.administration.operators import Operators  # noqa: PLC0415  # `list` needs none of it
 
     async def find_user(database: Database, settings: Settings) -> tuple[ShownUser, list[RefreshToken]]:
         user_id, directory = await Operators(database).find_id(account), _directory(database, settings)
