@@ -170,7 +170,8 @@ class SignIn:
         proof: Proof | None,
         attempt: Attempt | None,
     ) -> OpenedSession:
-        async with self._throttle.statement() as tx:
+        waits = attempt is not None and attempt.is_counted
+        async with self._throttle.statement() if waits else self._database.statement() as tx:
             return await self.open(tx, account, authentication, device, attempt, proof=proof)
 
     async def _renew_hash(self, account: LoginAccount, replacement: str) -> None:

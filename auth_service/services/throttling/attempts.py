@@ -42,9 +42,14 @@ class Attempt:
         self._known = known
 
     @property
+    def is_counted(self) -> bool:
+        """Whether anything is to be noted of it."""
+        return bool(self.tallies or self._known)
+
+    @property
     def success(self) -> Success | None:
         """What notes that it was right; None if nothing is to be noted."""
-        return Success.of(self.tallies, self._known) if self.tallies or self._known else None
+        return Success.of(self.tallies, self._known) if self.is_counted else None
 
     @property
     def success_in_part(self) -> Success | None:
