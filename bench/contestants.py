@@ -119,7 +119,9 @@ def deployed(contestant: Contestant, checkout: Path = ROOT) -> Contestant:
 
 
 def with_passkeys(contestant: Contestant) -> Contestant:
-    return replace(contestant, env=contestant.env | {"AUTH_PASSKEYS__RP_ID": RP_ID, "AUTH_PASSKEYS__ORIGINS": ORIGIN})
+    env = contestant.env | {"AUTH_PASSKEYS__RP_ID": RP_ID, "AUTH_PASSKEYS__ORIGINS": ORIGIN}
+    operations = contestant.operations | {"options": post("/auth/passkeys/options", {})}
+    return replace(contestant, env=env, operations=operations)
 
 
 def floor(cluster: Cluster) -> Contestant:

@@ -30,8 +30,7 @@ def _body(path: str) -> Exchange:
     return replace(post(path, {}), body=VALUE)
 
 
-_SIGN_INS = {OURS: _body("/auth/passkeys/login"), FLOOR: _body("/passkey")}
-_OPTIONS = post("/auth/passkeys/options", {})
+SIGN_INS = {OURS: _body("/auth/passkeys/login"), FLOOR: _body("/passkey")}
 _BARE = post("/options", {})
 
 
@@ -52,14 +51,13 @@ class Bench:
         yield PASSWORD, OURS, ours.measure(self.load, "login", HEADLINE.connections, 2 * self.seconds, self.postgres)
         for name in (OURS, FLOOR) if turn % 2 else (FLOOR, OURS):
             yield PASSKEY, name, self._sign_ins(name)
-        watched = [ours.pid, self.postgres]
-        yield OPTIONS, OURS, self.load.run(Job(ours.port, _OPTIONS, [""], watched, seconds=self.seconds))[0]
+        yield OPTIONS, OURS, ours.measure(self.load, "options", HEADLINE.connections, self.seconds, self.postgres)
         watched = [floor.pid, self.postgres]
         yield BARE, FLOOR, self.load.run(Job(floor.port, _BARE, [""], watched, seconds=self.seconds))[0]
 
     def _sign_ins(self, name: str) -> Stretch:
         server, values = self.running[name], self.accounts[name].sign_ins(EACH)
-        return self.load.run(Job(server.port, _SIGN_INS[name], values, [server.pid, self.postgres]))[0]
+        return self.load.run(Job(server.port, SIGN_INS[name], values, [server.pid, self.postgres]))[0]
 
 
 @click.command()
