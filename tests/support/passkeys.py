@@ -1,25 +1,20 @@
-"""Passkeys in software: what a browser and its authenticator return, good or as an attacker would have it."""
+"""Passkeys of accounts: what a browser returns as JSON, good or as an attacker would have it, and how it is sent."""
 
 import base64
-import hashlib
-import json
-import secrets
-import struct
+import itertools
 from dataclasses import dataclass, field
 from typing import Any, Self
-
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from fido2 import cbor
+from uuid import UUID
 
 from .client import Client, bearer
 from .problems import assert_problem
+from .soft_passkey import AT, BE, BS, CREATE, GET, UP, UV, SoftPasskey
 
+UNNAMED = UUID(int=0)  # as authenticators say that keep their model to themselves
 RP_ID = "example.test"
 ORIGIN = "https://app.example.test"
 PASSKEYS: dict[str, Any] = {"passkeys": {"rp_id": RP_ID, "origins": (ORIGIN,)}}
 REQUIRED: dict[str, Any] = {"passkeys": {**PASSKEYS["passkeys"], "required_roles": ("user", "admin")}}
-UP, UV, BE, BS, AT = 1, 4, 8, 16, 64  # flags of authenticator data (Web Authentication Level 3, section 6.1)
 
 
 def encode(data: bytes) -> str:
@@ -31,59 +26,58 @@ def decode(text: str) -> bytes:
 
 
 @dataclass
-class Passkey:
+class Passkey(SoftPasskey):
     """A passkey of the factor `id`; `tokens` and `recovery_codes` are what adding it gave.
 
-    It is synced unless it is `bound` to its device; `count` is that of its last signature.
+    It is synced unless it is `bound` to its device. Each has a key of its own.
     """
 
+    origin: str = ORIGIN
+    rp_id: str = RP_ID
+    sign_count: int = 0
+    key_number: int = field(default_factory=itertools.count(1).__next__)
+    aaguid: UUID = UNNAMED
     bound: bool = False
-    count: int = 0
-    credential_id: bytes = field(default_factory=lambda: secrets.token_bytes(32))
-    key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
     user_handle: bytes = b""
     id: str = ""
     tokens: dict[str, Any] = field(default_factory=dict)
     recovery_codes: list[str] = field(default_factory=list)
 
-    @property
-    def flags(self) -> int:
-        return UP | UV | (0 if self.bound else BE | BS)
+    def flags_or(self, flags: int | None) -> int:
+        """Those that are given, or its own."""
+        return (UP | UV | (0 if self.bound else BE | BS)) if flags is None else flags
 
-    def authenticator_data(self, flags: int, rp_id: str, more: bytes = b"") -> bytes:
-        return hashlib.sha256(rp_id.encode()).digest() + struct.pack(">BI", flags, self.count) + more
-
-    def cose_key(self) -> bytes:
-        point = self.key.public_key().public_numbers()
-        return cbor.encode({1: 2, 3: -7, -1: 1, -2: point.x.to_bytes(32), -3: point.y.to_bytes(32)})
-
-    def made_for(self, public_key: dict[str, Any], *, flags: int | None = None, **more: Any) -> dict[str, Any]:
+    def made_for(
+        self, public_key: dict[str, Any], *, flags: int | None = None, rp_id: str | None = None, **more: Any
+    ) -> dict[str, Any]:
         """What `navigator.credentials.create()` returns for these options, as JSON."""
         self.user_handle = decode(public_key["user"]["id"])
-        attested = bytes(16) + struct.pack(">H", len(self.credential_id)) + self.credential_id + self.cose_key()
-        flags = (self.flags if flags is None else flags) | AT
-        data = self.authenticator_data(flags, more.pop("rp_id", RP_ID), attested)
+        data = self.authenticator_data(self.attested(), self.flags_or(flags) | AT, rp_id)
         response = {
-            "clientDataJSON": encode(client_data("webauthn.create", public_key["challenge"], **more)),
-            "attestationObject": encode(cbor.encode({"fmt": "none", "attStmt": {}, "authData": data})),
+            "clientDataJSON": encode(self._said(CREATE, public_key, more)),
+            "attestationObject": encode(self.attestation(data)),
             "transports": ["internal", "hybrid"],
         }
         return self._credential(response)
 
-    def signed_for(self, public_key: dict[str, Any], *, flags: int | None = None, **more: Any) -> dict[str, Any]:
+    def signed_for(
+        self, public_key: dict[str, Any], *, flags: int | None = None, rp_id: str | None = None, **more: Any
+    ) -> dict[str, Any]:
         """What `navigator.credentials.get()` returns for these options, as JSON; a bound one counts its signatures."""
-        self.count += self.bound
-        data = self.authenticator_data(self.flags if flags is None else flags, more.pop("rp_id", RP_ID))
-        said = client_data("webauthn.get", public_key["challenge"], **more)
-        signature = self.key.sign(data + hashlib.sha256(said).digest(), ec.ECDSA(hashes.SHA256()))
+        self.sign_count += self.bound
+        data, said = self.authenticator_data(b"", self.flags_or(flags), rp_id), self._said(GET, public_key, more)
         return self._credential(
             {
                 "clientDataJSON": encode(said),
                 "authenticatorData": encode(data),
-                "signature": encode(signature),
+                "signature": encode(self.sign(data, said)),
                 "userHandle": encode(self.user_handle),
             }
         )
+
+    def _said(self, ceremony: str, public_key: dict[str, Any], more: dict[str, Any]) -> bytes:
+        members = {"challenge": public_key["challenge"], "other_keys_can_be_added_here": "do not compare", **more}
+        return self.client_data(ceremony, "", **members)
 
     def _credential(self, response: dict[str, Any]) -> dict[str, Any]:
         name = encode(self.credential_id)
@@ -109,11 +103,6 @@ class Passkey:
         answer = await login(client, options, self.signed_for(options["public_key"]))
         tokens: dict[str, Any] = answer.raise_for_status().json()
         return tokens
-
-
-def client_data(kind: str, challenge: str, *, origin: str = ORIGIN, **more: Any) -> bytes:
-    said = {"type": kind, "challenge": challenge, "origin": origin, "crossOrigin": False, **more}
-    return json.dumps({**said, "other_keys_can_be_added_here": "do not compare"}).encode()
 
 
 async def begin(client: Client, access_token: str) -> Any:

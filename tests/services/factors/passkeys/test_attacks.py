@@ -55,7 +55,7 @@ async def test_one_answer_fifty_times_at_once_opens_one_session(make_client: Mak
     passkey = await Passkey.add(client, await client.sign_in())
     options = (await login_options(client)).json()
     credential = passkey.signed_for(options["public_key"])
-    assert passkey.count == 0, "a synced one, whose counter tells nothing"
+    assert passkey.sign_count == 0, "a synced one, whose counter tells nothing"
     async with gate(database_url) as held:
         await held.close("SELECT 1 FROM users FOR UPDATE")
         racers = [asyncio.create_task(login(client, options, credential)) for _ in range(AT_ONCE)]
@@ -70,11 +70,11 @@ async def test_a_passkey_and_its_copy_at_once_open_one_session(make_client: Make
     """Each has a challenge of its own, and the same counter, which only the statement compares."""
     client = await make_client(database_url, **PASSKEYS, database=PATIENT)
     (await client.register("ada@example.com")).raise_for_status()
-    passkey = await Passkey.add(client, await client.sign_in(), bound=True, count=7)
+    passkey = await Passkey.add(client, await client.sign_in(), bound=True, sign_count=7)
     options = [(await login_options(client)).json() for _ in range(2)]
     signed = []
     for asked_for in options:
-        passkey.count = 7
+        passkey.sign_count = 7
         signed.append(passkey.signed_for(asked_for["public_key"]))
     async with gate(database_url) as held:
         await held.close("SELECT 1 FROM users FOR UPDATE")
@@ -83,6 +83,29 @@ async def test_a_passkey_and_its_copy_at_once_open_one_session(make_client: Make
         await held.open()
         answers = await asyncio.gather(*racers)
     assert sorted(answer.status_code for answer in answers) == [200, 401]
+
+
+@on_postgresql
+async def test_a_sign_in_that_is_under_way_when_the_account_changes_opens_nothing(
+    make_client: MakeClient, database_url: str
+) -> None:
+    client = await make_client(database_url, **PASSKEYS, database=PATIENT)
+    for number, change in enumerate((
+        "UPDATE users SET is_active = false WHERE id = $1",
+        "UPDATE users SET credential_epoch = credential_epoch + 1 WHERE id = $1",
+        "DELETE FROM factors WHERE user_id = $1",
+        "DELETE FROM users WHERE id = $1",
+    )):  # fmt: skip
+        email = f"{number}@example.com"
+        owner = UUID((await client.register(email)).raise_for_status().json()["id"])
+        passkey = await Passkey.add(client, await client.sign_in(email))
+        async with gate(database_url) as held:
+            await held.close("SELECT 1 FROM users WHERE id = $1 FOR UPDATE", owner)
+            signing = asyncio.create_task(sign(client, passkey))
+            await held.wait_for(1, seconds=60)
+            await held.run(change, owner)
+            await held.open()
+            assert_problem(await signing, 401, "invalid-credentials")
 
 
 async def test_challenges_of_other_purposes_users_and_times_open_nothing(keeper: Client) -> None:
@@ -128,23 +151,23 @@ async def test_a_passkey_is_added_by_a_challenge_of_its_own_account_and_credenti
 async def test_a_bound_passkey_whose_counter_does_not_rise_is_refused_and_a_retry_alarms_nobody(
     keeper: Client,
 ) -> None:
-    passkey = await Passkey.add(keeper, await keeper.sign_in(), bound=True, count=5)
+    passkey = await Passkey.add(keeper, await keeper.sign_in(), bound=True, sign_count=5)
     options = (await login_options(keeper)).json()
     credential = passkey.signed_for(options["public_key"])
     assert (await login(keeper, options, credential)).status_code == 200
     assert_problem(await login(keeper, options, credential), 401, "invalid-credentials")
     assert (await events(keeper, passkey.tokens))["passkey.counter_refused"] == 0
     for count in (4, 5):  # the signature counts one more
-        passkey.count = count
+        passkey.sign_count = count
         assert_problem(await sign(keeper, passkey), 401, "invalid-credentials")
     assert (await events(keeper, passkey.tokens))["passkey.counter_refused"] == 2
-    passkey.count = 6
+    passkey.sign_count = 6
     assert (await sign(keeper, passkey)).status_code == 200
 
 
 async def test_a_synced_passkey_whose_counter_falls_is_noted_and_signs_in(keeper: Client) -> None:
-    passkey = await Passkey.add(keeper, await keeper.sign_in(), count=5)
-    passkey.count = 3
+    passkey = await Passkey.add(keeper, await keeper.sign_in(), sign_count=5)
+    passkey.sign_count = 3
     assert (await sign(keeper, passkey)).status_code == 200
     seen = await events(keeper, passkey.tokens)
     assert (seen["passkey.counter_fell"], seen["passkey.counter_refused"]) == (1, 0)

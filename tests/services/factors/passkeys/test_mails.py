@@ -47,9 +47,9 @@ async def test_the_mails_about_passkeys_do_not_speak_of_apps_and_say_what_is_eno
 async def test_the_owner_is_told_of_a_passkey_whose_counter_did_not_rise(make_client: MakeClient) -> None:
     async with LinkMails.start() as mails:
         client, tokens = await verified(make_client, mails)
-        passkey = await Passkey.add(client, tokens, bound=True, count=5)
+        passkey = await Passkey.add(client, tokens, bound=True, sign_count=5)
         await mails.notice(EMAIL)
-        passkey.count = 4
+        passkey.sign_count = 4
         options = (await login_options(client)).json()
         refused = await login(client, options, passkey.signed_for(options["public_key"]))
         assert_problem(refused, 401, "invalid-credentials")

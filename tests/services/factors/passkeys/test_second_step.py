@@ -140,19 +140,19 @@ async def test_a_step_up_with_a_passkey_says_so_in_one_access_token_and_works_on
 
 
 async def test_a_copy_is_refused_at_the_second_step_and_in_a_step_up_too(keeper: Client) -> None:
-    passkey = await Passkey.add(keeper, await keeper.sign_in(), bound=True, count=9)
+    passkey = await Passkey.add(keeper, await keeper.sign_in(), bound=True, sign_count=9)
     told = await asked(keeper)
-    passkey.count = 3
+    passkey.sign_count = 3
     refused = await second(keeper, told["challenge"], passkey.signed_for(told["public_key"]))
     assert_problem(refused, 401, CODE)
     options = (await step_up_options(keeper, passkey.tokens["access_token"])).json()
-    passkey.count = 8
+    passkey.sign_count = 8
     credential = passkey.signed_for(options["public_key"])
     refused = await step_up(keeper, passkey.tokens["access_token"], options["challenge"], credential)
     assert_problem(refused, 401, CODE)
     events = (await keeper.export(passkey.tokens["access_token"])).json()["events"]
     assert [event["event"] for event in events].count("passkey.counter_refused") == 2
-    passkey.count = 9
+    passkey.sign_count = 9
     credential = passkey.signed_for(options["public_key"])
     assert (await step_up(keeper, passkey.tokens["access_token"], options["challenge"], credential)).status_code == 200
 
