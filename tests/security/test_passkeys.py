@@ -11,11 +11,8 @@ import pytest
 from fido2 import cbor
 
 from auth_service.models.factors import CredentialDescriptor
-from auth_service.security.factors.passkeys import (
-    ATTESTATION_LIMIT,
-    AUTHENTICATOR_DATA_LIMIT,
-    PasskeyVerifier,
-)
+from auth_service.security.factors.authenticator_data import ATTESTATION_LIMIT, AUTHENTICATOR_DATA_LIMIT
+from auth_service.security.factors.passkeys import PasskeyVerifier
 from auth_service.security.factors.webauthn import CLIENT_DATA_LIMIT, Asserted, NewPasskey, PasskeyRefused, RelyingParty
 from tests.support.soft_passkey import AT, BE, BS, CREATE, ED, GET, UP, UV, SoftPasskey
 

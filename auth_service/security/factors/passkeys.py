@@ -1,11 +1,11 @@
 """Passkeys: what a browser is asked for (WebAuthn Level 3), and what is believed of its answer.
 
 fido2 reads CBOR, keys and authenticator data, and verifies signatures. What it lets pass is refused here, in
-`cose_keys.py` and in `webauthn.py`: other origins, framed pages, changed backup eligibility, algorithms and keys that
-nobody was asked for, CBOR in a second spelling. Attestation is neither asked for nor read: a passkey is as good as the
-sign-in that adds it.
+`webauthn.py`, `authenticator_data.py` and `cose_keys.py`: other origins, framed pages, changed backup eligibility,
+algorithms and keys that nobody was asked for, CBOR in a second spelling. Attestation is neither asked for nor read: a
+passkey is as good as the sign-in that adds it.
 
-Only this module and `cose_keys.py` import fido2, and only where passkeys are configured are they imported: it costs
+Only this module and the last two import fido2, and they are imported only where passkeys are configured: it costs
 memory.
 """
 
@@ -21,6 +21,7 @@ from fido2 import cbor
 from fido2.webauthn import AuthenticatorData
 
 from auth_service.models.factors import CredentialDescriptor
+from auth_service.security.factors.authenticator_data import authenticator_data_of, read_authenticator_data
 from auth_service.security.factors.cose_keys import ALGORITHMS, check_key, read_key
 from auth_service.security.factors.webauthn import (
     Asserted,
@@ -34,13 +35,10 @@ from auth_service.security.factors.webauthn import (
 from auth_service.security.keys import base64url
 from auth_service.security.tokens.challenges import LIFE
 
-# In bytes. The longest credential id with the longest key takes 1,612; whoever sends much more means no passkey.
-AUTHENTICATOR_DATA_LIMIT = 2_048
-ATTESTATION_LIMIT = 8_192
+# In bytes.
 SIGNATURE_LIMIT = 512  # of the longest RSA key
 CREDENTIAL_ID_LIMIT = 1_023  # WebAuthn, section 4, credential id
 
-_HEAD = struct.Struct(">32sBI")  # of authenticator data: hash of the RP id, flags, counter (WebAuthn, section 6.1)
 _TIMEOUT = int(LIFE.total_seconds() * 1000)  # milliseconds
 # What fido2 raises over bytes that are not what they should be.
 _UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, RecursionError, struct.error)
@@ -99,7 +97,7 @@ class PasskeyVerifier:
         """
         with _refusing("the registration"):
             check_client_data(self._rp, client_data, "webauthn.create", challenge)
-            data = self._read_authenticator_data(_authenticator_data_of(attestation_object))
+            data = self._read_authenticator_data(authenticator_data_of(attestation_object))
             made = data.credential_data
             if made is None:
                 raise PasskeyRefused("no credential is attested")
@@ -147,36 +145,11 @@ class PasskeyVerifier:
             return Asserted(data.counter, data.is_backed_up())
 
     def _read_authenticator_data(self, raw: bytes) -> AuthenticatorData:
-        """It must be in CTAP2's canonical form (WebAuthn, section 2.4), as Chromium demands of authenticators too."""
-        require(len(raw) <= AUTHENTICATOR_DATA_LIMIT, "authenticator data of that length")
-        data = AuthenticatorData(raw)
-        require(b"".join(_spell(data)) == raw, "authenticator data that is not canonical")
-        require(data.extensions is None or isinstance(data.extensions, dict), "extensions that are no map")
+        data = read_authenticator_data(raw)
         require(data.rp_id_hash == self._rp_id_hash, "another relying party")
         require(data.is_user_present(), "nobody was present")
         require(data.is_backup_eligible() or not data.is_backed_up(), "a backup of what is not eligible for one")
         return data
-
-
-def _authenticator_data_of(attestation_object: bytes) -> bytes:
-    """Not `fido2.webauthn.AttestationObject`: of a number in the place of the data it makes as many bytes.
-
-    Windows writes the three members in an order of its own.
-    """
-    require(len(attestation_object) <= ATTESTATION_LIMIT, "an attestation object of that length")
-    attested: Any = cbor.decode(attestation_object)
-    require(isinstance(attested, dict) and attested.keys() == {"fmt", "attStmt", "authData"}, "no attestation object")
-    spelled = b"".join(cbor.encode(name) + cbor.encode(value) for name, value in attested.items())
-    require(attestation_object[1:] == spelled, "an attestation object that is not canonical")
-    require(isinstance(attested["authData"], bytes), "authenticator data that are no bytes")
-    return bytes(attested["authData"])
-
-
-def _spell(data: AuthenticatorData) -> Iterator[bytes]:
-    """What was read, written again: fido2 takes two members of one name, and lengths that go beyond the end."""
-    yield _HEAD.pack(data.rp_id_hash, data.flags, data.counter)
-    yield data.credential_data or b""
-    yield b"" if data.extensions is None else cbor.encode(data.extensions)
 
 
 @contextmanager
