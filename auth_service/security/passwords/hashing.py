@@ -2,7 +2,7 @@
 
 import secrets
 from importlib import import_module
-from threading import Lock
+from threading import Lock, local
 from typing import Any, NamedTuple
 
 from passlib.context import CryptContext
@@ -60,6 +60,7 @@ class Passwords:
             argon2__parallelism=settings.argon2_parallelism,
         )
         self._own_kib = settings.argon2_memory_kib
+        self._threads = local()
         self._own_written_kib = settings.argon2_memory_kib * settings.argon2_time_cost
         own = self._context.handler("argon2")
         own.set_backend()  # not in the lane: two threads could both be the first to need it, which ends in an error
@@ -77,6 +78,7 @@ class Passwords:
 
     def hash(self, password: str) -> str:
         """Return a hash in PHC string format, with a random salt, of a password in canonical form."""
+        self._settle_in()
         hashed: str = self._context.hash(password)
         return hashed
 
@@ -122,12 +124,19 @@ class Passwords:
         Each of its spellings is compared until one is right. Without a stored hash that can be read (no such account,
         or one without a password) a decoy of the current parameters is verified.
         """
+        self._settle_in()
         found = self._verifiable(hashed)
         compared = found or self._decoy
         is_right = any(self._is_right(spelling, compared) for spelling in self.spellings(password, hashed))
         if not is_right or found is None:
             return False, None
         return True, self.hash(canonical_password(password)) if self._is_outdated(found) else None
+
+    def _settle_in(self) -> None:
+        """Before the first hash of a thread."""
+        if not hasattr(self._threads, "is_settled"):
+            self._threads.is_settled = True
+            import_module("auth_service.security.passwords.hash_memory").ask_for_large_pages(self._own_kib * 1024)
 
     def _is_outdated(self, found: _Stored) -> bool:
         return not found.is_own or bool(self._context.needs_update(found.form))
