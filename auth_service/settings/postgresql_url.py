@@ -137,7 +137,8 @@ def _parts_of(rest: str) -> dict[str, str]:
         if (name, value) in {("ssl", "true"), ("requiressl", "1")}:  # as libpq does, for the URLs of JDBC
             found.setdefault("sslmode", "require")
         elif name in OBEYED or name in PARAMETERS or name in IGNORED:
-            if not value and name not in {*IGNORED, "options"}:  # an unset variable must take no demand for TLS away
+            # An unset variable must take no demand for TLS away.
+            if not value and name not in {*IGNORED, "options"} - {"requiressl"}:
                 raise WrongUrlError(f"the option '{name}' has no value: give it one, or take it out")
             found[name] = value
         elif "@" in query:  # perhaps of a password, so that the name is a part of it

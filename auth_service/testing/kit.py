@@ -37,7 +37,7 @@ class AuthKit:
     @cached_property
     def verifier(self) -> Verifier:
         """A verifier that is wired already, for code that takes one."""
-        made = Verifier(self.issuer, audience=self.audience)
+        made = Verifier(self.issuer, audience=self.audience, service=ISSUER)  # which it never asks
         self.wire(made)
         return made
 

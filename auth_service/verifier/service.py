@@ -29,6 +29,8 @@ class Service:
     """Asks, and raises `ServiceError` for whatever is not an answer. Used between `open()` and `close()`."""
 
     def __init__(self, url: str, internal_token: str | None) -> None:
+        if not url.lower().startswith(("https://", "http://")):
+            raise ValueError("the URL of the auth service must begin with https:// or http://")
         self.url = url.rstrip("/")
         self._internal = {"X-Internal-Token": internal_token} if internal_token else {}
         self._http: httpx2.AsyncClient | None = None

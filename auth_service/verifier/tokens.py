@@ -87,15 +87,18 @@ def plain_url(text: str) -> str:
     That is as browsers write it: scheme and host in lower case, the host in ASCII, no port that is the scheme's own.
 
     Raises:
-        ValueError: it has a host that no domain can have.
+        ValueError: it has a host that no domain can have, or can be no issuer.
     """
     scheme, separator, rest = text.partition("://")
-    if not separator or scheme.lower() not in {"http", "https"}:
+    is_of_web = bool(separator) and scheme.lower() in {"http", "https"}
+    if not is_of_web and text and text.isascii():
         return text
     try:
         url = httpx2.URL(f"{scheme.lower()}://{unicodedata.normalize('NFKC', rest)}")
     except httpx2.InvalidURL:
-        raise ValueError("the issuer must be the URL of the auth service, with a host that domains may have") from None
+        is_of_web = False
+    if not is_of_web:
+        raise ValueError("the issuer must be the URL of the auth service, with a host that domains may have")
     return str(url).rstrip("/")
 
 

@@ -33,7 +33,7 @@ class Verifier:
         remember: how many verified tokens are remembered; about 1 kB each.
 
     Raises:
-        ValueError: the issuer has a host that can be none, or the leeway is out of its bounds.
+        ValueError: the issuer or the service can be none, or the leeway is out of its bounds.
     """
 
     def __init__(

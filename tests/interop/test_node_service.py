@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import os
+import re
 from asyncio.subprocess import PIPE, STDOUT, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -63,7 +64,7 @@ async def orders(
     port = free_port()
     env = {
         "AUTH_PUBLIC_URL": place if isinstance(place, str) else f"{place.url}/",
-        "INTERNAL_AUTH_URL": f"{service}/",
+        "INTERNAL_AUTH_URL": service,
         "AUTH_INTERNAL_TOKEN": internal_token,
     }
     env |= {"PATH": os.environ["PATH"], "PORT": str(port), "NODE_OPTIONS": OPTIONS}
@@ -157,6 +158,22 @@ async def test_with_a_wrong_internal_token_it_does_not_start_or_says_so(
             while b"refuses AUTH_INTERNAL_TOKEN" not in await asyncio.wait_for(service.process.stdout.readline(), 30):
                 pass
             assert await service.ask(tokens["access_token"]) == UNKNOWN
+
+
+@needs_node
+async def test_a_url_that_is_none_ends_the_start(node: Path, place: Issuer) -> None:
+    async def started(public: str, internal: str) -> str:
+        async with orders(node, public, internal) as running:
+            if running.process.returncode is None:
+                return "started"
+            told, _ = await running.process.communicate()
+            return told.decode()
+
+    wrong = ("", "auth:8000", "127.0.0.1:8000", "ftp://auth")
+    pairs = [*((place.url, url) for url in wrong), *((url, place.url) for url in wrong)]
+    told = await asyncio.gather(*(started(*pair) for pair in pairs))
+    refused = [bool(re.search(r"Invalid URL|begin with", text)) for text in told]
+    assert refused == [True] * len(pairs), list(zip(pairs, told, strict=True))
 
 
 @needs_node

@@ -201,6 +201,7 @@ REFUSED: list[tuple[str, str]] = [
         for account in ("user:password", "username:password", "your_user:your-password", "dbuser:dbpass", "User:Secret")
         for host in ("host/name", "host:5432/dbname", "hostname/db", "your-host/hunter2", "db_host/x?sslmode=require")
     ),
+    ("postgresql://auth:hunter2@db/auth?requiressl=", "the option 'requiressl' has no value"),
     ("postgresql:///name?host=host&user=user&password=password", "host is that of an example"),
     *(
         (f"postgresql://auth:hunter2@db/auth?options={options}", "options must be -cNAME=VALUE")

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import ECAlgorithm
 
 from auth_service.settings import Settings
-from auth_service.testing.kit import AuthKit
+from auth_service.testing.kit import ISSUER, AuthKit
 from auth_service.verifier import InvalidToken, Verifier
 from tests.support.forge import (
     EXTRA_PARAMETERS,
@@ -164,16 +164,26 @@ async def test_an_issuer_is_known_in_any_spelling_of_its_url_and_no_other_is(for
 
 @pytest.mark.parametrize("name", ["urn:example:API", "Our-Issuer", "https://ID.example/", "https://id.example:443"])
 async def test_an_issuer_that_the_operator_chose_is_taken_as_it_is(forger: Forger, name: str) -> None:
-    verifier = Verifier(name)
+    verifier = Verifier(name, service=ISSUER)
     forger.kit.unwire()
     forger.kit.wire(verifier)
     await verifier.verify(forger.made(claims={"iss": name, "aud": name}))
 
 
-@pytest.mark.parametrize("url", ["https://a\u200db.example", "https://xn--ü.example", "https://a..ü", "https://[::1"])
+@pytest.mark.parametrize(
+    "url",
+    ["https://a\u200db.example", "https://xn--ü.example", "https://a..ü", "https://[::1", "", "bücher.example"],
+)
 def test_an_issuer_that_no_service_can_have_is_refused_at_the_start(url: str) -> None:
     with pytest.raises(ValueError, match="the issuer must be the URL of the auth service"):
         Verifier(url)
+
+
+@pytest.mark.parametrize("url", ["auth:8000", "127.0.0.1:8000", "auth", "ftp://auth", "//auth"])
+def test_a_service_that_cannot_be_asked_is_refused_at_the_start(url: str) -> None:
+    for issuer, service in ((ISSUER, url), (url, None)):
+        with pytest.raises(ValueError, match="must begin with https:// or http://"):
+            Verifier(issuer, service=service)
 
 
 async def test_a_token_is_taken_within_the_leeway_and_not_beyond(forger: Forger) -> None:
