@@ -21,6 +21,7 @@ from tests.support import roles
 from tests.support.admins import Admin
 from tests.support.client import Client
 from tests.support.migrations import alembic
+from tests.support.polling import eventually
 from tests.support.postgres import Cluster, programs, with_trigrams
 from tests.support.server import run_command
 from tests.support.sql import run_sql
@@ -93,6 +94,20 @@ async def test_a_search_reads_the_indexes_of_trigrams_and_a_deep_page_no_row_tha
         (page,) = [plan for plan in plans(debian, start) if "OFFSET" in plan]
         assert "Index Only Scan Backward using ix_users_created_at_id" in page, page
         assert "Seq Scan" not in page, page
+
+
+async def test_who_lacks_a_skeleton_is_looked_for_in_an_index(debian: Cluster, full_url: str) -> None:
+    def looks() -> list[str]:
+        return [plan for plan in plans(debian, start) if "IS DISTINCT FROM" in plan]
+
+    async def has_looked() -> bool:
+        return bool(looks())
+
+    start = len(debian.log())
+    async with service(debian, full_url, session_preload_libraries="auto_explain", auto_explain__log_min_duration=0):
+        await eventually(has_looked)
+    for plan in looks():
+        assert "using ix_users_id_without_skeleton on users" in plan, plan
 
 
 async def test_what_would_take_long_to_count_is_estimated_and_said_to_be(debian: Cluster, full_url: str) -> None:
