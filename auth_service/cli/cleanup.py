@@ -7,7 +7,6 @@ from datetime import timedelta
 import click
 
 from auth_service.cli.common import run_with_database
-from auth_service.cli.wrong_setting import settings_or_exit
 from auth_service.repositories.transaction import Database
 from auth_service.services.operations.cleanup import Cleanup
 from auth_service.services.operations.cleanup_report import CleanupReport
@@ -39,7 +38,6 @@ def cleanup(
     batch_size: int | None, rate: int | None, time_budget: timedelta | None, dry_run: bool, as_json: bool
 ) -> None:
     """Delete what has expired, slowly enough that nobody feels it. Of runs at the same time, one does the work."""
-    size = batch_size or settings_or_exit().cleanup.batch_size
 
     async def clean_up(database: Database, settings: Settings) -> CleanupReport:
         job = Cleanup(database, settings.audit.retention, settings.registration.unverified_lifetime)
@@ -47,6 +45,7 @@ def cleanup(
             return await job.survey()
         hidden = as_json or not sys.stderr.isatty()
         expected = 0 if hidden else (await job.survey()).left
+        size = batch_size or settings.cleanup.batch_size
         with click.progressbar(length=expected, label="deleting", file=sys.stderr, hidden=hidden) as bar:
             return await job.delete_expired(size, time_budget, bar.update, Speed.of(settings.cleanup, rate))
 

@@ -3,13 +3,12 @@
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, delete, func
-from sqlmodel import col, select
+from sqlalchemy import ColumnElement, delete, func, select
 
 from auth_service.database.connection import Connection
-from auth_service.models import REFRESH_TOKENS, RefreshToken
+from auth_service.models import REFRESH_TOKENS
 
-T = REFRESH_TOKENS.c
+T = REFRESH_TOKENS.c  # and not of the class: in a command of its own nothing else would need SQLAlchemy's mappers
 
 
 class Batch(NamedTuple):
@@ -47,14 +46,13 @@ class ExpiredSessions:
         return Batch(deleted, latest)
 
     async def count_expired(self) -> int:
-        statement = select(func.count()).select_from(RefreshToken).where(self._is_expired())
-        return (await self._connection.session.exec(statement)).one()
+        statement = select(func.count()).select_from(REFRESH_TOKENS).where(self._is_expired())
+        return int((await self._connection.execute(statement)).scalar_one())
 
     async def oldest_expired_age(self) -> timedelta | None:
         """How long ago the oldest expired row expired; None if there is none."""
-        expires_at = col(RefreshToken.expires_at)
-        statement = select(self._now(), expires_at).where(self._is_expired()).order_by(expires_at).limit(1)
-        return next((now - end for now, end in await self._connection.session.exec(statement)), None)
+        statement = select(self._now(), T.expires_at).where(self._is_expired()).order_by(T.expires_at).limit(1)
+        return next((now - end for now, end in await self._connection.execute(statement)), None)
 
     def _is_expired(self) -> ColumnElement[bool]:
         """The condition that an absolute life is over: what had expired before a wait is expired after it."""
