@@ -5,8 +5,9 @@ from typing import Any
 from jose import jwt
 from structlog.testing import capture_logs
 
-from tests.support.client import Client
-from tests.support.passkeys import ORIGIN, Passkey, begin, login, login_options
+from tests.conftest import MakeClient
+from tests.support.client import PASSWORD, Client
+from tests.support.passkeys import ORIGIN, PASSKEYS, Passkey, begin, login, login_options
 from tests.support.problems import assert_problem
 
 
@@ -29,6 +30,25 @@ async def test_the_first_passkey_gives_recovery_codes_and_a_new_session(keeper: 
     (item,) = listed["items"]
     assert (item["kind"], item["backup_eligible"], item["transports"]) == ("passkey", True, ["internal", "hybrid"])
     assert listed["accepted_credentials"]["credential_ids"] == [item["credential_id"]]
+
+
+async def test_the_session_of_a_passkey_is_refreshed_retried_and_ended_like_any(make_client: MakeClient) -> None:
+    client = await make_client(**PASSKEYS, tokens={"refresh_grace": 0})
+    (await client.register("ada@example.com")).raise_for_status()
+    passkey = await Passkey.add(client, await client.sign_in())
+    opened, lost = await passkey.sign_in(client), await passkey.sign_in(client)
+    answers = [await client.refresh(opened["refresh_token"], "once") for _ in range(2)]
+    told, again = (answer.raise_for_status().json() for answer in answers)
+    assert told["refresh_token"] == again["refresh_token"]
+    claims = [jwt.get_unverified_claims(tokens["access_token"]) for tokens in (opened, told)]
+    assert [(claim["acr"], claim["amr"]) for claim in claims] == [("phr", ["swk", "user"])] * 2
+    assert claims[0]["auth_time"] == claims[1]["auth_time"]
+    await client.logout(told["refresh_token"])
+    assert_problem(await client.me(told["access_token"]), 401, "invalid-access-token")
+    own = passkey.tokens["access_token"]
+    (await client.change_password(own, PASSWORD, "a long and odd one 97")).raise_for_status()
+    assert_problem(await client.refresh(lost["refresh_token"]), 401, "invalid-refresh-token")
+    await passkey.sign_in(client)
 
 
 async def test_a_challenge_works_once_and_the_same_answer_never_again(keeper: Client) -> None:
