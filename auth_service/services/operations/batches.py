@@ -30,11 +30,17 @@ class Batches:
         self._holder = uuid4()
         self._has_begun = False
         self._let_in = self._rest = 0.0
+        self._gone = 0
         self.size = 0
         """Rows that the last batch could have had."""
 
     def expect(self, left: float, share: float = 1.0) -> None:
-        """Begin a part of the work, which has this share of the time that a backlog may take."""
+        """Begin a part of the work, which has this share of the time that a backlog may take.
+
+        It begins at once if the part before ended with a batch that found nothing: nobody can have felt that.
+        """
+        if not self._gone:
+            self._rest = 0.0
         self.pace.expect(left, time.monotonic(), share)
 
     def remain(self, left: float) -> None:
@@ -80,6 +86,7 @@ class Batches:
         """
         now = time.monotonic()
         committing = now - (deleted if self._database.dialect.is_server else self._let_in)
+        self._gone = gone
         self._rest = self.pace.end_batch(gone, max(self._let_in - began, committing), now)
 
     async def hold(self, tx: Transaction) -> bool:

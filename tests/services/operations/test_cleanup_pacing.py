@@ -13,7 +13,7 @@ import pytest
 
 from auth_service.repositories.transaction import Database
 from auth_service.services.operations.cleanup import Cleanup
-from auth_service.services.operations.pace import RISE, Speed
+from auth_service.services.operations.pace import PERIOD, RISE, Speed
 from tests.conftest import environment
 from tests.support.databases import MakeDatabase
 from tests.support.polling import eventually
@@ -168,3 +168,9 @@ async def test_the_command_deletes_at_the_rate_that_is_asked_for(
     report = json.loads(done.stdout)
     assert (report["deleted"], report["left"]) == (100, 0)
     assert at_least <= report["seconds"] < at_least + 10
+
+
+async def test_a_run_that_finds_nothing_does_not_rest(database: Database) -> None:
+    await Cleanup(database).delete_expired(100)  # what a database needs once
+    reports = [await Cleanup(database).delete_expired(100, speed=PACED) for _ in range(3)]
+    assert min(report.seconds for report in reports) < 2 * PERIOD  # it has five parts and more
