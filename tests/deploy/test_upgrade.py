@@ -9,14 +9,14 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conftest import environment
+from tests.conftest import MakeClient, environment
 from tests.support import roles
 from tests.support.authenticator import Authenticator
 from tests.support.client import Client, bearer
 from tests.support.echo_upstream import EchoUpstream
 from tests.support.gateway_places import INTERNAL_TOKEN
 from tests.support.gateways import Gateway, Kind
-from tests.support.passkeys import ORIGIN, RP_ID, Passkey, login_options
+from tests.support.passkeys import ORIGIN, REQUIRED, RP_ID, Passkey, login_options
 from tests.support.polling import eventually
 from tests.support.problems import assert_problem
 from tests.support.replicas import Replicas, behind_haproxy, sends_requests_to
@@ -134,13 +134,14 @@ async def test_a_replica_from_before_second_factors_serves_on_and_signs_nobody_i
             assert (await client.login("other@example.com")).status_code == 200
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 async def test_a_replica_from_before_passkeys_takes_a_code_instead_and_signs_nobody_in_without_a_password(
-    postgres_url: str, tmp_path: Path
+    database_url: str, tmp_path: Path, make_client: MakeClient
 ) -> None:
     older = before_migration("0014", tmp_path)
     if older is None:
         pytest.skip("there is no history here to take the version before from")
-    newer = environment(postgres_url, AUTH_PASSKEYS__RP_ID=RP_ID, AUTH_PASSKEYS__ORIGINS=ORIGIN)
+    newer = environment(database_url, AUTH_PASSKEYS__RP_ID=RP_ID, AUTH_PASSKEYS__ORIGINS=ORIGIN)
     with Server(newer, tmp_path) as server:
         server.wait_ready(60)
         async with Client(base_url=server.base_url, trust_env=False) as client:
@@ -150,7 +151,7 @@ async def test_a_replica_from_before_passkeys_takes_a_code_instead_and_signs_nob
             bare = await Passkey.add(client, await client.sign_in("bare@example.com"))
             spare = await Passkey.add(client, bare.tokens)
             (await client.delete("/auth/me/password", headers=bearer(bare.tokens["access_token"]))).raise_for_status()
-    with Server(environment(postgres_url, **older.environment), tmp_path) as server:
+    with Server(environment(database_url, **older.environment), tmp_path) as server:
         server.wait_ready(60)
         async with Client(base_url=server.base_url, trust_env=False) as client:
             assert (await login_options(client)).status_code == 404, "it is the version before"
@@ -158,9 +159,12 @@ async def test_a_replica_from_before_passkeys_takes_a_code_instead_and_signs_nob
             assert_problem(asks, 403, "second-factor-required")
             assert asks.json()["methods"] == ["recovery_code"]
             answer = await client.second_factor(asks.json()["challenge"], visitor.recovery_codes[0])
-            assert answer.status_code == 200, "it knows of no role that must have a passkey"
+            opened = answer.raise_for_status().json()  # it knows of no role that must have a passkey
             assert_problem(await client.login("bare@example.com"), 401, "invalid-credentials")
             tokens = (await client.refresh(bare.tokens["refresh_token"])).raise_for_status().json()
             for passkey in (bare, spare):
                 answer = await client.delete(f"/auth/me/factors/{passkey.id}", headers=bearer(tokens["access_token"]))
                 assert answer.status_code == 204, "it counts no passkeys, so that nothing opens this account any more"
+    strict = await make_client(database_url, **REQUIRED)
+    assert_problem(await strict.me(opened["access_token"]), 401, "invalid-access-token")
+    assert_problem(await strict.refresh(opened["refresh_token"]), 401, "invalid-refresh-token")
