@@ -84,11 +84,10 @@ async def test_a_search_reads_the_indexes_of_trigrams_and_a_deep_page_no_row_tha
         assert [item for item in found if "0a1b" not in item["email"] + item["username"]] == []
         (search,) = [plan for plan in plans(debian, start) if "LIKE" in plan and "LIMIT" in plan]
         assert [name for name in TRIGRAMS if f"Bitmap Index Scan on {name}" in search] == TRIGRAMS, search
-        email, start = found[0]["email"], len(debian.log())
-        assert email in [item["email"] for item in (await admin.page(q=email[:8].upper()))["items"]]
+        start = len(debian.log())
+        assert (await admin.page(q="@exaple"))["items"] == []  # what many have is not far from it
         (search,) = [plan for plan in plans(debian, start) if "LIKE" in plan and "LIMIT" in plan]
-        few = f"Index Cond: ((email_canonical)::text ~~ '%{email[:3]}%{email[5:8]}%'::text)"
-        assert few in search, search
+        assert [name for name in TRIGRAMS if f"Bitmap Index Scan on {name}" in search] == TRIGRAMS, search
         start = len(debian.log())
         assert len((await admin.page(page=300))["items"]) == 50
         (page,) = [plan for plan in plans(debian, start) if "OFFSET" in plan]

@@ -1,13 +1,12 @@
 """Lists, searches and counts of users, for those who look after them. Nothing in here decides who gets in."""
 
-import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, exists, func, or_, tuple_
-from sqlalchemy.orm import Mapped, joinedload
+from sqlalchemy.orm import joinedload
 from sqlmodel import col, select
 from sqlmodel.sql.expression import Select
 
@@ -16,8 +15,6 @@ from auth_service.fragments import spell_fragment
 from auth_service.models import FACTORS, FactorKind, FactorPolicy, RefreshToken, Role, Slice, User
 from auth_service.repositories.sessions.user_sessions import page_of_user
 
-TRIGRAM = 3
-_LIKE = re.compile("[%_/]")  # what LIKE takes for something else
 COUNTED = 10_000  # in the planner's units: as much as a scan of 80 MiB; what would cost more is estimated
 
 
@@ -114,24 +111,10 @@ def _has(text: str) -> ColumnElement[bool]:
     fragment, canonical = spell_fragment(text), col(User.email_canonical)
     given = (func.lower(col(User.email)).contains(part, autoescape=True) for part in fragment.of_given_emails)
     return or_(
-        *(_contains(canonical, part) for part in fragment.of_emails),
-        _contains(col(User.username_canonical), fragment.of_username),
+        *(canonical.contains(part, autoescape=True) for part in fragment.of_emails),
+        col(User.username_canonical).contains(fragment.of_username, autoescape=True),
         and_(canonical.contains("xn--"), or_(*given)),
     )
-
-
-def _contains(column: Mapped[Any], part: str) -> ColumnElement[bool]:
-    """Whether a column with an index of trigrams has this part.
-
-    The index is asked for every third trigram of a longer part, and the last one: PostgreSQL reads all users that have
-    a trigram, for each that it is asked for, and a few do to find as good as only those who have the part. `replace`
-    then decides: what no index knows, and what PostgreSQL takes for true of nearly all when it plans.
-    """
-    if len(part) < 2 * TRIGRAM:
-        return column.contains(part, autoescape=True)
-    starts = (*range(0, len(part) - 2 * TRIGRAM + 1, TRIGRAM), len(part) - TRIGRAM)
-    trigrams = (_LIKE.sub(r"/\g<0>", part[start : start + TRIGRAM]) for start in starts)
-    return and_(column.like(f"%{'%'.join(trigrams)}%", escape="/"), func.replace(column, part, "") != column)
 
 
 def _lacks_factor(policy: FactorPolicy) -> list[ColumnElement[bool]]:
