@@ -219,11 +219,11 @@ def test_an_attempt_costs_as_many_hashes_as_there_are_spellings_and_one_with_our
 ) -> None:
     for given in GIVEN.values():
         spellings = {spelled(given, form) for form in FORMS}
-        assert set(passwords.spellings(given, bcrypt_hash("x"))) == spellings
-        assert len(passwords.spellings(given, bcrypt_hash("x"))) == len(spellings)
+        assert set(passwords.comparison(given, bcrypt_hash("x")).spellings) == spellings
+        assert len(passwords.comparison(given, bcrypt_hash("x")).spellings) == len(spellings)
         for stored in (passwords.hash("x"), None, UNUSABLE, "unreadable"):
-            assert passwords.spellings(given, stored) == (spelled(given, "NFC"),)
-    assert passwords.spellings(PASSWORD, bcrypt_hash("x")) == (PASSWORD,)
+            assert passwords.comparison(given, stored).spellings == (spelled(given, "NFC"),)
+    assert passwords.comparison(PASSWORD, bcrypt_hash("x")).spellings == (PASSWORD,)
 
 
 @on_one_database

@@ -41,6 +41,19 @@ class _Stored(NamedTuple):
     is_own: bool = True
 
 
+class Comparison(NamedTuple):
+    """A password that is given, in each of the `spellings` that are compared with a stored hash, or with a decoy."""
+
+    spellings: tuple[str, ...]
+    stored: _Stored
+    is_decoy: bool
+
+    @property
+    def recipe(self) -> str:
+        """The scheme and the parameters of the hash, which are what one spelling costs."""
+        return recipe(self.stored.parsed)
+
+
 class Passwords:
     """Hashes and verifies passwords. Slow on purpose: to be called in the hashing lane."""
 
@@ -113,24 +126,31 @@ class Passwords:
         """Return whether a login renews a stored hash; raises ValueError if it cannot be read."""
         return self._is_outdated(self._read(hashed))
 
-    def spellings(self, password: str, hashed: str | None) -> tuple[str, ...]:
-        """Return the forms of a password to compare with a stored hash: NFC alone with our own, and with none."""
+    def comparison(self, password: str, hashed: str | None) -> Comparison:
+        """Return how a password, as it was given, is compared with a stored hash, which costs no hashing.
+
+        The spelling is NFC alone with our own hashes. Without a stored hash that can be read (no such account, or one
+        without a password) it is compared with a decoy of the current parameters.
+        """
         found = self._verifiable(hashed)
-        return password_spellings(password) if found and not found.is_own else (canonical_password(password),)
+        is_foreign = found is not None and not found.is_own
+        spellings = password_spellings(password) if is_foreign else (canonical_password(password),)
+        return Comparison(spellings, found or self._decoy, found is None)
 
-    def verify(self, password: str, hashed: str | None) -> tuple[bool, str | None]:
-        """Return whether a password, as it was given, is right, and a new hash if the stored one is outdated.
+    def compare(self, given: Comparison) -> tuple[bool, str | None]:
+        """Return whether the password is right, and a new hash if the stored one is outdated.
 
-        Each of its spellings is compared until one is right. Without a stored hash that can be read (no such account,
-        or one without a password) a decoy of the current parameters is verified.
+        Each of its spellings is compared until one is right.
         """
         self._settle_in()
-        found = self._verifiable(hashed)
-        compared = found or self._decoy
-        is_right = any(self._is_right(spelling, compared) for spelling in self.spellings(password, hashed))
-        if not is_right or found is None:
+        is_right = any(self._is_right(spelling, given.stored) for spelling in given.spellings)
+        if not is_right or given.is_decoy:
             return False, None
-        return True, self.hash(canonical_password(password)) if self._is_outdated(found) else None
+        return True, self.hash(given.spellings[0]) if self._is_outdated(given.stored) else None
+
+    def verify(self, password: str, hashed: str | None) -> tuple[bool, str | None]:
+        """The same at once, for a password as it was given and a stored hash."""
+        return self.compare(self.comparison(password, hashed))
 
     def _settle_in(self) -> None:
         """Before the first hash of a thread."""
@@ -173,6 +193,6 @@ class Passwords:
             secret = secret[:BCRYPT_BYTES]
         is_short = len(secret) <= LONGEST_SECRET or scheme not in ROUND_BY_ROUND
         try:  # a longer one costs what the longest does, and is not right
-            return bool(self._context.verify(secret if is_short else secret[:LONGEST_SECRET], stored.form)) and is_short
+            return bool(stored.parsed.verify(secret if is_short else secret[:LONGEST_SECRET], stored.form)) and is_short
         except (ValueError, OverflowError):  # a NUL in the password, for bcrypt; parameters beyond all bounds
             return False

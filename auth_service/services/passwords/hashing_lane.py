@@ -66,20 +66,25 @@ class HashingLane:
             HashingOverloaded: at once if there is no room, or at the deadline if the estimate was too good.
         """
         loop = asyncio.get_running_loop()
+        hashed: asyncio.Future[Result] = loop.create_future()
 
-        def timed() -> Result:
-            started = time.perf_counter()
+        def timed() -> None:
+            """Tell the loop once, of the end and of what came of it: each time that it wakes up it has been evicted."""
+            started, failure = time.perf_counter(), None
             try:
-                return work()
-            finally:  # also when the caller has gone away: the slot is free when the thread is
-                loop.call_soon_threadsafe(self._leave, since, time.perf_counter() - started)
+                result = work()
+            except BaseException as error:  # noqa: BLE001  # the caller's, like the result
+                result, failure = None, error
+            # also when the caller has gone away: the slot is free when the thread is
+            loop.call_soon_threadsafe(self._leave, since, time.perf_counter() - started, hashed, result, failure)
 
         with span("hash") as hashing:
             self.ensure_room()
             asked = loop.time()
             since = await self._take_slot()
             hashing.set("auth.hashing.wait", loop.time() - asked)
-            return await asyncio.shield(loop.run_in_executor(self._executor, timed))
+            self._executor.submit(timed)
+            return await hashed
 
     async def _take_slot(self) -> float:
         """Return since when the slot is ours: after a wait, since the one before left it."""
@@ -113,7 +118,14 @@ class HashingLane:
             if watch:
                 watch.cancel()
 
-    def _leave(self, since: float, seconds: float) -> None:
+    def _leave(
+        self,
+        since: float,
+        seconds: float,
+        hashed: "asyncio.Future[Any]",
+        result: object,
+        failure: BaseException | None,
+    ) -> None:
         """Count a hash, with its seconds in the thread; what others wait for is how long it had the slot."""
         self.hashes.observe(seconds)
         self._left_at = asyncio.get_running_loop().time()
@@ -121,6 +133,12 @@ class HashingLane:
         counted = sorted(self._recent)[: max(1, len(self._recent) - 1)]
         self._duration = sum(counted) / len(counted)
         self._slots.release()
+        if hashed.done():  # its caller has gone
+            return
+        if failure is not None:
+            hashed.set_exception(failure)
+        else:
+            hashed.set_result(result)
 
     def _overloaded(self) -> HashingOverloaded:
         """Say to come again when the work that waits now is done."""

@@ -9,7 +9,7 @@ import time
 from collections import deque
 
 from auth_service.identifiers import password_spellings
-from auth_service.security.passwords.hashing import Passwords
+from auth_service.security.passwords.hashing import Comparison, Passwords
 from auth_service.services.passwords.hashing_lane import HashingLane
 
 RECIPES = 32  # kinds of hash to remember, those that were seen last
@@ -31,8 +31,9 @@ class LoginCheck:
         Raises:
             HashingOverloaded: the lane is full.
         """
-        recipe, hashes = self._passwords.recipe(hashed), len(self._passwords.spellings(password, hashed))
-        right, replacement, seconds = await self.lane.run(lambda: self._timed(password, hashed))
+        given = self._passwords.comparison(password, hashed)
+        recipe, hashes = given.recipe, len(given.spellings)
+        right, replacement, seconds = await self.lane.run(lambda: self._timed(given))
         if not right or (replacement is None and hashes == 1):  # otherwise it was the time of more hashes or fewer
             self._remember(recipe, seconds / hashes)
         if not right:  # as for a hash of another system, which every spelling is compared with
@@ -40,10 +41,10 @@ class LoginCheck:
             await asyncio.sleep(min(LONGEST, self._dearest()) * most - seconds)
         return right, replacement
 
-    def _timed(self, password: str, hashed: str | None) -> tuple[bool, str | None, float]:
+    def _timed(self, given: Comparison) -> tuple[bool, str | None, float]:
         """Measured in the lane's thread: the time in the queue reveals nothing, and is the same for all."""
         started = time.perf_counter()
-        right, replacement = self._passwords.verify(password, hashed)
+        right, replacement = self._passwords.compare(given)
         return right, replacement, time.perf_counter() - started
 
     def _remember(self, recipe: str, seconds: float) -> None:
