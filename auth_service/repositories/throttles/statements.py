@@ -10,20 +10,29 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ARRAY,
+    Boolean,
     ColumnElement,
+    FromClause,
+    Integer,
+    Interval,
     LargeBinary,
     Select,
     and_,
     bindparam,
     case,
+    cast,
+    column,
     false,
     func,
     literal,
+    literal_column,
+    null,
     or_,
     select,
     true,
     union_all,
     update,
+    values,
 )
 
 from auth_service.database.dialects import Clock
@@ -85,11 +94,11 @@ def find_and_reserve(find: Prepared, shape: Shape, of_account: tuple[bool, ...])
         id_ = func.uuid_send(select(account.c.id).scalar_subquery(), type_=LargeBinary())
         who = select(func.coalesce(id_, bindparam("unknown", type_=LargeBinary())).label("id")).cte("who")
         keys = [
-            select(func.sha256(key.concat(who.c.id), type_=LargeBinary())).scalar_subquery() if is_part else key
+            func.sha256(key.concat(who.c.id), type_=LargeBinary()) if is_part else key
             for key, is_part in zip(_parameters(shape), of_account, strict=True)
         ]
         conditions = [select(account.c.id).where(account.c.is_current).exists()] if "is_current" in account.c else []
-        reserved = _Builder(clock, shape, keys).reserve(*conditions).cte("reserved")
+        reserved = _BuilderForFound(clock, shape, keys, who).reserve(*conditions).cte("reserved")
         found = select(literal(1)).subquery().outerjoin(account, true())
         every = select(func.array_agg(reserved.c.key, type_=ARRAY(LargeBinary()))).scalar_subquery()
         return select(*account.c, every.label("reserved")).select_from(found)
@@ -131,17 +140,25 @@ class _Builder:
 
     def _let_in(self, first: dict[str, Any], again: dict[str, Any], *conditions: ColumnElement[bool]) -> Any:
         """Insert or change the rows that concern an attempt, if each of them has room."""
-        seen, wanted = THROTTLES.alias("seen"), self._fresh()
-        full = self._concerned(seen.c.key, seen.c.key).where(~self._has_room(seen.c))
+        wanted, concerned, full = self._wanted()
         values = {"key": wanted.c.key, "expires_at": wanted.c.expires_at, **first}
-        chosen = (
-            self._concerned(wanted.c.key, *values.values()).where(~full.exists(), *conditions).order_by(wanted.c.key)
-        )
+        chosen = select(*values.values()).where(concerned, ~full.exists(), *conditions).order_by(wanted.c.key)
         statement = self._dialect.insert(THROTTLES).from_select(list(values), chosen)
         life = case((T.expires_at <= self._now, statement.excluded.expires_at), else_=T.expires_at)
         return statement.on_conflict_do_update(
-            index_elements=[T.key], set_={**again, "expires_at": life}, where=self._has_room(T)
+            index_elements=[T.key], set_={**again, "expires_at": life}, where=self._has_room(T, self._allowed(T.key))
         )
+
+    def _wanted(self) -> tuple[FromClause, ColumnElement[bool], Select[Any]]:
+        """Rows of a key and the time until which a first attempt is remembered; which of them concern an attempt; and
+        those in the table that concern it and have no room.
+        """
+        wanted, seen = self._fresh(), THROTTLES.alias("seen")
+        full = self._concerned(seen.c.key, seen.c.key).where(~self._has_room(seen.c, self._allowed(seen.c.key)))
+        return wanted, self._concerns(wanted.c.key), full
+
+    def _allowed(self, key: ColumnElement[bytes]) -> ColumnElement[int]:
+        return self._by_key(key, lambda allowance: literal(allowance.failures), literal(0))
 
     def blocks(self) -> Any:
         too_long = self._is_too_long().label("too_long")
@@ -211,7 +228,11 @@ class _Builder:
         return union_all(*rows).subquery("wanted")
 
     def _concerned(self, key: ColumnElement[bytes], *columns: Any) -> Select[Any]:
-        """Select the tallies that concern an attempt; whether it comes from a known network, only the table knows."""
+        """Select the tallies that concern an attempt."""
+        return select(*columns).where(self._concerns(key))
+
+    def _concerns(self, key: ColumnElement[bytes]) -> ColumnElement[bool]:
+        """Whether a tally concerns an attempt; whether that comes from a known network, only the table knows."""
         row = THROTTLES.alias("network")
         home = select(row.c.key).where(self._is_of(Whom.KNOWN, row.c.key), row.c.expires_at > self._now).exists()
         concerned = or_(
@@ -219,7 +240,7 @@ class _Builder:
             and_(home, self._is_of(Whom.KNOWN, key)),
             and_(~home, self._is_of(Whom.STRANGER, key)),
         )
-        return select(*columns).where(key.in_(self._keys), concerned)
+        return and_(key.in_(self._keys), concerned)
 
     def _is_of(self, whom: Whom, key: ColumnElement[bytes]) -> ColumnElement[bool]:
         keys = [given for given, (_, who) in zip(self._keys, self._shape, strict=True) if who is whom]
@@ -233,10 +254,10 @@ class _Builder:
     def _pending(self, row: Any) -> ColumnElement[int]:
         return case((or_(row.expires_at <= self._now, row.pending_until <= self._now), 0), else_=row.pending)
 
-    def _has_room(self, row: Any) -> ColumnElement[bool]:
+    def _has_room(self, row: Any, allowed: ColumnElement[int]) -> ColumnElement[bool]:
         """Whether a row takes one more attempt: what is left of its allowance, and after the block of a delay one."""
-        left = self._by_key(row.key, lambda allowance: literal(allowance.failures), literal(0)) - self._failures(row)
-        return and_(row.blocked_until <= self._now, self._pending(row) < case((left > 1, left), else_=1))
+        pending, left = self._pending(row), allowed - self._failures(row)
+        return and_(row.blocked_until <= self._now, or_(pending < 1, pending < left))
 
     def _blocked_by_failure(self, allowance: Allowance) -> ColumnElement[Any]:
         return T.blocked_until if allowance.counts_successes else self._blocked_until(allowance)
@@ -261,3 +282,35 @@ class _Builder:
     ) -> ColumnElement[Any]:
         pairs = zip(self._keys, self._shape, strict=True)
         return case(*((key == given, value(allowance)) for given, (allowance, _) in pairs), else_=otherwise)
+
+
+class _BuilderForFound(_Builder):
+    """Builds it for keys that PostgreSQL makes of `who`. Each is made once: as an expression, it would be a part of the
+    plan wherever a key is compared, which the database sets up for each execution.
+    """
+
+    def __init__(self, clock: Clock, shape: Shape, keys: Sequence[ColumnElement[bytes]], who: FromClause) -> None:
+        super().__init__(clock, shape, keys)
+        known = {Whom.KNOWN: true(), Whom.STRANGER: false(), Whom.ANYBODY: cast(null(), Boolean())}
+        rows = [
+            (key, literal(allowance.failures), literal(allowance.memory, Interval()), known[whom])
+            for key, (allowance, whom) in zip(keys, shape, strict=True)
+        ]
+        counted = (column("failures", Integer()), column("memory", Interval()), column("is_known", Boolean()))
+        given = values(column("key", LargeBinary()), *counted, name="given").data(rows).lateral()
+        tallies = select(*given.c).select_from(who.join(given, true())).cte("tallies")
+        row = THROTTLES.alias("network")
+        is_home = select(row.c.key).where(row.c.key == tallies.c.key, row.c.expires_at > self._now).exists()
+        home = select(tallies.c.key).where(tallies.c.is_known, is_home).exists()
+        concerned = or_(tallies.c.is_known.is_(None), tallies.c.is_known == home)
+        expires_at = (self._now + tallies.c.memory).label("expires_at")
+        self._tallies = select(tallies.c.key, tallies.c.failures, expires_at).where(concerned).cte("concerned")
+
+    def _wanted(self) -> tuple[FromClause, ColumnElement[bool], Select[Any]]:
+        seen, all_of_them = THROTTLES.alias("seen").c, self._tallies.alias("all_of_them").c
+        full = select(seen.key).where(seen.key == all_of_them.key, ~self._has_room(seen, all_of_them.failures))
+        return self._tallies, true(), full
+
+    def _allowed(self, key: ColumnElement[bytes]) -> ColumnElement[int]:
+        of_row = literal_column(str(key), key.type)  # which is no table of the subquery's own
+        return select(self._tallies.c.failures).where(self._tallies.c.key == of_row).scalar_subquery()

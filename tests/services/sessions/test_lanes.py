@@ -58,7 +58,7 @@ async def test_no_connection_is_held_while_a_password_is_hashed(
 
 
 async def has_reserved_the_attempt(url: str) -> bool:
-    query = OURS.replace("state", "1") + " AND query LIKE '%INSERT INTO throttles%' AND state = 'idle'"
+    query = OURS.replace("state", "1") + " AND query LIKE 'WITH account AS%' AND state = 'idle'"
     return bool(await run_sql(url, query))
 
 
