@@ -1,6 +1,5 @@
 """Structured logs: one event a line, JSON in production, readable in a terminal, nothing told in secret."""
 
-import json
 import logging
 import sys
 import threading
@@ -11,6 +10,7 @@ from typing import Any, TextIO
 from uuid import UUID
 
 import structlog
+from pydantic_core import PydanticSerializationError, to_json
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from auth_service.settings import LogSettings
@@ -83,11 +83,13 @@ class _Lines:
     debug = info = warning = error = critical = _write
 
 
-_encoder = json.JSONEncoder(default=repr)  # made once: json.dumps makes one for each event
-
-
 def _json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
-    return _encoder.encode(event)
+    """In ASCII, whatever the encoding of the stream; a value that no JSON has is told as Python writes it."""
+    try:
+        return to_json(event, ensure_ascii=True, fallback=repr).decode()
+    except PydanticSerializationError:  # bytes, or half a character, inside of a value
+        told = {name: value if isinstance(value, str) else repr(value) for name, value in event.items()}
+        return to_json(told, ensure_ascii=True).decode()
 
 
 def _ids(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

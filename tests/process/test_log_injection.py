@@ -124,3 +124,15 @@ def test_values_within_lists_and_mappings_are_escaped_too(log_format: str) -> No
     lines = lines_of(stream.getvalue())
     assert [event_of(line) for line in lines if "library" not in line] == ["told"] * len(BREAKS)
     assert len(lines) == 2 * len(BREAKS)
+
+
+@pytest.mark.usefixtures("_logging_is_put_back")
+def test_whatever_an_event_holds_is_a_line_of_json_in_ascii() -> None:
+    odd = {"halves": ["\ud800"], "bytes": [b"\xff"], "bytes_alone": b"\xff", "type": object, "far": float("inf")}
+    stream = io.StringIO()
+    logs.configure(LogSettings.model_validate({"format": "json"}), stream)
+    for value in odd.values():
+        structlog.get_logger().info("told", value=value, name="é")
+    lines = lines_of(stream.getvalue())
+    assert list(map(event_of, lines)) == ["told"] * len(odd)
+    assert all(map(str.isascii, lines))
