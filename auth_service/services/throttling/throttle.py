@@ -1,7 +1,7 @@
 """Guessing is slow: what may be tried how often, and on which counts an attempt goes."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import timedelta
 from uuid import UUID
@@ -9,33 +9,18 @@ from uuid import UUID
 import structlog
 
 from auth_service.errors import TooManyAttempts
-from auth_service.models import (
-    ADDRESS_WINDOW,
-    FAILURES_KEPT,
-    GLOBAL_WINDOW,
-    HARD_STOP,
-    KNOWN_FOR,
-    Allowance,
-    LoginAccount,
-    Tally,
-    Whom,
-    growing_delays,
-    network_of,
-    networks_of,
-)
+from auth_service.models import LoginAccount, Tally, Whom
 from auth_service.repositories.factors.proofs import Challenged
 from auth_service.repositories.throttles.throttles import Found, Lookup
 from auth_service.repositories.transaction import Database, Transaction
 from auth_service.security.keys import SecretKeys
-from auth_service.security.throttle_keys import ThrottleKeys
 from auth_service.services.operations.audit import Audit
 from auth_service.services.throttling.attempts import Attempt, Attempts
+from auth_service.services.throttling.tallies import Tallies
 from auth_service.services.throttling.token_bucket import TokenBuckets
 from auth_service.settings import ThrottleSettings
 
 log = structlog.get_logger()
-
-MOST_BY_SESSIONS = 100  # wrong passwords of one account in a row, from all of its sessions together
 
 
 class Throttler:
@@ -45,28 +30,11 @@ class Throttler:
         self, database: Database, audit: Audit, secrets: SecretKeys, settings: ThrottleSettings, patience: timedelta
     ) -> None:
         self._database = database
-        self._keys = ThrottleKeys(secrets)
+        self._tallies = Tallies(secrets, settings)
         self._attempts = Attempts(database, audit, patience) if settings.enabled else None
         self._refreshes = TokenBuckets(settings.refreshes)
         self._passkey_logins = TokenBuckets(settings.logins)
         self.refused: Counter[str] = self._attempts.refused if self._attempts else Counter()
-        free = settings.account_failures
-        delays = growing_delays(free, settings.max_delay)
-        self._account = Allowance("account", free, FAILURES_KEPT, delays, renewed=True)
-        self._network = Allowance("network", free, KNOWN_FOR, delays)
-        self._session = Allowance("session", free, FAILURES_KEPT, delays, renewed=True)
-        stop = ((MOST_BY_SESSIONS, HARD_STOP),)
-        self._sessions = Allowance("account", MOST_BY_SESSIONS, FAILURES_KEPT, stop, renewed=True)
-        self._logins = Allowance("account", settings.logins, GLOBAL_WINDOW, counts_successes=True)
-        self._changes = Allowance("account", settings.changes, ADDRESS_WINDOW)
-        self._proved_changes = self._changes._replace(counts_successes=True)
-        self._address = Allowance("address", settings.address_failures, ADDRESS_WINDOW)
-        self._everybody = Allowance("everybody", settings.global_failures, GLOBAL_WINDOW)
-        self._registrations = Allowance("address", settings.registrations, ADDRESS_WINDOW)
-        self._all_registrations = Allowance("everybody", settings.global_registrations, GLOBAL_WINDOW)
-        self._links = Allowance("account", settings.links, ADDRESS_WINDOW)
-        self._address_links = Allowance("address", settings.address_links, ADDRESS_WINDOW)
-        self._all_links = Allowance("everybody", settings.global_links, GLOBAL_WINDOW)
 
     async def login(
         self, lookup: Lookup[LoginAccount], name: str, client_ip: str | None
@@ -84,11 +52,11 @@ class Throttler:
         return await self._find(
             "login",
             lookup,
-            *self._by_place("login", client_ip),
-            *self._from("logins", client_ip, self._address),
-            Tally(self._keys.of("logins"), self._everybody, Whom.STRANGER),
-            Tally(self._keys.of("right logins"), self._logins, of_account=True),
-            unknown=self._keys.of("unknown", name),
+            *self._tallies.by_place("login", client_ip),
+            *self._tallies.of_address("logins", client_ip, self._tallies.address),
+            Tally(self._tallies.keys.of("logins"), self._tallies.everybody, Whom.STRANGER),
+            Tally(self._tallies.keys.of("right logins"), self._tallies.logins, of_account=True),
+            unknown=self._tallies.keys.of("unknown", name),
         )
 
     async def second_factor(
@@ -99,13 +67,13 @@ class Throttler:
 
         Whoever knows the password gets no more guesses by it: nothing but such a code that is right wipes this out.
         """
-        known = self._by_place("login", client_ip)[0]
+        known = self._tallies.by_place("login", client_ip)[0]
         return await self._find(
             "second-factor",
             lookup,
-            *(tally.about(user_id.bytes) for tally in self._by_place("second factor", client_ip)),
-            *self._from("second factors", client_ip, self._address),
-            Tally(self._keys.of("second factors"), self._everybody, Whom.STRANGER),
+            *(tally.about(user_id.bytes) for tally in self._tallies.by_place("second factor", client_ip)),
+            *self._tallies.of_address("second factors", client_ip, self._tallies.address),
+            Tally(self._tallies.keys.of("second factors"), self._tallies.everybody, Whom.STRANGER),
             known=[known.about(user_id.bytes)],
         )
 
@@ -116,13 +84,13 @@ class Throttler:
         Raises:
             TooManyAttempts: this one is wrong too, after too many from this IP address.
         """
-        tallies = self._from("recovery codes", client_ip, self._address)
-        return self._refusals("recovery-code", user_id, *tallies, known=self._known_by_code(user_id, client_ip))
+        tallies = self._tallies.of_address("recovery codes", client_ip, self._tallies.address)
+        return self._refusals("recovery-code", user_id, *tallies, known=self._tallies.known_by_code(user_id, client_ip))
 
     def passkey(self, user_id: UUID, client_ip: str | None) -> AbstractAsyncContextManager[Attempt]:
         """The same for a passkey at the second step of a sign-in, counted apart from it."""
-        tallies = self._from("passkeys after passwords", client_ip, self._address)
-        return self._refusals("passkey", user_id, *tallies, known=self._known_by_code(user_id, client_ip))
+        tallies = self._tallies.of_address("passkeys after passwords", client_ip, self._tallies.address)
+        return self._refusals("passkey", user_id, *tallies, known=self._tallies.known_by_code(user_id, client_ip))
 
     def password(self, user_id: UUID, session_id: UUID) -> AbstractAsyncContextManager[Attempt]:
         """Reserve a look at the current password for a change by this session; used and refused like `login()`.
@@ -130,8 +98,8 @@ class Throttler:
         Whoever guesses with a stolen access token uses up what the session has, and the owner's other sessions go on.
         All of them together have one hundred (NIST SP 800-63B-4, 3.2.2). Changes that were made are counted too.
         """
-        changes = Tally(self._keys.of("changes", "password", str(user_id)), self._proved_changes)
-        return self._attempt("password", user_id, *self._of_session("password", user_id, session_id), changes)
+        changes = Tally(self._tallies.keys.of("changes", "password", str(user_id)), self._tallies.proved_changes)
+        return self._attempt("password", user_id, *self._tallies.of_session("password", user_id, session_id), changes)
 
     def step_up(self, user_id: UUID, session_id: UUID) -> AbstractAsyncContextManager[Attempt]:
         """Reserve a look at the current password for a step-up of this session; used and refused like `login()`.
@@ -139,8 +107,8 @@ class Throttler:
         It is one count of wrong passwords with `password()`, so that neither door adds guesses to the other's. Right
         ones are counted as sign-ins are.
         """
-        right = Tally(self._keys.of("right step-ups", str(user_id)), self._logins)
-        return self._attempt("step-up", user_id, *self._of_session("password", user_id, session_id), right)
+        right = Tally(self._tallies.keys.of("right step-ups", str(user_id)), self._tallies.logins)
+        return self._attempt("step-up", user_id, *self._tallies.of_session("password", user_id, session_id), right)
 
     def step_up_code(self, user_id: UUID, session_id: UUID) -> AbstractAsyncContextManager[Attempt]:
         """Reserve the code of an app for a step-up of this session; used and refused like `login()`.
@@ -148,16 +116,16 @@ class Throttler:
         As with passwords, whoever guesses uses up what the session has, and then what all have together; and neither is
         a count of sign-ins.
         """
-        return self._attempt("step-up", user_id, *self._of_session("codes of sessions", user_id, session_id))
+        return self._attempt("step-up", user_id, *self._tallies.of_session("codes of sessions", user_id, session_id))
 
     def step_up_recovery(self, user_id: UUID, session_id: UUID) -> AbstractAsyncContextManager[Attempt]:
         """Reserve a recovery code for the same. Nobody guesses one: it is counted for this session alone, and apart."""
-        counted = Tally(self._keys.of("recovery codes of sessions", str(session_id)), self._session)
+        counted = Tally(self._tallies.keys.of("recovery codes of sessions", str(session_id)), self._tallies.session)
         return self._attempt("step-up", user_id, counted)
 
     def step_up_passkey(self, user_id: UUID, session_id: UUID) -> AbstractAsyncContextManager[Attempt]:
         """Count a passkey for the same, if the block refuses it: as `passkey()`, and for this session alone."""
-        counted = Tally(self._keys.of("passkeys of sessions", str(session_id)), self._session)
+        counted = Tally(self._tallies.keys.of("passkeys of sessions", str(session_id)), self._tallies.session)
         return self._refusals("step-up", user_id, counted)
 
     def enrolment(
@@ -169,9 +137,9 @@ class Throttler:
         Whoever adds the factor knows its secret: this counts slips, and not guesses. So it is apart from all else. But
         where it was added is known from then on, as where a code has signed in.
         """
-        by = self._session if session_id else self._account
-        counted = Tally(self._keys.of("enrolment", str(session_id or user_id)), by)
-        return self._attempt("enrolment", user_id, counted, known=self._known_by_code(user_id, client_ip))
+        by = self._tallies.session if session_id else self._tallies.account
+        counted = Tally(self._tallies.keys.of("enrolment", str(session_id or user_id)), by)
+        return self._attempt("enrolment", user_id, counted, known=self._tallies.known_by_code(user_id, client_ip))
 
     async def change(self, what: str, user_id: UUID) -> None:
         """Count what an owner does to the account without a password, which leaves a line in the trail.
@@ -179,7 +147,9 @@ class Throttler:
         Raises `TooManyAttempts`.
         """
         if self._attempts:
-            await self._attempts.spend(what, Tally(self._keys.of("changes", what, str(user_id)), self._changes))
+            await self._attempts.spend(
+                what, Tally(self._tallies.keys.of("changes", what, str(user_id)), self._tallies.changes)
+            )
 
     def right_passkey(self, user_id: UUID) -> None:
         """Count a right passkey that signs in or steps up, in this process alone, as refreshes are.
@@ -197,7 +167,9 @@ class Throttler:
         Nobody guesses a signature, so a good one is never counted, and no refusal of others keeps it out.
         """
         if self._attempts:
-            await self._attempts.spend("passkey", *self._from("passkeys", client_ip, self._address))
+            await self._attempts.spend(
+                "passkey", *self._tallies.of_address("passkeys", client_ip, self._tallies.address)
+            )
 
     async def username(self, user_id: UUID, client_ip: str | None) -> None:
         """Count a try of another username, which tells whether it is taken, as a registration does.
@@ -208,8 +180,8 @@ class Throttler:
         if self._attempts:
             await self._attempts.spend(
                 "username",
-                Tally(self._keys.of("changes", "username", str(user_id)), self._changes),
-                *self._from("registrations", client_ip, self._registrations),
+                Tally(self._tallies.keys.of("changes", "username", str(user_id)), self._tallies.changes),
+                *self._tallies.of_address("registrations", client_ip, self._tallies.registrations),
             )
 
     async def registration(self, client_ip: str | None) -> None:
@@ -217,8 +189,8 @@ class Throttler:
         if self._attempts:
             await self._attempts.spend(
                 "registration",
-                *self._from("registrations", client_ip, self._registrations),
-                Tally(self._keys.of("registrations"), self._all_registrations),
+                *self._tallies.of_address("registrations", client_ip, self._tallies.registrations),
+                Tally(self._tallies.keys.of("registrations"), self._tallies.all_registrations),
             )
 
     async def link_request(self, what: str, name: str, client_ip: str | None) -> None:
@@ -230,8 +202,8 @@ class Throttler:
         if self._attempts:
             await self._attempts.spend(
                 what,
-                Tally(self._keys.of("links", what, name), self._links),
-                *self._from("links", client_ip, self._address_links),
+                Tally(self._tallies.keys.of("links", what, name), self._tallies.links),
+                *self._tallies.of_address("links", client_ip, self._tallies.address_links),
             )
 
     async def link(self) -> float:
@@ -241,7 +213,7 @@ class Throttler:
         """
         try:
             if self._attempts:
-                await self._attempts.spend("link", Tally(self._keys.of("links"), self._all_links))
+                await self._attempts.spend("link", Tally(self._tallies.keys.of("links"), self._tallies.all_links))
         except TooManyAttempts as refused:
             return refused.retry_after
         return 0
@@ -249,12 +221,12 @@ class Throttler:
     async def mail(self, kind: str, name: str) -> None:
         """Count a mail to an address that may be a stranger's; raises `TooManyAttempts` for this kind of mail."""
         if self._attempts:
-            await self._attempts.spend(kind, Tally(self._keys.of("mails", kind, name), self._links))
+            await self._attempts.spend(kind, Tally(self._tallies.keys.of("mails", kind, name), self._tallies.links))
 
     async def forgive(self, tx: Transaction, user_id: UUID, client_ip: str | None) -> None:
         """Wipe out what was counted against an account: of strangers, of this network, and of its current password."""
-        of_login = [tally.about(user_id.bytes).key for tally in self._by_place("login", client_ip)]
-        await tx.throttles.forgive([*of_login, self._keys.of("password", str(user_id))])
+        of_login = [tally.about(user_id.bytes).key for tally in self._tallies.by_place("login", client_ip)]
+        await tx.throttles.forgive([*of_login, self._tallies.keys.of("password", str(user_id))])
 
     def refresh(self, session: bytes) -> None:
         """Count a refresh of a session, in this process alone; raises `TooManyAttempts`."""
@@ -273,27 +245,6 @@ class Throttler:
         """Wait for what is still being taken back."""
         if self._attempts:
             await self._attempts.close()
-
-    def _by_place(self, what: str, client_ip: str | None) -> tuple[Tally, Tally]:
-        """The tallies of an account: of the network, if it was signed in to from there, and of strangers."""
-        network = self._keys.of(what, network_of(client_ip))
-        known = Tally(network, self._network, Whom.KNOWN, of_account=True)
-        return known, Tally(self._keys.of(what), self._account, Whom.STRANGER, of_account=True)
-
-    def _known_by_code(self, user_id: UUID, client_ip: str | None) -> list[Tally]:
-        """What knows a network of an account by a right code that is not counted by networks itself."""
-        return [self._by_place(what, client_ip)[0].about(user_id.bytes) for what in ("login", "second factor")]
-
-    def _of_session(self, what: str, user_id: UUID, session_id: UUID) -> tuple[Tally, Tally]:
-        """The tallies of one session, and of all of the account together."""
-        account = str(user_id)
-        of_all = Tally(self._keys.of(what, account), self._sessions)
-        return Tally(self._keys.of(what, account, str(session_id)), self._session), of_all
-
-    def _from(self, what: str, client_ip: str | None, allowance: Allowance) -> Iterator[Tally]:
-        """The tallies of an address: one for each network that it is in."""
-        for network, allowed in networks_of(client_ip, allowance):
-            yield Tally(self._keys.of(f"{what} from", network), allowed)
 
     def _attempt(
         self, what: str, user_id: UUID | None, *tallies: Tally, known: Sequence[Tally] = ()
