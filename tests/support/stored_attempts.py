@@ -41,7 +41,7 @@ class StoredAttempts:
         assert isinstance(transport, httpx.ASGITransport)
         app: Any = transport.app
         login = app.state.services.login
-        self._database, self._keys = login._throttle._database, login._throttle._keys
+        self._database, self._keys = login._throttle._database, login._throttle._tallies.keys
 
     def key(self, *tally: str) -> bytes:
         """The key of a tally."""
