@@ -52,6 +52,7 @@ NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": Fal
 LATER = (
     "pydantic.v1",  # FastAPI looks for its models in the first route that it completes
     "auth_service.api.metrics.exposition",  # and with it prometheus_client
+    "auth_service.security.passwords.hash_memory",  # and with it ctypes; for the first hash
     "apscheduler.schedulers.asyncio",  # the schedule begins after this
 )
 PUBLIC = (
