@@ -1,5 +1,6 @@
 """The units for systemd: valid, closely confined, and with settings that the service accepts."""
 
+import json
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ from tests.support.markdown import ROOT
 from tests.support.postgres import Cluster
 from tests.support.server import run_command
 from tests.support.shell import Shell
+from tests.support.sql import run_sql, write_past_events
 
 UNITS = {file.name: file.read_text("utf-8") for file in (DEPLOY / "systemd").iterdir()}
 PROGRAM = "/opt/auth-service/bin/auth-service"
@@ -63,6 +65,41 @@ def test_the_service_accepts_the_settings_that_the_unit_gives(tmp_path: Path) ->
     env = {name: value.replace("%d", str(tmp_path)) for name, value in given}
     done = run_command("config", "check", env=env, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+async def test_the_clean_up_has_the_settings_of_the_service_and_no_secret_of_it(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    unit = read_unit(UNITS["auth-service-cleanup.service"])
+    assert unit["LoadCredential"] == ["database_url:/etc/auth-service/cleanup_database_url"]
+    assert unit["EnvironmentFile"] == read_unit(UNITS["auth-service.service"])["EnvironmentFile"]
+    (tmp_path / "database_url").write_text(sqlite_url)
+    settings = {
+        "AUTH_AUDIT__RETENTION": "P3650D", "AUTH_CLEANUP__INTERVAL": "0", "AUTH_MAIL__HOST": "mail.example",
+        "AUTH_MAIL__SENDER": "no-reply@example.com", "AUTH_MAIL__USERNAME": "auth",  # its password is a credential
+        "AUTH_SECRET_KEY_FILE": "/etc/auth-service/secret_key",  # for commands by hand
+    }  # fmt: skip
+    env = dict(line.split("=", 1) for line in unit["Environment"]) | settings
+    for name in " ".join(unit["UnsetEnvironment"]).split():
+        env.pop(name, None)
+    env = {name: value.replace("%d", str(tmp_path)) for name, value in env.items()}
+    await write_past_events(
+        sqlite_url,
+        "INSERT INTO audit_events (at, id, event, details) "
+        "VALUES (datetime('now', '-500 days'), lower(hex(randomblob(16))), 'login.failed', '{}')",
+    )
+    (command,) = unit["ExecStart"]
+    done = run_command(*command.removeprefix(PROGRAM).split(), env=env, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["audit_dropped"] == 0
+    assert await run_sql(sqlite_url, "SELECT count(*) FROM audit_events") == [(1,)]
+
+
+def read_unit(text: str) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for key, value in re.findall(r"^(\w+)=(.*)$", text, re.MULTILINE):
+        found.setdefault(key, []).append(value)
+    return found
 
 
 @runs("docs/deploying.md", "run: install", "run: enable", "run: by hand")
