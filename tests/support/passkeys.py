@@ -14,6 +14,7 @@ UNNAMED = UUID(int=0)  # as authenticators say that keep their model to themselv
 RP_ID = "example.test"
 ORIGIN = "https://app.example.test"
 PASSKEYS: dict[str, Any] = {"passkeys": {"rp_id": RP_ID, "origins": (ORIGIN,)}}
+ENROL = "second-factor-enrolment-required"
 REQUIRED: dict[str, Any] = {"passkeys": {**PASSKEYS["passkeys"], "required_roles": ("user", "admin")}}
 
 
@@ -141,6 +142,27 @@ async def asked(client: Client, email: str = "ada@example.com") -> dict[str, Any
     answer = await client.login(email)
     assert_problem(answer, 403, "second-factor-required")
     told: dict[str, Any] = answer.json()
+    return told
+
+
+async def enrolment(client: Client, challenge: str) -> dict[str, Any]:
+    """What the browser is asked where a login adds a passkey."""
+    answer = await client.post("/auth/login/enrol", json={"challenge": challenge})
+    public_key: dict[str, Any] = answer.raise_for_status().json()["public_key"]
+    return public_key
+
+
+async def confirm_enrolment(client: Client, challenge: str, credential: dict[str, Any], **more: Any) -> Any:
+    body = {"challenge": challenge, "credential": credential, **more}
+    return await client.post("/auth/login/enrol/confirm", json=body)
+
+
+async def enrolled(client: Client, passkey: Passkey, challenge: str | None = None) -> dict[str, Any]:
+    """Add a passkey by a login, which is ada's unless a challenge is given, and return the answer."""
+    challenge = challenge or (await client.login()).json()["challenge"]
+    answer = await confirm_enrolment(client, challenge, passkey.made_for(await enrolment(client, challenge)))
+    told: dict[str, Any] = answer.raise_for_status().json()
+    passkey.tokens = told
     return told
 
 

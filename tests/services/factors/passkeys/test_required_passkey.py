@@ -1,7 +1,5 @@
 """Where a role must have a passkey, nothing else yields a token: no password, app, recovery code, step-up or reset."""
 
-from typing import Any
-
 import pytest
 from jose import jwt
 
@@ -12,13 +10,17 @@ from tests.support.authenticator import Authenticator
 from tests.support.client import PASSWORD, Client, bearer
 from tests.support.outbox import services_of
 from tests.support.passkeys import (
+    ENROL,
     PASSKEYS,
     REQUIRED,
     Passkey,
     add,
     asked,
     begin,
+    confirm_enrolment,
     encode,
+    enrolled,
+    enrolment,
     second,
     step_up,
     step_up_options,
@@ -27,7 +29,6 @@ from tests.support.problems import assert_problem
 from tests.support.stored_factors import StoredFactors
 
 CODE = "invalid-second-factor"
-ENROL = "second-factor-enrolment-required"
 
 
 @pytest.fixture
@@ -36,26 +37,6 @@ async def strict(make_client: MakeClient) -> Client:
     client = await make_client(**REQUIRED)
     (await client.register("ada@example.com", PASSWORD, "ada")).raise_for_status()
     return client
-
-
-async def enrolment(client: Client, challenge: str) -> dict[str, Any]:
-    answer = await client.post("/auth/login/enrol", json={"challenge": challenge})
-    public_key: dict[str, Any] = answer.raise_for_status().json()["public_key"]
-    return public_key
-
-
-async def confirm(client: Client, challenge: str, credential: dict[str, Any], **more: Any) -> Any:
-    body = {"challenge": challenge, "credential": credential, **more}
-    return await client.post("/auth/login/enrol/confirm", json=body)
-
-
-async def enrolled(client: Client, passkey: Passkey, challenge: str | None = None) -> dict[str, Any]:
-    """Add a passkey by a login, and return the answer."""
-    challenge = challenge or (await client.login()).json()["challenge"]
-    answer = await confirm(client, challenge, passkey.made_for(await enrolment(client, challenge)))
-    told: dict[str, Any] = answer.raise_for_status().json()
-    passkey.tokens = told
-    return told
 
 
 async def test_a_right_password_leads_to_a_passkey_alone_and_that_to_a_session(strict: Client) -> None:
@@ -67,14 +48,14 @@ async def test_a_right_password_leads_to_a_passkey_alone_and_that_to_a_session(s
     assert asked_for == await enrolment(strict, told["challenge"]), "asking twice gives the same"
     assert asked_for["authenticatorSelection"]["userVerification"] == "required"
     passkey = Passkey()
-    answer = await confirm(strict, told["challenge"], passkey.made_for(asked_for), name="My key")
+    answer = await confirm_enrolment(strict, told["challenge"], passkey.made_for(asked_for), name="My key")
     assert answer.status_code == 200, answer.text
     mine = answer.json()
     claims = jwt.get_unverified_claims(mine["access_token"])
     assert (claims["acr"], claims["amr"], len(mine["recovery_codes"])) == ("phr", ["pwd", "swk", "user", "mfa"], 10)
     (item,) = (await strict.factors(mine["access_token"]))["items"]
     assert (item["kind"], item["name"]) == ("passkey", "My key")
-    assert_problem(await confirm(strict, told["challenge"], Passkey().made_for(asked_for)), 401, CODE)
+    assert_problem(await confirm_enrolment(strict, told["challenge"], Passkey().made_for(asked_for)), 401, CODE)
     told = await asked(strict)
     assert told["methods"] == ["passkey"]
     answer = await second(strict, told["challenge"], passkey.signed_for(told["public_key"]))
@@ -122,12 +103,12 @@ async def test_whoever_has_an_app_gives_a_code_before_a_passkey_is_added(
     assert (told["methods"], "public_key" in told) == (["totp"], False)
     assert_problem(await strict.begin_login_enrolment(told["challenge"]), 401, CODE)
     signed = Passkey().made_for({"user": {"id": "AAAA"}, "challenge": encode(told["challenge"].encode())})
-    assert_problem(await confirm(strict, told["challenge"], signed), 401, CODE)
+    assert_problem(await confirm_enrolment(strict, told["challenge"], signed), 401, CODE)
     assert_problem(await strict.second_factor(told["challenge"], app.recovery_codes[0]), 401, CODE)
     unproved = await StoredFactors(strict).challenge(purpose=ChallengePurpose.ENROLMENT)  # of the password alone
     assert_problem(await strict.begin_login_enrolment(unproved), 401, CODE)
     signed = Passkey().made_for({"user": {"id": "AAAA"}, "challenge": encode(unproved.encode())})
-    assert_problem(await confirm(strict, unproved, signed), 401, CODE)
+    assert_problem(await confirm_enrolment(strict, unproved, signed), 401, CODE)
     code = app.code()
     proved = await strict.second_factor(told["challenge"], code)
     assert_problem(proved, 403, ENROL)
@@ -154,7 +135,7 @@ async def test_a_passkey_confirms_nothing_where_an_app_is_asked_for(make_client:
     refused = (await client.login()).json()
     assert refused["methods"] == ["totp"]
     made = Passkey().made_for({"user": {"id": "AAAA"}, "challenge": encode(refused["challenge"].encode())})
-    assert_problem(await confirm(client, refused["challenge"], made), 401, CODE)
+    assert_problem(await confirm_enrolment(client, refused["challenge"], made), 401, CODE)
 
 
 async def test_what_was_not_made_for_the_challenge_adds_nothing_and_tells_nothing(strict: Client) -> None:
@@ -166,7 +147,9 @@ async def test_what_was_not_made_for_the_challenge_adds_nothing_and_tells_nothin
     copied = Passkey(credential_id=ada.credential_id)
     foreign = Passkey().made_for(public_key, origin="https://evil.example.test")
     unverified = Passkey().made_for(public_key, flags=1)
-    answers = [await confirm(strict, challenge, made) for made in (copied.made_for(public_key), foreign, unverified)]
+    answers = [
+        await confirm_enrolment(strict, challenge, made) for made in (copied.made_for(public_key), foreign, unverified)
+    ]
     for answer in answers:
         assert_problem(answer, 401, CODE)
     assert len({answer.json()["detail"] for answer in answers}) == 1
