@@ -34,6 +34,8 @@ def test_what_there_is_to_try_can_be_followed_word_by_word(clone: Path) -> None:
         assert printed.startswith('{"id":')
         page = named(PAGE, "run: page").text
         assert (next(clone.glob("tmp.*")) / "auth-service-client.js").stat().st_size > 0
+        steps = named(PAGE, "run: second steps").text
+        assert (next(clone.glob("tmp.*")) / "second-steps.js").read_text().strip() == steps.strip()
         assert (clone / "served").read_text() == page.replace("https://auth.example.com", "http://localhost:8000")
     asked = Shell(clone, prepared=MAKE).follow(PAGE, "run: demand")
     assert re.findall(r"\w+@\S+", asked) == ["root@example.com"]

@@ -34,6 +34,7 @@ return performance.getEntriesByType("resource").filter(({name}) => name.endsWith
 def site(javascript_client: Path) -> Iterator[Site]:
     with Site() as running:
         put_client(running, javascript_client)
+        running.pages["/second-steps.js"] = block(PAGE, "run: second steps")
         yield running
 
 

@@ -29,6 +29,7 @@ EMAIL = "ada@example.com"
 def site(javascript_client: Path) -> Iterator[Site]:
     with Site() as running:
         put_client(running, javascript_client)
+        running.pages["/second-steps.js"] = block(PAGE, "run: second steps")
         yield running
 
 
@@ -59,6 +60,7 @@ def sign_in(browser: Browser) -> None:
     browser.click("form button")
 
 
+@runs(PAGE, "run: second steps")
 def test_an_app_is_added_at_the_sign_in_and_then_its_codes_and_recovery_codes_sign_in(
     browser: Browser, site: Site, tmp_path: Path
 ) -> None:
