@@ -105,6 +105,14 @@ def test_a_check_tells_the_steps_and_the_locks_and_does_nothing(operator: Operat
     assert plan_of(operator) == plan
 
 
+@on_a_lasting_database
+def test_the_lease_that_each_clean_up_leaves_behind_is_no_loss(operator: Operator) -> None:
+    operator.run("cleanup")
+    plan = plan_of(operator, "--to", "0015")
+    assert (plan["loses"], plan["steps"][-1]["revision"]) == (False, "0016")
+    assert "LOST" not in operator.run("migrate", "--to", "0015", "--check", code=3).stdout
+
+
 async def no_mail_is_left(database_url: str) -> bool:
     return await run_sql(database_url, "SELECT count(*) FROM outgoing_mails") == [(0,)]
 

@@ -21,7 +21,7 @@ Effects = dict[str, dict[str, dict[str, Any]]]
 
 # Those for which a statement of the service waits, the weakest first.
 MODES = ("SHARE", "SHARE ROW EXCLUSIVE", "EXCLUSIVE", "ACCESS EXCLUSIVE")
-BOOKKEEPING = ("alembic_version", "schema_compatibility")
+BOOKKEEPING = ("alembic_version", "schema_compatibility", "job_leases")  # a lease is over after seconds
 _TABLES = text("""
 SELECT oid, relname FROM pg_class
 WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition
