@@ -11,7 +11,7 @@ from sqlalchemy import BigInteger, bindparam, text
 
 from auth_service.database.connection import Connection
 
-PAGES = 5000  # a batch reads no more of them, however few of their rows have expired
+PAGES = 5000  # a statement reads no more of them, however few of their rows have expired
 # Reading so many pages in order costs about as much as deleting one row where the index finds it.
 PAGES_TO_A_ROW = 8
 
@@ -85,7 +85,7 @@ class SessionSweep:
 
     async def delete_expired(self, limit: int, sweep: Sweep) -> tuple[int, Sweep]:
         """Delete up to `limit` expired rows from where the sweep is, skipping locked ones; return how many went."""
-        before = (sweep.after[0] + min(PAGES, limit * 2 * PAGES_TO_A_ROW), 0)
+        before = (sweep.after[0] + PAGES, 0)
         parameters = {"after": sweep.after, "before": before, "limit": limit}
         deleted, last = (await self._connection.execute(_DELETE, parameters)).one()
         return deleted, sweep._replace(after=last if deleted == limit else before)

@@ -54,6 +54,7 @@ class Pace:
         self._speed = speed
         self._batch_size = batch_size
         self._begun: float | None = None
+        self._due = 0.0
         self.rate = 0.0
         """Rows per second: what is allowed, and at full speed what the last batch reached."""
         self.expect(0, now)
@@ -70,6 +71,7 @@ class Pace:
     def expect(self, left: float, now: float, share: float = 1.0) -> None:
         """Begin a part of the work: so many rows are to be gone in this share of the time for a backlog."""
         self._floor = min(self._speed.least, self._speed.most)
+        self._owed = 0.0
         self._patience = max(self._speed.within.total_seconds() * share, PERIOD)
         self._until = now + self._patience
         self.remain(left, now)
@@ -82,13 +84,16 @@ class Pace:
             self.rate = max(self.rate, self._floor)
 
     def begin_batch(self, now: float) -> int:
-        """Return how many rows a batch that begins now may have: as many as are due since the last one began."""
+        """Return how many rows a batch that begins now may have: as many as are due since the last one began.
+
+        What that one found too few rows for is due still.
+        """
         since = PERIOD if self._begun is None else now - self._begun
         self._begun = now
         if self.is_full_speed:
             return self._batch_size
-        due = round(self.rate * min(max(since, PERIOD), LONGEST))
-        return min(max(due, 1), self._batch_size)
+        self._due = min(self.rate * min(max(since, PERIOD), LONGEST) + self._owed, self._batch_size)
+        return max(int(self._due), 1)
 
     def end_batch(self, rows: int, slowest: float, now: float) -> float:
         """Take how many rows went, and the seconds of the slowest answer; return how many seconds to rest."""
@@ -98,6 +103,9 @@ class Pace:
             return 0.0
         if slowest > self._speed.target.total_seconds():
             self.rate = max(self.rate * FALL, self._floor)
+            self._owed = 0.0
         else:
+            self._owed = max(self._due - rows, -1.0)
             self.rate = min(self.rate + RISE * self._speed.most, self._speed.most)
-        return max(PERIOD - took, min(took, LONGEST) * REST)
+        until_due = 1 / self.rate if rows else PERIOD  # below ten rows a second, no row is due after a tenth
+        return max(PERIOD - took, until_due - took, min(took, LONGEST) * REST)

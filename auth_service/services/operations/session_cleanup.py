@@ -1,14 +1,15 @@
 """One run through the expired sessions, batch by batch."""
 
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from functools import partial
 
 from auth_service.repositories.sessions.sweep import Sweep
 from auth_service.repositories.transaction import Database, Transaction
 from auth_service.services.operations.batches import Batches
 
 COUNT_BUDGET = timedelta(minutes=10)  # what counts may have to read a whole table, of many GiB, from a slow disk
+LONGEST_SEARCH = 0.2  # seconds that a batch looks for rows
 BACKLOG = 20  # batches: below, to look each session up by the index is always quick enough
 
 
@@ -53,14 +54,15 @@ class SessionCleanup:
 
     def _left(self) -> float:
         """How many sessions there still are that had expired when the run began; in a sweep, by what it has met."""
+        left = self._found - self.deleted  # a sweep counts them only as far as it has to
         if self._sweep and self._sweep.after[0]:
-            return self.deleted / self._sweep.after[0] * (self._sweep.pages - self._sweep.after[0])
-        return self._found - self.deleted
+            return max(left, self.deleted / self._sweep.after[0] * (self._sweep.pages - self._sweep.after[0]))
+        return left
 
     async def _step(self) -> bool:
         """Delete one batch and commit; False if that was the last one."""
         has_swept = self._sweep is not None
-        deleted = await self._batches.run(partial(self._sweep_on, self._sweep) if self._sweep else self._delete_oldest)
+        deleted = await self._batches.run(self._sweep_on if self._sweep else self._delete_oldest)
         if deleted is None:
             self.skipped = True
             return False
@@ -71,9 +73,15 @@ class SessionCleanup:
             self._on_progress(deleted)
         return has_swept or deleted == self._batches.size
 
-    async def _sweep_on(self, begun: Sweep, tx: Transaction, limit: int) -> int:
-        deleted, sweep = await tx.session_sweep.delete_expired(limit, begun)
-        self._sweep = None if sweep.is_over else sweep
+    async def _sweep_on(self, tx: Transaction, limit: int) -> int:
+        """Pass as many pages as it takes to find these rows: of a large table, whole stretches may be swept already."""
+        deleted, until = 0, time.monotonic() + LONGEST_SEARCH
+        while self._sweep and deleted < limit:
+            gone, sweep = await tx.session_sweep.delete_expired(limit - deleted, self._sweep)
+            self._sweep = None if sweep.is_over else sweep
+            deleted += gone
+            if time.monotonic() > until:
+                break
         return deleted
 
     async def _delete_oldest(self, tx: Transaction, limit: int) -> int:

@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,10 @@ import asyncpg
 import pytest
 
 from auth_service.repositories.transaction import CLEANUP_LOCK
+from auth_service.services.operations.cleanup import Cleanup
+from auth_service.services.operations.pace import Speed
 from tests.conftest import environment
+from tests.support.databases import MakeDatabase
 from tests.support.polling import eventually
 from tests.support.server import Server, run_command
 from tests.support.sessions import add_many_sessions, count_expired
@@ -217,3 +221,17 @@ async def test_a_count_that_takes_longer_than_a_request_may_is_not_cut(postgres_
     await run_sql(postgres_url, "GRANT SELECT ON refresh_tokens TO PUBLIC")
     report = await run("--dry-run", DB_STATEMENT_TIMEOUT="0.5")
     assert report["left"] == 20
+
+
+async def test_the_lowest_rate_and_the_smallest_batch_find_their_rows_behind_pages_that_were_swept(
+    postgres_url: str, make_database: MakeDatabase
+) -> None:
+    await add_many_sessions(postgres_url, expired=30_000)
+    swept = "DELETE FROM refresh_tokens WHERE ctid IN (SELECT ctid FROM refresh_tokens ORDER BY ctid LIMIT 27000)"
+    await run_sql(postgres_url, swept)
+    database = make_database(postgres_url)
+    for rate, size, seconds in ((1, 100, 2.1), (10, 100, 1.0), (19, 100, 1.0), (10_000, 1, 1.0)):
+        speed = Speed(most=rate, least=min(rate, 100), target=timedelta(seconds=10))
+        report = await Cleanup(database).delete_expired(size, timedelta(seconds=seconds), speed=speed)
+        least, most = (4, 11) if size == 1 else (seconds * rate / 2, seconds * rate + 2)
+        assert least <= report.deleted <= most, (rate, size)
