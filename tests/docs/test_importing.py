@@ -125,6 +125,7 @@ def test_firebase(shop: Shop) -> None:
     shop.take("firebase.json")
     shop.run("firebase")
     accounts = shop.imported()
+    assert accounts.pop("undated@example.com")["is_active"]  # and its time is that of the import
     assert told(accounts, *STATE) == {
         "ada@example.com": (True, True, "2021-01-30T12:50:12Z"),
         "banned@example.com": (False, False, "2017-07-14T02:40:00Z"),
