@@ -30,7 +30,7 @@ def _duration(_context: click.Context, _option: click.Parameter, seconds: float 
 )  # fmt: skip
 @click.option(
     "--time-budget", type=click.FloatRange(min=0, min_open=True), callback=_duration, metavar="S",
-    help="Stop after S seconds.",
+    help="Begin no batch of sessions after S seconds.",
 )  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Count without deleting.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")

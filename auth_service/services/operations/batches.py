@@ -14,6 +14,8 @@ from auth_service.services.operations.pace import Pace
 BATCH_BUDGET = timedelta(seconds=30)
 JOB = "cleanup"
 LEASE = timedelta(seconds=10)  # longer than any rest; whoever waits for a run that was killed waits so long
+# On SQLite nobody else can write during a batch: it deletes so many rows at once, until so many seconds have passed.
+STEP, LONGEST_LOCK = 100, 0.1
 TRIES, BETWEEN_TRIES = 10, 0.05  # seconds: another run may be in the middle of its last batch
 
 Delete: TypeAlias = Callable[[Transaction, int], Coroutine[Any, Any, int]]
@@ -31,15 +33,17 @@ class Batches:
         self._has_begun = False
         self._let_in = self._rest = 0.0
         self._gone = 0
-        self.size = 0
-        """Rows that the last batch could have had."""
+        self._took = 0.0
+        self.is_through = False
+        """Whether the last batch found fewer rows than it could have had."""
 
     def expect(self, left: float, share: float = 1.0) -> None:
         """Begin a part of the work, which has this share of the time that a backlog may take.
 
-        It begins at once if the part before ended with a batch that found nothing: nobody can have felt that.
+        It begins at once if the part before ended with a batch that found nothing: nobody can have felt that; and if
+        the time is up, when each part has one batch.
         """
-        if not self._gone:
+        if not self._gone or self.is_over:
             self._rest = 0.0
         self.pace.expect(left, time.monotonic(), share)
 
@@ -49,8 +53,18 @@ class Batches:
 
     @property
     def is_over(self) -> bool:
-        """Whether the time is up."""
-        return self._stopped.is_set() or time.monotonic() > self._deadline
+        """Whether the time is up, or would be before the end of a batch like the last one."""
+        return self.is_stopped or time.monotonic() + self._took > self._deadline
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether no batch is to begin any more, in whatever part."""
+        return self._stopped.is_set()
+
+    async def go_on(self) -> bool:
+        """Rest; return whether there is time for a batch after that."""
+        await self._sleep()
+        return not self.is_over
 
     async def run(self, delete: Delete) -> int | None:
         """Delete a batch and commit, after a rest from the one before; None if another clean-up is at work.
@@ -76,8 +90,17 @@ class Batches:
         if not await self.hold(tx):
             return None
         self._let_in = time.monotonic()
-        self.size = self.pace.begin_batch(began)
-        return await delete(tx, self.size)
+        size = self.pace.begin_batch(began)
+        at_once = size if self._database.dialect.is_server else STEP
+        gone = 0
+        while gone < size and (not gone or time.monotonic() < self._let_in + LONGEST_LOCK):
+            asked = min(at_once, size - gone)
+            found = await delete(tx, asked)
+            gone += found
+            self.is_through = found < asked
+            if self.is_through:
+                break
+        return gone
 
     def _end(self, gone: int, began: float, deleted: float) -> None:
         """Tell the pace how long the database took to let the batch begin, and to commit it.
@@ -86,7 +109,7 @@ class Batches:
         """
         now = time.monotonic()
         committing = now - (deleted if self._database.dialect.is_server else self._let_in)
-        self._gone = gone
+        self._gone, self._took = gone, now - began
         self._rest = self.pace.end_batch(gone, max(self._let_in - began, committing), now)
 
     async def hold(self, tx: Transaction) -> bool:
@@ -101,6 +124,7 @@ class Batches:
             await tx.job_leases.give_back(JOB, self._holder)
 
     async def _sleep(self) -> None:
+        rest, self._rest = min(self._rest, self._deadline - time.monotonic()), 0.0
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._rest):
+            async with asyncio.timeout(rest):
                 await self._stopped.wait()

@@ -48,6 +48,8 @@ class OtherExpired:
         Raises:
             DatabaseUnavailable: what was deleted before is deleted.
         """
+        if self._batches.is_stopped:
+            return {}
         await self._forget_deleted_sessions()
         gone = {name: await self._delete(*what) for name, what in EXPIRING.items()}
         if self._unverified_lifetime:
@@ -62,13 +64,15 @@ class OtherExpired:
 
     async def _delete(self, delete: Delete, count: Count | None = None) -> int:
         """Delete what has expired, batch by batch until none is left or the time is up; return how much."""
-        expected = await self._count(count) if count else 0
+        if self._batches.is_stopped:
+            return 0
+        expected = await self._count(count) if count and not self._batches.is_over else 0
         self._batches.expect(expected, SHARE)
         deleted = 0
         while True:
-            gone = await self._batches.run(delete) or 0
-            deleted += gone
-            if gone < self._batches.size or self._batches.is_over:
+            gone = await self._batches.run(delete)
+            deleted += gone or 0
+            if gone is None or self._batches.is_through or not await self._batches.go_on():
                 return deleted
             self._batches.remain(expected - deleted)
 

@@ -38,7 +38,7 @@ class SessionCleanup:
             DatabaseUnavailable: what was deleted before is deleted.
         """
         await self._plan()
-        while await self._step() and not self._batches.is_over:
+        while await self._step() and await self._batches.go_on():
             self._batches.remain(self._left())
 
     async def _plan(self) -> None:
@@ -71,7 +71,7 @@ class SessionCleanup:
             self.deleted += deleted
             self.batches += 1
             self._on_progress(deleted)
-        return has_swept or deleted == self._batches.size
+        return has_swept or not self._batches.is_through
 
     async def _sweep_on(self, tx: Transaction, limit: int) -> int:
         """Pass as many pages as it takes to find these rows: of a large table, whole stretches may be swept already."""

@@ -13,7 +13,7 @@ import pytest
 
 from auth_service.repositories.transaction import Database
 from auth_service.services.operations.cleanup import Cleanup
-from auth_service.services.operations.pace import PERIOD, RISE, Speed
+from auth_service.services.operations.pace import FULL_SPEED, PERIOD, RISE, Speed
 from tests.conftest import environment
 from tests.support.databases import MakeDatabase
 from tests.support.polling import eventually
@@ -174,3 +174,28 @@ async def test_a_run_that_finds_nothing_does_not_rest(database: Database) -> Non
     await Cleanup(database).delete_expired(100)  # what a database needs once
     reports = [await Cleanup(database).delete_expired(100, speed=PACED) for _ in range(3)]
     assert min(report.seconds for report in reports) < 2 * PERIOD  # it has five parts and more
+
+
+async def test_a_time_that_is_up_ends_a_rest(database: Database) -> None:
+    await add_sessions(database, *[-HOUR] * 5)
+    speed = Speed(most=1, least=1)
+    report = await Cleanup(database).delete_expired(100, timedelta(seconds=0.1), speed=speed)
+    assert report.deleted == 1
+    assert report.seconds < 0.9, "a row a second, and no second of it"
+
+
+async def test_on_sqlite_no_batch_keeps_others_out_for_long_whatever_its_rate_and_budget(
+    sqlite_url: str, make_database: MakeDatabase
+) -> None:
+    """Each row takes milliseconds, so that 500 would take more than a second."""
+    database = make_database(sqlite_url)
+    async with database.transaction() as tx:
+        await (await tx.session.connection()).exec_driver_sql(SLOW_ON_SQLITE)
+    await add_sessions(database, *[-HOUR] * 500)
+    hurried = Speed(most=10_000, least=10_000)
+    for budget, speed in ((0.01, hurried), (0.01, FULL_SPEED), (9.0, hurried)):
+        batches: list[int] = []
+        await Cleanup(database).delete_expired(5000, timedelta(seconds=budget), batches.append, speed)
+        assert max(batches) <= 100
+        assert len(batches) == 1 or budget > 1
+    assert await session_ids(database) == set()
