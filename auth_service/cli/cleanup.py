@@ -7,7 +7,9 @@ from datetime import timedelta
 import click
 
 from auth_service.cli.common import run_with_database
+from auth_service.cli.sigterm import ended_by_sigterm
 from auth_service.repositories.transaction import Database
+from auth_service.services.operations.batches import LEASE
 from auth_service.services.operations.cleanup import Cleanup
 from auth_service.services.operations.cleanup_report import CleanupReport
 from auth_service.services.operations.pace import Speed
@@ -49,13 +51,17 @@ def cleanup(
         with click.progressbar(length=expected, label="deleting", file=sys.stderr, hidden=hidden) as bar:
             return await job.delete_expired(size, time_budget, bar.update, Speed.of(settings.cleanup, rate))
 
-    report = run_with_database(clean_up)
+    report = run_with_database(ended_by_sigterm(clean_up))
     click.echo(json.dumps(report._asdict()) if as_json else _sentence(report))
 
 
 def _sentence(report: CleanupReport) -> str:
     if report.skipped:
-        return f"another clean-up is running; deleted {report.deleted} before it started"
+        # Nothing tells a run that rests from one that was killed: both have a lease.
+        return (
+            f"another clean-up is running, or was killed less than {LEASE.seconds} seconds ago; "
+            f"deleted {report.deleted} before giving way to it"
+        )
     age = report.oldest_expired_seconds
     oldest = f", the oldest for {timedelta(seconds=round(age))}" if age is not None else ""
     attempts = f" and {report.throttles_deleted} counts of attempts" if report.throttles_deleted else ""

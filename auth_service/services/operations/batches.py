@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any, TypeAlias
 from uuid import uuid4
 
+from auth_service.errors import DatabaseUnavailable
 from auth_service.repositories.transaction import Database, Transaction
 from auth_service.services.operations.pace import Pace
 
@@ -16,6 +17,7 @@ JOB = "cleanup"
 LEASE = timedelta(seconds=10)  # longer than any rest; whoever waits for a run that was killed waits so long
 # On SQLite nobody else can write during a batch: it deletes so many rows at once, until so many seconds have passed.
 STEP, LONGEST_LOCK = 100, 0.1
+GIVING_BACK = timedelta(seconds=2)
 TRIES, BETWEEN_TRIES = 10, 0.05  # seconds: another run may be in the middle of its last batch
 
 Delete: TypeAlias = Callable[[Transaction, int], Coroutine[Any, Any, int]]
@@ -118,10 +120,14 @@ class Batches:
         self._has_begun = True
         return await tx.job_leases.take(JOB, self._holder, LEASE, from_others=takes_over)
 
-    async def finish(self) -> None:
-        """Let another run begin at once; raises `DatabaseUnavailable`."""
-        async with self._database.transaction() as tx:
-            await tx.job_leases.give_back(JOB, self._holder)
+    async def __aenter__(self) -> None:
+        """Begin what ends with the lease given back, also by an error or when it is cancelled."""
+
+    async def __aexit__(self, *_: object) -> None:
+        """Let another run begin at once. Where the database does not answer, that one has to wait for the lease."""
+        with suppress(DatabaseUnavailable):
+            async with self._database.transaction(GIVING_BACK) as tx:
+                await tx.job_leases.give_back(JOB, self._holder)
 
     async def _sleep(self) -> None:
         rest, self._rest = min(self._rest, self._deadline - time.monotonic()), 0.0

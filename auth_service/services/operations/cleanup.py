@@ -64,11 +64,11 @@ class Cleanup:
         with self._paced(speed.of_the_budget(time_budget), batch_size) as pace:
             batches = Batches(self._database, pace, deadline, self._stopped)
             sessions = SessionCleanup(self._database, batches, batch_size, self._telling(on_progress))
-            await sessions.delete_expired()
-            # A run that gives way to another does so in everything: each step takes the lock that the other one needs.
-            other = OtherExpired(self._database, batches, self._audit_retention, self._unverified_lifetime)
-            others = {} if sessions.skipped else await other.delete_all()
-            await batches.finish()
+            async with batches:
+                await sessions.delete_expired()
+                # A run that gives way to another does so in everything: each step takes the lock that that one needs.
+                other = OtherExpired(self._database, batches, self._audit_retention, self._unverified_lifetime)
+                others = {} if sessions.skipped else await other.delete_all()
         seconds = round(time.monotonic() - started, 3)
         left, oldest = await self._find_left(has_swept=sessions.has_swept)
         report = CleanupReport(

@@ -3,8 +3,9 @@
 import asyncio
 import json
 import os
+import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,7 @@ async def test_of_two_runs_at_once_one_works_and_the_other_says_so(postgres_url:
     assert report["skipped"] is True
     assert (report["deleted"], report["left"]) == (0, 3)
     assert said.returncode == 0
-    assert "another clean-up is running" in said.stdout
+    assert said.stdout.startswith("another clean-up is running, or was killed less than 10 seconds ago; deleted 0 ")
     assert (await run())["deleted"] == 3
 
 
@@ -84,18 +85,27 @@ async def test_rows_that_somebody_holds_are_skipped_and_not_waited_for(postgres_
 
 
 @asynccontextmanager
+async def working(url: str, folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    """The command with small batches, which is killed at the end."""
+    env = {**os.environ, **environment(url)}
+    command = (*Server.program, "cleanup", "--batch-size", "7")
+    null = asyncio.subprocess.DEVNULL
+    process = await asyncio.create_subprocess_exec(*command, env=env, cwd=folder, stdin=null, stderr=null)
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+@asynccontextmanager
 async def at_work(url: str, folder: Path) -> AsyncIterator[int]:
     """A run in the middle of 7,000 expired sessions, by the id of its process, which is killed at the end."""
     await add_many_sessions(url, expired=7 * 1000, live=5)
-    env = {**os.environ, **environment(url)}
-    command = (*Server.program, "cleanup", "--batch-size", "7")
-    process = await asyncio.create_subprocess_exec(*command, env=env, cwd=folder, stdin=asyncio.subprocess.DEVNULL)
-    try:
-        await eventually(_is_at_work, url, seconds=20)
+    async with working(url, folder) as process:
+        await eventually(_has_fewer_than, url, 7000 - 7, seconds=20)
         yield process.pid
-    finally:
-        process.kill()
-        await process.wait()
 
 
 async def test_a_run_killed_in_the_middle_keeps_its_batches_and_a_later_one_finishes(
@@ -112,13 +122,38 @@ async def test_a_run_killed_in_the_middle_keeps_its_batches_and_a_later_one_fini
     assert (report["deleted"], report["left"], report["skipped"]) == (left, 0, False)
 
 
+async def test_a_run_that_a_signal_ends_gives_its_lease_back(postgres_url: str, run: Any, tmp_path: Path) -> None:
+    await add_many_sessions(postgres_url, expired=7 * 1000)
+    for ending, status in ((signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 1)):
+        before = await count_expired(postgres_url)
+        async with working(postgres_url, tmp_path) as process:
+            await eventually(_has_fewer_than, postgres_url, before, seconds=20)
+            process.send_signal(ending)
+            assert await asyncio.wait_for(process.wait(), 20) == status
+        report = await run("--time-budget", "0.1")
+        assert (report["skipped"], report["left"] > 0) == (False, True), ending
+
+
+async def test_a_run_that_an_error_ends_gives_its_lease_back(postgres_url: str, run: Any, tmp_path: Path) -> None:
+    await add_many_sessions(postgres_url, expired=10)
+    at_the_fifth = "IF (SELECT count(*) FROM refresh_tokens) = 6 THEN RAISE 'the fifth'; END IF; RETURN OLD;"
+    await run_sql(postgres_url, f"CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN {at_the_fifth} END$$")
+    await run_sql(postgres_url, "CREATE TRIGGER f BEFORE DELETE ON refresh_tokens FOR EACH ROW EXECUTE FUNCTION f()")
+    env = environment(postgres_url)
+    failed = await asyncio.to_thread(run_command, "cleanup", "--batch-size", "1", env=env, cwd=tmp_path)
+    assert failed.returncode != 0
+    assert 0 < await count_expired(postgres_url) < 10
+    await run_sql(postgres_url, "DROP TRIGGER f ON refresh_tokens")
+    assert (await run())["skipped"] is False
+
+
 async def test_a_run_steps_back_behind_whoever_answers_requests(postgres_url: str, tmp_path: Path) -> None:
     async with at_work(postgres_url, tmp_path) as process:
         assert os.getpriority(os.PRIO_PROCESS, process) == os.getpriority(os.PRIO_PROCESS, 0) + 10
 
 
-async def _is_at_work(url: str) -> bool:
-    return await count_expired(url) < 7000 - 7
+async def _has_fewer_than(url: str, expired: int) -> bool:
+    return await count_expired(url) < expired
 
 
 async def _has_gone(url: str) -> bool:
