@@ -62,7 +62,7 @@ class Process:
         _warn_of_ways(parts.settings)
         beginning = asyncio.create_task(self._begin(is_prepared=is_prepared))
         try:
-            with delay_sigterm(parts.settings.shutdown.drain, upkeep.health.end_is_near):
+            with delay_sigterm(parts.settings.shutdown.drain, self._end_is_near):
                 yield
         finally:
             upkeep.schedule.stop()
@@ -83,6 +83,11 @@ class Process:
             if self._exporting:
                 await self._exporting.stop()
             log.info("service.stopped")
+
+    def _end_is_near(self) -> None:
+        """Answer that we are not ready, and let the clean-up end: it is not for the requests that come till then."""
+        self._parts.upkeep.health.end_is_near()
+        self._parts.upkeep.schedule.end_is_near()
 
     async def _begin(self, *, is_prepared: bool) -> None:
         """Begin what works beside the requests, once it is imported and the database is there."""

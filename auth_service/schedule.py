@@ -71,6 +71,10 @@ class Schedule:
             scheduler.add_job(self._run, "interval", [self._clean_up], seconds=pause, jitter=spread)
         scheduler.start()
 
+    def end_is_near(self) -> None:
+        """Begin no batch of the clean-up any more."""
+        self._cleanup.stop()
+
     def stop(self) -> None:
         """Begin no job any more, nor a batch of the clean-up."""
         self._cleanup.stop()
@@ -106,6 +110,8 @@ class Schedule:
             log.warning("usernames.skeletons_not_filled", code=error.code)
 
     async def _clean_up(self) -> None:
+        if self._cleanup.is_stopped:
+            return
         with begin("cleanup"):
             try:
                 await self._cleanup.delete_expired(self._settings.batch_size, speed=Speed.of(self._settings))

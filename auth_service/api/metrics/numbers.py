@@ -131,4 +131,5 @@ def _cleanup(numbers: CleanupNumbers) -> Iterator[Sample]:
     if numbers.finished_at:
         yield "auth_cleanup_last_success_timestamp_seconds", (), numbers.finished_at
     yield "auth_cleanup_rate", (), round(numbers.pace.rate) if numbers.pace else 0
-    yield "auth_cleanup_oldest_expired_seconds", (), numbers.oldest_expired
+    if numbers.oldest_expired is not None:
+        yield "auth_cleanup_oldest_expired_seconds", (), numbers.oldest_expired

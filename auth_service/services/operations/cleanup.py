@@ -44,6 +44,10 @@ class Cleanup:
         """End the run that is at work after its batch, and begin none any more."""
         self._stopped.set()
 
+    @property
+    def is_stopped(self) -> bool:
+        return self._stopped.is_set()
+
     async def delete_expired(
         self,
         batch_size: int,

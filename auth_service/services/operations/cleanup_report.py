@@ -45,7 +45,7 @@ class CleanupNumbers:
     failures: int = 0
     finished_at: float = 0.0
     """The time of the last run that was not cut off, in seconds since 1970; 0 if there was none."""
-    oldest_expired: float = 0.0
+    oldest_expired: float | None = None
     """Seconds for which the oldest session that is still there has been expired, when that was last looked at."""
     pace: Pace | None = None
     """That of the run that is at work."""

@@ -133,6 +133,8 @@ async def test_the_clean_up_tells_when_it_ended_and_how_old_the_oldest_expired_s
     client = await make_client(internal_token=TOKEN)
     cleanup = services_of(client).gauges.cleanup
     await add_sessions(services_of(client).gauges.database, -2 * HOUR, -HOUR)
+    unknown = "auth_cleanup_oldest_expired_seconds"
+    assert unknown not in [name for name, *_ in (await scraped(client)).samples], "not yet known, and not 0"
     await cleanup.look_at_oldest()
     page = await scraped(client)
     assert 7200 <= page.value("auth_cleanup_oldest_expired_seconds") < 7300
