@@ -11,7 +11,7 @@ from auth_service.cli.sigterm import ended_by_sigterm
 from auth_service.repositories.transaction import Database
 from auth_service.services.operations.batches import LEASE
 from auth_service.services.operations.cleanup import Cleanup
-from auth_service.services.operations.cleanup_report import CleanupReport
+from auth_service.services.operations.cleanup_report import CleanupReport, CleanupSurvey
 from auth_service.services.operations.pace import Speed
 from auth_service.settings import Settings
 
@@ -41,33 +41,55 @@ def cleanup(
 ) -> None:
     """Delete what has expired, slowly enough that nobody feels it. Of runs at the same time, one does the work."""
 
-    async def clean_up(database: Database, settings: Settings) -> CleanupReport:
+    async def clean_up(database: Database, settings: Settings) -> CleanupReport | CleanupSurvey:
         job = Cleanup(database, settings.audit.retention, settings.registration.unverified_lifetime)
         if dry_run:
             return await job.survey()
         hidden = as_json or not sys.stderr.isatty()
-        expected = 0 if hidden else (await job.survey()).left
+        expected = 0 if hidden else await job.count_sessions()
         size = batch_size or settings.cleanup.batch_size
         with click.progressbar(length=expected, label="deleting", file=sys.stderr, hidden=hidden) as bar:
             return await job.delete_expired(size, time_budget, bar.update, Speed.of(settings.cleanup, rate))
 
     report = run_with_database(ended_by_sigterm(clean_up))
-    click.echo(json.dumps(report._asdict()) if as_json else _sentence(report))
+    click.echo(json.dumps(_fields(report)) if as_json else _sentence(report))
 
 
-def _sentence(report: CleanupReport) -> str:
+def _fields(report: CleanupReport | CleanupSurvey) -> dict[str, object]:
+    """What is printed as JSON: that of a dry run has all of a run's, none of which it did, and what else is left."""
+    if isinstance(report, CleanupReport):
+        return report._asdict()
+    found = report._asdict()
+    did_nothing = CleanupReport(0, 0, 0.0, found.pop("sessions"), found.pop("oldest_expired_seconds"), skipped=False)
+    return {**did_nothing._asdict(), **{f"{name}_left": count for name, count in found.items()}}
+
+
+def _would(found: CleanupSurvey) -> str:
+    accounts = "an unknown number of" if found.registrations is None else found.registrations
+    return (
+        f"would delete {found.sessions} expired sessions{_oldest(found.oldest_expired_seconds)}, "
+        f"{found.throttles} counts of attempts, {found.links} links, {accounts} unused accounts, "
+        f"{found.challenges} used challenges and {found.factors} unconfirmed factors"
+    )
+
+
+def _oldest(age: float | None) -> str:
+    return f", the oldest for {timedelta(seconds=round(age))}" if age is not None else ""
+
+
+def _sentence(report: CleanupReport | CleanupSurvey) -> str:
+    if isinstance(report, CleanupSurvey):
+        return _would(report)
     if report.skipped:
         # Nothing tells a run that rests from one that was killed: both have a lease.
         return (
             f"another clean-up is running, or was killed less than {LEASE.seconds} seconds ago; "
             f"deleted {report.deleted} before giving way to it"
         )
-    age = report.oldest_expired_seconds
-    oldest = f", the oldest for {timedelta(seconds=round(age))}" if age is not None else ""
     attempts = f" and {report.throttles_deleted} counts of attempts" if report.throttles_deleted else ""
     unused = f" and {report.registrations_deleted} unused accounts" if report.registrations_deleted else ""
     return (
         f"deleted {report.deleted} expired sessions{attempts}{unused} "
         f"in {report.batches} batches and {report.seconds} s; "
-        f"{report.left} left{oldest}"
+        f"{report.left} left{_oldest(report.oldest_expired_seconds)}"
     )

@@ -85,8 +85,20 @@ async def test_cleanup_dry_run_only_counts(database_url: str, tmp_path: Path) ->
     await fill(database_url, -HOUR, -2 * HOUR, HOUR)
     done = run_command("cleanup", "--dry-run", env=environment(database_url), cwd=tmp_path)
     assert done.returncode == 0
-    assert "deleted 0 expired sessions" in done.stdout
-    assert "; 2 left, the oldest for 2:00:0" in done.stdout
+    assert done.stdout.startswith("would delete 2 expired sessions, the oldest for 2:00:0")
+    rest = ", 0 counts of attempts, 0 links, 0 unused accounts, 0 used challenges and 0 unconfirmed factors\n"
+    assert done.stdout.endswith(rest)
+    done = run_command("cleanup", "--dry-run", "--json", env=environment(database_url), cwd=tmp_path)
+    report = json.loads(done.stdout)
+    assert {name: report[name] for name in report if name.endswith("left")} == {
+        "left": 2,
+        "throttles_left": 0,
+        "links_left": 0,
+        "registrations_left": 0,
+        "challenges_left": 0,
+        "factors_left": 0,
+    }
+    assert [report[name] for name in ("deleted", "throttles_deleted", "skipped")] == [0, 0, False]
     assert await remaining(database_url) == 3
 
 

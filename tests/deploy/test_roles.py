@@ -148,6 +148,8 @@ async def test_the_clean_up_as_its_role_deletes_used_challenges_and_factors_that
         f"INSERT INTO factors ({columns}) SELECT gen_random_uuid(), id, 'totp', 0, {LONG_AGO} FROM users LIMIT 1",
     )
     env = environment(roles.as_role(owned_url, "cleanup"))
+    found = json.loads(run_command("cleanup", "--json", "--dry-run", env=env, cwd=tmp_path).stdout)
+    assert [found[f"{name}_left"] for name in ("challenges", "factors", "registrations")] == [1, 1, None]
     cleaned = run_command("cleanup", "--json", env=env, cwd=tmp_path)
     report = json.loads(cleaned.stdout)
     assert (report["challenges_deleted"], report["factors_deleted"]) == (1, 1), cleaned.stderr

@@ -7,11 +7,13 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
+    ColumnElement,
     LargeBinary,
     and_,
     bindparam,
     delete,
     exists,
+    func,
     select,
 )
 
@@ -230,7 +232,15 @@ class FactorProofs:
 
     async def delete_unconfirmed(self, limit: int) -> int:
         """Delete up to `limit` factors that no code has confirmed in time; return how many."""
-        over = self._connection.dialect.statement_time(-ENROLMENT_LIFE)
-        found = select(F.id).where(F.confirmed_at.is_(None), F.created_at <= over).limit(limit)
+        found = select(F.id).where(*self._was_never_confirmed()).limit(limit)
         gone = delete(FACTORS).where(F.id.in_(found.with_for_update(skip_locked=True)))
         return int((await self._connection.execute(gone)).rowcount)
+
+    async def count_unconfirmed(self) -> int:
+        """Return how many a clean-up would find."""
+        counted = select(func.count(F.id)).where(*self._was_never_confirmed())
+        return int((await self._connection.execute(counted)).scalar_one())
+
+    def _was_never_confirmed(self) -> tuple[ColumnElement[bool], ...]:
+        over = self._connection.dialect.statement_time(-ENROLMENT_LIFE)
+        return F.confirmed_at.is_(None), F.created_at <= over

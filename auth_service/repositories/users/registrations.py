@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import ColumnElement, Select, delete, func, insert, select
 
 from auth_service.database.connection import Connection
 from auth_service.models import REFRESH_TOKENS, REGISTRATIONS, USERS, Role, SecurityEvent
@@ -46,12 +46,25 @@ class Registrations:
         if self._dialect.has_partitions:
             done = func.expire_registrations(lifetime, limit).table_valued("seen", "expired")
             return Expired(*(await self._connection.execute(select(done.c.seen, done.c.expired))).one())
-        old = G.registered_at <= self._dialect.statement_time(-max(lifetime, FLOOR))
-        due = (await self._connection.execute(select(G.user_id).where(old).limit(limit))).scalars().all()
-        signed_in = select(REFRESH_TOKENS.c.id).where(REFRESH_TOKENS.c.user_id == U.id).exists()
-        unused = (U.is_verified.is_(False), U.last_login_at.is_(None), ~signed_in)
-        undecided = (U.is_active, U.role == Role.USER)
-        gone = delete(USERS).where(U.id.in_(due), *unused, *undecided).returning(U.id)
+        due = (await self._connection.execute(self._find_old(lifetime).limit(limit))).scalars().all()
+        gone = delete(USERS).where(U.id.in_(due), *_is_unused()).returning(U.id)
         rows = await self._audit.execute(gone, SecurityEvent.ACCOUNT_EXPIRED, user="id")
         await self._connection.execute(delete(REGISTRATIONS).where(G.user_id.in_(due)))
         return Expired(len(due), len(rows))
+
+    async def count_expired(self, lifetime: timedelta) -> int | None:
+        """Return how many accounts that would delete; None for a role that may not read accounts."""
+        if self._dialect.has_partitions:  # and roles
+            may_read = func.has_table_privilege("registrations", "SELECT")
+            if not (await self._connection.execute(select(may_read))).scalar_one():
+                return None
+        counted = select(func.count(U.id)).where(U.id.in_(self._find_old(lifetime)), *_is_unused())
+        return int((await self._connection.execute(counted)).scalar_one())
+
+    def _find_old(self, lifetime: timedelta) -> Select[tuple[UUID]]:
+        return select(G.user_id).where(G.registered_at <= self._dialect.statement_time(-max(lifetime, FLOOR)))
+
+
+def _is_unused() -> tuple[ColumnElement[bool], ...]:
+    signed_in = select(REFRESH_TOKENS.c.id).where(REFRESH_TOKENS.c.user_id == U.id).exists()
+    return U.is_verified.is_(False), U.last_login_at.is_(None), ~signed_in, U.is_active, U.role == Role.USER

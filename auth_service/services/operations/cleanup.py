@@ -15,7 +15,7 @@ import structlog
 
 from auth_service.repositories.transaction import Database
 from auth_service.services.operations.batches import Batches
-from auth_service.services.operations.cleanup_report import CleanupNumbers, CleanupReport
+from auth_service.services.operations.cleanup_report import CleanupNumbers, CleanupReport, CleanupSurvey
 from auth_service.services.operations.other_expired import OtherExpired
 from auth_service.services.operations.pace import FULL_SPEED, Pace, Speed
 from auth_service.services.operations.session_cleanup import COUNT_BUDGET, SessionCleanup
@@ -103,10 +103,24 @@ class Cleanup:
         finally:
             self.numbers.pace = None
 
-    async def survey(self) -> CleanupReport:
-        """Report what a run would find, and delete nothing."""
+    async def count_sessions(self) -> int:
+        """How many sessions have expired; raises `DatabaseUnavailable`."""
+        return (await self._find_left(has_swept=False))[0]
+
+    async def survey(self) -> CleanupSurvey:
+        """Count what a run would find, and delete nothing; raises `DatabaseUnavailable`."""
         left, oldest = await self._find_left(has_swept=False)
-        return CleanupReport(0, 0, 0.0, left, oldest, skipped=False)
+        async with self._database.transaction(COUNT_BUDGET) as tx:
+            await tx.allow_slow_statements(COUNT_BUDGET)
+            lifetime = self._unverified_lifetime
+            return CleanupSurvey(
+                left, oldest,
+                throttles=await tx.throttles.count_expired(),
+                links=await tx.link_uses.count_expired(),
+                registrations=await tx.registrations.count_expired(lifetime) if lifetime else 0,
+                challenges=await tx.factor_proofs.count_spent(),
+                factors=await tx.factor_proofs.count_unconfirmed(),
+            )  # fmt: skip
 
     def _telling(self, on_progress: Callable[[int], None]) -> Callable[[int], None]:
         def tell(deleted: int) -> None:

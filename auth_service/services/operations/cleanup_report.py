@@ -32,6 +32,18 @@ class CleanupReport(NamedTuple):
     """Months whose retention is over; on SQLite rows."""
 
 
+class CleanupSurvey(NamedTuple):
+    """What a run would delete. A number is None where the role of the database may not read what it would count."""
+
+    sessions: int
+    oldest_expired_seconds: float | None
+    throttles: int
+    links: int
+    registrations: int | None
+    challenges: int
+    factors: int
+
+
 @dataclass
 class CleanupNumbers:
     """What all runs of this process did, and what they left."""

@@ -85,6 +85,7 @@ async def test_an_account_that_was_used_or_that_somebody_looks_after_stays_for_e
     await run_sql(database_url, "UPDATE users SET last_login_at = NULL WHERE email = 'used@example.com'")
     report = await clean_up(database_url, tmp_path, "--batch-size", "2")
     assert report["registrations_deleted"] == 0
+    assert (await clean_up(database_url, tmp_path, "--dry-run"))["registrations_left"] == 0
     assert await emails(database_url) == everybody, "the one who signed in too, although the login was not noted"
     assert await run_sql(database_url, "SELECT count(*) FROM registrations") == [(0,)], "each is looked at once"
 
@@ -114,6 +115,7 @@ async def test_they_go_in_batches_with_all_that_hangs_on_them(
     for number in range(5):
         await client.register(f"user{number}@example.com")
     await age(database_url, 31)
+    assert (await clean_up(database_url, tmp_path, "--dry-run"))["registrations_left"] == 5
     assert (await clean_up(database_url, tmp_path, "--batch-size", "2"))["registrations_deleted"] == 5
     for table in ("users", "registrations", "outgoing_mails", "link_tokens"):
         assert await run_sql(database_url, f"SELECT count(*) FROM {table}") == [(0,)]
