@@ -41,6 +41,15 @@ class StatementOutOfDate(TransactionConflict):
     """A migration has changed the type of a column while a connection had statements prepared; they are gone now."""
 
 
+class NoUsableSchema(SchemaNotReady):
+    """The role may use no schema of its search_path, so it sees no table: their grants do not mend it."""
+
+    detail = (
+        "The database role may not use the schema of the tables: GRANT USAGE ON SCHEMA public TO it, as "
+        "deploy/sql/roles.sql does for the roles of the service."
+    )
+
+
 class ForeignTables(DatabaseUnusable):
     detail = (
         "The database has tables of names that the service needs, and not its revision (alembic_version): they are "
@@ -127,6 +136,10 @@ OF_SQLITE: dict[str, type[DatabaseUnavailable]] = {
 ROW_FAULTS = ("22", "23", "44", "P0001")
 
 
+# Where a session has no schema left, `current_schema()` makes one for temporary tables by this function of PostgreSQL
+# (namespace.c), which a role of ours may not. Its message is translated.
+NO_SCHEMA = "InitTempTableNamespace"
+
 # Of a statement that the driver ran without SQLAlchemy.
 DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
@@ -171,6 +184,8 @@ def _verdict_of(error: Exception) -> DatabaseUnavailable | None:
         return StatementOutOfDate()
     sqlstate = getattr(said, "sqlstate", None)
     if sqlstate:
+        if getattr(said.__cause__ or said, "server_source_function", None) == NO_SCHEMA:
+            return NoUsableSchema()
         found = VERDICTS.get(sqlstate) or VERDICTS.get(sqlstate[:2])
         return found() if found else None
     if _is_of_sqlite(said, "OperationalError") or _is_of_sqlite(said, "DatabaseError"):

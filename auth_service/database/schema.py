@@ -21,7 +21,10 @@ HEAD = REVISIONS[-1]
 NONE = "The database has no schema of this service yet"
 OLDER = "The database schema is older than this version of the service"
 MIGRATE = {
-    "postgresql": "run 'auth-service migrate --grant-to ROLE' as the owner of the tables, for the ROLE that serves.",
+    "postgresql": (
+        "run 'auth-service migrate --grant-to ROLE' as the owner of the tables, for the ROLE that serves; with "
+        "--grant-cleanup-to ROLE for one that only cleans up."
+    ),
     "sqlite": "run 'auth-service migrate'.",
 }
 NOT_OURS = "The database has the schema of another application: give the service a database of its own."

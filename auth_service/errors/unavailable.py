@@ -40,7 +40,8 @@ class SchemaNotReady(DatabaseUnusable):
     code = "schema-not-ready"
     detail = (
         "The database schema does not match this version of the service: run 'auth-service migrate' "
-        "(on PostgreSQL 'auth-service migrate --grant-to ROLE' for the role that serves)."
+        "(on PostgreSQL 'auth-service migrate --grant-to ROLE' for the role that serves, and with --grant-cleanup-to "
+        "ROLE for one that only cleans up)."
     )
 
 

@@ -250,6 +250,7 @@ def test_only_the_owner_grants_and_only_what_is_there(cluster: Cluster, name: st
     done = run_command("grants", "--apply", env=bare(cluster, name, "owner"), cwd=tmp_path)
     assert done.returncode == 1
     assert "'auth-service migrate --grant-to ROLE'" in done.stderr
+    assert "--grant-cleanup-to ROLE" in done.stderr
 
 
 def test_a_role_that_may_not_change_the_schema_is_told_whose_url_to_use(

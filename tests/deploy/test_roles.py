@@ -13,6 +13,7 @@ import pytest
 from tests.conftest import environment
 from tests.support import roles
 from tests.support.client import Client
+from tests.support.operator import Operator
 from tests.support.postgres import Cluster
 from tests.support.server import Server, run_command
 from tests.support.sessions import add_expired_sessions
@@ -135,6 +136,28 @@ async def test_the_service_and_the_clean_up_connect_as_their_roles(owned_url: st
         assert cleaned.returncode == 0, cleaned.stderr
         assert '"left": 0' in cleaned.stdout
     assert await run_sql(owned_url, "SELECT count(*) FROM refresh_tokens") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    "lacking",
+    [
+        ("USAGE ON SCHEMA public", "GRANT USAGE ON SCHEMA public TO"),
+        ("SELECT ON alembic_version", "run 'auth-service grants --apply'"),
+    ],
+)
+@pytest.mark.parametrize("role", ["app", "cleanup"])
+def test_what_a_role_lacks_is_told_with_what_gives_it_back(
+    owned_url: str, cluster: Cluster, tmp_path: Path, role: roles.Role, lacking: tuple[str, str]
+) -> None:
+    right, said = lacking
+    name = owned_url.rpartition("/")[2]
+    cluster.execute(f"REVOKE {right} FROM auth_{role}", name)
+    try:
+        operator = Operator(roles.as_role(owned_url, role), tmp_path)
+        operator.settings = {"DATABASE_URL": operator.url}
+        assert said in operator.run("cleanup", code=1).stderr
+    finally:
+        cluster.execute(f"GRANT {right} TO auth_{role}", name)
 
 
 async def test_the_clean_up_as_its_role_deletes_used_challenges_and_factors_that_were_never_confirmed(
