@@ -161,9 +161,17 @@ def raise_domain_error(error: BaseException) -> None:
             raise conflict from None
     elif isinstance(error, (DBAPIError, *DRIVER_ERRORS)):
         if verdict := _verdict_of(error):
-            raise verdict from error
+            is_lost = type(verdict) in {DatabaseUnavailable, DatabaseStarting}
+            raise (DatabaseDiskFull() if is_lost and _met_full_disk(error) else verdict) from error
     elif isinstance(error, PoolTimeoutError | OSError | OverflowError):  # refused connections are OSErrors
-        raise DatabaseUnavailable from error
+        raise (DatabaseDiskFull() if _met_full_disk(error) else DatabaseUnavailable()) from error
+
+
+def _met_full_disk(error: BaseException | None) -> bool:
+    """Whether the server has said so before it hung up: it stops when its journal (WAL) has no room."""
+    while error and not isinstance(error, asyncpg.DiskFullError):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _conflict_of(error: Exception) -> Refused | None:

@@ -119,6 +119,25 @@ async def test_an_idle_transaction_that_the_server_ended_is_unavailable(served: 
     await served.check()
 
 
+async def test_a_server_that_stops_because_its_disk_is_full_is_told_as_a_full_disk(served: Database, rival: Any) -> None:
+    """Where the journal of PostgreSQL has no room, it says 53100 and hangs up, and the lost connection comes last."""
+
+    async def meet_it() -> None:
+        async with served.transaction() as tx:
+            pid = await query(tx, "SELECT pg_backend_pid()")
+            try:
+                await query(tx, raising("53100"))
+            finally:
+                await rival.execute("SELECT pg_terminate_backend($1)", pid)
+                await eventually(rival.fetchval, "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1)", pid)
+                await query(tx, "SELECT 1")
+
+    with pytest.raises(DatabaseDiskFull):
+        await meet_it()
+    assert served.disk_was_full
+    await served.check()
+
+
 async def test_a_lock_that_is_not_given_in_time_is_a_conflict(served: Database, rival: Any) -> None:
     async with rival.transaction():
         await rival.execute("LOCK TABLE users")
