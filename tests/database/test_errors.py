@@ -119,7 +119,7 @@ async def test_an_idle_transaction_that_the_server_ended_is_unavailable(served: 
     await served.check()
 
 
-async def test_a_server_that_stops_because_its_disk_is_full_is_told_as_a_full_disk(served: Database, rival: Any) -> None:
+async def test_a_server_that_stops_as_its_disk_is_full_is_told_as_a_full_disk(served: Database, rival: Any) -> None:
     """Where the journal of PostgreSQL has no room, it says 53100 and hangs up, and the lost connection comes last."""
 
     async def meet_it() -> None:
