@@ -58,14 +58,18 @@ class AuditTrail:
         return (await self._connection.session.exec(statement)).all()
 
     async def keep(self, retention: timedelta) -> Upkeep:
-        """Make room for the coming months, and drop what is older than the retention.
+        """Make room for the coming months, and drop those that are older than the retention, on PostgreSQL.
 
-        On PostgreSQL by a function that has the owner's rights, so that no role that serves or cleans up needs them.
+        By a function that has the owner's rights, so that no role that serves or cleans up needs them.
         """
-        if self._connection.dialect.has_partitions:
-            months = func.keep_audit_months(MONTHS_AHEAD, retention).table_valued("made", "dropped")
-            made, dropped = (await self._connection.session.exec(select(months.c.made, months.c.dropped))).one()
-            return Upkeep(made, dropped)
-        old = A.at < self._now(-max(retention, AUDIT_FLOOR))
-        gone = (await self._connection.execute(delete(AUDIT_EVENTS).where(old).returning(A.id))).all()
-        return Upkeep(0, len(gone))
+        months = func.keep_audit_months(MONTHS_AHEAD, retention).table_valued("made", "dropped")
+        made, dropped = (await self._connection.session.exec(select(months.c.made, months.c.dropped))).one()
+        return Upkeep(made, dropped)
+
+    async def delete_old(self, retention: timedelta, limit: int) -> int:
+        """Delete up to `limit` rows that are older than the retention, where there are no months; return how many."""
+        dialect = self._connection.dialect
+        address = dialect.row_address(AUDIT_EVENTS)
+        old = select(address).where(A.at < self._now(-max(retention, AUDIT_FLOOR))).order_by(A.at).limit(limit)
+        gone = delete(AUDIT_EVENTS).where(dialect.is_among(address, old))
+        return int((await self._connection.execute(gone)).rowcount)

@@ -94,6 +94,17 @@ async def test_tampering_with_the_trail_or_a_part_of_it_is_refused_to_a_superuse
 
 
 @on_sqlite
+async def test_on_sqlite_old_events_go_in_batches_so_that_others_can_write(
+    database: Database, database_url: str
+) -> None:
+    for days in range(5):
+        await add_event(database_url, RETENTION + (1 + days) * DAY)
+    cut_off = await Cleanup(database, RETENTION).delete_expired(2, timedelta(0))
+    assert (cut_off.audit_dropped, await count(database_url)) == (2, 3)
+    assert (await Cleanup(database, RETENTION).delete_expired(2)).audit_dropped == 3
+
+
+@on_sqlite
 async def test_on_sqlite_the_clean_up_deletes_the_events_that_are_older_than_the_retention(
     database: Database, database_url: str
 ) -> None:
