@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from auth_service.cli.common import run_with_database
+from auth_service.cli.numbers import WholeNumber
 from auth_service.logs import escaped
 from auth_service.models import AuditEvent, SecurityEvent
 from auth_service.repositories.audit.trail import AuditFilter
@@ -35,7 +36,7 @@ class Time(click.ParamType[datetime]):
 @click.option("--event", "events", multiple=True, type=click.Choice(WORDS), help="Only this kind; repeatable.")
 @click.option("--since", type=Time(), help="Only events at or after this time.")
 @click.option("--until", type=Time(), help="Only events before this time.")
-@click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 10_000_000), help="Number of events.")
+@click.option("--limit", default=100, show_default=True, type=WholeNumber(1, 10_000_000), help="Number of events.")
 @click.option("--json", "as_json", is_flag=True, help="Print each event as a line of JSON.")
 def audit(user: str | None, limit: int, *, as_json: bool, **wanted: Any) -> None:
     """Show security events, newest first."""

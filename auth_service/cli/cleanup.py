@@ -7,6 +7,7 @@ from datetime import timedelta
 import click
 
 from auth_service.cli.common import run_with_database
+from auth_service.cli.numbers import Number, WholeNumber
 from auth_service.cli.sigterm import ended_by_sigterm
 from auth_service.repositories.transaction import Database
 from auth_service.services.operations.batches import LEASE
@@ -17,21 +18,21 @@ from auth_service.settings import Settings
 
 
 def _duration(_context: click.Context, _option: click.Parameter, seconds: float | None) -> timedelta | None:
-    """Take a number of seconds that the range of an option let through; NaN and infinity are among them."""
+    """Take a number of seconds that the range of an option let through; it may be longer than any duration."""
     try:
         return None if seconds is None else timedelta(seconds=seconds)
-    except (ValueError, OverflowError):
+    except OverflowError:
         raise click.BadParameter("not a usable number of seconds.") from None
 
 
 @click.command()
-@click.option("--batch-size", type=click.IntRange(1, 5000), help="Rows per transaction.  [default: from the settings]")
+@click.option("--batch-size", type=WholeNumber(1, 5000), help="Rows per transaction.  [default: from the settings]")
 @click.option(
-    "--rate", type=click.IntRange(0, 1_000_000), metavar="ROWS",
+    "--rate", type=WholeNumber(0, 1_000_000), metavar="ROWS",
     help="Delete at most so many rows a second; 0 is full speed, without a pause.  [default: from the settings]",
 )  # fmt: skip
 @click.option(
-    "--time-budget", type=click.FloatRange(min=0, min_open=True), callback=_duration, metavar="S",
+    "--time-budget", type=Number(min=0, min_open=True), callback=_duration, metavar="S",
     help="Begin no batch of sessions after S seconds.",
 )  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Count without deleting.")

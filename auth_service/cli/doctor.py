@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 import click
 
 from auth_service.cli.common import run_with_database
+from auth_service.cli.numbers import Number
 from auth_service.logs import escaped
 from auth_service.repositories.transaction import Database
 from auth_service.services.operations.doctor import Doctor
@@ -31,7 +32,7 @@ class _Report:
 
 @click.command()
 @click.option(
-    "--target", default=100.0, show_default=True, type=click.FloatRange(10, 5000), metavar="MS",
+    "--target", default=100.0, show_default=True, type=Number(10, 5000), metavar="MS",
     help="Target time of a hash, for the recommendation.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from auth_service.cli.numbers import WholeNumber
+
 
 def _assignment(_context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
     if wrong := [one for one in given if "=" not in one]:
@@ -13,7 +15,7 @@ def _assignment(_context: click.Context, _parameter: click.Parameter, given: tup
 
 
 @click.command()
-@click.option("--port", default=9000, show_default=True, type=click.IntRange(0, 65535), help="0 for any that is free.")
+@click.option("--port", default=9000, show_default=True, type=WholeNumber(0, 65535), help="0 for any that is free.")
 @click.option("--origin", "origins", multiple=True, help="A page that may call it, such as http://localhost:5173.")
 @click.option("--file", type=click.Path(path_type=Path, dir_okay=False), help="Keep the database here, not in memory.")
 @click.option("--seed", default=1, show_default=True, help="Decides which requests meet faults that come at random.")

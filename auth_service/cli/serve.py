@@ -10,6 +10,7 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from auth_service import logs
+from auth_service.cli.numbers import WholeNumber
 from auth_service.cli.workers import SharingApplication
 from auth_service.cli.wrong_setting import check_templates, settings_or_exit
 
@@ -29,10 +30,8 @@ def _address(_context: click.Context, _parameter: click.Parameter, value: str) -
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, callback=_address, help="Address to listen on.")
-@click.option(
-    "--port", default=DEFAULT_PORT, show_default=True, type=click.IntRange(0, 65535), help="Port to listen on."
-)
-@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 256), help="Worker processes.")
+@click.option("--port", default=DEFAULT_PORT, show_default=True, type=WholeNumber(0, 65535), help="Port to listen on.")
+@click.option("--workers", default=1, show_default=True, type=WholeNumber(1, 256), help="Worker processes.")
 def serve(host: str, port: int, workers: int) -> None:
     """Serve the API."""
     settings = settings_or_exit(with_key=True)

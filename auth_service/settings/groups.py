@@ -176,6 +176,13 @@ class CleanupSettings(Group):
             raise ValueError("must be 0 (off) or at least one second")
         return interval
 
+    @model_validator(mode="after")
+    def _rates_agree(self) -> Self:
+        """A lowest rate that nobody has set follows a lower highest one; at full speed (0) there is none."""
+        if "min_rate" in self.model_fields_set and 0 < self.rate < self.min_rate:
+            raise ValueError("must have an AUTH_CLEANUP__MIN_RATE of at most AUTH_CLEANUP__RATE")
+        return self
+
 
 class AuditSettings(Group):
     """How long the trail of security events is kept; the database itself refuses to drop what is younger than P30D."""

@@ -29,6 +29,7 @@ WORDS = {
     "less than or equal to": "at most",
     "greater than": "more than",
     "100000 microseconds": "0.1 seconds",
+    "1000 microseconds": "0.001 seconds",
 }
 
 

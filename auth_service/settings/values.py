@@ -19,11 +19,16 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def _seconds(value: object) -> object:
-    """Let plain numbers of seconds through as durations; ISO 8601 ('P14D', 'PT5M') is left to pydantic."""
+    """Let plain numbers of seconds through as durations; ISO 8601 ('P14D', 'PT5M') is left to pydantic.
+
+    What no duration can be as long as becomes the longest, so that the bound of the setting is what is said.
+    """
     if isinstance(value, str):
         try:
             return timedelta(seconds=float(value))
-        except (ValueError, OverflowError):
+        except OverflowError:
+            return timedelta.min if float(value) < 0 else timedelta.max
+        except ValueError:
             return value
     return value
 

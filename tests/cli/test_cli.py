@@ -43,6 +43,31 @@ async def remaining(url: str) -> int:
         return len(await session_ids(database))
 
 
+NUMBERS = {  # option of a command, what is expected, and what is wrong beside a word
+    ("cleanup", "--rate"): ("must be a whole number from 0 to 1000000.", "0.5", "-1", "1000001"),
+    ("cleanup", "--batch-size"): ("must be a whole number from 1 to 5000.", "0", "5001", "1e3"),
+    ("cleanup", "--time-budget"): ("must be a number of more than 0.", "0", "-1", "nan", "inf", "-inf", "1e400"),
+    ("doctor", "--target"): ("must be a number from 10 to 5000.", "9.9", "nan", "inf"),
+    ("audit", "list", "--limit"): ("must be a whole number from 1 to 10000000.", "0", "0.5"),
+    ("users", "list", "--limit"): ("must be a whole number from 1 to 10000000.", "0", "0.5"),
+    ("users", "import", "--batch-size"): ("must be a whole number from 1 to 10000.", "0", "0.5"),
+    ("users", "import", "--resume-from"): ("must be a whole number of at least 1.", "0", "0.5"),
+    ("serve", "--port"): ("must be a whole number from 0 to 65535.", "-1", "65536", "http"),
+    ("serve", "--workers"): ("must be a whole number from 1 to 256.", "0", "257", "auto"),
+    ("double", "--port"): ("must be a whole number from 0 to 65535.", "-1", "65536"),
+}
+
+
+@pytest.mark.parametrize("words", NUMBERS, ids=" ".join)
+def test_a_number_that_an_option_cannot_take_is_refused_with_what_it_takes(words: tuple[str, ...]) -> None:
+    expected, *wrong = NUMBERS[words]
+    for value in (*wrong, "abc", ""):
+        done = CliRunner().invoke(main, [*words[:-1], f"{words[-1]}={value}"])
+        assert (done.exit_code, done.stderr.splitlines()[-1]) == (
+            2, f"Error: Invalid value for '{words[-1]}': {expected}",
+        )  # fmt: skip
+
+
 async def test_cleanup_deletes_and_says_in_one_line_what_it_did(database_url: str, tmp_path: Path) -> None:
     await fill(database_url, -HOUR, -2 * HOUR, HOUR)
     done = run_command("cleanup", env=environment(database_url), cwd=tmp_path)

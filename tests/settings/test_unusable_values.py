@@ -190,6 +190,19 @@ OTHERS: list[tuple[str, str, dict[str, str], str]] = [
     *((name, "P9999999D", {}, "must be at most 3650 days") for name in (
         "AUTH_KEYS__ROTATION_INTERVAL", "AUTH_REGISTRATION__UNVERIFIED_LIFETIME", "DB_POOL_RECYCLE",
     )),
+    *((name, number, {}, said) for number in ("99999999999999", "1e400", "inf", "9" * 40) for name, said in {
+        "AUTH_CLEANUP__INTERVAL": "must be at most 30 days", "AUTH_CLEANUP__TARGET": "must be at most 10 seconds",
+        "AUTH_AUDIT__RETENTION": "must be at most 3650 days", "AUTH_MAIL__TIMEOUT": "must be at most 2 minutes",
+        "AUTH_TOKENS__REFRESH_IDLE_LIFETIME": "must not exceed AUTH_TOKENS__REFRESH_ABSOLUTE_LIFETIME",
+        "DB_POOL_TIMEOUT": "must be at most 2 seconds",
+    }.items()),
+    *((name, "-99999999999999", {}, said) for name, said in {
+        "AUTH_CLEANUP__INTERVAL": "must be at least 0 seconds", "DB_POOL_TIMEOUT": "must be more than 0 seconds",
+    }.items()),
+    *((name, "nan", {}, "must be a number of seconds") for name in ("AUTH_CLEANUP__INTERVAL", "DB_POOL_TIMEOUT")),
+    *(("AUTH_CLEANUP__TARGET", value, {}, "must be at least 0.001 seconds") for value in ("0", "0.0009", "PT0S", "-1")),
+    ("AUTH_CLEANUP__MIN_RATE", "101", {"AUTH_CLEANUP__RATE": "100"}, "at most AUTH_CLEANUP__RATE"),
+    ("AUTH_CLEANUP__MIN_RATE", "10001", {}, "at most AUTH_CLEANUP__RATE"),
     ("AUTH_CLEANUP__INTERVAL", "0.5", {}, "must be 0 (off) or at least one second"),
     *((name, "hunter2", {}, said) for name, said in {
         "AUTH_LOG__LEVEL": "must be debug, info, warning or error", "AUTH_LOG__FORMAT": "must be json or console",
@@ -274,6 +287,8 @@ def test_every_wrong_entry_of_a_list_is_named_by_its_place(name: str, value: str
         ("AUTH_TOKENS__ISSUER", "my-issuer", "my-issuer"),
         ("AUTH_TOKENS__AUDIENCE", "urn:example:api", "urn:example:api"),
         ("AUTH_THROTTLE__ENABLED", "OFF", False),
+        ("AUTH_CLEANUP__RATE", "50", 50),  # the lowest rate, which nobody has set, follows
+        ("AUTH_CLEANUP__MIN_RATE", "10000", 10000),
         (RP_ID, "app.localhost", "app.localhost"),
     ],
 )

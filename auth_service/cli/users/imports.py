@@ -11,6 +11,7 @@ from typing import IO, NamedTuple, TextIO
 import click
 
 from auth_service.cli.common import run_with_database
+from auth_service.cli.numbers import WholeNumber
 from auth_service.cli.users.exports import format_option, layout_of
 from auth_service.repositories.transaction import Database
 from auth_service.security.passwords.hashing import Passwords
@@ -56,10 +57,10 @@ class Refusals:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
 @format_option
 @click.option(
-    "--batch-size", default=5000, show_default=True, type=click.IntRange(1, LARGEST_BATCH),
+    "--batch-size", default=5000, show_default=True, type=WholeNumber(1, LARGEST_BATCH),
     help="Lines per transaction.",
 )  # fmt: skip
-@click.option("--resume-from", default=1, metavar="LINE", type=click.IntRange(1), help="Skip all lines before it.")
+@click.option("--resume-from", default=1, metavar="LINE", type=WholeNumber(1), help="Skip all lines before it.")
 @click.option(
     "--rejects",
     type=click.Path(dir_okay=False, path_type=Path),

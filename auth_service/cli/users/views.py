@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from auth_service.cli.common import run_with_database, whose
+from auth_service.cli.numbers import WholeNumber
 from auth_service.logs import escaped
 from auth_service.models import (
     AccountView,
@@ -46,7 +47,7 @@ SESSION = ("id", "created_at", "last_used_at", "expires_at", "user_agent", "ip",
     help="Only accounts without what their role must have, a second factor or a passkey; if no role must have one, all "
     "without a second factor.",
 )
-@click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 10_000_000), help="Number of accounts.")
+@click.option("--limit", default=100, show_default=True, type=WholeNumber(1, 10_000_000), help="Number of accounts.")
 @click.option("--json", "as_json", is_flag=True, help="Print each account as a line of JSON.")
 def list_users(
     role: str | None, state: str | None, fragment: str | None, limit: int, *, without_factor: bool, as_json: bool
