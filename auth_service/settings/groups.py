@@ -5,11 +5,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 
 from auth_service.blocklist import is_table
 from auth_service.settings.lists import FieldNameList, NetworkList, RoleList
-from auth_service.settings.origins import OriginList, PasskeyOriginList, RelyingPartyId
+from auth_service.settings.origins import OriginList, PasskeyOriginList, RelyingPartyId, check_issuer
 from auth_service.settings.values import (
     LONGEST,
     SHORTEST_WAIT,
@@ -34,11 +34,13 @@ StringOrUri = Annotated[
     Field(max_length=255),
     written_as(r"[!-9;-~]+|[A-Za-z][A-Za-z0-9+.-]*:[!-~]+", "must be visible ASCII characters, and a URI with any ':'"),
 ]
+# RFC 8414, section 2: without a query and a fragment. What the service could not have as its URL, verifiers refuse.
+IssuerName = Annotated[StringOrUri, AfterValidator(check_issuer)]
 ClientId = Annotated[str, written_as(r"[ -~]+", "must be printable ASCII characters (RFC 6749, appendix A.1)")]
 
 
 class TokenSettings(Group):
-    issuer: StringOrUri | None = None
+    issuer: IssuerName | None = None
     audience: StringOrUri | None = None
     client_id: ClientId = Field("first-party", min_length=1, max_length=100)
     access_lifetime: Duration = Field(timedelta(minutes=5), ge=timedelta(seconds=1), le=MAX_ACCESS_LIFETIME)

@@ -90,6 +90,13 @@ def _public_url(text: str) -> str:
     return origin_of(url) + parts.path  # tokens name it, and verifiers compare it as a text
 
 
+def check_issuer(name: str) -> str:
+    """Return a name that operators give their tokens' issuer; if it is a URL of the web, it is one that we can have."""
+    if name.lower().startswith(("http:", "https:")):
+        _public_url(name)
+    return name
+
+
 def _link_url(text: str) -> str:
     url = _checked(text)
     parts = urlsplit(url)

@@ -15,7 +15,7 @@ from auth_service.verifier import Verifier
 from auth_service.verifier.keys import Keys
 from auth_service.verifier.revocations import FollowedRevocations
 from auth_service.verifier.sign_ins import Level
-from auth_service.verifier.tokens import ALGORITHM, TYPE, plain_url
+from auth_service.verifier.tokens import ALGORITHM, TYPE
 
 ISSUER = "https://auth.test"
 LIFETIME = 300  # seconds
@@ -113,7 +113,7 @@ class AuthKit:
         Raises:
             ValueError: an earlier one has others: a kit is one auth service.
         """
-        names = (plain_url(verifier.tokens.issuer), plain_url(verifier.tokens.audience))
+        names = (verifier.tokens.issuers[-1], verifier.tokens.audiences[-1])
         if self._wired and names != (self.issuer, self.audience):
             raise ValueError("this kit is another verifier's service already; make a second AuthKit")
         self.issuer, self.audience = names

@@ -8,6 +8,7 @@ from typing import Any
 import httpx2
 
 from auth_service.verifier.errors import ServiceError, WrongInternalToken
+from auth_service.verifier.urls import service_url
 
 KEYS = "/.well-known/jwks.json"
 REVOCATIONS = "/internal/revocations"
@@ -29,9 +30,13 @@ class Service:
     """Asks, and raises `ServiceError` for whatever is not an answer. Used between `open()` and `close()`."""
 
     def __init__(self, url: str, internal_token: str | None) -> None:
-        if not url.lower().startswith(("https://", "http://")):
-            raise ValueError("the URL of the auth service must begin with https:// or http://")
-        self.url = url.rstrip("/")
+        try:
+            self.url = service_url(url)
+        except ValueError as error:
+            raise ValueError(f"the URL of the auth service {error}") from None
+        internal_token = (internal_token or "").strip()  # a secret's file ends with a line break
+        if not re.fullmatch(r"[ -~]*", internal_token):
+            raise ValueError("the internal token must be of printable ASCII characters")
         self._internal = {"X-Internal-Token": internal_token} if internal_token else {}
         self._http: httpx2.AsyncClient | None = None
         self._is_closed = False

@@ -3,19 +3,16 @@
 import base64
 import json
 import re
-import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-import httpx2
 import jwt
 
 from auth_service.verifier.claims import Claims
 from auth_service.verifier.errors import InvalidToken
+from auth_service.verifier.urls import is_name, plain_url
 
 ALGORITHM = "ES256"
 TYPE = "at+jwt"
@@ -30,22 +27,21 @@ _CLIENT_ID = re.compile(r"[ -~]*")  # RFC 6749, appendix A.1
 _DEFECTS = (jwt.InvalidTokenError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError)
 
 
-@dataclass(frozen=True)
 class TokenCheck:
-    """What a token must say; issuer and audience in any spelling of a URL. `leeway` is in seconds."""
+    """What a token must say; issuer and audience in any spelling of a URL, or as the operator set others.
 
-    issuer: str
-    audience: str
-    leeway: float
+    Args:
+        leeway: in seconds.
 
-    @cached_property
-    def _issuers(self) -> tuple[str, str]:
-        """As the service writes its own URL, or as it is given: the operator may have set another."""
-        return self.issuer, plain_url(self.issuer)
+    Raises:
+        ValueError: no service can have such an issuer or audience.
+    """
 
-    @cached_property
-    def _audiences(self) -> tuple[str, str]:
-        return self.audience, plain_url(self.audience)
+    def __init__(self, issuer: str, audience: str, leeway: float) -> None:
+        self.leeway = leeway
+        self.issuers = issuer, _spelled("issuer", issuer)
+        # As it is, it may be a URL with a query, which no issuer has (RFC 8707, section 2).
+        self.audiences = audience, _spelled("audience", audience, audience if is_name(audience) else None)
 
     def key_id(self, token: str) -> str:
         """Return the `kid` of a token whose header is exactly the service's, with no other parameter.
@@ -74,32 +70,21 @@ class TokenCheck:
         try:
             said = _READER.decode(
                 token, key, [ALGORITHM], {"require": _REQUIRED},
-                audience=self._audiences, issuer=self._issuers, leeway=self.leeway,
+                audience=self.audiences, issuer=self.issuers, leeway=self.leeway,
             )  # fmt: skip
             return _claims(said)
         except _DEFECTS as defect:
             raise InvalidToken(type(defect).__name__) from None
 
 
-def plain_url(text: str) -> str:
-    """Return a URL of the web as the service writes its own in tokens, without a slash at the end; others as they are.
-
-    That is as browsers write it: scheme and host in lower case, the host in ASCII, no port that is the scheme's own.
-
-    Raises:
-        ValueError: it has a host that no domain can have, or can be no issuer.
-    """
-    scheme, separator, rest = text.partition("://")
-    is_of_web = bool(separator) and scheme.lower() in {"http", "https"}
-    if not is_of_web and text and text.isascii():
-        return text
+def _spelled(which: str, text: str, otherwise: str | None = None) -> str:
+    """A URL as tokens have it; if it is none, what is given for that."""
     try:
-        url = httpx2.URL(f"{scheme.lower()}://{unicodedata.normalize('NFKC', rest)}")
-    except httpx2.InvalidURL:
-        is_of_web = False
-    if not is_of_web:
-        raise ValueError("the issuer must be the URL of the auth service, with a host that domains may have")
-    return str(url).rstrip("/")
+        return plain_url(text)
+    except ValueError as error:
+        if otherwise:
+            return otherwise
+        raise ValueError(f"the {which} must be that of the auth service: it {error}") from None
 
 
 class _Reader(jwt.PyJWT):

@@ -13,7 +13,7 @@ from auth_service.verifier.remembered import Remembered
 from auth_service.verifier.revocations import FollowedRevocations
 from auth_service.verifier.service import Service
 from auth_service.verifier.sign_ins import Level, check_sign_in
-from auth_service.verifier.tokens import TokenCheck, plain_url
+from auth_service.verifier.tokens import TokenCheck
 
 logger = logging.getLogger("auth_service.verifier")
 
@@ -33,7 +33,7 @@ class Verifier:
         remember: how many verified tokens are remembered; about 1 kB each.
 
     Raises:
-        ValueError: the issuer or the service can be none, or the leeway is out of its bounds.
+        ValueError: issuer, audience, service or internal token can be none, or the leeway is out of its bounds.
     """
 
     def __init__(
@@ -51,9 +51,9 @@ class Verifier:
     ) -> None:
         if not 0 <= leeway <= 60:  # noqa: PLR2004  # the bound that the docstring names
             raise ValueError("leeway must be from 0 to 60 seconds")
-        self.issuer = plain_url(issuer)
         self.tokens = TokenCheck(issuer, audience or issuer, leeway)
-        self.service = Service(service or self.issuer, internal_token)
+        self.issuer = self.tokens.issuers[-1]
+        self.service = Service(self.issuer if service is None else service, internal_token)
         self.remembered = Remembered(remember, leeway)
         self.keys = Keys(self.service, self.remembered.clear)
         self.revocations = FollowedRevocations(self.service, leeway) if follow_logouts else None

@@ -17,7 +17,7 @@ LOOK_AGAIN_EVERY = 0.1  # seconds
 
 def following(stand_in: StandIn, **options: Any) -> Verifier:
     """A verifier, not started yet, that does not wait as long before it asks for the keys once more."""
-    options = {"service": stand_in.url, "internal_token": INTERNAL_TOKEN, **options}
+    options = {"service": stand_in.url, "internal_token": INTERNAL_TOKEN + "\n", **options}
     made = Verifier(stand_in.kit.issuer, **options)
     made.keys.look_again_every = LOOK_AGAIN_EVERY
     return made

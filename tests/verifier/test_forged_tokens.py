@@ -12,6 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import ECAlgorithm
+from pydantic import ValidationError
 
 from auth_service.settings import Settings
 from auth_service.testing.kit import ISSUER, AuthKit
@@ -170,20 +171,86 @@ async def test_an_issuer_that_the_operator_chose_is_taken_as_it_is(forger: Forge
     await verifier.verify(forger.made(claims={"iss": name, "aud": name}))
 
 
+# What the service refuses as AUTH_PUBLIC_URL.
+NO_URLS = [
+    "", "bücher.example", "https:id.example", "https:/id.example", "https://", "https:///",
+    "https://:443", "https://user@id.example", "https://u:p@id.example", "https://id.example?x", "https://id.example?",
+    "https://id.example/#f", "https://id.example#", "https://b%C3%BCcher.example", "https://id%2eexample",
+    "https://id.example:", "https://id.example:0", "https://id.example:65536", "https://id.example:00443",
+    "https://id.example:x", "https://id.example:443:443", "https://id.example /a", "https://id.example/a b",
+    "https://id.example\nx", "https://id.example\t/", "https://id.example\\a", "https://id.example/%61",
+    "https://id.example/a/../b", "https://id.example/./a", "https://id.example/a//b", "https://id.example/ü",
+    "https://id.example/a,b", "https://id.example;x", "https://id..example", "https://.id.example",
+    "https://-id.example", "https://*.example", "https://<host>", "https://a'b.example", "https://xn--a.example",
+    "https://xn--ü.example", "https://a\u200db.example", "https://a..ü", "https://id.example.", "https://id\uff0fa.example",
+    f"https://{'a' * 64}.example", f"https://{'a.' * 126}aa", "https://0.0.0.0", "https://[::]", "https://224.0.0.1",
+    "https://1.2.3", "https://1.2.3.256", "https://0x7f.1", "https://2130706433", "https://[::1", "https://[::1]x",
+    "https://[fe80::1]", "https://[fe80::1%25eth0]", "https://[::ffff:1.2.3.4]", "https://[id.example]",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("url", NO_URLS)
+def test_an_issuer_that_no_service_can_have_is_refused_at_the_start(url: str) -> None:
+    for setting in ({"public_url": url}, {"tokens": {"issuer": url}}):
+        with pytest.raises(ValidationError):
+            Settings(_env_file=None, **setting)
+    with pytest.raises(ValueError, match="the issuer must be that of the auth service: it must"):
+        Verifier(url, service=ISSUER)
+
+
 @pytest.mark.parametrize(
     "url",
-    ["https://a\u200db.example", "https://xn--ü.example", "https://a..ü", "https://[::1", "", "bücher.example"],
-)
-def test_an_issuer_that_no_service_can_have_is_refused_at_the_start(url: str) -> None:
-    with pytest.raises(ValueError, match="the issuer must be the URL of the auth service"):
-        Verifier(url)
+    ["http://auth:8000", "https://b_c.example/~a.b_c-@:+=", "https://[0:0::1]:8443/a", "https://192.0.2.1", "http://localhost",
+     "HTTPS://ID.Example:443/A/", "https://faß.example", "https://id。example", "https://\uff49d.example:8443"],
+)  # fmt: skip
+def test_an_issuer_is_spelled_by_the_verifier_as_by_the_service(url: str) -> None:
+    assert Verifier(url).issuer == Settings(public_url=url, _env_file=None).issuer
 
 
-@pytest.mark.parametrize("url", ["auth:8000", "127.0.0.1:8000", "auth", "ftp://auth", "//auth"])
+@pytest.mark.parametrize("name", ["bücher.example", "https://bü cher.example", "an audience"])
+def test_an_audience_that_no_token_names_is_refused_at_the_start(name: str) -> None:
+    with pytest.raises(ValueError, match="the audience must be that of the auth service"):
+        Verifier(ISSUER, audience=name)
+
+
+async def test_an_audience_that_the_operator_chose_is_taken_as_it_is(forger: Forger) -> None:
+    for name in ("urn:example:API", "api", "https://API.example/?tenant=1", "https://api.example:443/"):
+        verifier = Verifier(ISSUER, audience=name)
+        forger.kit.unwire()
+        forger.kit.wire(verifier)
+        await verifier.verify(forger.made(claims={"aud": name}))
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", " ", "auth:8000", "127.0.0.1:8000", "auth", "ftp://auth", "//auth", "http:auth", "http://", "http:///", "http://:8000",
+     "http://127.0.0.1 :8000", "http://auth:8000\nx", "http://%41:8000", "http://auth:8000 /", "http://auth:", "http://auth:0",
+     "http://auth:80000", "http://auth:8000/?x", "http://auth:8000?", "http://auth:8000/#x", "http://u:p@auth:8000",
+     "http://u@auth", "http://auth\\x", "http://a..b", "http://<host>:8000", "http://[::1", "http://${HOST}:8000"],
+)  # fmt: skip
 def test_a_service_that_cannot_be_asked_is_refused_at_the_start(url: str) -> None:
-    for issuer, service in ((ISSUER, url), (url, None)):
-        with pytest.raises(ValueError, match="must begin with https:// or http://"):
-            Verifier(issuer, service=service)
+    with pytest.raises(ValueError, match="the URL of the auth service must"):
+        Verifier(ISSUER, service=url)
+
+
+@pytest.mark.parametrize("name", ["auth:8000", "auth", "ftp://auth", "//auth"])
+def test_an_issuer_that_is_no_url_needs_a_service_to_ask(name: str) -> None:
+    with pytest.raises(ValueError, match="the URL of the auth service must begin with https:// or http://"):
+        Verifier(name)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://auth.ns.svc.cluster.local.:8000/", "http://my_auth_1:8000//", "http://0.0.0.0:8000", " http://auth\n"],
+)
+def test_a_service_is_asked_where_only_its_own_network_finds_it(url: str) -> None:
+    assert Verifier(ISSUER, service=url).service.url == url.strip().rstrip("/")
+
+
+@pytest.mark.parametrize("token", ["gehéim" * 4, "geheim\n" * 4, "geheim\0geheim"])
+def test_an_internal_token_that_no_header_can_carry_is_refused_at_the_start(token: str) -> None:
+    with pytest.raises(ValueError, match="the internal token must be of printable ASCII characters"):
+        Verifier(ISSUER, internal_token=token)
 
 
 async def test_a_token_is_taken_within_the_leeway_and_not_beyond(forger: Forger) -> None:
