@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 
 import asyncpg
 
-from auth_service.database.refusals import WrongEncoding, refusal_of
+from auth_service.database.refusals import NoServerWillDo, NoStandby, WrongEncoding, refusal_of
 from auth_service.errors import DatabaseUnavailable
 from auth_service.settings import PostgresqlUrl, load_certificate
 
@@ -17,6 +17,7 @@ CONNECTION_LOST = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, async
 # And what asyncpg makes of libpq's variables and its service file, of which it reads some by itself.
 CANNOT_CONNECT = (*CONNECTION_LOST, ValueError, ServiceFileError)
 UTF8 = "UTF8"
+WITHOUT_WRITES = frozenset({"standby", "read-only"})
 
 
 class Hosts:
@@ -50,7 +51,13 @@ class Hosts:
             else:
                 self._servers.sort(key=server.__ne__)
                 return connection
-        raise next((refusal for refusal in refusals if not refusal.is_transient), refusals[-1])
+        raise self._decisive(refusals)
+
+    def _decisive(self, refusals: list[DatabaseUnavailable]) -> DatabaseUnavailable:
+        if self._url.options.get("target_session_attrs") in WITHOUT_WRITES:
+            # A server that does not answer may be the one that is asked for; without it, no waiting makes one.
+            refusals = [one for one in refusals if not isinstance(one, NoServerWillDo)] or [_caused_alike(refusals[-1])]
+        return next((refusal for refusal in refusals if not refusal.is_transient), refusals[-1])
 
     async def _connect_to(self, host: str, port: int | None, **arguments: Any) -> Any:
         url = self._url
@@ -63,6 +70,12 @@ class Hosts:
             connection.terminate()
             raise WrongEncoding(encoding)
         return connection
+
+
+def _caused_alike(refusal: DatabaseUnavailable) -> NoStandby:
+    found = NoStandby()
+    found.__cause__ = refusal.__cause__
+    return found
 
 
 @cache

@@ -66,6 +66,13 @@ class NoServerWillDo(DatabaseUnavailable):
     )
 
 
+class NoStandby(WrongDatabaseSetting):
+    detail = (
+        "target_session_attrs in DATABASE_URL asks for a standby or a server that takes no writes, and there is none: "
+        "the service writes, so let it be read-write, or take it out."
+    )
+
+
 class UntrustedCertificate(DatabaseUnusable):
     detail = "The certificate of the database server cannot be trusted: renew it there."
 

@@ -47,7 +47,10 @@ CASES: list[tuple[str, int, str, str]] = [
     ("a sign-in that we do not know", 1, "asks for a kind of sign-in that the service does not know", "InterfaceErr"),
     ("too many connections", 75, "has no connection left for this role: lower DB_POOL_SIZE", "53300"),
     ("a server that stops", 75, "is starting, stopping or recovering; try again", "57P03"),
-    ("no primary", 75, "No server of DATABASE_URL is what its target_session_attrs asks for", "TargetServerAttrib"),
+    ("no primary", 75, "there is no primary until a standby is promoted", "TargetServerAttrib"),
+    ("no standby", 2, "asks for a standby or a server that takes no writes, and there is none", "TargetServerAttrib"),
+    ("read-only alone", 2, "the service writes, so let it be read-write, or take it out", "TargetServerAttrib"),
+    ("no standby that answers", 75, "Nothing listens at the host and port of DATABASE_URL", "ConnectionRefusedError"),
     ("nothing at the port", 75, "Nothing listens at the host and port of DATABASE_URL", "ConnectionRefusedError"),
     ("no such host", 75, "The host in DATABASE_URL has no address", "gaierror"),
     ("no such socket", 75, "There is no socket of a database server where DATABASE_URL says", "FileNotFoundError"),
@@ -133,8 +136,10 @@ def urls(cluster: Cluster, elsewhere: dict[str, str], stopping: str) -> Iterator
     before = rules.read_text()
     cluster.create_database(name)
     others = {"latin1": "ENCODING 'LATIN1'", "ascii": "ENCODING 'SQL_ASCII'", "closed": "ALLOW_CONNECTIONS false"}
+    others["standing"] = ""
     for kind, option in others.items():
         cluster.execute(f"CREATE DATABASE {name}_{kind} {option} TEMPLATE template0 LOCALE 'C'")
+    cluster.execute(f"ALTER DATABASE {name}_standing SET default_transaction_read_only = on")
     cluster.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'right'; REVOKE CONNECT ON DATABASE {name} FROM PUBLIC")
     cluster.execute(f"CREATE ROLE {name}_out; CREATE ROLE {name}_full LOGIN CONNECTION LIMIT 0")
     cluster.execute(f"CREATE ROLE {name}_barred LOGIN")
@@ -157,7 +162,10 @@ def urls(cluster: Cluster, elsewhere: dict[str, str], stopping: str) -> Iterator
         "no TLS there": f"{ours}/{name}?sslmode=require",
         "too many connections": f"postgresql://{name}_full:not-to-be-told@{at}/postgres",
         "a server that stops": stopping,
-        "no primary": f"{ours}/{name}?target_session_attrs=standby",
+        "no primary": f"{ours}/{name}_standing?target_session_attrs=read-write",
+        "no standby": f"{ours}/{name}?target_session_attrs=standby",
+        "read-only alone": f"{ours}/{name}?target_session_attrs=read-only",
+        "no standby that answers": f"{ours},127.0.0.1:1/{name}?target_session_attrs=standby",
         "the second of two is right for nobody": f"postgresql://{name}:not-to-be-told@{at},127.0.0.1:1/{name}",
     }
     rules.write_text(before)
