@@ -2,12 +2,13 @@
 
 import json
 import sys
+from collections.abc import Iterator
 
 import click
 
 from auth_service.cli.wrong_setting import WrongSetting, check_templates
 from auth_service.embedded_secret import check_folder, with_secret
-from auth_service.settings import SettingProblem, WrongSettingError, examine_settings
+from auth_service.settings import SettingProblem, Settings, WrongSettingError, examine_settings
 
 IN_MEMORY = (
     "is a database in memory, which no other command sees and which is gone when the process ends: name a file, as in "
@@ -21,28 +22,42 @@ def config() -> None:
 
 
 @config.command()
+@click.option(
+    "--for", "word", default="serve", show_default=True, type=click.Choice(["serve", "cleanup"]),
+    help="What is to run with them; the clean-up needs no secret key.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-def check(as_json: bool) -> None:
+def check(word: str, as_json: bool) -> None:
     """Name every wrong or unknown setting and unreadable file. Asks no server. Exit code 2 if there is one."""
     found = examine_settings()
     problems = [*found.wrong, *found.ignored]
     if found.settings:
-        try:
-            check_templates(found.settings)
-        except WrongSetting as error:
-            problems.append(SettingProblem(*error.message.split(": ", 1)))
-        try:
-            if found.settings.database.is_postgresql:  # with SQLite a key would be made
-                with_secret(found.settings)
-            check_folder(found.settings.database)
-        except WrongSettingError as error:
-            told = SettingProblem(*str(error).split(": ", 1))
-            problems += [] if told.name in {problem.name for problem in found.wrong} else [told]
-        if found.settings.database.is_in_memory:
-            problems.append(SettingProblem("DATABASE_URL", IN_MEMORY))
+        told = [*(_to_serve(found.settings) if word == "serve" else ()), *_of_database(found.settings)]
+        problems += [problem for problem in told if problem.name not in {wrong.name for wrong in found.wrong}]
     problems.sort(key=lambda problem: problem.name)
     if as_json:
         click.echo(json.dumps({"ok": not problems, "problems": [problem._asdict() for problem in problems]}, indent=2))
     else:
         click.echo("\n".join(map(str, problems)) or "all settings can be used")
     sys.exit(2 if problems else 0)
+
+
+def _to_serve(settings: Settings) -> Iterator[SettingProblem]:
+    try:
+        check_templates(settings)
+    except WrongSetting as error:
+        yield SettingProblem(*error.message.split(": ", 1))
+    try:
+        if settings.database.is_postgresql:  # with SQLite a key would be made
+            with_secret(settings)
+    except WrongSettingError as error:
+        yield SettingProblem(*f"{error}; the clean-up needs none: --for cleanup".split(": ", 1))
+
+
+def _of_database(settings: Settings) -> Iterator[SettingProblem]:
+    try:
+        check_folder(settings.database)
+    except WrongSettingError as error:
+        yield SettingProblem(*str(error).split(": ", 1))
+    if settings.database.is_in_memory:
+        yield SettingProblem("DATABASE_URL", IN_MEMORY)

@@ -36,6 +36,19 @@ def test_postgresql_without_a_secret_key_is_told(tmp_path: Path) -> None:
     assert "cannot be read" in unreadable["AUTH_SECRET_KEY"]["message"]
 
 
+def test_the_clean_up_is_checked_by_what_it_needs(tmp_path: Path) -> None:
+    told = run_command("config", "check", env=POSTGRESQL, cwd=tmp_path)
+    assert told.stdout.endswith("; the clean-up needs none: --for cleanup\n")
+    done = run_command("config", "check", "--for", "cleanup", env=POSTGRESQL, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "all settings can be used\n")
+    env = {**POSTGRESQL, "AUTH_AUDIT__RETENTION": "P29D", "AUTH_CLEANUP__RATE": "x"}
+    done = run_command("config", "check", "--for", "cleanup", env=env, cwd=tmp_path)
+    assert [line.partition(":")[0] for line in done.stdout.splitlines()] == [
+        "AUTH_AUDIT__RETENTION", "AUTH_CLEANUP__RATE",
+    ]  # fmt: skip
+    assert done.returncode == 2
+
+
 def test_people_read_a_line_for_each_problem(tmp_path: Path) -> None:
     done = run_command("config", "check", env={}, cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "all settings can be used\n", "")

@@ -160,6 +160,20 @@ def test_what_a_role_lacks_is_told_with_what_gives_it_back(
         cluster.execute(f"GRANT {right} TO auth_{role}", name)
 
 
+@pytest.mark.parametrize(("role", "code"), [("cleanup", 0), ("app", 2), ("owner", 2)])
+def test_a_doctor_needs_no_secret_key_for_the_role_that_only_cleans_up(
+    owned_url: str, tmp_path: Path, role: roles.Role, code: int
+) -> None:
+    env = {
+        "DATABASE_URL": roles.as_role(owned_url, role), "AUTH_PUBLIC_URL": "https://auth.example.com",
+        "AUTH_PROXY__TRUSTED": "10.0.0.1/32",
+    }  # fmt: skip
+    done = run_command("doctor", env=env, cwd=tmp_path)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert ("ok    grants: enough for the clean-up, and not to serve" in done.stdout) is (code == 0)
+    assert ("AUTH_SECRET_KEY: must be set with PostgreSQL" in done.stderr) is (code == 2)
+
+
 async def test_the_clean_up_as_its_role_deletes_used_challenges_and_factors_that_were_never_confirmed(
     owned_url: str, tmp_path: Path
 ) -> None:
