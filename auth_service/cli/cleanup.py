@@ -42,18 +42,21 @@ def cleanup(
 ) -> None:
     """Delete what has expired, slowly enough that nobody feels it. Of runs at the same time, one does the work."""
 
-    async def clean_up(database: Database, settings: Settings) -> CleanupReport | CleanupSurvey:
+    async def clean_up(database: Database, settings: Settings) -> tuple[CleanupReport | CleanupSurvey, float]:
+        kept = settings.audit.retention / timedelta(days=1)
         job = Cleanup(database, settings.audit.retention, settings.registration.unverified_lifetime)
         if dry_run:
-            return await job.survey()
+            return await job.survey(), kept
         hidden = as_json or not sys.stderr.isatty()
         expected = 0 if hidden else await job.count_sessions()
         size = batch_size or settings.cleanup.batch_size
         with click.progressbar(length=expected, label="deleting", file=sys.stderr, hidden=hidden) as bar:
-            return await job.delete_expired(size, time_budget, bar.update, Speed.of(settings.cleanup, rate))
+            speed = Speed.of(settings.cleanup, rate)
+            return await job.delete_expired(size, time_budget, bar.update, speed), kept
 
-    report = run_with_database(ended_by_sigterm(clean_up))
-    click.echo(json.dumps(_fields(report)) if as_json else _sentence(report))
+    report, kept = run_with_database(ended_by_sigterm(clean_up))
+    told = {**_fields(report), "audit_retention_days": kept}  # a job that lacks the setting has the default
+    click.echo(json.dumps(told) if as_json else f"{_sentence(report)}; the audit trail is kept for {kept:g} days")
 
 
 def _fields(report: CleanupReport | CleanupSurvey) -> dict[str, object]:

@@ -73,7 +73,7 @@ async def test_cleanup_deletes_and_says_in_one_line_what_it_did(database_url: st
     done = run_command("cleanup", env=environment(database_url), cwd=tmp_path)
     assert done.returncode == 0
     assert done.stdout.startswith("deleted 2 expired sessions in 1 batches and ")
-    assert done.stdout.endswith(" s; 0 left\n")
+    assert done.stdout.endswith(" s; 0 left; the audit trail is kept for 400 days\n")
     assert done.stdout.count("\n") == 1
     assert done.stderr == "", "no progress bar where nobody looks"
     assert await remaining(database_url) == 1
@@ -96,6 +96,7 @@ async def test_cleanup_json_is_one_document_with_the_whole_report(database_url: 
         "factors_deleted": 0,
         "audit_made": 0,
         "audit_dropped": 0,
+        "audit_retention_days": 400.0,
     }
     assert report == {"deleted": 2, "batches": 1, "left": 3, "skipped": False, **others}
 
@@ -111,8 +112,8 @@ async def test_cleanup_dry_run_only_counts(database_url: str, tmp_path: Path) ->
     done = run_command("cleanup", "--dry-run", env=environment(database_url), cwd=tmp_path)
     assert done.returncode == 0
     assert done.stdout.startswith("would delete 2 expired sessions, the oldest for 2:00:0")
-    rest = ", 0 counts of attempts, 0 links, 0 unused accounts, 0 used challenges and 0 unconfirmed factors\n"
-    assert done.stdout.endswith(rest)
+    rest = ", 0 counts of attempts, 0 links, 0 unused accounts, 0 used challenges and 0 unconfirmed factors; "
+    assert rest in done.stdout
     done = run_command("cleanup", "--dry-run", "--json", env=environment(database_url), cwd=tmp_path)
     report = json.loads(done.stdout)
     assert {name: report[name] for name in report if name.endswith("left")} == {

@@ -91,7 +91,8 @@ async def test_the_clean_up_has_the_settings_of_the_service_and_no_secret_of_it(
     (command,) = unit["ExecStart"]
     done = run_command(*command.removeprefix(PROGRAM).split(), env=env, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["audit_dropped"] == 0
+    report = json.loads(done.stdout)
+    assert (report["audit_dropped"], report["audit_retention_days"]) == (0, 3650)
     assert await run_sql(sqlite_url, "SELECT count(*) FROM audit_events") == [(1,)]
 
 
