@@ -334,7 +334,7 @@ def test_a_sign_out_that_fails_says_so(place: Place) -> None:
     place.proxy.refuse()
     place.proxy.reset()
     place.browser.click("#sign-out")
-    place.shows("You are still signed in: try again later")
+    place.shows("Signing out has failed: try again later")
     place.proxy.pass_through()
     place.browser.driver.refresh()
     place.shows(email)

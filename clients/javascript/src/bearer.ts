@@ -21,15 +21,13 @@ export async function withToken(
 ): Promise<Response> {
   const token = await session.accessToken();
   let response = await send(token);
-  if (isTokenRefused(response)) {
+  const sendAgain = async (refused?: string) => {
     response.body?.cancel().catch(() => {});
-    response = await send(await session.accessToken(token));
-  }
+    response = await send(await session.accessToken(refused));
+  };
+  if (isTokenRefused(response)) await sendAgain(token);
   const challenge = stepUpAsked(response);
-  if (challenge && (await onStepUp?.(challenge))) {
-    response.body?.cancel().catch(() => {});
-    response = await send(await session.accessToken());
-  }
+  if (challenge && (await onStepUp?.(challenge))) await sendAgain();
   return response;
 }
 
@@ -43,5 +41,5 @@ function stepUpAsked({ status, headers }: Response): StepUpChallenge | undefined
   if (status !== 401 || !asked.includes("insufficient_user_authentication")) return undefined;
   const acrValues = /acr_values="([^"]*)"/.exec(asked)?.[1]?.split(" ") ?? [];
   const maxAge = /max_age="?(\d+)/.exec(asked)?.[1];
-  return { acrValues, ...(maxAge && { maxAge: Number(maxAge) }) };
+  return { acrValues, ...(maxAge && { maxAge: +maxAge }) };
 }

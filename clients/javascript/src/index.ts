@@ -8,7 +8,7 @@ import { requestOf } from "./request.js";
 import { type AuthState, Session } from "./session.js";
 import { signInsOf } from "./sign-in.js";
 import { Store, sharedStorage } from "./store.js";
-import { type Fetch, Transport } from "./transport.js";
+import { type Fetch, Transport, unlessAborted } from "./transport.js";
 import { onWakeUp } from "./wakeups.js";
 
 export type { StepUpChallenge, StepUpHook } from "./bearer.js";
@@ -62,7 +62,10 @@ export function createAuth(given: AuthOptions) {
     /** An access token that is good for a while; `refused` is one that was answered 401 elsewhere. */
     accessToken: (refused?: string): Promise<string> => session.accessToken(refused),
 
-    /** `fetch`, with the access token if the request is to the service or to one of `apis`. */
+    /**
+     * `fetch`, with the access token if the request is to the service or to one of `apis`. Its `signal` ends the wait for
+     * a token and for `onStepUp`, too.
+     */
     async fetch(input: Parameters<Fetch>[0], init?: Parameters<Fetch>[1]): Promise<Response> {
       const request = new Request(input, init);
       const { protocol, origin } = new URL(request.url);
@@ -73,7 +76,7 @@ export function createAuth(given: AuthOptions) {
         copy.headers.set("Authorization", `Bearer ${token}`);
         return send(copy);
       };
-      return withToken(session, sendWith, onStepUp);
+      return unlessAborted(request.signal, () => withToken(session, sendWith, onStepUp));
     },
 
     /** Call any route of the service; the types are those of its OpenAPI document. */

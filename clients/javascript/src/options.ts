@@ -23,23 +23,24 @@ export interface AuthOptions {
   onStepUp?: StepUpHook;
   /** Milliseconds that one call to the service may take; 5,000 unless given. */
   timeout?: number;
-  /** Keeps sessions apart that are of the same service; all with one name share one. */
+  /** Keeps sessions of one service apart, in storage mode: with a cookie a browser has one, whatever the name. */
   name?: string;
   /** What sends the requests; the platform's unless given. */
   fetch?: Fetch;
 }
 
-const KNOWN = ["url", "mode", "storage", "apis", "plainHttp", "onStepUp", "timeout", "name", "fetch"];
+const MODES = ["cookie", "storage", "memory"];
+const METHODS = ["getItem", "setItem", "removeItem"] as const;
 const LONGEST = 2 ** 31 - 2_000; // milliseconds that a timer can count, with a second for the wait for a lock
 
 /** Options with their defaults, checked. */
 export function checked(options: AuthOptions): AuthOptions & { url: string; timeout: number; apis: string[] } {
-  const { url, mode, storage, apis = [], plainHttp = false, onStepUp, timeout = 5_000, name, fetch } = options;
-  const unknown = Object.keys(options).find((option) => !KNOWN.includes(option));
+  const { url, mode, storage, apis = [], plainHttp = false, onStepUp, timeout = 5_000, name, fetch, ...more } = options;
+  const [unknown] = Object.keys(more);
   insist(!unknown, `there is no option ${unknown}`);
-  insist(["cookie", "storage", "memory"].includes(mode), "mode must be cookie, storage or memory");
+  insist(MODES.includes(mode), `mode must be one of ${MODES}`);
   insist(Number.isInteger(timeout) && timeout > 0 && timeout <= LONGEST, "timeout must be milliseconds");
-  insist(storage === undefined || isStorage(storage), "storage must have getItem, setItem and removeItem");
+  insist(storage === undefined || isStorage(storage), `storage must have ${METHODS}`);
   insist([onStepUp, fetch].every(isFunctionIfGiven), "onStepUp and fetch must be functions");
   insist(name === undefined || typeof name === "string", "name must be a string");
   insist(typeof plainHttp === "boolean", "plainHttp must be true or false");
@@ -69,14 +70,14 @@ function isThisMachine(hostname: string): boolean {
 }
 
 function isStorage(storage: SimpleStorage): boolean {
-  const methods = ["getItem", "setItem", "removeItem"] as const;
-  return methods.every((method) => typeof storage?.[method] === "function");
+  return METHODS.every((method) => typeof storage?.[method] === "function");
 }
 
 function isFunctionIfGiven(option: unknown): boolean {
   return option === undefined || typeof option === "function";
 }
 
-function insist(isRight: boolean, otherwise: string): void {
+/** Throw a `TypeError` unless what a caller gave is right. */
+export function insist(isRight: unknown, otherwise: string): asserts isRight {
   if (!isRight) throw new TypeError(otherwise);
 }

@@ -16,7 +16,9 @@ const GLANCE = 30_000; // milliseconds between two looks at the clock: timers do
 export class Renewal {
   #running: Promise<void> | undefined;
   #failures = 0;
-  #refusal: { error: AuthError; until: number } | undefined;
+  #failure: AuthError | undefined;
+  #heldUntil = 0;
+  #refused: string | undefined;
   #isUnsure = false;
   #timer: unknown;
   #isClosed = false;
@@ -33,8 +35,9 @@ export class Renewal {
   /** Renew the tokens, once for all who ask at the same time, here or in another tab. */
   run(refused?: string, isForced = false): Promise<void> {
     const askedAt = performance.now();
+    this.#refused = refused ?? this.#refused; // also for who tries again later
     // A forced one is to learn of what was missed: what was heard while it waited for its turn will do.
-    const isDone = () => (!isForced || this.store.since > askedAt) && this.isFresh(refused);
+    const isDone = () => (!isForced || this.store.since > askedAt) && this.isFresh();
     this.#running ??= this.alone(() => this.#refresh(isDone)).finally(() => {
       this.#running = undefined;
       this.schedule();
@@ -50,18 +53,22 @@ export class Renewal {
   #lookAgain(): Promise<unknown> {
     this.#isUnsure = false;
     const isOut = () => this.store.load().session_id === null;
-    const signOut = async () => isOut() && this.transport.call("POST", "/auth/logout", {});
+    const signOut = async () => isOut() && this.transport.endSession();
     return isOut() ? this.alone(signOut) : this.run(undefined, true);
   }
 
-  /** What changes the cookie is done by one tab at a time. */
+  /** What changes a cookie is done by one tab at a time. */
+  inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
+    return this.transport.cookies ? this.alone(work) : work();
+  }
+
   alone<Result>(work: () => Promise<Result>): Promise<Result> {
     return this.isShared ? alone(this.store.name, this.transport.timeout + 1_000, work) : work();
   }
 
-  isFresh(refused?: string): boolean {
+  isFresh(): boolean {
     const kept = this.store.load();
-    return kept.access_token !== refused && millisecondsFresh(kept, this.store.since) > 0;
+    return kept.access_token !== this.#refused && millisecondsFresh(kept, this.store.since) > 0;
   }
 
   /** Wake up when the token is to be renewed, or a failed refresh to be tried again. */
@@ -71,7 +78,7 @@ export class Renewal {
     if (this.#isClosed || kept.session_id === null) return;
     // The first tab of many renews, and the others hear of it.
     const fresh = millisecondsFresh(kept, this.store.since) + (Math.random() * millisecondsEarly(kept)) / 3;
-    const held = (this.#refusal?.until ?? 0) - performance.now();
+    const held = this.#heldUntil - performance.now();
     const pause = this.#failures ? Math.max(held, Math.min(2 ** (this.#failures - 1), LONGEST_PAUSE) * 1_000) : fresh;
     const isDue = pause <= GLANCE;
     const wake = () => (isDue ? this.run().catch(() => {}) : this.schedule());
@@ -89,18 +96,17 @@ export class Renewal {
       this.#failures = 0; // another tab was faster
       return;
     }
-    if (this.#refusal && performance.now() < this.#refusal.until) throw this.#refusal.error;
+    if (performance.now() < this.#heldUntil) throw this.#failure;
     const headers = { "Idempotency-Key": this.store.key() };
     const sent = this.store.load();
     const { cookies } = this.transport;
     if (!cookies && !sent.refresh_token) throw signedOut();
     try {
-      const body = cookies ? {} : { refresh_token: sent.refresh_token };
-      const answer = await this.transport.call("POST", "/auth/refresh", body, headers);
+      const { refresh_token } = sent; // none with a cookie
+      const answer = await this.transport.call("POST", "/auth/refresh", { refresh_token }, headers);
       const tokens = tokensIn(answer, cookies);
       if (!tokens) throw notTheService();
       this.#failures = 0;
-      this.#refusal = undefined;
       if (this.#isStillAbout(sent, tokens.session_id)) this.replace(tokens);
       else this.#isUnsure = cookies;
     } catch (error) {
@@ -125,9 +131,8 @@ export class Renewal {
       return;
     }
     this.#failures++;
-    if (error.retryAfter) {
-      this.#refusal = { error, until: performance.now() + Math.min(error.retryAfter, LONGEST_PAUSE) * 1_000 };
-    }
+    this.#failure = error;
+    this.#heldUntil = performance.now() + Math.min(error.retryAfter ?? 0, LONGEST_PAUSE) * 1_000;
     throw error;
   }
 }

@@ -2,6 +2,7 @@
 
 import { type StepUpHook, withToken } from "./bearer.js";
 import { notTheService } from "./errors.js";
+import { insist } from "./options.js";
 import type { AnswerOf, Method, OptionsOf, PathOf } from "./routes.js";
 import type { Session } from "./session.js";
 
@@ -30,6 +31,8 @@ export function requestOf(session: Session, onStepUp: StepUpHook | undefined): R
   const { transport } = session;
   return async (method, path, ...[options]) => {
     const { body, params, query = {} } = (options ?? {}) as Given;
+    // Behind the service's host it would be the end of another one.
+    insist(path[0] === "/", "a path begins with /");
     const filled = path.replace(/\{(\w+)\}/g, (_, name) => partOfPath(params?.[name]));
     const asked = Object.entries(query).filter(([, value]) => value !== undefined);
     const target = asked.length ? `${filled}?${new URLSearchParams(asked)}` : filled;
@@ -37,12 +40,16 @@ export function requestOf(session: Session, onStepUp: StepUpHook | undefined): R
     const ask = (token?: string) => {
       askedAt = Date.now();
       const call = () => transport.send(method, target, body, token ? { Authorization: `Bearer ${token}` } : {});
-      return transport.cookies && OPENS.test(`${method} ${path}`) ? session.renewal.alone(call) : call();
+      if (!OPENS.test(`${method} ${path}`)) return call();
+      return session.renewal.inTurn(call).catch((error) => {
+        session.look(true); // its cookie may have come late, as to a tab that was frozen
+        throw error;
+      });
     };
     const isSignedIn = session.state.status === "signed-in";
     const wantsToken = WANTS_TOKEN.test(path) || (isSignedIn && TAKES_TOKEN.test(path));
     const response = await (wantsToken ? withToken(session, ask, onStepUp) : ask());
-    const answer = await transport.read(response, askedAt);
+    const answer = await transport.answerOf(response, askedAt);
     const isSignedInNow = session.adopt(answer);
     if (SIGNS_IN.test(`${method} ${path}`) && !isSignedInNow) throw notTheService();
     // biome-ignore lint/suspicious/noExplicitAny: the service answers what its document says
@@ -52,6 +59,6 @@ export function requestOf(session: Session, onStepUp: StepUpHook | undefined): R
 
 /** An id as one part of a path. By dots or none it would be another path, and by a slash too, as the service decodes it. */
 function partOfPath(id: unknown): string {
-  if (typeof id !== "string" || !/^[\w-]+$/.test(id)) throw new TypeError("params must be ids");
+  insist(typeof id === "string" && /^[\w-]+$/.test(id), "params must be ids");
   return id;
 }

@@ -47,10 +47,10 @@ export class Session {
       if (this.#stepUp && performance.now() < this.#stepUp.until) return this.#stepUp.token;
       const isGood = kept.access_token !== refused && millisecondsLeft(kept, this.store.since) > 0;
       // A second look takes any token that is good: it could not be renewed, or never lives for long.
-      if (kept.access_token && isGood && (attempt > 1 || this.renewal.isFresh(refused))) return kept.access_token;
-      await this.renewal.run(refused).catch(async (error: unknown) => {
-        // A lost answer is asked for once more, after a pause; who was told to wait waits.
-        if (!isGood && (attempt > 1 || !isLost(error))) throw error;
+      if (kept.access_token && isGood && (attempt > 1 || this.renewal.isFresh())) return kept.access_token;
+      await this.renewal.run(refused).catch(async (error: AuthError) => {
+        // Another try, after a pause; who was told to wait waits.
+        if (!isGood && (attempt > 1 || error.retryAfter)) throw error;
         if (!isGood) await pause(PAUSE);
       });
       if (attempt > 2) throw new AuthError("unavailable", "The session could not be renewed.");
@@ -73,22 +73,20 @@ export class Session {
   async signOut(): Promise<void> {
     const { refresh_token, session_id } = this.store.load();
     const { cookies } = this.transport;
-    const tellService = () => this.transport.call("POST", "/auth/logout", cookies ? {} : { refresh_token });
-    if (cookies) {
-      await this.renewal.alone(tellService);
-      const { session_id: now } = this.store.load();
-      // The answer came late, as to a tab that was frozen, and another tab has signed in: whose cookie is there?
-      if (now && now !== session_id) return this.renewal.run(undefined, true);
-    }
-    this.#replace({ session_id: null });
-    for (let attempt = 1; refresh_token; attempt++) {
-      try {
-        await tellService();
-        return;
-      } catch (error) {
-        if (attempt > 2 || !isLost(error)) throw error;
-        await pause(attempt * PAUSE);
+    if (!cookies) this.#replace({ session_id: null });
+    for (let attempt = 1; cookies || refresh_token; attempt++) {
+      const error = await this.renewal.inTurn(() => this.transport.endSession(refresh_token)).catch((error) => error);
+      if (cookies) {
+        const { session_id: now } = this.store.load();
+        // The answer came late, as to a tab that was frozen, and another tab has signed in.
+        const isOther = now && now !== session_id;
+        if (!error && !isOther) this.#replace({ session_id: null });
+        else if (isOther || attempt > 2) await this.renewal.run(undefined, true).catch(() => {}); // whose is the cookie?
+        if (isOther || this.store.load().session_id === null) return;
       }
+      if (!error) return;
+      if (attempt > 2) throw error;
+      await pause(attempt * PAUSE);
     }
   }
 
@@ -145,8 +143,4 @@ export class Session {
 
 function pause(milliseconds: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));
-}
-
-function isLost(error: unknown): boolean {
-  return error instanceof AuthError && error.code === "unavailable" && !error.retryAfter;
 }

@@ -1,6 +1,7 @@
 /** How a user gets in: by password, second factor and passkey; and how they prove again who they are. */
 
 import { AuthError, type Problem } from "./errors.js";
+import { insist } from "./options.js";
 import { type Asked, create, forget, type Proof, requirePasskeys, sign, signByAutofill } from "./passkeys.js";
 import type { Request } from "./request.js";
 import type { Schemas } from "./routes.js";
@@ -29,7 +30,7 @@ async function proofOf(
   const asked = askedBy(step);
   if (code === undefined) return byPasskey(asked);
   // A prompt that was cancelled gives null.
-  if (typeof code !== "string") throw new TypeError("code must be a string");
+  insist(typeof code === "string", "code must be a string");
   return { challenge: asked.challenge, code };
 }
 

@@ -76,6 +76,38 @@ test("a sign-out that the service does not hear of signs nobody out", async () =
   assert.equal(await emailOf(first), email);
 });
 
+test("a sign-out with a cookie is asked for up to three times, and only 204 is one", async () => {
+  const options = cookieBrowser();
+  const { first, tabs } = await openBrowser(1, options);
+  const outs = () => first.sent.filter(({ path }) => path === "/auth/logout").length;
+  await switchFaults([{ fault: "unavailable", route: "POST /auth/logout", seconds: 3, times: 2 }]);
+  await first.signOut();
+  assert.equal(outs(), 3);
+  assert.equal(options.fetch.cookie(), "");
+  assert.equal(tabs[0]?.state.status, "signed-out");
+});
+
+test("a 200 is no sign-out, whatever it says, in any mode", async () => {
+  for (const mode of ["cookie", "storage"] as const) {
+    for (const body of ["{}", "<html>", '{"status":"ok"}']) {
+      const { fetch: send, ...options } = cookieBrowser();
+      const between: typeof fetch = async (input, init) =>
+        String(input).endsWith("/auth/logout") ? new Response(body) : send(input, init);
+      const { first } = await openBrowser(1, { ...options, mode, fetch: between });
+      await assert.rejects(first.signOut(), withCode("unavailable"));
+      assert.equal(first.sent.filter(({ path }) => path === "/auth/logout").length, 3);
+      assert.equal(first.state.status, mode === "cookie" ? "signed-in" : "signed-out");
+    }
+  }
+});
+
+test("a sign-out whose answers are all late is one: the client looks again", async () => {
+  const { first } = await openBrowser(1, cookieBrowser());
+  await switchFaults([{ fault: "lose-answer", route: "POST /auth/logout", times: 3 }]);
+  await first.signOut();
+  assert.equal(first.state.status, "signed-out");
+});
+
 test("another user's sign-in reaches all tabs, and one that was frozen finds out", async () => {
   const page = Object.assign(new EventTarget(), { visibilityState: "visible" });
   const options = { ...cookieBrowser(), storage: new SharedStorage(), name: randomUUID() };
@@ -174,6 +206,35 @@ test("a late end of a sign-out signs nobody out who has signed in meanwhile, and
   const email = await signIn(tab);
   release();
   await out;
+  for (const one of [tab, frozen]) assert.equal(await emailOf(one), email);
+});
+
+test("a late cookie of a sign-in that a frozen tab took for lost is noticed when it goes on", async () => {
+  const { fetch: send, ...options } = cookieBrowser();
+  const shared = { ...options, timeout: 5_000, storage: new SharedStorage(), name: randomUUID() };
+  let release = () => {};
+  const held = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  let isFrozen = false;
+  const late: typeof fetch = async (input, init) => {
+    if (!isFrozen || !String(input).endsWith("/auth/login")) return send(input, init);
+    const answer = await send.ask(input, init);
+    await held;
+    send.keep(answer);
+    throw new TypeError("the tab was frozen for longer than a call may take");
+  };
+  const [frozen, tab] = [openTab({ ...shared, fetch: late }), openTab({ ...shared, fetch: send })];
+  const email = await signIn(frozen);
+  await frozen.signOut();
+  isFrozen = true;
+  const signedIn = frozen.signIn({ email, password: PASSWORD });
+  await until(() => frozen.sent.filter(({ path }) => path === "/auth/login").length === 2);
+  await signIn(tab);
+  const newer = tab.state.sessionId;
+  release();
+  await assert.rejects(signedIn, withCode("unavailable"));
+  await until(() => tab.state.sessionId !== newer && tab.state.sessionId === frozen.state.sessionId);
   for (const one of [tab, frozen]) assert.equal(await emailOf(one), email);
 });
 

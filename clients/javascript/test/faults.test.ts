@@ -107,16 +107,11 @@ const IN_BETWEEN: Record<string, Response> = {
   "a 404": new Response("not here", { status: 404 }),
   "a 502 that looks like the end": Response.json({ code: "invalid-refresh-token" }, { status: 502 }),
   "a 400 that looks like the end": Response.json({ code: "invalid-refresh-token" }, { status: 400 }),
-  "an endless wait": Response.json(
-    { code: "too-many-attempts" },
-    { status: 429, headers: { "Retry-After": "9".repeat(99) } },
-  ),
 };
 
 const OF_ITS_OWN: Record<string, string> = {
   "another 401": "another",
   "a 400 that looks like the end": "invalid-refresh-token",
-  "an endless wait": "too-many-attempts",
 };
 
 test("no answer of something in between ends or spoils the session", async (t) => {
@@ -134,6 +129,52 @@ test("no answer of something in between ends or spoils the session", async (t) =
       isBetween = false;
       assert.equal(await emailOf(first), email);
     });
+  }
+});
+
+test("who is told to wait, by a number or by a date, waits for a minute at most and asks in vain until then", async () => {
+  const inTenSeconds = "a date";
+  for (const [told, least, most] of [
+    ["5", 5, 5],
+    ["9".repeat(99), 86_400, 86_400],
+    [inTenSeconds, 9, 11],
+  ] as const) {
+    let isBetween = false;
+    const busy = () => {
+      const header = told === inTenSeconds ? new Date(Date.now() + 10_000).toUTCString() : told;
+      return Response.json({ code: "too-many-attempts" }, { status: 429, headers: { "Retry-After": header } });
+    };
+    const { first } = await openBrowser(1, { fetch: async (...request) => (isBetween ? busy() : fetch(...request)) });
+    isBetween = true;
+    sleep(310);
+    for (let asked = 0; asked < 2; asked++) {
+      await assert.rejects(first.accessToken(), ({ code, retryAfter = 0 }: AuthError) => {
+        assert.equal(code, "too-many-attempts");
+        assert(least <= retryAfter && retryAfter <= most, `${told}: ${retryAfter}`);
+        return true;
+      });
+    }
+    assert.equal(keysOf(first).length, 1, told);
+  }
+});
+
+test("a refused token is renewed in the background, too, if that failed at first, whatever the answer was", async () => {
+  for (const [status, code] of [
+    [401, "another"],
+    [403, "cross-site-request"],
+    [400, "invalid-request"],
+    [500, "internal-error"],
+  ] as const) {
+    let isBetween = false;
+    const answer = () => Response.json({ code }, { status });
+    const { first } = await openBrowser(1, { fetch: async (...request) => (isBetween ? answer() : fetch(...request)) });
+    const refused = await first.accessToken();
+    isBetween = true;
+    await assert.rejects(first.accessToken(refused), withCode(status === 500 ? "unavailable" : code));
+    assert.equal(keysOf(first).length, 2, `${status}: it has tried twice`);
+    isBetween = false;
+    await until(() => keysOf(first).length === 3, 4);
+    assert.notEqual(await first.accessToken(), refused);
   }
 });
 

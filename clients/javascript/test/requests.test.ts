@@ -170,6 +170,40 @@ test("a request ends when its caller says so, and the session is as before", asy
   assert(await emailOf(auth));
 });
 
+test("a request ends when its caller says so, also while it waits for a token or for the user", async () => {
+  const auth = await signedIn({ onStepUp: () => new Promise(() => {}) });
+  const ends = async (why: string) => {
+    const asked = performance.now();
+    const signal = AbortSignal.timeout(150);
+    await assert.rejects(auth.fetch(`${API}/orders`, { signal }), { name: "TimeoutError" }, why);
+    assert(performance.now() - asked < 1_000, why);
+  };
+  answer = () => ({ status: 401, challenge: 'Bearer error="insufficient_user_authentication"' });
+  await ends("a step-up");
+  answer = () => ({});
+  seen.length = 0;
+  await switchFaults([{ fault: "delay-answer", seconds: 1.5 }]);
+  sleep(310);
+  await ends("a refresh");
+  assert.equal(seen.length, 0);
+  assert(await emailOf(auth), "the refresh went on");
+  assert.equal(keysOf(auth).length, 1);
+  sleep(-310);
+});
+
+test("what cannot be asked for is a TypeError, and nothing is sent", async () => {
+  const auth = await signedIn();
+  const sent = auth.sent.length;
+  // biome-ignore lint/suspicious/noExplicitAny: what the compiler refuses
+  const ask = auth.request as any;
+  for (const path of [".evil.example/auth/me", "@evil.example/", ":444/auth/me", "-x.example/", "x", ""]) {
+    await assert.rejects(ask("GET", path), TypeError, path);
+  }
+  await assert.rejects(ask("GET", "/auth/me", { body: {} }), TypeError);
+  await assert.rejects(ask("GET AND MORE", "/auth/me"), TypeError);
+  assert.equal(auth.sent.length, sent);
+});
+
 test("nothing that the service sends elsewhere is followed", async () => {
   const redirect: typeof fetch = async (input, init) => {
     const request = new Request(input, init);
