@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -259,6 +260,72 @@ def test_no_answer_of_something_in_between_ends_or_spoils_the_session(answer: ht
             auth.sign_in(PASSWORD, email="ada@example.com")
     with store.open() as saved:
         assert {name: saved[name] for name in OLD} == OLD
+
+
+@pytest.mark.parametrize(
+    ("told", "is_asked_again"),
+    [("3", False), ("9" * 50, False), ("Wed, 21 Oct 2099 07:28:05 GMT", False), ("0", True),
+     ("Wed, 21 Oct 1999 07:28:05 GMT", True), ("soon", True), ("-1", True), ("", True)],
+)  # fmt: skip
+def test_who_is_told_to_wait_by_a_number_or_a_date_waits(told: str, is_asked_again: bool) -> None:
+    store, asked = MemoryStore(), []
+
+    def answered(_request: httpx2.Request) -> httpx2.Response:
+        asked.append(time.monotonic())
+        return httpx2.Response(503, headers={"Retry-After": told, "Date": "Wed, 21 Oct 2099 07:28:00 GMT"})
+
+    with store.open() as saved:
+        saved.update(OLD)
+    with httpx2.Client(transport=httpx2.MockTransport(answered)) as http:
+        auth = AuthClient("https://auth.example.com", store, http, patience=0.5)
+        with pytest.raises(TryAgainLater):
+            auth.access_token()
+    assert len(asked) == (2 if is_asked_again else 1)
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 500])
+def test_only_204_is_a_sign_out(status: int) -> None:
+    store, sent = MemoryStore(), []
+
+    def answered(request: httpx2.Request) -> httpx2.Response:
+        sent.append(request.url.path)
+        return httpx2.Response(status, json={})
+
+    with store.open() as saved:
+        saved.update(OLD)
+    with httpx2.Client(transport=httpx2.MockTransport(answered)) as http:
+        assert not AuthClient("https://auth.example.com", store, http).sign_out()
+    assert sent == ["/auth/logout"] * 3
+
+
+def test_of_an_answer_without_an_end_no_more_is_read_than_one_may_have() -> None:
+    given = 0
+
+    def parts() -> Iterator[bytes]:
+        nonlocal given
+        while True:
+            given += 1_000_000
+            yield b" " * 1_000_000
+
+    async def asynchronous_parts() -> AsyncIterator[bytes]:
+        for part in parts():
+            yield part
+
+    def endless(request: httpx2.Request) -> httpx2.Response:
+        is_async = request.url.path.startswith("/async")
+        return httpx2.Response(200, content=asynchronous_parts() if is_async else parts())
+
+    transport = httpx2.MockTransport(endless)
+    with httpx2.Client(transport=transport) as http, pytest.raises(TryAgainLater, match="too large"):
+        AuthClient("https://auth.example.com", http=http).forgot_password("ada@example.com")
+
+    async def ask() -> None:
+        async with httpx2.AsyncClient(transport=transport) as http:
+            await AsyncAuthClient("https://auth.example.com/async", http=http).forgot_password("ada@example.com")
+
+    with pytest.raises(TryAgainLater, match="too large"):
+        asyncio.run(ask())
+    assert given < 50_000_000
 
 
 def test_an_answer_that_drips_is_none() -> None:

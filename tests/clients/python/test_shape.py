@@ -48,7 +48,20 @@ def test_one_of_several_ways_is_asked_for_before_anything_is_sent() -> None:
             auth.second_factor("chl_", "123456", credential={})
 
 
-@pytest.mark.parametrize("path", ["@evil.example/", ".evil.example/", ":1/", "auth/me", "", "https://evil.example"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "@evil.example/",
+        ".evil.example/",
+        ":1/",
+        "auth/me",
+        "",
+        "https://evil.example",
+        "/auth/me\r\nX: y",
+        "/\x00",
+        "/" + "a" * 70_000,
+    ],
+)
 def test_a_token_goes_to_no_other_host_than_the_services(path: str) -> None:
     sent: list[httpx2.Request] = []
     with httpx2.Client(transport=httpx2.MockTransport(sent.append)) as http:  # type: ignore[arg-type]

@@ -85,6 +85,16 @@ def test_a_file_that_is_no_session_is_none(make_auth: MakeAuth, tmp_path: Path) 
         assert json.loads(path.read_text())["session_id"]
 
 
+@pytest.mark.parametrize("mode", [0o644, 0o660, 0o604, 0o666])
+def test_a_file_that_others_may_read_is_closed_to_them_when_it_is_used(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "session.json"
+    path.write_text(json.dumps(OLD))
+    path.chmod(mode)
+    with FileStore(path).open() as saved:
+        assert saved == OLD
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
 def test_what_another_program_wrote_is_no_session(tmp_path: Path) -> None:
     (tmp_path / "session.json").write_text('{"access_token": "x"}')
     with (

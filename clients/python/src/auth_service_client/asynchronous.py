@@ -15,7 +15,7 @@ from auth_service_client.own_account import OwnAccount
 from auth_service_client.protocol import ANSWER, PATIENCE, USER_AGENT, OnChange, SessionProtocol
 from auth_service_client.service_url import checked
 from auth_service_client.signing_in import SigningIn
-from auth_service_client.steps import Answer, Ask, Flow, Keep, Result, Step
+from auth_service_client.steps import Answer, Ask, Flow, Keep, Result, Step, add
 from auth_service_client.stores import AsyncStore, MemoryStore, Saved, Store
 
 
@@ -118,15 +118,18 @@ class AsyncAuthClient(SigningIn, OwnAccount):
         asked_at = time.time()
         try:
             async with asyncio.timeout(ANSWER):  # in all: the other one is for each part of an answer alone
-                response = await self._http.request(
+                async with self._http.stream(
                     ask.method, self._url + ask.path, json=ask.body, headers={**self._headers, **ask.headers},
                     timeout=ANSWER, auth=None, follow_redirects=False,
-                )  # fmt: skip
+                ) as response:  # fmt: skip
+                    body = bytearray()
+                    async for part in response.aiter_bytes():
+                        add(body, part)
+                    return Answer(response, body, asked_at)
         except httpx2.HTTPError as error:
             return error
         except TimeoutError:
             return httpx2.ReadTimeout("the answer is too slow")
-        return Answer(response, response.content, asked_at)
 
 
 def _keep(opened: AbstractContextManager[Saved], step: Keep) -> object:

@@ -3,7 +3,7 @@
 import functools
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,7 +14,7 @@ from auth_service_client.own_account import OwnAccount
 from auth_service_client.protocol import ANSWER, PATIENCE, USER_AGENT, OnChange, SessionProtocol
 from auth_service_client.service_url import checked
 from auth_service_client.signing_in import SigningIn
-from auth_service_client.steps import Answer, Ask, Flow, Keep, Result, Step
+from auth_service_client.steps import Answer, Ask, Flow, Keep, Result, Step, add
 from auth_service_client.stores import MemoryStore, Store
 
 
@@ -114,14 +114,16 @@ class AuthClient(SigningIn, OwnAccount):
                 ask.method, self._url + ask.path, json=ask.body, headers={**self._headers, **ask.headers},
                 timeout=ANSWER, auth=None, follow_redirects=False,
             ) as response:  # fmt: skip
-                return Answer(response, b"".join(_in_time(response, give_up_at)), asked_at)
+                return Answer(response, _body(response, give_up_at), asked_at)
         except httpx2.HTTPError as error:
             return error
 
 
-def _in_time(response: httpx2.Response, give_up_at: float) -> Iterator[bytes]:
-    """The body: `timeout` is for each part of it alone, and there may be any number of parts."""
+def _body(response: httpx2.Response, give_up_at: float) -> bytearray:
+    """All of it: `timeout` is for each part of it alone, and there may be any number of parts."""
+    body = bytearray()
     for part in response.iter_bytes():
         if time.monotonic() > give_up_at:
             raise httpx2.ReadTimeout("the answer is too slow")
-        yield part
+        add(body, part)
+    return body

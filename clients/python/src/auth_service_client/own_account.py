@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from typing import Any, cast
 from urllib.parse import quote
 
+import httpx2
+
 from auth_service_client.answers import Account, FactorList, NewTotpFactor, PasskeyChallenge, PasskeyItem, SessionItem
 from auth_service_client.protocol import SessionProtocol
 from auth_service_client.signing_in import Credential, codes_of, named, one_of
@@ -28,9 +30,9 @@ class OwnAccount:
         """Call any route of the service, and return what it says. If that is a new session, it is kept.
 
         Raises:
-            ValueError: the path does not begin with a slash, so that it could lead to another host.
+            ValueError: the path does not begin with a slash, so that it could lead to another host, or is none.
         """
-        if not path.startswith("/"):
+        if not _is_path(path):
             raise ValueError("the path must be like /auth/me")
         return (yield from self._session.request(method, path, body, token))
 
@@ -179,6 +181,14 @@ class OwnAccount:
     def remove_factor(self, factor_id: str, token: str | None = None) -> Flow[None]:
         """Remove an app or a passkey."""
         yield from self._session.request("DELETE", f"/auth/me/factors/{_part_of_path(factor_id)}", token=token)
+
+
+def _is_path(path: str) -> bool:
+    try:
+        httpx2.URL(f"https://auth.example.com{path}")
+    except httpx2.InvalidURL:  # a line break, or too long
+        return False
+    return path.startswith("/")
 
 
 def _part_of_path(an_id: str) -> str:

@@ -154,7 +154,7 @@ class SessionProtocol:
         for pause in (0.0, 0.5, 1.0):
             yield Wait(pause)
             answer = yield Ask("POST", "/auth/logout", {"refresh_token": sent.get("refresh_token")})
-            if isinstance(answer, Answer) and answer.response.is_success:
+            if isinstance(answer, Answer) and answer.response.status_code == httpx2.codes.NO_CONTENT:
                 return True
         return False
 
@@ -197,8 +197,8 @@ class SessionProtocol:
         )
 
     def _failed(self, came: Answer | httpx2.HTTPError) -> None:
-        wait = came.response.headers.get("Retry-After", "")[:6] if isinstance(came, Answer) else ""
-        seconds = min(int(wait), LONGEST_PAUSE) if wait.isdecimal() else 0.2 * 2**self._failures
+        told = _retry_after(came) if isinstance(came, Answer) else 0.0
+        seconds = min(told, LONGEST_PAUSE) if told > 0 else 0.2 * 2**self._failures
         self._ask_again_at = time.monotonic() + seconds
         self._failures = min(self._failures + 1, 5)
         self._last = f"status {came.response.status_code}" if isinstance(came, Answer) else type(came).__name__
@@ -210,7 +210,7 @@ class SessionProtocol:
         if not answer.response.is_success or not _are_tokens(given):
             return {}
         with suppress(KeyError, ValueError, TypeError):
-            given["issued_at"] = parsedate_to_datetime(answer.response.headers["Date"]).timestamp()
+            given["issued_at"] = _time_of(answer.response.headers["Date"])
         self._ahead = given["issued_at"] - answer.asked_at
         return {**{name: given[name] for name in KEPT}, "issued_at": given["issued_at"], "ahead": self._ahead}
 
@@ -218,6 +218,24 @@ class SessionProtocol:
         ahead = saved["ahead"] if self._ahead is None else self._ahead
         age = time.time() + ahead - saved["issued_at"]
         return float(saved["expires_in"] - age) if age > -SKEW else 0.0  # from the future: a clock was set back
+
+
+def _retry_after(answer: Answer) -> float:
+    """Seconds to wait, told as a number or as a date (RFC 9110, section 10.2.3); 0 if that is not told."""
+    headers = answer.response.headers
+    told = headers.get("Retry-After", "")
+    if told.isdecimal():
+        return int(told[:6])
+    now = answer.asked_at
+    with suppress(KeyError, ValueError, TypeError):
+        now = _time_of(headers["Date"])
+    with suppress(ValueError, TypeError):
+        return _time_of(told) - now
+    return 0.0
+
+
+def _time_of(date: str) -> float:
+    return parsedate_to_datetime(date).timestamp()
 
 
 def _replace(saved: Saved, said: Mapping[str, Any]) -> None:

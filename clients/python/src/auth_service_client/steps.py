@@ -9,6 +9,7 @@ import httpx2
 
 from auth_service_client.stores import Saved
 
+LARGEST = 10_000_000  # bytes of an answer; the largest, the export of an account, is a tenth of it
 Result = TypeVar("Result")
 
 
@@ -33,7 +34,7 @@ class Answer(NamedTuple):
     """What came back, with its body, and when it was asked for, by this machine's clock in seconds since 1970."""
 
     response: httpx2.Response
-    body: bytes
+    body: bytes | bytearray
     asked_at: float
 
 
@@ -46,6 +47,17 @@ class Wait:
 
 Step: TypeAlias = Keep | Ask | Wait
 Flow: TypeAlias = Generator[Step, Any, Result]
+
+
+def add(body: bytearray, part: bytes) -> None:
+    """Add a part to a body.
+
+    Raises:
+        ReadError: it is larger than what the service says.
+    """
+    body += part
+    if len(body) > LARGEST:
+        raise httpx2.ReadError("the answer is too large")
 
 
 def said_in(answer: Answer) -> dict[str, Any]:

@@ -53,7 +53,8 @@ class MemoryStore:
 
 
 class FileStore:
-    """A file that nobody but its owner may read, for several processes on one machine (Linux, macOS).
+    """A file that nobody but its owner may read, for several processes on one machine (Linux, macOS). One that others
+    may read, such as after a copy, is closed to them when it is used.
 
     `path` may begin with `~`; folders that are missing are made. Raises `AuthError` on systems without `fcntl`, such as
     Windows.
@@ -94,7 +95,10 @@ class FileStore:
     def _read(self) -> Saved:
         """A file that was cut off by a full disk is no session: it was never written by `_write`."""
         try:
-            saved = json.loads(self._path.read_text("utf-8"))
+            with self._path.open(encoding="utf-8") as file:
+                if os.fstat(file.fileno()).st_mode & 0o077:
+                    os.fchmod(file.fileno(), 0o600)  # it came from elsewhere, such as a backup
+                saved = json.loads(file.read())
         except FileNotFoundError:
             return {}
         except ValueError:
