@@ -4,6 +4,8 @@ import os
 import re
 import ssl
 from collections.abc import Iterator, Mapping
+from configparser import ConfigParser
+from configparser import Error as ConfigError
 from pathlib import Path
 
 PORT = re.compile(r"0*([1-9][0-9]{0,4})")
@@ -12,6 +14,7 @@ SYSTEM = "system"  # as sslrootcert: the authorities that the system trusts
 
 TLS_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 ENCRYPTED = TLS_MODES[TLS_MODES.index("require") :]
+_LEAST_TLS = "TLSv1.2"  # libpq's and asyncpg's
 _TLS_VERSIONS = ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
 
 # Options that asyncpg obeys, each with the variable that libpq and asyncpg read where the URL does not have it.
@@ -71,6 +74,11 @@ _STAND_INS = {
     "password": re.compile(r"(?:(?:your|my|db|database)[-_]?)*(?:pass(?:word|wd)?|pw|secret)"),
 }
 
+# A password in an example, in brackets: Supabase's `[YOUR-PASSWORD]`, `<password>`, `${DB_PASSWORD}`.
+_SAMPLE_PASSWORD = re.compile(
+    r"(?:\[|<|\$?\{+)[\s_-]*(?:[a-z]+[\s_-]+)*(?:db|pg)?pass(?:word|wd)?[\s_-]*[\]>}]+", re.IGNORECASE
+)
+
 _TLS = "say it with sslmode"
 _SIZE = "set DB_POOL_SIZE and DB_MAX_OVERFLOW instead"
 _POOLER = "set DB_PGBOUNCER=true instead if there is a pooler"
@@ -116,12 +124,22 @@ def complaints(options: Mapping[str, str]) -> Iterator[str]:
     mode = options.get("sslmode")
     if options.get("sslnegotiation") == "direct" and mode not in ENCRYPTED:
         yield "sslnegotiation direct needs sslmode=require or more"
+    least, most = (
+        options.get("ssl_min_protocol_version", _LEAST_TLS),
+        options.get("ssl_max_protocol_version", "TLSv1.3"),
+    )
+    if {least, most} <= {*_TLS_VERSIONS} and least > most:
+        yield "ssl_max_protocol_version must not be below ssl_min_protocol_version, which is TLSv1.2 by default"
     if options.get("sslrootcert") == SYSTEM and mode != "verify-full":
         yield "sslrootcert system needs sslmode=verify-full"
 
 
 def complaints_of_files(options: Mapping[str, str]) -> Iterator[str]:
     """The same of the files that are named."""
+    named = options.get("service")
+    if (service := named or os.environ.get("PGSERVICE")) and not _has_service(service):
+        where = "PGSERVICEFILE, or else ~/.pg_service.conf"
+        yield f"{'service' if named else 'PGSERVICE'} must be one that the service file has ({where})"
     has_root = bool(options.get("sslrootcert") or default_file("root.crt"))
     if options.get("sslmode") == "verify-ca" and not has_root:
         yield "sslmode verify-ca needs sslrootcert; verify-full takes the authorities of the system"
@@ -155,7 +173,20 @@ def default_file(name: str) -> str | None:
     return file if os.path.exists(file) else None  # noqa: PTH110  # `Path.exists` raises where the home is another's
 
 
+def _has_service(name: str) -> bool:
+    """Whether it stands in the file that asyncpg reads."""
+    try:
+        named = os.environ.get("PGSERVICEFILE")
+        found = ConfigParser()
+        found.read(Path(named) if named is not None else Path.home() / ".pg_service.conf")
+    except (ConfigError, RuntimeError, KeyError, OSError, ValueError):
+        return False
+    return name in found
+
+
 def _complaints_of_hosts(options: Mapping[str, str]) -> Iterator[str]:
+    if _SAMPLE_PASSWORD.fullmatch(options.get("password", "")):
+        yield "password is that of an example: put in your own, without the brackets"
     hosts = options.get("host", "").split(",")
     is_sample = all(form.fullmatch(options.get(name, "").lower()) for name, form in _STAND_INS.items())
     if is_sample or any(map(_STAND_IN.fullmatch, hosts)):

@@ -28,7 +28,8 @@ from auth_service.settings.libpq import (
 from auth_service.settings.strength import is_sample_password
 from auth_service.settings.values import LOOPBACK
 
-_ENCODE = "':/?#[]@' in the user, the password or the name of the database must be percent-encoded ('@' as %40)"
+_ENCODE = "'/', '?', '@' and '%' in the user, the password or an option must be percent-encoded ('@' as %40)"
+_STRAY = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _HOST_AND_PORT = re.compile(r"(\[[^\]]*\]|[^:\[\]]*)(?::([^:]*))?")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 _NAMED = {"user": "user", "password": "password", "database": "dbname"}
@@ -173,6 +174,8 @@ def _query_of(query: str) -> Iterator[tuple[str, str]]:
 
 def _decoded(text: str) -> str:
     """What a part says. White space around it is no part of it, such as a line break at the end of a secret's file."""
+    if _STRAY.search(text):
+        raise WrongUrlError(f"has a '%' without two hexadecimal digits after it: {_ENCODE}")
     try:
         found = unquote(text.strip(string.whitespace), errors="strict")
         found.encode()  # what a variable held in another encoding fails here

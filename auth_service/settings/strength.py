@@ -15,7 +15,7 @@ SAMPLES = (
 DATABASE_SAMPLES = frozenset({
     "password", "passwd", "pass", "passw0rd", "pw", "secret", "changeme", "change-me", "change_me", "changeit",
     "example", "postgres", "postgresql", "pgpassword", "mysecretpassword", "admin", "root", "test", "user", "auth",
-    "1234", "12345", "123456", "12345678", "qwerty",
+    "your-password", "your_password", "yourpassword", "1234", "12345", "123456", "12345678", "qwerty",
 })  # fmt: skip
 
 

@@ -210,6 +210,30 @@ REFUSED: list[tuple[str, str]] = [
             "-ca=1%20-chunter2", "-ca=1%20hunter2", "-c%20a%20=%201", "-S%204096%20hunter2",
         )
     ),
+    *(
+        (f"postgresql://{rest}", "has a '%' without two hexadecimal digits after it")
+        for rest in (
+            "auth:hunter2%zz@db/auth", "auth:hunter2%@db/auth", "auth:hunter2%2@db/auth", "auth:hunter2%%40@db/auth",
+            "hunter2%@db/auth", "auth@db/hunter2%zz", "auth@hunter2%zz/auth", "auth@db/auth?application_name=hunter2%",
+            "auth@db/auth?password=%hunter2",
+        )
+    ),
+    *(
+        (f"postgresql://auth@db/auth?{query}", "ssl_max_protocol_version must not be below ssl_min_protocol_version")
+        for query in (
+            "ssl_min_protocol_version=TLSv1.3&ssl_max_protocol_version=TLSv1.2", "ssl_max_protocol_version=TLSv1.1",
+            "ssl_max_protocol_version=TLSv1&ssl_min_protocol_version=TLSv1.1",
+        )
+    ),
+    ("postgresql://auth:hunter2@db/auth?service=nope", "service must be one that the service file has (PGSERVICEFILE"),
+    ("postgresql://?service=hunter2", "service must be one that the service file has (PGSERVICEFILE"),
+    *(
+        (f"postgresql://postgres.x:{password}@db/postgres", "password is that of an example: put in your own")
+        for password in (
+            "[YOUR-PASSWORD]", "%5BYOUR-PASSWORD%5D", "[your_db_password]", "<password>", "<db-password>",
+            "{{password}}", "${DB_PASSWORD}", "$%7BPGPASSWORD%7D", "<DbPassword>",
+        )
+    ),
     ("postgresql://auth:hunter2%00@db/auth", "control characters"),
     ("postgresql://auth:hunter2@db/au\nth", "control characters"),
     ("postgresql://auth:hunter2%ff@db/auth", "must be UTF-8"),
@@ -264,6 +288,30 @@ def test_a_database_may_have_the_password_of_an_example(url: str) -> None:
     assert server_of(f"postgresql://{url}").user
 
 
+@pytest.mark.parametrize(
+    "password",
+    ["p:q", "p#q", "[p]", "[", "p]", ":", "#", "[Vr7kq2]", "p+q", "p%25q", "{pass-the-salt}", "p;q", "p=q&r"],
+)
+def test_a_password_is_read_as_libpq_reads_it(password: str) -> None:
+    url = f"postgresql://auth:{password}@db/auth"
+    assert server_of(url).password == (libpq.read(url) or {})["password"]
+
+
+def test_a_service_is_one_of_the_file_that_libpqs_variable_names(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for variable, file in (("HOME", tmp_path / ".pg_service.conf"), ("PGSERVICEFILE", tmp_path / "own.conf")):
+        file.write_text(f"[of-{variable}]\nhost=db\n")
+        monkeypatch.setenv(variable, str(tmp_path if variable == "HOME" else file))
+        assert server_of(f"postgresql://?service=of-{variable}").options["service"] == f"of-{variable}"
+    monkeypatch.setenv("PGSERVICE", "nope")
+    with pytest.raises(ValueError, match="PGSERVICE must be one that the service file has"):
+        server_of("postgresql://auth@db/auth")
+    (tmp_path / "own.conf").write_text("host=db\n")
+    with pytest.raises(ValueError, match="service must be one that the service file has"):
+        server_of("postgresql://?service=of-HOME")
+
+
 @pytest.mark.parametrize(("url", "expected"), [row[1:] for row in HANDED_OUT], ids=[row[0] for row in HANDED_OUT])
 def test_a_url_is_obeyed_as_it_is_handed_out(url: str, expected: tuple[Any, ...]) -> None:
     found = server_of(url)
@@ -299,6 +347,7 @@ def test_each_option_that_libpq_has_is_obeyed_or_left_out_and_none_is_refused(tm
         "ssl_min_protocol_version": "TLSv1.2", "ssl_max_protocol_version": "TLSv1.3", "target_session_attrs": "any",
         "options": "-cjit=off",
     }  # fmt: skip
+    (tmp_path / ".pg_service.conf").write_text("[x]\n")
     query = "&".join(f"{name}={quote(of.get(name, 'x'))}" for name in known)
     found = server_of(f"postgresql://?{query}")
     assert {*found.options, *found.parameters, *found.ignored, "host", "port", "user", "password", "dbname"} == {*known}
