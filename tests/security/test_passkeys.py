@@ -8,7 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from cryptography.exceptions import InvalidSignature
 from fido2 import cbor
+from fido2.cose import CoseKey
 
 from auth_service.models.factors import CredentialDescriptor
 from auth_service.security.factors.authenticator_data import ATTESTATION_LIMIT, AUTHENTICATOR_DATA_LIMIT
@@ -234,7 +236,8 @@ def ed25519_key(y: int, sign_of_x: int = 0) -> dict[int, Any]:
 
 
 PRIME = 2**255 - 19
-ORDER_8 = 0x7A03AC9277DC7EC64FCC9CC3FA53202A0F67100D760B3CBA4FD84D3D706A17C7
+ORDER_8 = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7
+SMALL_ORDERS = (0, 1, PRIME - 1, ORDER_8, PRIME - ORDER_8)  # y of the points: one signature is good for many messages
 
 
 KEYS: list[tuple[Any, str]] = [
@@ -276,8 +279,7 @@ KEYS: list[tuple[Any, str]] = [
     (rsa_key(2048, before=b"\0"), "a wrong member"),
     (rsa_key(2048, last=2), "a wrong member"),  # an even modulus, which anybody can factor
     *((ed25519_key(y, sign), "a wrong member") for sign in (0, 1) for y in (
-        0, 1, PRIME - 1, ORDER_8, PRIME - ORDER_8,  # of small order: one signature is good for many messages
-        2, PRIME - 2, PRIME, PRIME + 1, PRIME + 3, 2**255 - 1,  # on no curve, or a second spelling
+        *SMALL_ORDERS, 2, PRIME - 2, PRIME, PRIME + 1, PRIME + 3, 2**255 - 1,  # or on no curve, or a second spelling
     )),
     (rsa_key(2048, b"\3"), "a wrong member"),
     (rsa_key(2048, b"\1"), "a wrong member"),
@@ -295,6 +297,21 @@ KEYS: list[tuple[Any, str]] = [
 def test_a_key_is_refused_that_nobody_asked_for_or_that_is_none(key: Any, why: str) -> None:
     with pytest.raises(PasskeyRefused, match=why):
         register(attestation=attested(key=cbor.encode(key)))
+
+
+@pytest.mark.parametrize("y", SMALL_ORDERS)
+def test_each_point_of_small_order_that_is_refused_is_one(y: int) -> None:
+    key = CoseKey.parse(ed25519_key(y))
+    for_many = (1).to_bytes(32, "little") + bytes(32)  # R is the neutral point, and S is 0
+    assert any(is_signed(key, bytes([message]), for_many) for message in range(250))
+
+
+def is_signed(key: CoseKey, message: bytes, signature: bytes) -> bool:
+    try:
+        key.verify(message, signature)
+    except InvalidSignature:
+        return False
+    return True
 
 
 @pytest.mark.parametrize("bits", [2048, 3072, 4096])
