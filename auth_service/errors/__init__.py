@@ -40,6 +40,7 @@
     │   │   │   ├── SchemaNotReady
     │   │   │   │   ├── MissingPrivileges
     │   │   │   │   ├── MigrationNeeded        database/schema.py
+    │   │   │   │   ├── NoUsableSchema         database/errors.py
     │   │   │   │   └── NotTheOwner            database/migrator.py
     │   │   │   ├── DatabaseReadOnly
     │   │   │   ├── DatabaseDiskFull
