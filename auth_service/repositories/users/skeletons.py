@@ -50,7 +50,7 @@ class Skeletons:
         return (await self._connection.execute(asked)).first() is not None
 
     async def fill(self, limit: int) -> int:
-        """Give so many names their skeletons that older services have written without; return how many it were.
+        """Give so many names their skeletons that older services have written without; return how many.
 
         Those that look alike stay. Rows that somebody else has locked are left to the next run.
         """

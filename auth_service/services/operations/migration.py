@@ -23,7 +23,7 @@ async def migrate(
     """Prepare the migrations up to the target, and return what the work returns, which makes them in a transaction.
 
     At head, the schema then gets to know what usernames look like, before anybody registers another one; `tell` is told
-    now and then how many it were.
+    now and then how many are done.
 
     Raises as `prepare` and the work do.
     """

@@ -69,7 +69,7 @@ class HashingLane:
         hashed: asyncio.Future[Result] = loop.create_future()
 
         def timed() -> None:
-            """Tell the loop once, of the end and of what came of it: each time that it wakes up it has been evicted."""
+            """Tell the loop end and result at once: whenever it wakes up, hashes have emptied its caches."""
             started, failure = time.perf_counter(), None
             try:
                 result = work()
