@@ -47,6 +47,7 @@
     │   │   │   ├── WrongDatabaseSetting
     │   │   │   │   ├── PoolerNotDeclared      database/refusals.py
     │   │   │   │   ├── ParameterRefused       database/refusals.py
+    │   │   │   │   ├── NoStandby              database/refusals.py
     │   │   │   │   └── ConnectionSettingWrong database/refusals.py
     │   │   │   ├── DatabaseLoginRefused       database/refusals.py
     │   │   │   ├── RoleNotAllowed             database/refusals.py
