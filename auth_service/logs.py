@@ -4,13 +4,14 @@ import logging
 import sys
 import threading
 import traceback
+from collections.abc import Mapping
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, TextIO
 from uuid import UUID
 
 import structlog
-from pydantic_core import PydanticSerializationError, to_json
+from pydantic_core import to_json
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from auth_service.settings import LogSettings
@@ -84,12 +85,25 @@ class _Lines:
 
 
 def _json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
-    """In ASCII, whatever the encoding of the stream; a value that no JSON has is told as Python writes it."""
-    try:
-        return to_json(event, ensure_ascii=True, fallback=repr).decode()
-    except PydanticSerializationError:  # bytes, or half a character, inside of a value
-        told = {name: value if isinstance(value, str) else repr(value) for name, value in event.items()}
-        return to_json(told, ensure_ascii=True).decode()
+    """In ASCII, whatever the encoding of the stream."""
+    told = {name: value if type(value) in _PLAIN else _told(value) for name, value in event.items()}
+    return to_json(told, ensure_ascii=True).decode()
+
+
+_PLAIN = {str, int, float, bool, type(None)}
+
+
+def _told(value: Any) -> Any:
+    """A value as it may be written: one that is not of JSON as Python writes it, which leaves out what is secret."""
+    if isinstance(value, str):
+        return escaped(str.__str__(value))
+    if value is None or isinstance(value, (int, float)):
+        return value
+    if isinstance(value, Mapping):
+        return {escaped(str(name)): _told(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_told(part) for part in value]
+    return escaped(repr(value))
 
 
 def _ids(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -94,12 +94,18 @@ class Process:
         try:
             await asyncio.sleep(BEGIN_AFTER)
             for name in self._later:
-                await asyncio.to_thread(import_module, name)
+                await self._import(name)
             if not is_prepared:
                 await self._prepare()
             self._parts.upkeep.schedule.start()  # none of its jobs could do anything before
         except Exception:
             log.exception("service.not_begun")  # to serve without it in silence would be worse
+
+    async def _import(self, name: str) -> None:
+        try:
+            await asyncio.to_thread(import_module, name)
+        except Exception:
+            log.exception("service.not_imported", module=name)  # what needs it fails; all else goes on
 
     async def _prepare(self) -> None:
         pause, ready = RETRY_FASTEST, False

@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
 
@@ -55,6 +56,11 @@ def _logging_is_put_back() -> Iterator[None]:
     root.handlers[:] = handlers
     root.setLevel(level)
     structlog.configure(**known)
+
+
+@dataclass
+class Keeper:
+    secret: str = field(repr=False)
 
 
 def lines_of(written: str) -> list[str]:
@@ -128,11 +134,20 @@ def test_values_within_lists_and_mappings_are_escaped_too(log_format: str) -> No
 
 @pytest.mark.usefixtures("_logging_is_put_back")
 def test_whatever_an_event_holds_is_a_line_of_json_in_ascii() -> None:
-    odd = {"halves": ["\ud800"], "bytes": [b"\xff"], "bytes_alone": b"\xff", "type": object, "far": float("inf")}
+    odd: list[object] = [
+        ["\ud800"],
+        {"\ud800": ("\ud800",)},
+        [b"\xff"],
+        b"\xff",
+        object,
+        float("inf"),
+        Keeper("hunter2"),
+    ]
     stream = io.StringIO()
     logs.configure(LogSettings.model_validate({"format": "json"}), stream)
-    for value in odd.values():
+    for value in odd:
         structlog.get_logger().info("told", value=value, name="é")
     lines = lines_of(stream.getvalue())
     assert list(map(event_of, lines)) == ["told"] * len(odd)
     assert all(map(str.isascii, lines))
+    assert "hunter2" not in stream.getvalue()  # as its repr says

@@ -1,6 +1,7 @@
 """Password hashing: Argon2id for what we make, and the formats of the systems that people come from."""
 
 import secrets
+from contextlib import suppress
 from importlib import import_module
 from threading import Lock, local
 from typing import Any, NamedTuple
@@ -156,7 +157,8 @@ class Passwords:
         """Before the first hash of a thread."""
         if not hasattr(self._threads, "is_settled"):
             self._threads.is_settled = True
-            import_module("auth_service.security.passwords.hash_memory").ask_for_large_pages(self._own_kib * 1024)
+            with suppress(ImportError):  # a Python without ctypes
+                import_module("auth_service.security.passwords.hash_memory").ask_for_large_pages(self._own_kib * 1024)
 
     def _is_outdated(self, found: _Stored) -> bool:
         return not found.is_own or bool(self._context.needs_update(found.form))
