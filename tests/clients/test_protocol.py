@@ -120,6 +120,43 @@ def test_the_shell_client_forgets_a_session_that_has_ended(folder: Path, auth_do
     assert (folder / "session.json").read_text() == "{}\n"
 
 
+WRONG = '{"access_token":"a","refresh_token":"r","session_id":"s","expires_in":"x","issued_at":0,"ahead":0}'
+DAMAGED = ("", " ", "{", "[1]", '"x"', "null", "{}{}", '{"refresh_token": "x"}', "\0\0", WRONG)
+
+
+@needs("curl", "jq", "flock")
+def test_a_damaged_file_is_no_session_for_the_shell_client(folder: Path) -> None:
+    for content in DAMAGED:
+        (folder / "session.json").write_text(content)
+        assert run(folder, "access_token") == (AGAIN, ""), content
+    (folder / "session.json").write_text("{")
+    ended = run(folder, f'sign_in "$(cat email)" "{PASSWORD}" && access_token > /dev/null && sign_out')
+    assert ended == (0, "")
+
+
+@needs("curl", "jq", "flock")
+@pytest.mark.parametrize(
+    ("told", "came"),
+    [
+        ("7", (0, "7")),
+        ("08", (0, "8")),
+        ("9" * 30, (LATER, "")),
+        ("Wed, 21 Oct 2099 07:28:05 GMT", (0, "5")),
+        *((none, (0, "1")) for none in ("0", "Wed, 21 Oct 1999 07:28:05 GMT", "soon", "-1", "")),
+    ],
+)
+def test_the_shell_client_waits_as_it_is_told(folder: Path, told: str, came: tuple[int, str]) -> None:
+    """The pause after the second attempt; the first one without an answer has none."""
+    kept = '{"access_token":"a","refresh_token":"r","session_id":"s","expires_in":1,"issued_at":0,"ahead":0}'
+    (folder / "session.json").write_text(kept)
+    words = """
+        ask() { status=503 date='Wed, 21 Oct 2099 07:28:00 GMT' said= wait=$TOLD; ((++asked)); }
+        sleep() { ((asked == 0 || (asked == 1 && $1 == 0))) || { echo "$1"; exit; }; }
+        access_token
+    """
+    assert run(folder, f"TOLD='{told}'; {words}") == came
+
+
 @needs("curl", "jq", "flock")
 @runs(PAGE, "run: use of session.sh")
 def test_the_shell_client_is_used_as_the_page_says(folder: Path) -> None:
