@@ -26,6 +26,7 @@ from auth_service.settings import Settings
 SWITCHES = "/double/"
 GOODBYE_SECONDS = 2
 _ON_LOCALHOST = re.compile(r"http://localhost(:[0-9]+)?")
+_HAS_PASSKEYS = re.compile(r"https://[^/[]*[a-z][^/:]*(:[0-9]+)?|http://localhost(:[0-9]+)?")
 _FAULTS = TypeAdapter(list[Fault])
 
 
@@ -107,8 +108,9 @@ def serve(listening: socket.socket, settings: Settings, seed: int) -> None:
 
 def variables(base_url: str, origins: Sequence[str], file: Path | None) -> dict[str, str]:
     """Return its settings: cheap hashes, no limits, cookies for all pages that are named, passkeys for localhost, and
-    no log.
+    no log. (A browser has no passkeys for a page at an address, nor for the shell of an app.)
     """
+    pages = [*origins, base_url.replace("127.0.0.1", "localhost")]
     return {
         "DATABASE_URL": f"sqlite:///{file.absolute()}" if file else "sqlite://",
         "AUTH_PUBLIC_URL": base_url,
@@ -118,7 +120,7 @@ def variables(base_url: str, origins: Sequence[str], file: Path | None) -> dict[
         "AUTH_COOKIES__ENABLED": "true",
         "AUTH_CORS__ORIGINS": ",".join(origins),
         "AUTH_PASSKEYS__RP_ID": "localhost",
-        "AUTH_PASSKEYS__ORIGINS": ",".join([*origins, base_url.replace("127.0.0.1", "localhost")]),
+        "AUTH_PASSKEYS__ORIGINS": ",".join(page for page in pages if _HAS_PASSKEYS.fullmatch(page)),
         "AUTH_LOG__LEVEL": "warning",
         **({} if file else {"AUTH_SECRET_KEY": secrets.token_urlsafe(32)}),
     }

@@ -123,6 +123,16 @@ def test_with_a_file_a_killed_one_comes_back_with_its_sessions(tmp_path: Path) -
         assert refresh(client, tokens).status_code == 200
 
 
+def test_any_page_that_a_browser_has_may_call_it_also_one_that_can_have_no_passkeys() -> None:
+    pages = ["http://127.0.0.1:5173", "http://[::1]:5173", "http://192.168.1.5", "http://x.localhost", "https://[::fe]",
+             "capacitor://localhost", "https://app.example.com", "http://localhost:5173"]  # fmt: skip
+    with Double(origins=pages) as double:
+        for page in pages:
+            answer = httpx2.get(f"{double.url}/.well-known/jwks.json", headers={"Origin": page})
+            assert answer.headers["Access-Control-Allow-Origin"] in {page, "*"}, page
+        assert httpx2.post(f"{double.url}/auth/passkeys/options", json={}).is_success
+
+
 def test_one_that_cannot_start_says_so(auth_double: Double, capfd: pytest.CaptureFixture[str]) -> None:
     taken = int(auth_double.url.rpartition(":")[2])
     with pytest.raises(RuntimeError, match="did not start"):

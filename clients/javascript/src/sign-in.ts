@@ -13,6 +13,12 @@ export type Credentials = { password: string } & (
   | { username: string; email?: never }
 );
 
+/** How the user proves again who it is: one of the three. */
+export type Proofs =
+  | { password: string; code?: never; passkey?: never }
+  | { code: string; password?: never; passkey?: never }
+  | { passkey: true; password?: never; code?: never };
+
 /** What the second step answers: the error that asked for it, or what is kept of its `problem`. */
 export type SecondStep = AuthError | Pick<Problem, "challenge" | "public_key">;
 
@@ -98,7 +104,7 @@ export function signInsOf(request: Request, session: Session) {
      * Prove again who it is, by password, code, or else by passkey. What this tab sends for the next minutes then has
      * the access token of this proof.
      */
-    async stepUp(proof: { password: string } | { code: string } | { passkey: true }): Promise<void> {
+    async stepUp(proof: Proofs): Promise<void> {
       const isPasskey = "passkey" in proof;
       if (isPasskey) requirePasskeys();
       const body = isPasskey ? await sign(await request("POST", "/auth/step-up/options")) : proof;

@@ -52,6 +52,8 @@ export function wrong(auth: Auth, error: AuthError, cancelled: string | null): u
     auth.request("DELETE", "/auth/sessions/{session_id}"),
     // @ts-expect-error: one of the two names
     auth.signIn({ email: "ada@example.com", username: "ada", password }),
+    // @ts-expect-error: one proof is enough
+    auth.stepUp({ password, code: "123456" }),
     // @ts-expect-error: none of them
     auth.signIn({ password }),
     // @ts-expect-error: the user has cancelled
