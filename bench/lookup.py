@@ -16,7 +16,7 @@ from sqlmodel import col, select
 from auth_service.database import migrator
 from auth_service.database.dialects import dialect_of
 from auth_service.models import AccountView, User
-from auth_service.repositories.transaction import Database
+from auth_service.repositories.database import Database
 from auth_service.settings import DatabaseSettings
 from bench import machine
 from tests.support.postgres import Cluster

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from auth_service.database import migrator
 from auth_service.models import SCHEMA_COMPATIBILITY, USERS
-from auth_service.repositories.transaction import Database
+from auth_service.repositories.database import Database
 from auth_service.settings import DatabaseSettings
 
 LAST_WITHOUT = "0005"  # the last migration that does not say which services its schema serves

@@ -3,7 +3,7 @@
 import asyncio
 
 from auth_service.errors import DatabaseUnavailable
-from auth_service.repositories.transaction import Database
+from auth_service.repositories.database import Database
 from auth_service.services.accounts.status import set_account_active
 from auth_service.settings import DatabaseSettings
 from torture.history import Attempt, History, now

@@ -11,7 +11,7 @@ from auth_service.cli.numbers import WholeNumber
 from auth_service.logs import escaped
 from auth_service.models import AuditEvent, SecurityEvent
 from auth_service.repositories.audit.trail import AuditFilter
-from auth_service.repositories.transaction import Database
+from auth_service.repositories.database import Database
 from auth_service.services.operations.audit import Audit
 from auth_service.settings import Settings
 

@@ -9,7 +9,7 @@ import click
 from auth_service.cli.common import run_with_database
 from auth_service.cli.numbers import Number, WholeNumber
 from auth_service.cli.sigterm import ended_by_sigterm
-from auth_service.repositories.transaction import Database
+from auth_service.repositories.database import Database
 from auth_service.services.operations.batches import LEASE
 from auth_service.services.operations.cleanup import Cleanup
 from auth_service.services.operations.cleanup_report import CleanupReport, CleanupSurvey

@@ -14,7 +14,7 @@ from auth_service.cli.wrong_setting import WrongSetting, settings_or_exit
 from auth_service.database.errors import TransactionConflict
 from auth_service.errors import DatabaseUnavailable, InvalidFields, Refused, WrongDatabaseSetting
 from auth_service.models import REQUESTER, Requester
-from auth_service.repositories.transaction import Database
+from auth_service.repositories.database import Database
 from auth_service.settings import Settings
 
 Result = TypeVar("Result")

@@ -12,8 +12,8 @@ from auth_service.cli.wrong_setting import WrongSetting
 from auth_service.embedded_secret import with_secret
 from auth_service.errors import DatabaseUnavailable
 from auth_service.logs import escaped
+from auth_service.repositories.database import Database
 from auth_service.repositories.privileges import is_for_clean_up_alone
-from auth_service.repositories.transaction import Database
 from auth_service.services.operations.doctor import Doctor
 from auth_service.services.operations.surroundings import Check
 from auth_service.services.passwords.benchmark import HashTiming, time_hashes, time_recommended

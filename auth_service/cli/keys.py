@@ -10,7 +10,7 @@ import click
 
 from auth_service.cli.common import run_with_database
 from auth_service.logs import escaped
-from auth_service.repositories.transaction import Database
+from auth_service.repositories.database import Database
 from auth_service.security.keys import SecretKeys
 from auth_service.services.factors.rewrapping import FactorRewrapping, Rewrapped
 from auth_service.services.signing_keys.lifecycle import KeyLifecycle

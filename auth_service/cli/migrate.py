@@ -14,8 +14,8 @@ from auth_service.database import migration_plan, migrator
 from auth_service.database.migration_plan import Plan, Step
 from auth_service.database.schema import HEAD, REVISIONS, SchemaState, check
 from auth_service.logs import escaped
+from auth_service.repositories.database import Database
 from auth_service.repositories.grants import apply, check_roles
-from auth_service.repositories.transaction import Database
 from auth_service.services.operations import migration
 from auth_service.settings import Settings
 

@@ -2,7 +2,7 @@
 
 from auth_service.parts import factors
 from auth_service.parts.groups import HashingParts, PasskeyParts, TokenParts, UpkeepParts
-from auth_service.repositories.transaction import Database
+from auth_service.repositories.database import Database
 from auth_service.services.accounts.email_change import EmailChange
 from auth_service.services.accounts.own_account import OwnAccount
 from auth_service.services.accounts.password_change import PasswordChange

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from auth_service.addresses import AddressPolicy
 from auth_service.database.notifications import Notifications
 from auth_service.models import FactorPolicy, SessionRules
+from auth_service.repositories.database import Database
 from auth_service.repositories.probe import Probe
-from auth_service.repositories.transaction import Database
 from auth_service.schedule import Schedule
 from auth_service.security.factors.webauthn import RelyingParty
 from auth_service.security.keys import SecretKeys

@@ -8,8 +8,8 @@ from auth_service.database.dialects import ROOM, Dialect, dialect_of
 from auth_service.database.errors import domain_errors
 from auth_service.database.schema import SchemaState, check
 from auth_service.errors import DatabaseReadOnly, MissingPrivileges
+from auth_service.repositories.database import Database
 from auth_service.repositories.privileges import SERVICE, find_missing, needed_by
-from auth_service.repositories.transaction import Database
 from auth_service.settings import DatabaseSettings
 
 __all__ = ["ROOM", "Probe", "try_disk"]

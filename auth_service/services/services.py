@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from auth_service.addresses import AddressPolicy
 from auth_service.models import Verdict
-from auth_service.repositories.transaction import Database
+from auth_service.repositories.database import Database
 from auth_service.services.accounts.delayed_email_change import DelayedEmailChange
 from auth_service.services.accounts.email_change import EmailChange
 from auth_service.services.accounts.own_account import OwnAccount

@@ -12,7 +12,7 @@ from auth_service.database.pool import PING_AFTER
 from auth_service.database.pool_queue import SOON
 from auth_service.database.prepared import Prepared
 from auth_service.errors import DatabaseUnavailable, InvalidInput, Reason
-from auth_service.repositories.transaction import Database
+from auth_service.repositories.database import Database
 from tests.support.databases import MakeDatabase, query
 from tests.support.polling import eventually
 from tests.support.postgres import Cluster, Postgres

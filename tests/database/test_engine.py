@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import DateTime, Interval, literal, select
 
-from auth_service.repositories.transaction import Database
+from auth_service.repositories.database import Database
 from tests.conftest import MakeClient
 from tests.support.client import Client
 from tests.support.databases import MakeDatabase, query

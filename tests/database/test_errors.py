@@ -28,7 +28,7 @@ from auth_service.database.refusals import (
     WrongEncoding,
 )
 from auth_service.errors import AccountExists, DatabaseDiskFull, DatabaseUnavailable, MissingPrivileges, SchemaNotReady
-from auth_service.repositories.transaction import Database
+from auth_service.repositories.database import Database
 from tests.conftest import PATIENT
 from tests.support.databases import MakeDatabase, add_user, query
 from tests.support.polling import eventually

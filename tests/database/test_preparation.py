@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy
 
 from auth_service.database import migrator
-from auth_service.repositories.transaction import Database
+from auth_service.repositories.database import Database
 from auth_service.settings import DatabaseSettings
 from tests.conftest import environment
 from tests.support.migrations import alembic

@@ -13,8 +13,10 @@ from structlog.testing import capture_logs
 from auth_service.database.replica import Replica
 from auth_service.database.schema import HEAD
 from auth_service.errors import DatabaseReadOnly, DatabaseUnavailable, NoSuchUser
+from auth_service.repositories.database import Database
 from auth_service.repositories.probe import Probe
-from auth_service.repositories.transaction import Database, Transaction, retried
+from auth_service.repositories.retries import retried
+from auth_service.repositories.transaction import Transaction
 from auth_service.settings import DatabaseSettings
 from tests.support.databases import MakeDatabase, query
 from tests.support.polling import eventually

@@ -9,7 +9,7 @@ from sqlalchemy import delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from auth_service.models import REFRESH_TOKENS, USERS
-from auth_service.repositories.transaction import Database
+from auth_service.repositories.database import Database
 from tests.conftest import PATIENT, MakeClient
 from tests.support.behind import behind_proxy
 from tests.support.client import Client

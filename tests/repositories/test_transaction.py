@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from auth_service.models import Role
-from auth_service.repositories.transaction import Database, Transaction
+from auth_service.repositories.database import Database
+from auth_service.repositories.transaction import Transaction
 from auth_service.settings import DatabaseSettings
 from tests.support.databases import MakeDatabase, add_user, query
 from tests.support.postgres import Cluster

@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import text
 
 from auth_service.database import migrator
-from auth_service.repositories.transaction import Database, Transaction
+from auth_service.repositories.database import Database
+from auth_service.repositories.transaction import Transaction
 from auth_service.settings import DatabaseSettings
 
 MakeDatabase = Callable[..., Database]

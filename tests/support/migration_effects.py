@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 from auth_service.database import migrator
 from auth_service.database.migration_plan import EFFECTS
 from auth_service.database.schema import REVISIONS
-from auth_service.repositories.transaction import Database
+from auth_service.repositories.database import Database
 from auth_service.settings import DatabaseSettings
 from tests.support.postgres import Cluster
 

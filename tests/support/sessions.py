@@ -10,7 +10,7 @@ from sqlalchemy import insert, select
 
 from auth_service.database import migrator
 from auth_service.models import LINK_TOKENS, REFRESH_TOKENS, USERS
-from auth_service.repositories.transaction import Database
+from auth_service.repositories.database import Database
 from auth_service.settings import DatabaseSettings
 from tests.support.sql import run_sql
 

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from sqlalchemy import select, update
 
 from auth_service.models import REFRESH_TOKENS, USERS
-from auth_service.repositories.transaction import Database
+from auth_service.repositories.database import Database
 
 from . import roles
 from .client import Client

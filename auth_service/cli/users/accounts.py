@@ -13,7 +13,7 @@ from auth_service.cli.common import confirm, run_with_database, whose
 from auth_service.database.notifications import Notifications
 from auth_service.errors import InvalidPassword
 from auth_service.models import Role, User
-from auth_service.repositories.transaction import Database
+from auth_service.repositories.database import Database
 from auth_service.security.passwords.hashing import Passwords
 from auth_service.services.accounts.status import set_account_active
 from auth_service.services.administration.administration import Administration

@@ -11,7 +11,7 @@ from typing import TextIO
 import click
 
 from auth_service.cli.common import run_with_database
-from auth_service.repositories.transaction import Database
+from auth_service.repositories.database import Database
 from auth_service.services.transfer.exporting import Exporter, exported_fields
 from auth_service.services.transfer.files import Format
 from auth_service.services.transfer.lines import account_line, header_line

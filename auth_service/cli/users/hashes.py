@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import click
 
 from auth_service.cli.common import run_with_database
-from auth_service.repositories.transaction import Database
+from auth_service.repositories.database import Database
 from auth_service.security.passwords.hashing import Passwords
 from auth_service.services.passwords.stored_hashes import Forecast, HashKind, StoredHashes
 from auth_service.settings import Settings

@@ -13,7 +13,7 @@ import click
 from auth_service.cli.common import run_with_database
 from auth_service.cli.numbers import WholeNumber
 from auth_service.cli.users.exports import format_option, layout_of
-from auth_service.repositories.transaction import Database
+from auth_service.repositories.database import Database
 from auth_service.security.passwords.hashing import Passwords
 from auth_service.services.mail.asked_policy import ask_address_policy
 from auth_service.services.transfer.dry_run import DryRun, SignInTrial

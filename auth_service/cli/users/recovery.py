@@ -12,7 +12,7 @@ import click
 from auth_service.cli.common import confirm, run_with_database, whose
 from auth_service.cli.users.accounts import administer
 from auth_service.models import LINKS, MailKind
-from auth_service.repositories.transaction import Database
+from auth_service.repositories.database import Database
 from auth_service.services.administration.operators import Operators
 from auth_service.services.mail.asked_policy import ask_address_policy
 from auth_service.services.mail.link_issuer import LinkIssuer

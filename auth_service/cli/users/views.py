@@ -22,7 +22,7 @@ from auth_service.models import (
     Slice,
     User,
 )
-from auth_service.repositories.transaction import Database
+from auth_service.repositories.database import Database
 from auth_service.repositories.users.search import UserFilter
 from auth_service.services.administration.directory import Directory, ShownUser
 from auth_service.settings import Settings

@@ -13,7 +13,8 @@ from auth_service.addresses import AddressPolicy
 from auth_service.errors import AccountExists, InvalidInput, Reason
 from auth_service.identifiers import canonical_email
 from auth_service.models import ChangeKind, EndReason, LinkPurpose, MailKind, SecurityEvent
-from auth_service.repositories.transaction import Database, retried
+from auth_service.repositories.database import Database
+from auth_service.repositories.retries import retried
 from auth_service.services.factors.stoppable_change import StoppableChange, lock_whom_to_tell, take_back_mails
 from auth_service.services.mail.notices import Notices
 from auth_service.services.sessions.revocations import Revocations

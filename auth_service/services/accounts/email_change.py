@@ -4,8 +4,9 @@ from auth_service.addresses import AddressPolicy
 from auth_service.errors import AccountExists, FieldFaults, InvalidCredentials, InvalidLink, Reason
 from auth_service.identifiers import canonical_email
 from auth_service.models import ChangeKind, LinkPurpose, MailKind, SecurityEvent, StopReason, User
+from auth_service.repositories.database import Database
 from auth_service.repositories.mail.link_uses import EMAIL_CHANGE, FoundLink
-from auth_service.repositories.transaction import Database, retried
+from auth_service.repositories.retries import retried
 from auth_service.security.tokens.link_tokens import hash_link_token
 from auth_service.services.accounts.reauthentication import Reauthentication
 from auth_service.services.factors.stoppable_change import stop_changes

@@ -20,7 +20,8 @@ from auth_service.models import (
     User,
 )
 from auth_service.repositories.audit.trail import AuditFilter
-from auth_service.repositories.transaction import Database, retried
+from auth_service.repositories.database import Database
+from auth_service.repositories.retries import retried
 from auth_service.services.accounts.reauthentication import Reauthentication
 from auth_service.services.accounts.status import remove_account
 from auth_service.services.sessions.bearers import Bearer

@@ -5,7 +5,8 @@ from uuid import UUID
 
 from auth_service.errors import FieldFaults, InvalidAccessToken, InvalidCredentials
 from auth_service.models import Device, EndReason, LoginAccount, MailKind, SecurityEvent, User
-from auth_service.repositories.transaction import Database, retried
+from auth_service.repositories.database import Database
+from auth_service.repositories.retries import retried
 from auth_service.services.accounts.reauthentication import Reauthentication
 from auth_service.services.mail.notices import Notices
 from auth_service.services.passwords.new_password import NewPasswords

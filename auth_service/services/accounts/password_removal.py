@@ -2,7 +2,8 @@
 
 from auth_service.errors import LastCredential
 from auth_service.models import UNUSABLE, FactorKind, LinkPurpose, MailKind
-from auth_service.repositories.transaction import Database, retried
+from auth_service.repositories.database import Database
+from auth_service.repositories.retries import retried
 from auth_service.services.factors.factor_changes import lock_owner
 from auth_service.services.mail.notices import Notices
 from auth_service.services.sessions.bearers import Bearer

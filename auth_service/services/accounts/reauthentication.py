@@ -6,7 +6,7 @@ from uuid import UUID
 
 from auth_service.errors import InvalidAccessToken, InvalidCredentials, InvalidInput, PasswordRequired, Reason
 from auth_service.models import UNUSABLE, SecurityEvent, User
-from auth_service.repositories.transaction import Database
+from auth_service.repositories.database import Database
 from auth_service.security.passwords.hashing import Passwords
 from auth_service.services.operations.audit import Audit
 from auth_service.services.passwords.hashing_lane import HashingLane

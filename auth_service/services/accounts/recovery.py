@@ -20,8 +20,10 @@ from auth_service.models import (
     StopReason,
     User,
 )
+from auth_service.repositories.database import Database
 from auth_service.repositories.mail.link_uses import FoundLink
-from auth_service.repositories.transaction import Database, Transaction, retried
+from auth_service.repositories.retries import retried
+from auth_service.repositories.transaction import Transaction
 from auth_service.security.tokens.link_tokens import hash_link_token
 from auth_service.services.accounts.reauthentication import Reauthentication
 from auth_service.services.factors.stoppable_change import stop_changes

@@ -6,7 +6,8 @@ from auth_service.addresses import AddressPolicy
 from auth_service.errors import FieldFaults, InvalidAccessToken, InvalidInput, Reason
 from auth_service.identifiers import account_names, canonical_username
 from auth_service.models import AccountView, MailKind, User
-from auth_service.repositories.transaction import Database, retried
+from auth_service.repositories.database import Database
+from auth_service.repositories.retries import retried
 from auth_service.services.mail.notices import Notices
 from auth_service.services.passwords.new_password import NewPasswords
 from auth_service.services.sessions.bearers import Bearer

@@ -5,7 +5,9 @@ from uuid import UUID
 
 from auth_service.errors import InvalidCredentials, LastAdmin, NoSuchUser
 from auth_service.models import EndReason, StopReason
-from auth_service.repositories.transaction import Database, Transaction, retried
+from auth_service.repositories.database import Database
+from auth_service.repositories.retries import retried
+from auth_service.repositories.transaction import Transaction
 from auth_service.services.factors.stoppable_change import stop_changes
 
 

@@ -7,7 +7,8 @@ from auth_service.addresses import AddressPolicy
 from auth_service.errors import LastAdmin, NoSuchUser
 from auth_service.identifiers import account_names
 from auth_service.models import UNUSABLE, EndReason, MailKind, Role, SecurityEvent, User
-from auth_service.repositories.transaction import Database, retried
+from auth_service.repositories.database import Database
+from auth_service.repositories.retries import retried
 from auth_service.services.accounts.status import remove_account, set_account_active
 from auth_service.services.mail.notices import Notices
 from auth_service.services.sessions.revocations import Revocations

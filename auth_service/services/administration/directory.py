@@ -18,7 +18,8 @@ from auth_service.models import (
     Slice,
     User,
 )
-from auth_service.repositories.transaction import Database, retried
+from auth_service.repositories.database import Database
+from auth_service.repositories.retries import retried
 from auth_service.repositories.users.search import Count, UserFilter
 
 COUNTS_AT_ONCE = 2  # connections of this process, however many administrators look

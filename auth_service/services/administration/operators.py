@@ -19,7 +19,8 @@ from auth_service.models import (
     StopReason,
     User,
 )
-from auth_service.repositories.transaction import Database, retried
+from auth_service.repositories.database import Database
+from auth_service.repositories.retries import retried
 from auth_service.security.passwords.hashing import Passwords
 from auth_service.services.factors.factor_reset import ensure_some, plan_reset, reset_factors
 from auth_service.services.factors.stoppable_change import stop_changes

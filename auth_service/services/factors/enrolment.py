@@ -16,8 +16,10 @@ from auth_service.models import (
     SecurityEvent,
     StopReason,
 )
+from auth_service.repositories.database import Database
 from auth_service.repositories.factors.proofs import SealedTotp
-from auth_service.repositories.transaction import Database, Transaction, retried
+from auth_service.repositories.retries import retried
+from auth_service.repositories.transaction import Transaction
 from auth_service.security.factors.totp import (
     base32,
     new_totp_secret,

@@ -12,7 +12,8 @@ from uuid import UUID
 
 from auth_service.errors import NoSuchFactor
 from auth_service.models import ChangeKind, EndReason, LoginAccount, MailKind, ResetReason, StopReason, User
-from auth_service.repositories.transaction import Transaction, retried
+from auth_service.repositories.retries import retried
+from auth_service.repositories.transaction import Transaction
 from auth_service.services.factors.factor_changes import end_sessions
 from auth_service.services.factors.stoppable_change import (
     StoppableChange,

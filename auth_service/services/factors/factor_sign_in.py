@@ -1,8 +1,9 @@
 """The session of whoever has proved a factor, and what that leads to beside it."""
 
 from auth_service.models import Authentication, ChangeKind, Device, LoginAccount, StopReason
+from auth_service.repositories.database import Database
 from auth_service.repositories.factors.proofs import Proof, RecoveryProof
-from auth_service.repositories.transaction import Database, retried
+from auth_service.repositories.retries import retried
 from auth_service.services.factors.stoppable_change import stop_changes
 from auth_service.services.mail.notices import Notices
 from auth_service.services.sessions.sign_in import OpenedSession, SignIn

@@ -15,7 +15,9 @@ from auth_service.models import (
     SecurityEvent,
     User,
 )
-from auth_service.repositories.transaction import Database, Transaction, retried
+from auth_service.repositories.database import Database
+from auth_service.repositories.retries import retried
+from auth_service.repositories.transaction import Transaction
 from auth_service.security.tokens.challenges import Challenge, ChallengeCodec, ChallengePurpose, Passed
 from auth_service.services.factors.factor_changes import EnrolmentSecret, end_sessions, renew_recovery_codes
 from auth_service.services.factors.login_factors import AddFactor, AddPasskey, AddTotp, PasskeyRequest

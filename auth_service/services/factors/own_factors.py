@@ -14,7 +14,8 @@ from auth_service.models import (
     SecurityEvent,
     StopReason,
 )
-from auth_service.repositories.transaction import Database, retried
+from auth_service.repositories.database import Database
+from auth_service.repositories.retries import retried
 from auth_service.services.factors.factor_changes import lock_owner, renew_recovery_codes
 from auth_service.services.factors.stoppable_change import stop_changes
 from auth_service.services.mail.notices import Notices

@@ -10,7 +10,9 @@ import structlog
 
 from auth_service.errors import FactorExists, InvalidAccessToken, InvalidChallenge, NoSuchFactor, TooManyFactors
 from auth_service.models import ChangeKind, Device, FactorKind, FactorView, MailKind, StopReason, User, by_passkey
-from auth_service.repositories.transaction import Database, Transaction, retried
+from auth_service.repositories.database import Database
+from auth_service.repositories.retries import retried
+from auth_service.repositories.transaction import Transaction
 from auth_service.security.factors.passkey_names import suggest_passkey_name
 from auth_service.security.factors.webauthn import PasskeyRefused
 from auth_service.security.tokens.challenges import Challenge, ChallengeCodec, ChallengePurpose, Passed

@@ -8,8 +8,8 @@ import structlog
 
 from auth_service.errors import InvalidCredentials
 from auth_service.models import MailKind, PasskeyRecord, SecurityEvent
+from auth_service.repositories.database import Database
 from auth_service.repositories.factors.proofs import FoundPasskey, PasskeyProof
-from auth_service.repositories.transaction import Database
 from auth_service.security.factors.webauthn import PasskeyRefused
 from auth_service.security.tokens.challenges import Challenge
 from auth_service.services.mail.notices import Notices

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 from auth_service.errors import InvalidAccessToken, InvalidCredentials, InvalidSecondFactor, NoSuchFactor
 from auth_service.models import SecurityEvent, User, by_passkey
+from auth_service.repositories.database import Database
 from auth_service.repositories.factors.proofs import PasskeyProof
-from auth_service.repositories.transaction import Database, Transaction
+from auth_service.repositories.transaction import Transaction
 from auth_service.security.tokens.access_tokens import IssuedToken
 from auth_service.security.tokens.challenges import Challenge, ChallengeCodec, ChallengePurpose, Passed
 from auth_service.services.factors.passkey_login import PasskeyOptions

@@ -2,8 +2,9 @@
 
 from auth_service.errors import InvalidSecondFactor, SecondFactorEnrolmentRequired
 from auth_service.models import ChangeKind, FactorKind, FactorPolicy, LoginAccount, StopReason
+from auth_service.repositories.database import Database
 from auth_service.repositories.factors.proofs import TotpProof
-from auth_service.repositories.transaction import Database, retried
+from auth_service.repositories.retries import retried
 from auth_service.security.tokens.challenges import LIFE, Challenge, ChallengeCodec, ChallengePurpose, Passed
 from auth_service.services.factors.stoppable_change import stop_changes
 from auth_service.services.throttling.attempts import Attempt

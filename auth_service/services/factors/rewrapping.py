@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from auth_service.models import Factor
-from auth_service.repositories.transaction import Database, Transaction, retried
+from auth_service.repositories.database import Database
+from auth_service.repositories.retries import retried
+from auth_service.repositories.transaction import Transaction
 from auth_service.security.factors.totp import open_totp_secret, seal_totp_secret
 from auth_service.security.keys import SecretKeys
 

@@ -8,8 +8,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from auth_service.errors import InvalidCredentials, InvalidSecondFactor
 from auth_service.models import BY_CODE, UNUSABLE, Device, LoginAccount, MailKind, SecurityEvent, by_passkey
+from auth_service.repositories.database import Database
 from auth_service.repositories.factors.proofs import Challenged, RecoveryProof, TotpProof, challenged
-from auth_service.repositories.transaction import Database
 from auth_service.security.factors.recovery_codes import hash_recovery_code, read_recovery_code
 from auth_service.security.factors.totp import read_totp_code
 from auth_service.security.tokens.challenges import Challenge, ChallengeCodec, ChallengePurpose

@@ -8,7 +8,9 @@ from uuid import UUID
 
 from auth_service.errors import AccountDisabled, AdminsOwnAccount, InvalidLink, NoPendingChange, NoSuchUser
 from auth_service.models import NOTICES_OF, REQUESTER, ChangeKind, MailKind, PendingChange, StopReason, User
-from auth_service.repositories.transaction import Database, Transaction, retried
+from auth_service.repositories.database import Database
+from auth_service.repositories.retries import retried
+from auth_service.repositories.transaction import Transaction
 from auth_service.security.tokens.link_tokens import hash_link_token
 from auth_service.services.mail.notices import Notices
 from auth_service.services.sessions.revocations import Revocations

@@ -15,7 +15,8 @@ from auth_service.mail.letters import Letter, Letters, WrongTemplateError
 from auth_service.mail.log import MailLog
 from auth_service.mail.smtp import NotDeliveredError, SmtpServer, UndeliverableError
 from auth_service.models import LINKS, DueMail, MailKind, User
-from auth_service.repositories.transaction import Database, retried
+from auth_service.repositories.database import Database
+from auth_service.repositories.retries import retried
 from auth_service.security.tokens.link_tokens import code_of_link_token
 from auth_service.services.mail.link_issuer import LinkIssuer
 from auth_service.services.mail.notices import MailNumbers

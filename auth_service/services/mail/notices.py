@@ -7,7 +7,8 @@ from uuid import UUID
 
 from auth_service.errors import DatabaseUnavailable, MailNotConfigured
 from auth_service.models import REQUESTER, UNKNOWN_DEVICE, Device, FactorKind, MailKind, SecurityEvent
-from auth_service.repositories.transaction import Database, Transaction
+from auth_service.repositories.database import Database
+from auth_service.repositories.transaction import Transaction
 
 
 @dataclass

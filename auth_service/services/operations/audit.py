@@ -12,7 +12,7 @@ from auth_service.errors import DatabaseUnavailable, NoSuchUser
 from auth_service.identifiers import canonical_email
 from auth_service.models import AuditEvent, SecurityEvent
 from auth_service.repositories.audit.trail import AuditFilter
-from auth_service.repositories.transaction import Database
+from auth_service.repositories.database import Database
 
 log = structlog.get_logger()
 

@@ -9,7 +9,8 @@ from typing import Any, TypeAlias
 from uuid import uuid4
 
 from auth_service.errors import DatabaseUnavailable
-from auth_service.repositories.transaction import Database, Transaction
+from auth_service.repositories.database import Database
+from auth_service.repositories.transaction import Transaction
 from auth_service.services.operations.pace import Pace
 
 BATCH_BUDGET = timedelta(seconds=30)

@@ -13,7 +13,7 @@ from datetime import timedelta
 
 import structlog
 
-from auth_service.repositories.transaction import Database
+from auth_service.repositories.database import Database
 from auth_service.services.operations.batches import Batches
 from auth_service.services.operations.cleanup_report import CleanupNumbers, CleanupReport, CleanupSurvey
 from auth_service.services.operations.other_expired import OtherExpired

@@ -6,9 +6,9 @@ from auth_service.database.schema import MigrationNeeded
 from auth_service.errors import DatabaseUnavailable, MissingPrivileges
 from auth_service.logs import escaped
 from auth_service.models import FactorPolicy, KeyState, Role
+from auth_service.repositories.database import Database
 from auth_service.repositories.privileges import SERVICE, find_missing, is_for_clean_up_alone, needed_by
 from auth_service.repositories.probe import ROOM, Probe, try_disk
-from auth_service.repositories.transaction import Database
 from auth_service.repositories.users.search import UserFilter
 from auth_service.security.keys import ForgedKeyError, SecretKeys, UnknownSecretError
 from auth_service.security.passwords import argon2_build

@@ -8,7 +8,7 @@ from typing import Any
 from auth_service.database import migrator
 from auth_service.database.errors import TransactionConflict
 from auth_service.database.schema import HEAD
-from auth_service.repositories.transaction import Database
+from auth_service.repositories.database import Database
 from auth_service.services.operations.usernames import Usernames, log_filled
 
 PAUSE = 0.3  # seconds

@@ -8,7 +8,8 @@ import structlog
 
 from auth_service.database.errors import TransactionConflict
 from auth_service.repositories.audit.trail import Upkeep
-from auth_service.repositories.transaction import Database, Transaction
+from auth_service.repositories.database import Database
+from auth_service.repositories.transaction import Transaction
 from auth_service.services.operations.batches import BATCH_BUDGET, Batches, Delete
 from auth_service.services.operations.session_cleanup import COUNT_BUDGET
 from auth_service.settings import MAX_ACCESS_LIFETIME

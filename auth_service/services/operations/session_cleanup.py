@@ -4,8 +4,9 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from auth_service.repositories.database import Database
 from auth_service.repositories.sessions.sweep import Sweep
-from auth_service.repositories.transaction import Database, Transaction
+from auth_service.repositories.transaction import Transaction
 from auth_service.services.operations.batches import Batches
 
 COUNT_BUDGET = timedelta(minutes=10)  # what counts may have to read a whole table, of many GiB, from a slow disk

@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import structlog
 
-from auth_service.repositories.transaction import Database, retried
+from auth_service.repositories.database import Database
+from auth_service.repositories.retries import retried
 
 log = structlog.get_logger()
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from auth_service.models import UNUSABLE
-from auth_service.repositories.transaction import Database
+from auth_service.repositories.database import Database
 from auth_service.security.passwords.hashing import Passwords
 
 BUDGET = timedelta(minutes=5)

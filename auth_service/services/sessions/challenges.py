@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from auth_service.errors import SecondFactorEnrolmentRequired, SecondFactorRequired
 from auth_service.models import CredentialDescriptor, FactorKind, FactorPolicy, LoginAccount
-from auth_service.repositories.transaction import retried
+from auth_service.repositories.retries import retried
 from auth_service.security.tokens.challenges import LIFE, ChallengeCodec, ChallengePurpose, Passed
 from auth_service.services.throttling.attempts import Attempt
 from auth_service.services.throttling.throttle import Throttler

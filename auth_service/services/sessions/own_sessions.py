@@ -4,7 +4,9 @@ from uuid import UUID
 
 from auth_service.errors import Denial, InvalidAccessToken, NoSuchSession
 from auth_service.models import EndReason, Page, SessionRules, SessionView, Slice
-from auth_service.repositories.transaction import Database, Transaction, retried
+from auth_service.repositories.database import Database
+from auth_service.repositories.retries import retried
+from auth_service.repositories.transaction import Transaction
 from auth_service.services.sessions.bearers import Bearer
 from auth_service.services.sessions.revocations import Revocations
 

@@ -17,7 +17,8 @@ from auth_service.models import (
     Verdict,
     judge,
 )
-from auth_service.repositories.transaction import Database, retried
+from auth_service.repositories.database import Database
+from auth_service.repositories.retries import retried
 from auth_service.security.tokens.refresh_tokens import PresentedToken, RefreshTokenCodec, hash_secret
 from auth_service.services.sessions.replays import Replays
 from auth_service.services.sessions.revocations import Revocations

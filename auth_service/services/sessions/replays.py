@@ -4,7 +4,8 @@ import structlog
 
 from auth_service.errors import DatabaseUnavailable
 from auth_service.models import REPLAYS_TOLD, Device, EndReason, MailKind, SecurityEvent, SessionState
-from auth_service.repositories.transaction import Database, retried
+from auth_service.repositories.database import Database
+from auth_service.repositories.retries import retried
 from auth_service.security.tokens.refresh_tokens import PresentedToken
 from auth_service.services.mail.notices import Notices
 

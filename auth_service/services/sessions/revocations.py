@@ -11,7 +11,7 @@ import structlog
 
 from auth_service.database.notifications import Notifications
 from auth_service.errors import DatabaseUnavailable, Unavailable
-from auth_service.repositories.transaction import Database
+from auth_service.repositories.database import Database
 from auth_service.services.sessions.revocation_document import Document, RevocationDocument
 from auth_service.settings import RevocationSettings
 

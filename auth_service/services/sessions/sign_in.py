@@ -11,9 +11,11 @@ import structlog
 from auth_service.database.errors import TransactionConflict
 from auth_service.errors import DatabaseDiskFull, DatabaseUnavailable, InvalidCredentials, SchemaNotReady
 from auth_service.models import Authentication, Device, EndReason, LoginAccount, SessionRules, SessionState
+from auth_service.repositories.database import Database
 from auth_service.repositories.factors.proofs import Proof
+from auth_service.repositories.retries import pause, retried
 from auth_service.repositories.sessions.logins import Counts, Settling
-from auth_service.repositories.transaction import Database, Transaction, pause, retried
+from auth_service.repositories.transaction import Transaction
 from auth_service.security.tokens.refresh_tokens import hash_secret, new_secret
 from auth_service.services.mail.notices import Notices, requester_details
 from auth_service.services.sessions.revocations import Revocations

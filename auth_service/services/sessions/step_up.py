@@ -20,7 +20,9 @@ from auth_service.models import (
     SessionState,
     User,
 )
-from auth_service.repositories.transaction import Database, Transaction, retried
+from auth_service.repositories.database import Database
+from auth_service.repositories.retries import retried
+from auth_service.repositories.transaction import Transaction
 from auth_service.security.factors.recovery_codes import hash_recovery_code, read_recovery_code
 from auth_service.security.factors.totp import read_totp_code
 from auth_service.security.passwords.hashing import Passwords

@@ -11,7 +11,7 @@ import structlog
 
 from auth_service.errors import DatabaseUnavailable, Denial, InvalidAccessToken, Unavailable
 from auth_service.models import KeyState, SigningKey
-from auth_service.repositories.transaction import Database
+from auth_service.repositories.database import Database
 from auth_service.security.keys import SecretKeys, make_signing_key
 from auth_service.security.tokens.access_tokens import AccessTokens, Claims, IssuedToken, Signer, Subject
 from auth_service.services.signing_keys.database_clock import DatabaseClock

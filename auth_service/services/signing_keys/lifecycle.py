@@ -6,7 +6,9 @@ from datetime import timedelta
 
 from auth_service.errors import InvalidInput, Reason, Refused
 from auth_service.models import KeyState, KeyStep, SecurityEvent, SigningKey, due_steps
-from auth_service.repositories.transaction import Database, Transaction, retried
+from auth_service.repositories.database import Database
+from auth_service.repositories.retries import retried
+from auth_service.repositories.transaction import Transaction
 from auth_service.security.keys import (
     ForgedKeyError,
     SealedKey,

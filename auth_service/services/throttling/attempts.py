@@ -23,8 +23,10 @@ from auth_service.errors import (
     Unavailable,
 )
 from auth_service.models import SecurityEvent, Tally, Whom
+from auth_service.repositories.database import Database
+from auth_service.repositories.retries import retried
 from auth_service.repositories.throttles.throttles import Block, Found, Lookup, Success
-from auth_service.repositories.transaction import Database, Transaction, retried
+from auth_service.repositories.transaction import Transaction
 from auth_service.services.operations.audit import Audit
 
 RESERVATION_MARGIN = timedelta(seconds=10)  # beyond two turns in the hashing lane: who is not back then has died

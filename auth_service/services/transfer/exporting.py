@@ -5,7 +5,7 @@ from datetime import UTC
 from typing import Any
 
 from auth_service.models import UNUSABLE, SecurityEvent
-from auth_service.repositories.transaction import Database
+from auth_service.repositories.database import Database
 from auth_service.services.transfer.fields import FIELDS
 
 PAGE = 5000  # rows to a statement

@@ -9,7 +9,9 @@ from itertools import islice
 from typing import Any
 
 from auth_service.models import SecurityEvent, User
-from auth_service.repositories.transaction import Database, Transaction, retried
+from auth_service.repositories.database import Database
+from auth_service.repositories.retries import retried
+from auth_service.repositories.transaction import Transaction
 from auth_service.services.transfer.dry_run import DryRun
 from auth_service.services.transfer.fields import LineFault, LineReason, RefusedLine
 from auth_service.services.transfer.lines import Line

@@ -10,7 +10,8 @@ import pytest
 
 from auth_service.models import SecurityEvent
 from auth_service.repositories.audit.trail import AuditFilter
-from auth_service.repositories.transaction import CLEANUP_LOCK, Database
+from auth_service.repositories.database import Database
+from auth_service.repositories.transaction import CLEANUP_LOCK
 from auth_service.services.operations import audit
 from auth_service.services.operations.cleanup import Cleanup
 from tests.conftest import MakeClient

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import insert, select
 
 from auth_service.models import FACTORS, LINK_TOKENS, SPENT_CHALLENGES
-from auth_service.repositories.transaction import Database
+from auth_service.repositories.database import Database
 from auth_service.services.operations.cleanup import Cleanup
 from tests.support.sessions import HOUR, add_links, add_sessions, opened, session_ids
 

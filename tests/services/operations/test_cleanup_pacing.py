@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from auth_service.repositories.transaction import Database
+from auth_service.repositories.database import Database
 from auth_service.services.operations.cleanup import Cleanup
 from auth_service.services.operations.pace import FULL_SPEED, PERIOD, RISE, Speed
 from tests.conftest import environment

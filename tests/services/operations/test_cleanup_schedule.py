@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from auth_service.repositories.transaction import Database
+from auth_service.repositories.database import Database
 from tests.conftest import environment
 from tests.support.polling import eventually
 from tests.support.postgres import Cluster

@@ -10,7 +10,7 @@ import pytest
 
 from auth_service.database import migrator
 from auth_service.errors import DatabaseUnavailable, InvalidAccessToken
-from auth_service.repositories.transaction import Database
+from auth_service.repositories.database import Database
 from auth_service.security.keys import SecretKeys
 from auth_service.security.tokens.access_tokens import AccessTokens, Subject
 from auth_service.services.signing_keys.database_clock import DatabaseClock

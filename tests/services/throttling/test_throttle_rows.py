@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import insert
 
 from auth_service.models import THROTTLES
-from auth_service.repositories.transaction import Database
+from auth_service.repositories.database import Database
 from auth_service.services.operations.cleanup import Cleanup
 from tests.conftest import SECRET, MakeClient
 from tests.support.client import Client
