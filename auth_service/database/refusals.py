@@ -179,7 +179,10 @@ NOT_LISTENING = (
 NO_ADDRESS = "The host in DATABASE_URL has no address: its name is wrong, or nobody answers for it at the moment."
 NO_SOCKET = "There is no socket of a database server where DATABASE_URL says: it does not run, or the folder is wrong."
 NOT_READABLE = "A socket or a file for the connection, such as one in ~/.postgresql, is not for this user to open."
-NO_ANSWER = "Nothing answers at the host and port of DATABASE_URL: a firewall, or they are wrong, or the server hangs."
+NO_ANSWER = (
+    "No PostgreSQL answers at the host and port of DATABASE_URL: a firewall, or they are wrong, or the server hangs."
+)
+NO_WAY = "This machine has no way to the host and port of DATABASE_URL: they are wrong, or its network is."
 OF_SYSTEM: tuple[tuple[type[OSError], str], ...] = (
     (socket.gaierror, NO_ADDRESS),
     (TimeoutError, NO_ANSWER),
@@ -187,6 +190,7 @@ OF_SYSTEM: tuple[tuple[type[OSError], str], ...] = (
     (FileNotFoundError, NO_SOCKET),
     (NotADirectoryError, NO_SOCKET),
     (PermissionError, NOT_READABLE),
+    (OSError, NO_WAY),
 )
 OF_DRIVER: tuple[tuple[type[Exception], type[DatabaseUnavailable]], ...] = (
     (asyncpg.TargetServerAttributeNotMatched, NoServerWillDo),
@@ -224,6 +228,6 @@ def _of_tls(error: ssl.SSLError) -> DatabaseUnavailable:
 def _of_system(error: OSError) -> DatabaseUnavailable:
     if "rejected SSL upgrade" in str(error):  # asyncpg's words
         return NotPostgresql()
-    if isinstance(error, ConnectionResetError):
+    if isinstance(error, ConnectionError) and not isinstance(error, ConnectionRefusedError):
         return HungUp()
-    return DatabaseUnavailable(next((detail for kind, detail in OF_SYSTEM if isinstance(error, kind)), None))
+    return DatabaseUnavailable(next(detail for kind, detail in OF_SYSTEM if isinstance(error, kind)))

@@ -54,6 +54,8 @@ CASES: list[tuple[str, int, str, str]] = [
     ("nothing at the port", 75, "Nothing listens at the host and port of DATABASE_URL", "ConnectionRefusedError"),
     ("no such host", 75, "The host in DATABASE_URL has no address", "gaierror"),
     ("no such socket", 75, "There is no socket of a database server where DATABASE_URL says", "FileNotFoundError"),
+    ("a server that speaks first", 75, "No PostgreSQL answers at the host and port of DATABASE_URL", ""),
+    ("a host that is none", 75, "This machine has no way to the host and port of DATABASE_URL", ""),
     ("a server that hangs up", 75, "hangs up: the database server or a pooler restarts or has no room", ""),
     ("the second of two is right for nobody", 1, WRONG_PASSWORD, "28P01"),
 ]  # fmt: skip
@@ -93,6 +95,13 @@ def asking_for_kerberos(client: socket.socket) -> None:
     client.recv(1024)
 
 
+def greeting(client: socket.socket) -> None:
+    """As SSH and MySQL do, before they are told anything."""
+    client.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+    while client.recv(64):
+        pass
+
+
 def hanging_up(client: socket.socket) -> None:
     client.recv(8)
 
@@ -104,11 +113,14 @@ def elsewhere() -> Iterator[dict[str, str]]:
         answering(as_a_web_server) as web,
         answering(asking_for_kerberos) as kerberos,
         answering(hanging_up) as nobody,
+        answering(greeting) as shell,
     ):
         yield {
             "another server": f"postgresql://auth:not-to-be-told@127.0.0.1:{web}/auth",
             "a sign-in that we do not know": f"postgresql://auth@127.0.0.1:{kerberos}/auth?sslmode=disable",
             "a server that hangs up": f"postgresql://auth@127.0.0.1:{nobody}/auth?sslmode=disable",
+            "a server that speaks first": f"postgresql://auth@127.0.0.1:{shell}/auth?sslmode=disable",
+            "a host that is none": "postgresql://auth:not-to-be-told@255.255.255.255/auth",
             "nothing at the port": f"postgresql://auth:not-to-be-told@127.0.0.1:{free_port()}/auth",
             "no such host": "postgresql://auth:not-to-be-told@host.invalid/auth",
             "no such socket": "postgresql://auth:not-to-be-told@/auth?host=/nowhere",
