@@ -61,21 +61,24 @@ def doctor(target: float, as_json: bool) -> None:
 
 
 async def _with_key(database: Database, settings: Settings) -> Settings:
-    """Return the settings with a secret key, or as they are for a role that may only clean up, which needs none."""
+    """Return the settings with a secret key, or as they are for a role that may only clean up, which needs none.
+
+    Nobody knows whose they are while the database lets nobody in, which the report then tells.
+    """
     try:
         return with_secret(settings)
     except WrongSettingError as error:
-        if not settings.database.is_postgresql or not await _only_cleans_up(database):
+        if not settings.database.is_postgresql or not await _may_only_clean_up(database):
             raise WrongSetting(str(error)) from None
     return settings
 
 
-async def _only_cleans_up(database: Database) -> bool:
+async def _may_only_clean_up(database: Database) -> bool:
     try:
         async with database.statement() as tx:
             return await is_for_clean_up_alone(tx.session)
     except DatabaseUnavailable:
-        return False
+        return True
 
 
 def _text(report: _Report, target: float) -> str:

@@ -174,6 +174,22 @@ def test_a_doctor_needs_no_secret_key_for_the_role_that_only_cleans_up(
     assert ("AUTH_SECRET_KEY: must be set with PostgreSQL" in done.stderr) is (code == 2)
 
 
+def test_a_doctor_of_the_clean_up_tells_what_keeps_it_out_and_asks_for_no_secret_key(
+    owned_url: str, cluster: Cluster, tmp_path: Path
+) -> None:
+    name = owned_url.rpartition("/")[2]
+    cluster.execute("REVOKE USAGE ON SCHEMA public FROM auth_cleanup", name)
+    try:
+        kept_out = run_command("doctor", env={"DATABASE_URL": roles.as_role(owned_url, "cleanup")}, cwd=tmp_path)
+    finally:
+        cluster.execute("GRANT USAGE ON SCHEMA public TO auth_cleanup", name)
+    nowhere = run_command("doctor", env={"DATABASE_URL": "postgresql://auth_cleanup@127.0.0.1:1/auth"}, cwd=tmp_path)
+    for done, cause in ((kept_out, "GRANT USAGE"), (nowhere, "Nothing listens")):
+        assert done.returncode == 1, done.stdout + done.stderr
+        assert cause in done.stdout
+        assert "AUTH_SECRET_KEY" not in done.stdout + done.stderr
+
+
 async def test_the_clean_up_as_its_role_deletes_used_challenges_and_factors_that_were_never_confirmed(
     owned_url: str, tmp_path: Path
 ) -> None:
