@@ -4,6 +4,7 @@ import asyncio
 import atexit
 import signal
 import sys
+import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
@@ -16,6 +17,8 @@ def ended_by_sigterm(work: Work[Arguments, Result]) -> Work[Arguments, Result]:
     """Cancel the work at SIGTERM, and end by that signal after its `finally`. A second one is obeyed at once."""
 
     async def run(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        if threading.current_thread() is not threading.main_thread():  # signals reach the main thread alone
+            return await work(*args, **kwargs)
         loop, task, was_told = asyncio.get_running_loop(), asyncio.create_task(work(*args, **kwargs)), False
 
         def end() -> None:

@@ -153,7 +153,7 @@ def assert_fault(collected: Collector) -> None:
 
 def assert_log(log: str, collected: Collector) -> None:
     """Each line about a request has the ids of its span."""
-    lines = [json.loads(line) for line in log.splitlines() if '"event": "request"' in line]
+    lines = [json.loads(line) for line in log.splitlines() if '"event":"request"' in line]
     told = {(span.trace_id, span.span_id): span for span in collected.spans if span.kind == "SERVER"}
     for line in lines:
         span = told[line["trace_id"], line["span_id"]]

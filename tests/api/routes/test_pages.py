@@ -30,7 +30,7 @@ LOOKS = [("light", 1280), ("dark", 1280), ("light", 360), ("dark", 360)]
 CODE_IS_SHOWN = "return document.querySelector('#token').offsetParent !== null"
 LINKS_SHOWN = "return [...document.links].filter((link) => link.offsetParent).map((link) => link.href)"
 SIGN_IN = "https://app.example.com/sign-in"
-LINK = re.compile(r'"kind": "([\w-]+)".*"link": "([^"]+)"')
+LINK = re.compile(r'"kind":"([\w-]+)".*"link":"([^"]+)"')
 
 
 @dataclass

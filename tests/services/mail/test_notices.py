@@ -199,8 +199,8 @@ async def test_the_embedded_default_writes_the_link_to_its_log(
     await client.register("ada@example.com")
     await eventually(none_waits, client)
     (line,) = [line for line in capsys.readouterr().out.splitlines() if '"mail.written"' in line]
-    assert '"recipient": "ada@example.com"' in line
-    assert '"link": "http://127.0.0.1:8000/auth/pages/verify-email#token=lnk_' in line
+    assert '"recipient":"ada@example.com"' in line
+    assert '"link":"http://127.0.0.1:8000/auth/pages/verify-email#token=lnk_' in line
 
 
 @on_postgresql

@@ -69,7 +69,7 @@ async def test_two_workers_with_a_schedule_each_are_harmless(postgres_url: str, 
         await eventually(has_none_expired, postgres_url, seconds=30)
         finished = server.log().count("cleanup.finished")
         await eventually(_has_finished_more_often, server, finished + 3, seconds=20)
-        assert '"level": "error"' not in server.log()
+        assert '"level":"error"' not in server.log()
         assert "cleanup.failed" not in server.log()
     assert await run_sql(postgres_url, "SELECT count(*) FROM refresh_tokens") == [(11,)]
 

@@ -131,5 +131,5 @@ async def test_a_rotation_that_was_made_up_for_is_recorded_in_the_log(postgres_u
         await run_sql(postgres_url, "UPDATE refresh_tokens SET generation = 1, rotations = rotations[3:]")
         await client.rotate(head["refresh_token"])
         (line,) = [line for line in server.log().splitlines() if "refresh.fast_forwarded" in line]
-        assert f'"sid": "{tokens["session_id"]}"' in line
-        assert '"generations": 2' in line
+        assert f'"sid":"{tokens["session_id"]}"' in line
+        assert '"generations":2' in line

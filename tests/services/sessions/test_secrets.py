@@ -108,7 +108,7 @@ async def test_nothing_in_the_database_or_in_the_log_can_be_presented(
         for token in issued:
             assert_not_told(token, dump)
             assert_not_told(token, server.log())
-        assert '"path": "/auth/refresh"' in server.log()
+        assert '"path":"/auth/refresh"' in server.log()
         for text in {spelling for value in await stored_values(postgres_url) for spelling in spellings(value)}:
             await assert_worthless(client, text)
         for tokens in alive:
@@ -129,7 +129,7 @@ async def test_nothing_in_the_database_or_in_the_log_makes_or_passes_a_code(
         waiting = await Authenticator.begin(client, app.tokens["access_token"])
         challenge = await client.challenge()
         told = f"{postgres.dump(postgres_url.rpartition('/')[2])} {server.log()}"
-        assert '"path": "/auth/me/totp/{factor_id}/confirm"' in told
+        assert '"path":"/auth/me/totp/{factor_id}/confirm"' in told
         keys = [base64.b32decode(each.secret) for each in (app, waiting)]
         keys += [read_recovery_code(each) or b"" for each in app.recovery_codes]
         for secret in (*keys, app.secret, waiting.secret, *app.recovery_codes, challenge):
