@@ -169,7 +169,7 @@ def test_a_wrong_value_ends_with_code_2_and_one_line_that_names_it_and_never_hol
     assert ended.stdout == ""
 
 
-@pytest.mark.parametrize("words", ["serve --port 0", "doctor", "keys list"])
+@pytest.mark.parametrize("words", ["serve --port 0", "keys list"])
 @pytest.mark.parametrize("secret", [{}, {"AUTH_SECRET_KEY": ""}], ids=["none", "empty"])
 def test_what_needs_a_secret_key_with_postgresql_ends_with_2_without_one(
     words: str, secret: dict[str, str], tmp_path: Path
