@@ -10,7 +10,7 @@ import pytest
 from tests.support.client import Client
 from tests.support.document import document
 from tests.support.raw_http import exchange
-from tests.support.server import Server
+from tests.support.server import Server, wait_until
 
 UNDOCUMENTED = (
     "/docs", "/docs/assets/swagger-ui.css", "/openapi.json", "/problems/not-found", "/auth/pages/reset-password",
@@ -77,6 +77,7 @@ def test_the_keys_are_a_304_for_head_too(server: Server) -> None:
 def test_the_line_of_the_log_has_the_method_and_the_route(server: Server) -> None:
     line = b"HEAD /problems/not-found HTTP/1.1\r\nHost: x\r\nX-Request-ID: by-head\r\n\r\n"
     assert exchange(server.port, line).status == 200
+    wait_until(lambda: "by-head" in server.log(), 10, server.log)  # it is written after the answer
     [told] = [line for line in server.log().splitlines() if "by-head" in line]
     assert '"HEAD"' in told
     assert "/problems/{code}" in told
