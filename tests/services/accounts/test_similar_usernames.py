@@ -209,10 +209,9 @@ async def test_what_an_older_service_writes_beside_this_one_is_put_right(
     await run_sql(database_url, renamed, "ada", "\u0430dmin")
     await run_sql(database_url, renamed, "hopper", "grace")
     await register(client, "admin")  # the name that is gone holds up nobody, not even before that
-    await fill_skeletons(client)  # unless the schedule of the app has done it by now
-    assert await run_sql(
-        database_url, "SELECT count(*) FROM users WHERE username_skeleton_of = username_canonical"
-    ) == [(4,)]
+    await fill_skeletons(client)
+    filled = "SELECT count(*) FROM users WHERE username_skeleton_of = username_canonical"
+    assert await run_sql(database_url, filled) == [(4,)]
     for name, code in {"\u0430da": 409, "l\u0456nus": 409, "h\u043epper": 409, "gr\u0430ce": 201}.items():
         await register(client, name, code)
 
