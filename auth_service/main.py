@@ -27,11 +27,11 @@ from auth_service.api.routes import (
     factors,
     health,
     internal,
+    link_pages,
     links,
     metrics,
     own_account,
     own_sessions,
-    pages,
     passkeys,
     second_factor,
     sessions,
@@ -58,7 +58,7 @@ LATER = (
 PUBLIC = (
     accounts,
     links,
-    pages,
+    link_pages,
     own_account,
     factors,
     sessions,
@@ -104,7 +104,7 @@ def create_app(settings: Settings | None = None, slot: Slot | None = None) -> Fa
     app.state.services = service.services
     app.state.metrics = numbers
     app.state.html = html = HtmlPages(settings)
-    app.state.link_pages = pages.LinkPages(settings, html)
+    app.state.link_pages = link_pages.LinkPages(settings, html)
     routes = [route for module in (*PUBLIC, health, internal, admin, metrics) for route in module.router.routes]
     # Not `include_router`: it would make each route, which is complete, once more at the first request.
     app.router.routes.extend(routes)

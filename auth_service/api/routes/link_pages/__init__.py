@@ -17,11 +17,11 @@ from starlette.responses import RedirectResponse, Response
 from auth_service.api.http.html.pages import LOGO_PATH, HtmlPages
 from auth_service.api.http.lazy_route import LazyRoute
 from auth_service.api.requests.dependencies import set_requester
-from auth_service.api.routes.page_texts import FAULTS, PAGES, PROBLEMS, PageText
+from auth_service.api.routes.link_pages.texts import FAULTS, PAGES, PROBLEMS, PageText
 from auth_service.settings import Settings
 
 PREFIX = "/auth/pages"
-FOLDER = Path(__file__).parent / "link_pages"
+FOLDER = Path(__file__).parent
 LOGO_NAME = LOGO_PATH.removeprefix(f"{PREFIX}/")
 
 
