@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from auth_service.api.schemas.common import ProblemDetails
+from auth_service.api.schemas.problems import ProblemDetails
 from tests.conftest import MakeClient, environment
 from tests.support.client import Client
 from tests.support.document import document, resolved

@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from auth_service.api.requests.dependencies import ServicesDep
-from auth_service.api.schemas.common import RefreshTokenBody, Tokens
 from auth_service.api.schemas.fields import REQUIRED
+from auth_service.api.schemas.sessions import RefreshTokenBody, Tokens
 from auth_service.errors import CrossSiteRequest, Denial, InvalidInput, InvalidRefreshToken, Reason, Refused
 from auth_service.services.sessions.token_issuer import TokenPair
 

@@ -14,8 +14,9 @@ from auth_service.api.requests.dependencies import (
     bearer_token,
     set_requester,
 )
-from auth_service.api.schemas.common import Accepted, Account, ChangePasswordBody, RegisterBody, Tokens
+from auth_service.api.schemas.accounts import Accepted, Account, ChangePasswordBody, RegisterBody
 from auth_service.api.schemas.fields import secret_of
+from auth_service.api.schemas.sessions import Tokens
 from auth_service.models import AccountView, User
 
 PASSWORD = ("password-too-short", "password-too-long", "password-blocklisted")

@@ -13,6 +13,7 @@ from auth_service.api.http.openapi import problems
 from auth_service.api.requests.dependencies import ServicesDep, get_access_token, set_requester
 from auth_service.api.routes.accounts import BEARER
 from auth_service.api.routes.own_sessions import Wanted, slice_of
+from auth_service.api.schemas.accounts import Accepted, Account
 from auth_service.api.schemas.admin import (
     AccountWithSessions,
     ChangeRoleBody,
@@ -24,7 +25,6 @@ from auth_service.api.schemas.admin import (
     UserList,
     UserQuery,
 )
-from auth_service.api.schemas.common import Accepted, Account
 from auth_service.api.schemas.factors import FactorItem
 from auth_service.api.schemas.links import DelayedChange, PendingEmail
 from auth_service.models import REQUESTER, ChangeKind, StopReason, User

@@ -9,7 +9,7 @@ from auth_service.api.http.lazy_route import LazyRoute
 from auth_service.api.http.openapi import problems
 from auth_service.api.requests.dependencies import ServicesDep, set_requester
 from auth_service.api.requests.internal_token import has_internal_token
-from auth_service.api.schemas.common import Health, Liveness, Readiness
+from auth_service.api.schemas.health import Health, Liveness, Readiness
 
 router = APIRouter(prefix="/health", tags=["health"], route_class=LazyRoute, dependencies=[Depends(set_requester)])
 

@@ -12,7 +12,7 @@ from auth_service.api.http.etags import conditional
 from auth_service.api.http.openapi import problems
 from auth_service.api.requests.dependencies import ServicesDep, set_requester
 from auth_service.api.requests.internal_token import internal_only
-from auth_service.api.schemas.common import EndedSessionSet, Introspection, RevocationsQuery
+from auth_service.api.schemas.verifying import EndedSessionSet, Introspection, RevocationsQuery
 from auth_service.services.sessions.oauth_tokens import ActiveToken
 from auth_service.services.sessions.revocation_document import Document
 from auth_service.settings import Settings

@@ -19,7 +19,7 @@ from auth_service.api.requests.dependencies import (
     set_requester,
 )
 from auth_service.api.routes.accounts import BEARER, PASSWORD, RECENT
-from auth_service.api.schemas.common import Accepted
+from auth_service.api.schemas.accounts import Accepted
 from auth_service.api.schemas.fields import secret_of
 from auth_service.api.schemas.links import (
     ChangeEmailBody,

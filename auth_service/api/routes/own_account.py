@@ -11,11 +11,12 @@ from auth_service.api.http.bodies.json_body import StrictJsonRoute
 from auth_service.api.http.openapi import problems
 from auth_service.api.requests.dependencies import DeviceDep, RecentBearer, ServicesDep, set_requester
 from auth_service.api.routes.accounts import RECENT
-from auth_service.api.schemas.common import Account, DeviceSession
+from auth_service.api.schemas.accounts import Account
 from auth_service.api.schemas.factors import factor_item
 from auth_service.api.schemas.fields import secret_of
 from auth_service.api.schemas.links import DelayedChange, PendingEmail
 from auth_service.api.schemas.own_account import AccountExport, DeleteAccountBody, ExportedEvent, RenameBody
+from auth_service.api.schemas.sessions import DeviceSession
 from auth_service.models import AuditEvent, ChangeKind, User
 from auth_service.services.accounts.own_account import Export
 

@@ -10,7 +10,7 @@ from auth_service.api.http.bodies.json_body import StrictJsonRoute
 from auth_service.api.http.openapi import problems
 from auth_service.api.requests.dependencies import BearerDep, RecentBearer, ServicesDep, set_requester
 from auth_service.api.routes.accounts import BEARER, RECENT
-from auth_service.api.schemas.common import EndSessionsQuery, SessionItem, SessionList, SessionsQuery
+from auth_service.api.schemas.sessions import EndSessionsQuery, SessionItem, SessionList, SessionsQuery
 from auth_service.models import Slice
 from auth_service.services.sessions.bearers import Bearer
 

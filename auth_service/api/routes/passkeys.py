@@ -12,7 +12,6 @@ from auth_service.api.requests.cookies import SETS_COOKIE, CookieMode, token_res
 from auth_service.api.requests.dependencies import BearerDep, DeviceDep, RecentBearer, ServicesDep, set_requester
 from auth_service.api.routes.accounts import BEARER, RECENT
 from auth_service.api.routes.sessions import GIVING
-from auth_service.api.schemas.common import Tokens
 from auth_service.api.schemas.factors import PasskeyItem
 from auth_service.api.schemas.passkeys import (
     FirstPasskey,
@@ -23,6 +22,7 @@ from auth_service.api.schemas.passkeys import (
     PasskeyNameBody,
     RelatedOrigins,
 )
+from auth_service.api.schemas.sessions import Tokens
 from auth_service.errors import PasskeysNotConfigured
 from auth_service.services.factors.passkey_login import PasskeyOptions
 from auth_service.services.services import Passkeys, Services

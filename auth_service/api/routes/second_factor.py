@@ -8,7 +8,6 @@ from auth_service.api.http.plain_route import PlainRequest, PlainRoute, plain
 from auth_service.api.requests.cookies import SETS_COOKIE, CookieMode, token_response, tokens_of
 from auth_service.api.requests.dependencies import DeviceDep, ServicesDep, set_requester
 from auth_service.api.routes.sessions import GIVING
-from auth_service.api.schemas.common import Tokens
 from auth_service.api.schemas.factors import (
     ChallengeBody,
     EnrolledTokens,
@@ -16,6 +15,7 @@ from auth_service.api.schemas.factors import (
     enrolled,
 )
 from auth_service.api.schemas.second_factor import ConfirmEnrolmentBody, PasskeyAsked, SecondFactorBody
+from auth_service.api.schemas.sessions import Tokens
 from auth_service.models import Device
 from auth_service.services.factors.login_factors import PasskeyRequest
 from auth_service.services.services import Services

@@ -23,7 +23,7 @@ from auth_service.api.requests.dependencies import (
     ServicesDep,
     set_requester,
 )
-from auth_service.api.schemas.common import LoginBody, RefreshTokenBody, Tokens
+from auth_service.api.schemas.sessions import LoginBody, RefreshTokenBody, Tokens
 
 router = APIRouter(prefix="/auth", tags=["sessions"], route_class=PlainRoute, dependencies=[Depends(set_requester)])
 

@@ -15,7 +15,7 @@ from auth_service.api.http.lazy_route import LazyRoute
 from auth_service.api.http.openapi import problems
 from auth_service.api.http.problems.table import PROBLEMS
 from auth_service.api.requests.dependencies import ServicesDep, set_requester
-from auth_service.api.schemas.common import JsonWebKeySet, ServerMetadata
+from auth_service.api.schemas.verifying import JsonWebKeySet, ServerMetadata
 
 router = APIRouter(route_class=LazyRoute, dependencies=[Depends(set_requester)])
 

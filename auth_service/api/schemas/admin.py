@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, ValidationInfo
 
-from auth_service.api.schemas.common import Account, DeviceSession
+from auth_service.api.schemas.accounts import Account
 from auth_service.api.schemas.factors import FactorItem
 from auth_service.api.schemas.fields import (
     CURSOR,
@@ -21,6 +21,7 @@ from auth_service.api.schemas.fields import (
     wrong,
 )
 from auth_service.api.schemas.links import DelayedChange, PendingEmail
+from auth_service.api.schemas.sessions import DeviceSession
 from auth_service.errors import Reason
 from auth_service.models import Role
 

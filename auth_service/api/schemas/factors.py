@@ -7,8 +7,9 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, SecretStr
 
-from auth_service.api.schemas.common import ProblemDetails, Tokens
 from auth_service.api.schemas.fields import IF_ANY, Answer, Body, clean_secret
+from auth_service.api.schemas.problems import ProblemDetails
+from auth_service.api.schemas.sessions import Tokens
 from auth_service.models import FactorView
 from auth_service.security.keys import base64url
 

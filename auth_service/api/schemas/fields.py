@@ -1,4 +1,7 @@
-"""The kinds of fields that bodies and answers have, and what all bodies and all answers are."""
+"""The kinds of fields that bodies and answers have, and what all bodies and all answers are.
+
+None is derived from the tables: a row holds more than a client may see or set.
+"""
 
 import re
 from collections.abc import Collection, Sequence

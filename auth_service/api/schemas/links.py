@@ -6,7 +6,6 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, SecretStr
 
-from auth_service.api.schemas.common import ProblemDetails
 from auth_service.api.schemas.fields import (
     Answer,
     Body,
@@ -18,6 +17,7 @@ from auth_service.api.schemas.fields import (
     Password,
     clean_secret,
 )
+from auth_service.api.schemas.problems import ProblemDetails
 from auth_service.errors import FieldFault, LinkFault, Reason
 from auth_service.models import PendingChange
 

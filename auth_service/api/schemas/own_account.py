@@ -6,10 +6,11 @@ from uuid import UUID
 
 from pydantic import Field
 
-from auth_service.api.schemas.common import Account, DeviceSession
+from auth_service.api.schemas.accounts import Account
 from auth_service.api.schemas.factors import FactorItem, PasskeyItem
 from auth_service.api.schemas.fields import Answer, Body, Password, Username
 from auth_service.api.schemas.links import DelayedChange, PendingEmail
+from auth_service.api.schemas.sessions import DeviceSession
 
 
 class RenameBody(Body):

@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
 
-from auth_service.api.schemas.common import Tokens
 from auth_service.api.schemas.factors import ChallengeText, PasskeyItem, RecoveryCodeList
 from auth_service.api.schemas.fields import Answer, Body, clean, wrong
+from auth_service.api.schemas.sessions import Tokens
 from auth_service.errors import Reason
 from auth_service.services.factors.passkey_enrolment import Attestation
 from auth_service.services.factors.passkey_proofs import Assertion

@@ -13,9 +13,9 @@ from auth_service.api.http.bodies.form_body import TOKEN_FORM
 from auth_service.api.http.openapi.problem_responses import WITH_MEMBERS, share
 from auth_service.api.http.problems.table import PROBLEMS
 from auth_service.api.requests.cookies import COOKIE
-from auth_service.api.schemas.common import ProblemDetails
 from auth_service.api.schemas.examples import SCHEMAS
 from auth_service.api.schemas.fields import CHOSEN
+from auth_service.api.schemas.problems import ProblemDetails
 from auth_service.settings import Settings
 
 TAGS = {

@@ -5,7 +5,6 @@ from typing import Any
 
 from auth_service.api.http.openapi import CODES
 from auth_service.api.http.problems.table import PROBLEMS
-from auth_service.api.schemas.common import ProblemDetails
 from auth_service.api.schemas.examples import MEMBERS
 from auth_service.api.schemas.factors import (
     EnrolmentRequiredProblem,
@@ -14,6 +13,7 @@ from auth_service.api.schemas.factors import (
     StepUpProblem,
 )
 from auth_service.api.schemas.links import InvalidLinkProblem
+from auth_service.api.schemas.problems import ProblemDetails
 
 _SECONDS = {
     "description": "Seconds to wait before trying again",
