@@ -100,7 +100,7 @@ _READER = _Reader()
 def _claims(said: Mapping[str, Any]) -> Claims:
     """Give the claims their types; raises TypeError or ValueError for one that has another.
 
-    The same rules as the service's own, in its `security/tokens/access_tokens.py`.
+    The same rules as the service's own, in its `security/tokens/claims.py`.
     """
     issued_at, expires_at = said["iat"], said["exp"]
     if not all(type(time) is int for time in (issued_at, expires_at, said.get("nbf", issued_at))):

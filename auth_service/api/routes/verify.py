@@ -27,7 +27,7 @@ from auth_service.api.requests.dependencies import bearer_token
 from auth_service.api.requests.internal_token import require_token
 from auth_service.errors import FieldFault, InvalidFields, Reason, Refused
 from auth_service.models import Acr
-from auth_service.security.tokens.access_tokens import Claims
+from auth_service.security.tokens.claims import Claims
 from auth_service.services.services import Services
 
 log = structlog.get_logger()

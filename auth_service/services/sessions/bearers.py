@@ -8,7 +8,7 @@ from auth_service.errors import Denial, InsufficientRole, InvalidAccessToken, St
 from auth_service.logs import USER_ID
 from auth_service.models import Acr, FactorPolicy, Role
 from auth_service.repositories.database import Database
-from auth_service.security.tokens.access_tokens import Claims
+from auth_service.security.tokens.claims import Claims
 from auth_service.services.sessions.revocations import NewsTooOld, Revocations
 from auth_service.services.signing_keys.database_clock import DatabaseClock
 from auth_service.services.signing_keys.key_ring import KeyRing

@@ -5,7 +5,8 @@ from uuid import UUID
 
 from auth_service.logs import USER_ID
 from auth_service.models import SessionRules, SessionState
-from auth_service.security.tokens.access_tokens import IssuedToken, Subject
+from auth_service.security.tokens.access_tokens import IssuedToken
+from auth_service.security.tokens.claims import Subject
 from auth_service.security.tokens.refresh_tokens import RefreshTokenCodec
 from auth_service.services.signing_keys.key_ring import KeyRing
 

@@ -13,7 +13,8 @@ from auth_service.errors import DatabaseUnavailable, Denial, InvalidAccessToken,
 from auth_service.models import KeyState, SigningKey
 from auth_service.repositories.database import Database
 from auth_service.security.keys import SecretKeys, make_signing_key
-from auth_service.security.tokens.access_tokens import AccessTokens, Claims, IssuedToken, Signer, Subject
+from auth_service.security.tokens.access_tokens import AccessTokens, IssuedToken, Signer
+from auth_service.security.tokens.claims import Claims, Subject
 from auth_service.services.signing_keys.database_clock import DatabaseClock
 from auth_service.services.signing_keys.stored_keys import KeySet, StoredKeys
 from auth_service.services.signing_keys.verified_tokens import VerifiedTokens
@@ -96,7 +97,7 @@ class KeyRing:
         claims = self._verified.find_claims(access_token)
         if claims and claims.kid not in ring.verifiers:
             raise InvalidAccessToken(Denial.UNKNOWN_KEY, claims.user_id)
-        if claims and self._tokens.is_over(claims, self._clock.now()):
+        if claims and claims.is_over(self._clock.now()):
             raise InvalidAccessToken(Denial.EXPIRED, claims.user_id)
         return claims
 

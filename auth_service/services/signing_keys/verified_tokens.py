@@ -5,7 +5,7 @@ Only a token that passed gets in, so forged ones can push nothing out.
 
 import hashlib
 
-from auth_service.security.tokens.access_tokens import Claims
+from auth_service.security.tokens.claims import Claims
 
 LIMIT = 10_000  # entries, of about half a kibibyte each
 

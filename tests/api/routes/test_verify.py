@@ -11,7 +11,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from auth_service.security.tokens.access_tokens import Claims
+from auth_service.security.tokens.claims import Claims
 from auth_service.services.signing_keys.key_ring import LOOK_AGAIN_EVERY, MOST_WAITING
 from auth_service.services.signing_keys.verified_tokens import VerifiedTokens
 from auth_service.settings import LogSettings

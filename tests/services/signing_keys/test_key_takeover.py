@@ -12,7 +12,8 @@ from auth_service.database import migrator
 from auth_service.errors import DatabaseUnavailable, InvalidAccessToken
 from auth_service.repositories.database import Database
 from auth_service.security.keys import SecretKeys
-from auth_service.security.tokens.access_tokens import AccessTokens, Subject
+from auth_service.security.tokens.access_tokens import AccessTokens
+from auth_service.security.tokens.claims import Subject
 from auth_service.services.signing_keys.database_clock import DatabaseClock
 from auth_service.services.signing_keys.key_ring import LOOK_AGAIN_EVERY, KeyRing
 from auth_service.services.signing_keys.lifecycle import KeyLifecycle
