@@ -1,11 +1,18 @@
 """The tables, and the pure rules about them. A rule never reads a clock: it is told the time."""
 
 from auth_service.models.accounts import UNUSABLE, AccountView, LoginAccount
-from auth_service.models.audit import AUDIT_FLOOR, REQUESTER, THE_SERVICE, Requester, SecurityEvent
+from auth_service.models.audit import (
+    AUDIT_EVENTS,
+    AUDIT_FLOOR,
+    REQUESTER,
+    THE_SERVICE,
+    AuditEvent,
+    Requester,
+    SecurityEvent,
+)
 from auth_service.models.authentication import BY_CODE, BY_PASSWORD, Acr, Authentication, FactorPolicy, by_passkey
 from auth_service.models.compatibility import SCHEMA_COMPATIBILITY
-from auth_service.models.device_names import name_of_device
-from auth_service.models.devices import NUMBERS, UNKNOWN_DEVICE, Device, kind_of_device
+from auth_service.models.devices import NUMBERS, UNKNOWN_DEVICE, Device, kind_of_device, name_of_device
 from auth_service.models.factors import (
     ENROLMENT_LIFE,
     FACTORS,
@@ -18,15 +25,24 @@ from auth_service.models.factors import (
     PasskeyRecord,
     RecoveryCode,
     ResetReason,
-    SpentChallenge,
 )
-from auth_service.models.keys import KeyStep, due_steps, next_change
-from auth_service.models.leases import JOB_LEASES, JobLease
-from auth_service.models.mail import FOR_OWNERS, LINKS, NOTICES_OF, STOPS, DueMail, LinkPurpose, MailKind
-from auth_service.models.mail_tables import LINK_TOKENS, OUTGOING_MAILS, LinkToken, OutgoingMail
+from auth_service.models.keys import SIGNING_KEYS, KeyState, KeyStep, SigningKey, due_steps, next_change
+from auth_service.models.leases import JOB_LEASES
+from auth_service.models.mail import (
+    FOR_OWNERS,
+    LINK_TOKENS,
+    LINKS,
+    NOTICES_OF,
+    OUTGOING_MAILS,
+    STOPS,
+    DueMail,
+    LinkPurpose,
+    LinkToken,
+    MailKind,
+    OutgoingMail,
+)
 from auth_service.models.pages import Page, Position, Slice
 from auth_service.models.pending_changes import PENDING_CHANGES, ChangeKind, PendingChange, StopReason
-from auth_service.models.registrations import REGISTRATIONS, UnusedRegistration
 from auth_service.models.sessions import (
     FAST_FORWARD_LIMIT,
     MOST_ROTATIONS,
@@ -41,25 +57,14 @@ from auth_service.models.sessions import (
     judge,
     told_use,
 )
-from auth_service.models.tables import (
-    AUDIT_EVENTS,
-    DELETED_SESSIONS,
-    REFRESH_TOKENS,
-    SIGNING_KEYS,
-    THROTTLES,
-    USERS,
-    AuditEvent,
-    KeyState,
-    RefreshToken,
-    SigningKey,
-    User,
-)
+from auth_service.models.table import UtcDateTime
 from auth_service.models.throttles import (
     ADDRESS_WINDOW,
     FAILURES_KEPT,
     GLOBAL_WINDOW,
     HARD_STOP,
     KNOWN_FOR,
+    THROTTLES,
     Allowance,
     Tally,
     Whom,
@@ -68,5 +73,12 @@ from auth_service.models.throttles import (
     network_of,
     networks_of,
 )
-from auth_service.models.types import UtcDateTime
+from auth_service.models.users import (
+    DELETED_SESSIONS,
+    REFRESH_TOKENS,
+    REGISTRATIONS,
+    USERS,
+    RefreshToken,
+    User,
+)
 from auth_service.roles import Role

@@ -1,9 +1,15 @@
-"""The security events, and who asked for what one of them tells."""
+"""The security trail: its table, its events, and who asked for what one of them tells."""
 
 from contextvars import ContextVar
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import JSON, Index, String
+from sqlmodel import Field
+
+from auth_service.models.table import Table, UtcDateTime
 
 AUDIT_FLOOR = timedelta(days=30)  # younger rows cannot be deleted at all; the triggers of the migration say the same
 
@@ -79,3 +85,29 @@ THE_SERVICE = Requester(actor="service")
 
 # Beside the calls and not in them: what ends a session need not know of headers.
 REQUESTER: ContextVar[Requester] = ContextVar("requester", default=THE_SERVICE)
+
+
+class AuditEvent(Table, table=True):
+    """One line of the security trail, which only grows: triggers refuse every change, and whole months are dropped.
+
+    No foreign key: the trail outlives the account.
+    """
+
+    __tablename__ = "audit_events"
+    __table_args__: ClassVar[Any] = (
+        Index("ix_audit_events_user_id_at", "user_id", "at"),
+        {"postgresql_partition_by": "RANGE (at)"},
+    )
+
+    at: datetime = Field(primary_key=True, sa_type=UtcDateTime)
+    id: UUID = Field(primary_key=True)
+    event: str = Field(sa_type=String(64))
+    user_id: UUID | None = None
+    session_id: UUID | None = None
+    ip: str | None = Field(default=None, sa_type=String(45))
+    user_agent: str | None = Field(default=None, sa_type=String(256))
+    request_id: str | None = Field(default=None, sa_type=String(128))
+    details: dict[str, str | int] = Field(sa_type=JSON)
+
+
+AUDIT_EVENTS = Table.metadata.tables["audit_events"]

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from sqlalchemy import CheckConstraint, SmallInteger, String
 from sqlmodel import Field
 
-from auth_service.models.tables import USERS, Table
+from auth_service.models.table import Table
 
 
 class SchemaCompatibility(Table, table=True):
@@ -18,4 +18,4 @@ class SchemaCompatibility(Table, table=True):
     oldest_served: str = Field(sa_type=String(32))
 
 
-SCHEMA_COMPATIBILITY = USERS.metadata.tables["schema_compatibility"]
+SCHEMA_COMPATIBILITY = Table.metadata.tables["schema_compatibility"]

@@ -10,8 +10,7 @@ from sqlalchemy import BigInteger, Index, LargeBinary, String, text
 from sqlmodel import Field
 from uuid_utils.compat import uuid7
 
-from auth_service.models.tables import USERS, Table
-from auth_service.models.types import UtcDateTime
+from auth_service.models.table import Table, UtcDateTime
 
 ENROLMENT_LIFE = timedelta(minutes=10)  # of a factor that no code has confirmed yet
 
@@ -132,6 +131,6 @@ class PasskeyRecord:
     user_handle: bytes = field(repr=False)
 
 
-FACTORS = USERS.metadata.tables["factors"]
-RECOVERY_CODES = USERS.metadata.tables["recovery_codes"]
-SPENT_CHALLENGES = USERS.metadata.tables["spent_challenges"]
+FACTORS = Table.metadata.tables["factors"]
+RECOVERY_CODES = Table.metadata.tables["recovery_codes"]
+SPENT_CHALLENGES = Table.metadata.tables["spent_challenges"]

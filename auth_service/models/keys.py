@@ -1,10 +1,45 @@
-"""The life of a signing key, as a pure rule: it is told the time."""
+"""The table of signing keys, and the life of a key, as a pure rule: it is told the time."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from auth_service.models.tables import KeyState, SigningKey
+from sqlalchemy import Index, LargeBinary, String, text
+from sqlmodel import Field
+
+from auth_service.models.table import DoubtfulTexts, DoubtfulTime, Table
+
+
+class KeyState(StrEnum):
+    PENDING = "pending"  # published, not yet used
+    ACTIVE = "active"  # signs; at most one
+    RETIRED = "retired"  # still verifies what it signed
+
+
+class SigningKey(Table, table=True):
+    """A key pair that signs access tokens; the private half is encrypted under a key derived from the secret key.
+
+    Whoever can write to the table may have written a row: where `public_jwk` or `created_at` cannot be read, it is
+    None, and the key is none of ours.
+    """
+
+    __tablename__ = "signing_keys"
+    __table_args__ = (
+        Index("uq_signing_keys_one_active", "state", unique=True, postgresql_where=text("state = 'active'")),
+    )
+
+    kid: str = Field(primary_key=True, sa_type=String(64))
+    algorithm: str = Field(sa_type=String(16))
+    public_jwk: dict[str, str] = Field(sa_type=DoubtfulTexts)
+    private_key: bytes = Field(sa_type=LargeBinary)
+    secret_id: str = Field(sa_type=String(16))
+    state: str = Field(sa_type=String(16))
+    created_at: datetime = Field(sa_type=DoubtfulTime)
+    activated_at: datetime | None = Field(default=None, sa_type=DoubtfulTime)
+    retired_at: datetime | None = Field(default=None, sa_type=DoubtfulTime)
+
+
+SIGNING_KEYS = Table.metadata.tables["signing_keys"]
 
 
 class KeyStep(StrEnum):

@@ -6,8 +6,7 @@ from uuid import UUID
 from sqlalchemy import String
 from sqlmodel import Field
 
-from auth_service.models.tables import USERS, Table
-from auth_service.models.types import UtcDateTime
+from auth_service.models.table import Table, UtcDateTime
 
 
 class JobLease(Table, table=True):
@@ -20,4 +19,4 @@ class JobLease(Table, table=True):
     expires_at: datetime = Field(sa_type=UtcDateTime)
 
 
-JOB_LEASES = USERS.metadata.tables["job_leases"]
+JOB_LEASES = Table.metadata.tables["job_leases"]

@@ -8,8 +8,7 @@ from uuid import UUID
 from sqlalchemy import Index, LargeBinary, String
 from sqlmodel import Field
 
-from auth_service.models.tables import USERS, Table
-from auth_service.models.types import UtcDateTime
+from auth_service.models.table import Table, UtcDateTime
 
 
 class ChangeKind(StrEnum):
@@ -51,4 +50,4 @@ class PendingChange(Table, table=True):
     stop_hash: bytes | None = Field(default=None, sa_type=LargeBinary(32))
 
 
-PENDING_CHANGES = USERS.metadata.tables["pending_changes"]
+PENDING_CHANGES = Table.metadata.tables["pending_changes"]

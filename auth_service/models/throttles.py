@@ -1,11 +1,16 @@
-"""How often something may be tried, as pure rules."""
+"""How often something may be tried, as pure rules, and the table of how often it was."""
 
 import hashlib
 import ipaddress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
+
+from sqlalchemy import LargeBinary
+from sqlmodel import Field
+
+from auth_service.models.table import Table, UtcDateTime
 
 ADDRESS_WINDOW = timedelta(minutes=10)
 GLOBAL_WINDOW = timedelta(minutes=1)
@@ -96,3 +101,24 @@ def networks_of(client_ip: str | None, allowance: Allowance) -> tuple[tuple[str,
         for prefix, times in WIDER_PREFIXES
     )
     return (narrowest, *((network, allowance._replace(failures=failures)) for network, failures in wider))
+
+
+class Throttle(Table, table=True):
+    """How often something was tried: under a keyed hash, so that no address is in here.
+
+    `pending` attempts are let in and not decided yet; after `pending_until` they count as failures. After `expires_at`
+    the row means nothing.
+    """
+
+    __tablename__ = "throttles"
+    __table_args__: ClassVar[Any] = ({"postgresql_with": {"fillfactor": 85}},)
+
+    key: bytes = Field(primary_key=True, sa_type=LargeBinary(32))
+    failures: int
+    pending: int
+    pending_until: datetime = Field(sa_type=UtcDateTime)
+    blocked_until: datetime = Field(sa_type=UtcDateTime)
+    expires_at: datetime = Field(sa_type=UtcDateTime, index=True)
+
+
+THROTTLES = Table.metadata.tables["throttles"]

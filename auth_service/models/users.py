@@ -1,34 +1,16 @@
-"""The tables."""
+"""The tables of users: their accounts, sessions, and registrations that nobody has come back to."""
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import JSON, BigInteger, DateTime, Index, LargeBinary, MetaData, String, false, text
+from sqlalchemy import BigInteger, DateTime, Index, LargeBinary, String, false, text
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlmodel import Field, Relationship, SQLModel
+from sqlmodel import Field, Relationship
 from uuid_utils.compat import uuid7
 
-from auth_service.models.types import DoubtfulTexts, DoubtfulTime, IsoTimes, UtcDateTime
+from auth_service.models.table import IsoTimes, Table, UtcDateTime
 from auth_service.roles import Role
-
-SQLModel.metadata = MetaData(
-    naming_convention={
-        "pk": "pk_%(table_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-    }
-)
-
-
-class Table(SQLModel):
-    """What every table is. No row is validated, so that no validator need be built when a process starts."""
-
-    model_config = {"defer_build": True}
-
 
 # An older service, which knows no skeletons, has written the name.
 LACKS_SKELETON = "username_canonical IS NOT NULL AND username_skeleton_of IS DISTINCT FROM username_canonical"
@@ -157,79 +139,20 @@ class DeletedSession(Table, table=True):
     deleted_at: datetime = Field(sa_type=UtcDateTime, index=True)
 
 
-class KeyState(StrEnum):
-    PENDING = "pending"  # published, not yet used
-    ACTIVE = "active"  # signs; at most one
-    RETIRED = "retired"  # still verifies what it signed
+class UnusedRegistration(Table, table=True):
+    """An account that somebody made for themselves, as long as the clean-up has to look whether it was ever used.
 
-
-class SigningKey(Table, table=True):
-    """A key pair that signs access tokens; the private half is encrypted under a key derived from the secret key.
-
-    Whoever can write to the table may have written a row: where `public_jwk` or `created_at` cannot be read, it is
-    None, and the key is none of ours.
+    Accounts that come from an import, an administrator or an operator have none, and so do those of older services:
+    they stay.
     """
 
-    __tablename__ = "signing_keys"
-    __table_args__ = (
-        Index("uq_signing_keys_one_active", "state", unique=True, postgresql_where=text("state = 'active'")),
-    )
+    __tablename__ = "registrations"
 
-    kid: str = Field(primary_key=True, sa_type=String(64))
-    algorithm: str = Field(sa_type=String(16))
-    public_jwk: dict[str, str] = Field(sa_type=DoubtfulTexts)
-    private_key: bytes = Field(sa_type=LargeBinary)
-    secret_id: str = Field(sa_type=String(16))
-    state: str = Field(sa_type=String(16))
-    created_at: datetime = Field(sa_type=DoubtfulTime)
-    activated_at: datetime | None = Field(default=None, sa_type=DoubtfulTime)
-    retired_at: datetime | None = Field(default=None, sa_type=DoubtfulTime)
+    user_id: UUID = Field(foreign_key="users.id", ondelete="CASCADE", primary_key=True)
+    registered_at: datetime = Field(sa_type=UtcDateTime, index=True)
 
 
-class Throttle(Table, table=True):
-    """How often something was tried: under a keyed hash, so that no address is in here.
-
-    `pending` attempts are let in and not decided yet; after `pending_until` they count as failures. After `expires_at`
-    the row means nothing.
-    """
-
-    __tablename__ = "throttles"
-    __table_args__: ClassVar[Any] = ({"postgresql_with": {"fillfactor": 85}},)
-
-    key: bytes = Field(primary_key=True, sa_type=LargeBinary(32))
-    failures: int
-    pending: int
-    pending_until: datetime = Field(sa_type=UtcDateTime)
-    blocked_until: datetime = Field(sa_type=UtcDateTime)
-    expires_at: datetime = Field(sa_type=UtcDateTime, index=True)
-
-
-class AuditEvent(Table, table=True):
-    """One line of the security trail, which only grows: triggers refuse every change, and whole months are dropped.
-
-    No foreign key: the trail outlives the account.
-    """
-
-    __tablename__ = "audit_events"
-    __table_args__: ClassVar[Any] = (
-        Index("ix_audit_events_user_id_at", "user_id", "at"),
-        {"postgresql_partition_by": "RANGE (at)"},
-    )
-
-    at: datetime = Field(primary_key=True, sa_type=UtcDateTime)
-    id: UUID = Field(primary_key=True)
-    event: str = Field(sa_type=String(64))
-    user_id: UUID | None = None
-    session_id: UUID | None = None
-    ip: str | None = Field(default=None, sa_type=String(45))
-    user_agent: str | None = Field(default=None, sa_type=String(256))
-    request_id: str | None = Field(default=None, sa_type=String(128))
-    details: dict[str, str | int] = Field(sa_type=JSON)
-
-
-USERS = SQLModel.metadata.tables["users"]
-REFRESH_TOKENS = SQLModel.metadata.tables["refresh_tokens"]
-DELETED_SESSIONS = SQLModel.metadata.tables["deleted_sessions"]
-SIGNING_KEYS = SQLModel.metadata.tables["signing_keys"]
-THROTTLES = SQLModel.metadata.tables["throttles"]
-AUDIT_EVENTS = SQLModel.metadata.tables["audit_events"]
+USERS = Table.metadata.tables["users"]
+REFRESH_TOKENS = Table.metadata.tables["refresh_tokens"]
+DELETED_SESSIONS = Table.metadata.tables["deleted_sessions"]
+REGISTRATIONS = Table.metadata.tables["registrations"]

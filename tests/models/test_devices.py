@@ -2,7 +2,7 @@
 
 import pytest
 
-from auth_service.models.device_names import BROWSERS, SYSTEMS, UNKNOWN_APP, name_of_device
+from auth_service.models.devices import BROWSERS, SYSTEMS, UNKNOWN_APP, name_of_device
 
 LIKE_GECKO = "AppleWebKit/537.36 (KHTML, like Gecko)"
 
