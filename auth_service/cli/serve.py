@@ -47,7 +47,7 @@ def serve(host: str, port: int, workers: int) -> None:
     try:
         options = _options(host, port, workers)
         if workers == 1:
-            uvicorn.run("auth_service.cli.serving:application", **options)
+            uvicorn.run("auth_service.cli.workers.application:application", **options)
         else:  # what `uvicorn.run` does too, but that takes no application with memory of its own
             config = uvicorn.Config(SharingApplication(workers), **options)
             Multiprocess(config, sockets=[config.bind_socket()]).run()
@@ -59,7 +59,7 @@ def _options(host: str, port: int, workers: int) -> dict[str, Any]:
     """What uvicorn is told, for one worker as for several."""
     return {
         "factory": True,
-        "http": "auth_service.cli.serving:Protocol",
+        "http": "auth_service.cli.workers.application:Protocol",
         "host": host,
         "port": port,
         "workers": workers,  # said always: else the variable WEB_CONCURRENCY decides

@@ -40,7 +40,7 @@ import sys
 from importlib import import_module
 from auth_service.api.http.lazy_route import LazyRoute
 from auth_service.api.schemas.fields import Answer, Body
-from auth_service.cli.serving import application
+from auth_service.cli.workers.application import application
 from auth_service.main import LATER
 app = application()
 models = [Answer, Body]
@@ -60,7 +60,7 @@ print(len(early), len(built), len(imported), len(routes), len(models), len(descr
 """
 START = """
 import gc
-from auth_service.cli.serving import application
+from auth_service.cli.workers.application import application
 application()
 print(gc.isenabled(), gc.get_freeze_count(), gc.get_stats()[2]["collections"])
 """

@@ -13,6 +13,6 @@ class SharingApplication:
         self._memory = SharedMemory.create(workers)
 
     def __call__(self) -> Callable[..., Any]:
-        from auth_service.cli.serving import application  # noqa: PLC0415  # see above
+        from auth_service.cli.workers.application import application  # noqa: PLC0415  # see above
 
         return application(self._memory)
