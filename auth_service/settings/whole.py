@@ -9,10 +9,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from auth_service.roles import Role
 from auth_service.settings import groups
-from auth_service.settings.application import ApplicationSettings
 from auth_service.settings.database import DatabaseSettings
+from auth_service.settings.groups.application import ApplicationSettings
+from auth_service.settings.groups.mail import MailSettings, address_of
+from auth_service.settings.groups.passwords import HashingSettings, PasswordSettings
+from auth_service.settings.groups.tokens import TokenSettings
 from auth_service.settings.lists import SecretList
-from auth_service.settings.mail import MailSettings, address_of
 from auth_service.settings.origins import PublicUrl, is_secure_context, origin_of
 from auth_service.settings.strength import is_weak_secret, is_weak_token
 from auth_service.settings.values import LOOPBACK, SOURCES
@@ -30,14 +32,14 @@ class Settings(BaseSettings):
     internal_token: SecretList = ()
     migrate_on_start: bool | None = None
     application: ApplicationSettings = ApplicationSettings()
-    tokens: groups.TokenSettings = groups.TokenSettings()
-    password: groups.PasswordSettings = groups.PasswordSettings()
+    tokens: TokenSettings = TokenSettings()
+    password: PasswordSettings = PasswordSettings()
     registration: groups.RegistrationSettings = groups.RegistrationSettings()
     mail: MailSettings = MailSettings()
     administration: groups.AdministrationSettings = groups.AdministrationSettings()
     factors: groups.FactorSettings = groups.FactorSettings()
     passkeys: groups.PasskeySettings = groups.PasskeySettings()
-    hashing: groups.HashingSettings = groups.HashingSettings()
+    hashing: HashingSettings = HashingSettings()
     throttle: groups.ThrottleSettings = groups.ThrottleSettings()
     sessions: groups.SessionSettings = groups.SessionSettings()
     cleanup: groups.CleanupSettings = groups.CleanupSettings()

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from auth_service.settings import MailSettings
-from auth_service.settings.application import LARGEST_LOGO, ApplicationSettings
+from auth_service.settings.groups.application import LARGEST_LOGO, ApplicationSettings
 from tests.conftest import make_settings
 
 SQLITE = "sqlite+aiosqlite://"

@@ -1,91 +1,16 @@
-"""The groups: a field of group `tokens` is named `AUTH_TOKENS__FIELD`."""
+"""The groups: a field of group `cookies` is named `AUTH_COOKIES__FIELD`. Some have a file of their own beside this."""
 
-from base64 import b64decode
 from datetime import timedelta
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from auth_service.blocklist import is_table
 from auth_service.settings.lists import FieldNameList, NetworkList, RoleList
-from auth_service.settings.origins import OriginList, PasskeyOriginList, RelyingPartyId, check_issuer
-from auth_service.settings.values import (
-    LONGEST,
-    SHORTEST_WAIT,
-    ZERO,
-    Duration,
-    Group,
-    choice,
-    readable_file,
-    written_as,
-)
+from auth_service.settings.origins import OriginList, PasskeyOriginList, RelyingPartyId
+from auth_service.settings.values import LONGEST, SHORTEST_WAIT, ZERO, Duration, Group, choice
 
-MAX_ACCESS_LIFETIME = timedelta(minutes=10)
 DEFAULT_AUDIT_RETENTION = timedelta(days=400)
 MAX_CHANGE_DELAY = timedelta(days=30)
-FIREBASE_KEY_BYTES = 32
-LEAST_MEMORY_PER_LANE = 8  # KiB: RFC 9106, section 3.1
-
-
-# RFC 7519, section 2: any text, and a URI if there is a ':' in it.
-StringOrUri = Annotated[
-    str,
-    Field(max_length=255),
-    written_as(r"[!-9;-~]+|[A-Za-z][A-Za-z0-9+.-]*:[!-~]+", "must be visible ASCII characters, and a URI with any ':'"),
-]
-# RFC 8414, section 2: without a query and a fragment. What the service could not have as its URL, verifiers refuse.
-IssuerName = Annotated[StringOrUri, AfterValidator(check_issuer)]
-ClientId = Annotated[str, written_as(r"[ -~]+", "must be printable ASCII characters (RFC 6749, appendix A.1)")]
-
-
-class TokenSettings(Group):
-    issuer: IssuerName | None = None
-    audience: StringOrUri | None = None
-    client_id: ClientId = Field("first-party", min_length=1, max_length=100)
-    access_lifetime: Duration = Field(timedelta(minutes=5), ge=timedelta(seconds=1), le=MAX_ACCESS_LIFETIME)
-    leeway: Duration = Field(timedelta(seconds=5), ge=ZERO, le=timedelta(minutes=1))
-    refresh_grace: Duration = Field(timedelta(seconds=30), ge=ZERO, le=timedelta(minutes=1))
-    refresh_idle_lifetime: Duration = Field(timedelta(days=14), ge=timedelta(seconds=1))
-    refresh_absolute_lifetime: Duration = Field(timedelta(days=30), ge=timedelta(seconds=1), le=LONGEST)
-
-
-class PasswordSettings(Group):
-    min_length: int = Field(15, ge=8, le=64)
-    max_length: int = Field(256, ge=64, le=1024)
-    argon2_memory_kib: int = Field(19456, ge=64, le=4 * 1024 * 1024)
-    argon2_time_cost: int = Field(2, ge=1, le=100)
-    argon2_parallelism: int = Field(1, ge=1, le=64)
-    blocklist: Path | None = None
-    firebase_signer_key: SecretStr | None = None
-    imported_pepper: SecretStr | None = Field(None, min_length=1)
-
-    @field_validator("blocklist")
-    @classmethod
-    def _can_be_read(cls, path: Path | None) -> Path | None:
-        if path is not None:
-            is_table(readable_file(path))
-        return path
-
-    @field_validator("firebase_signer_key")
-    @classmethod
-    def _is_base64(cls, key: SecretStr | None) -> SecretStr | None:
-        try:
-            found = key and b64decode(key.get_secret_value(), validate=True)
-        except ValueError:
-            found = b""
-        if found is not None and len(found) < FIREBASE_KEY_BYTES:
-            raise ValueError("must be the base64_signer_key of the Firebase project")
-        return key
-
-    @model_validator(mode="after")
-    def _argon2_can_be_computed(self) -> Self:
-        if self.argon2_memory_kib < (least := LEAST_MEMORY_PER_LANE * self.argon2_parallelism):
-            raise ValueError(
-                f"must have an AUTH_PASSWORD__ARGON2_MEMORY_KIB of at least {least}: {LEAST_MEMORY_PER_LANE} times "
-                "AUTH_PASSWORD__ARGON2_PARALLELISM"
-            )
-        return self
 
 
 class RegistrationSettings(Group):
@@ -132,14 +57,6 @@ class PasskeySettings(Group):
     origins: PasskeyOriginList = ()
     top_origins: PasskeyOriginList = ()
     required_roles: RoleList = ()
-
-
-class HashingSettings(Group):
-    """The lane that password hashing has to itself. `threads` follow the container's limits unless set."""
-
-    threads: int | None = Field(None, ge=1, le=256)
-    queue: int = Field(500, ge=0, le=10_000)
-    deadline: Duration = Field(timedelta(seconds=2), ge=SHORTEST_WAIT, le=timedelta(seconds=30))
 
 
 class ThrottleSettings(Group):
