@@ -14,10 +14,10 @@ from auth_service.settings.groups import (
 from auth_service.settings.groups.mail import MailSettings, address_of
 from auth_service.settings.groups.passwords import HashingSettings, PasswordSettings
 from auth_service.settings.groups.tokens import MAX_ACCESS_LIFETIME
-from auth_service.settings.libpq import load_certificate
 from auth_service.settings.limits import MachineLimits, read_limits
 from auth_service.settings.names import environment_names
-from auth_service.settings.postgresql_url import PostgresqlUrl
+from auth_service.settings.postgresql import PostgresqlUrl
+from auth_service.settings.postgresql.files import load_certificate
 from auth_service.settings.reading import WrongSettingError, examine_settings, read_settings, settings_from
 from auth_service.settings.sources import SettingProblem
 from auth_service.settings.values import LOOPBACK

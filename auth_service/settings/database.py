@@ -8,7 +8,7 @@ from typing import Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from auth_service.settings.postgresql_url import PostgresqlUrl, WrongUrlError, read_postgresql_url
+from auth_service.settings.postgresql import PostgresqlUrl, WrongUrlError, read_postgresql_url
 from auth_service.settings.values import LONGEST, SHORTEST_WAIT, SOURCES, ZERO, Duration
 
 POSTGRESQL_SCHEMES = {"postgres", "postgresql", "postgresql+asyncpg"}

@@ -15,8 +15,8 @@ from auth_service.cli import main
 from auth_service.database.hosts import Hosts
 from auth_service.errors import DatabaseUnavailable
 from auth_service.settings import DatabaseSettings
-from auth_service.settings.libpq import IGNORED, OBEYED, PARAMETERS
-from auth_service.settings.postgresql_url import PostgresqlUrl, WrongUrlError, read_postgresql_url
+from auth_service.settings.postgresql import PostgresqlUrl, WrongUrlError, read_postgresql_url
+from auth_service.settings.postgresql.libpq import IGNORED, OBEYED, PARAMETERS
 from tests.conftest import SECRET
 from tests.support import libpq
 from tests.support.certificates import Authority

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
-from auth_service.settings.libpq import (
+from auth_service.settings.postgresql.files import complaints_of_files, default_file
+from auth_service.settings.postgresql.libpq import (
     ENCRYPTED,
     IGNORED,
     INSTEAD,
@@ -22,8 +23,6 @@ from auth_service.settings.libpq import (
     SPELLINGS,
     SYSTEM,
     complaints,
-    complaints_of_files,
-    default_file,
 )
 from auth_service.settings.strength import is_sample_password
 from auth_service.settings.values import LOOPBACK
