@@ -3,8 +3,8 @@
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from auth_service.addresses import AddressPolicy
 from auth_service.database.notifications import Notifications
+from auth_service.identifiers.addresses import AddressPolicy
 from auth_service.models import FactorPolicy, SessionRules
 from auth_service.repositories.database import Database
 from auth_service.repositories.probe import Probe

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import NamedTuple
 
-from auth_service.addresses import AddressPolicy
+from auth_service.identifiers.addresses import AddressPolicy
 from auth_service.models import Verdict
 from auth_service.repositories.database import Database
 from auth_service.services.accounts.delayed_email_change import DelayedEmailChange

@@ -8,10 +8,10 @@ from uuid import UUID
 
 import click
 
-from auth_service.addresses import AddressPolicy
 from auth_service.cli.common import confirm, run_with_database, whose
 from auth_service.database.notifications import Notifications
 from auth_service.errors import InvalidPassword
+from auth_service.identifiers.addresses import AddressPolicy
 from auth_service.models import Role, User
 from auth_service.repositories.database import Database
 from auth_service.security.passwords.hashing import Passwords

@@ -11,7 +11,7 @@ from sqlmodel import col, select
 from sqlmodel.sql.expression import Select
 
 from auth_service.database.connection import Connection
-from auth_service.fragments import spell_fragment
+from auth_service.identifiers.fragments import spell_fragment
 from auth_service.models import FACTORS, FactorKind, FactorPolicy, RefreshToken, Role, Slice, User
 from auth_service.repositories.sessions.user_sessions import page_of_user
 

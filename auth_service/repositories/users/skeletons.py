@@ -10,8 +10,8 @@ from uuid import UUID
 from sqlalchemy import Column, and_, select, update
 
 from auth_service.database.connection import Connection
+from auth_service.identifiers.skeletons import skeleton
 from auth_service.models import USERS
-from auth_service.skeletons import skeleton
 
 U = USERS.c
 FIRST = UUID(int=0)  # the twin of whoever has a skeleton first

@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 from typing import ClassVar
 from uuid import UUID
 
-from auth_service.addresses import AddressPolicy
 from auth_service.errors import AccountExists, InvalidInput, Reason
 from auth_service.identifiers import canonical_email
+from auth_service.identifiers.addresses import AddressPolicy
 from auth_service.models import ChangeKind, EndReason, LinkPurpose, MailKind, SecurityEvent
 from auth_service.repositories.database import Database
 from auth_service.repositories.retries import retried

@@ -1,8 +1,8 @@
 """A change of the e-mail address, agreed to with a link at the old address and with one at the new."""
 
-from auth_service.addresses import AddressPolicy
 from auth_service.errors import AccountExists, FieldFaults, InvalidCredentials, InvalidLink, Reason
 from auth_service.identifiers import canonical_email
+from auth_service.identifiers.addresses import AddressPolicy
 from auth_service.models import ChangeKind, LinkPurpose, MailKind, SecurityEvent, StopReason, User
 from auth_service.repositories.database import Database
 from auth_service.repositories.mail.link_uses import EMAIL_CHANGE, FoundLink

@@ -2,9 +2,9 @@
 
 from uuid_utils.compat import uuid7
 
-from auth_service.addresses import AddressPolicy
 from auth_service.errors import FieldFaults, InvalidAccessToken, InvalidInput, Reason
 from auth_service.identifiers import account_names, canonical_username
+from auth_service.identifiers.addresses import AddressPolicy
 from auth_service.models import AccountView, MailKind, User
 from auth_service.repositories.database import Database
 from auth_service.repositories.retries import retried

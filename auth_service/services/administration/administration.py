@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from auth_service.addresses import AddressPolicy
 from auth_service.errors import LastAdmin, NoSuchUser
 from auth_service.identifiers import account_names
+from auth_service.identifiers.addresses import AddressPolicy
 from auth_service.models import UNUSABLE, EndReason, MailKind, Role, SecurityEvent, User
 from auth_service.repositories.database import Database
 from auth_service.repositories.retries import retried

@@ -4,9 +4,9 @@ import asyncio
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from auth_service.addresses import AddressPolicy
 from auth_service.errors import AccountDisabled, InvalidInput, NoSuchUser, Reason
 from auth_service.identifiers import account_names, canonical_email, canonical_username
+from auth_service.identifiers.addresses import AddressPolicy
 from auth_service.models import (
     UNUSABLE,
     ChangeKind,

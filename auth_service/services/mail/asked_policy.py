@@ -3,7 +3,7 @@
 from contextlib import suppress
 from datetime import timedelta
 
-from auth_service.addresses import AddressPolicy
+from auth_service.identifiers.addresses import AddressPolicy
 from auth_service.settings import Settings
 
 PATIENCE = timedelta(seconds=5)

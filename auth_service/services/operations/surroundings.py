@@ -6,9 +6,9 @@ from datetime import timedelta
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from auth_service.addresses import IN_HOUSE
 from auth_service.database.replica import Replica, detail_of
 from auth_service.errors import DatabaseUnavailable
+from auth_service.identifiers.addresses import IN_HOUSE
 from auth_service.logs import causes_of
 from auth_service.settings import LOOPBACK, Settings
 

@@ -10,9 +10,9 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from auth_service.addresses import AddressPolicy
 from auth_service.errors import Reason
 from auth_service.identifiers import LONGEST_EMAIL, canonical_email, username_columns
+from auth_service.identifiers.addresses import AddressPolicy
 from auth_service.models import UNUSABLE
 from auth_service.security.passwords.prepared_passwords import MissingSecretError
 from auth_service.services.transfer import values

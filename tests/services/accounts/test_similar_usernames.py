@@ -10,8 +10,8 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
+from auth_service.identifiers.skeletons import _prototypes, skeleton
 from auth_service.repositories.users.skeletons import FIRST
-from auth_service.skeletons import _prototypes, skeleton
 from tests.conftest import PATIENT, MakeClient
 from tests.support.accounts_files import lines, report
 from tests.support.admins import Admin

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from auth_service.characters import TOO_MANY_MARKS, has_too_many_marks
 from auth_service.errors import InvalidInput, Reason
 from auth_service.identifiers import NO_DOMAIN, canonical_email, is_number
+from auth_service.identifiers.characters import TOO_MANY_MARKS, has_too_many_marks
 
 # What is reserved, so that the public DNS will not have it as anybody's own: RFC 6761 (test, localhost), RFC 6762 and
 # its appendix G (local, intranet, internal, private, corp, home, lan), RFC 8375 (home.arpa), ICANN's internal, and

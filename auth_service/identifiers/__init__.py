@@ -6,7 +6,8 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from auth_service.characters import (
+from auth_service.errors import FieldFaults, InvalidInput, Reason
+from auth_service.identifiers.characters import (
     JOINERS,
     TOO_MANY_MARKS,
     has_too_many_marks,
@@ -18,8 +19,7 @@ from auth_service.characters import (
     without_joiners,
     without_unseen,
 )
-from auth_service.errors import FieldFaults, InvalidInput, Reason
-from auth_service.skeletons import skeleton
+from auth_service.identifiers.skeletons import skeleton
 
 LONGEST_NAME = 64  # characters
 LONGEST_EMAIL = 254  # bytes (RFC 5321, section 4.5.3.1.3, without the angle brackets; RFC 6532 counts UTF-8)

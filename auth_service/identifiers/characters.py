@@ -5,7 +5,7 @@ import unicodedata
 from typing import Any
 
 from auth_service.errors import InvalidInput, Reason
-from auth_service.skeletons import INVISIBLE
+from auth_service.identifiers.skeletons import INVISIBLE
 
 MOST_MARKS = 4  # that take no room, in a row (UTS #39, section 5.4): more of them cover what is around
 JOINERS = "\u200c\u200d"  # invisible, and letters of some scripts all the same where RFC 5892, appendix A, has them
