@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from auth_service.models import SigningKey
-from auth_service.security.keys import SecretKeys, open_signing_key
+from auth_service.security.keys import SecretKeys
+from auth_service.security.signing_keys import open_signing_key
 from tests.conftest import SECRET
 from tests.support.client import Client
 from tests.support.problems import assert_problem

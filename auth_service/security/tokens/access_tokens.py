@@ -14,7 +14,8 @@ from uuid_utils import uuid4
 
 from auth_service.errors import Denial, InvalidAccessToken
 from auth_service.models import SigningKey
-from auth_service.security.keys import ALGORITHM, SecretKeys, base64url, open_signing_key
+from auth_service.security.keys import SecretKeys, base64url
+from auth_service.security.signing_keys import ALGORITHM, open_signing_key
 from auth_service.security.tokens.claims import Claims, Subject, read_claims
 
 TYPE = "at+jwt"

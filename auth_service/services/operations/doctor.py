@@ -10,8 +10,9 @@ from auth_service.repositories.database import Database
 from auth_service.repositories.privileges import SERVICE, find_missing, is_for_clean_up_alone, needed_by
 from auth_service.repositories.probe import ROOM, Probe, try_disk
 from auth_service.repositories.users.search import UserFilter
-from auth_service.security.keys import ForgedKeyError, SecretKeys, UnknownSecretError
+from auth_service.security.keys import SecretKeys
 from auth_service.security.passwords import argon2_build
+from auth_service.security.signing_keys import ForgedKeyError, UnknownSecretError
 from auth_service.security.tokens.access_tokens import signer_of
 from auth_service.services.operations.surroundings import Check, mail_server, of_settings, read_replica
 from auth_service.services.passwords.benchmark import described, meets_minimum

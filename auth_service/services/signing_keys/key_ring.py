@@ -12,7 +12,8 @@ import structlog
 from auth_service.errors import DatabaseUnavailable, Denial, InvalidAccessToken, Unavailable
 from auth_service.models import KeyState, SigningKey
 from auth_service.repositories.database import Database
-from auth_service.security.keys import SecretKeys, make_signing_key
+from auth_service.security.keys import SecretKeys
+from auth_service.security.signing_keys import make_signing_key
 from auth_service.security.tokens.access_tokens import AccessTokens, IssuedToken, Signer
 from auth_service.security.tokens.claims import Claims, Subject
 from auth_service.services.signing_keys.database_clock import DatabaseClock

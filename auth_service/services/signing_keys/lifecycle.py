@@ -9,10 +9,10 @@ from auth_service.models import KeyState, KeyStep, SecurityEvent, SigningKey, du
 from auth_service.repositories.database import Database
 from auth_service.repositories.retries import retried
 from auth_service.repositories.transaction import Transaction
-from auth_service.security.keys import (
+from auth_service.security.keys import SecretKeys
+from auth_service.security.signing_keys import (
     ForgedKeyError,
     SealedKey,
-    SecretKeys,
     UnknownSecretError,
     UnusableKeyError,
     make_signing_key,

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import structlog
 
 from auth_service.models import KeyState, SigningKey
-from auth_service.security.keys import ForgedKeyError, SecretKeys, UnknownSecretError
+from auth_service.security.keys import SecretKeys
+from auth_service.security.signing_keys import ForgedKeyError, UnknownSecretError
 from auth_service.security.tokens.access_tokens import Signer, signer_of, verifier_of
 
 log = structlog.get_logger()

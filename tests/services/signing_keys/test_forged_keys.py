@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import text
 
 from auth_service.models import SIGNING_KEYS
-from auth_service.security.keys import SealedKey, SecretKeys, make_signing_key
+from auth_service.security.keys import SecretKeys
+from auth_service.security.signing_keys import SealedKey, make_signing_key
 from tests.conftest import SECRET, MakeClient
 from tests.support.client import Client, bearer
 from tests.support.forge import Forge, open_forge
