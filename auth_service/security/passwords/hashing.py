@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 from passlib.context import CryptContext
 from passlib.hash import bcrypt
 
-from auth_service.identifiers import canonical_password, password_spellings
 from auth_service.models.accounts import UNUSABLE
 from auth_service.security.passwords import argon2_build
 from auth_service.security.passwords.firebase_scrypt import FirebaseScrypt
@@ -18,6 +17,7 @@ from auth_service.security.passwords.foreign_schemes import FOREIGN_SCHEMES
 from auth_service.security.passwords.hash_costs import recipe, refuse_too_dear
 from auth_service.security.passwords.hash_faults import fault_of
 from auth_service.security.passwords.prepared_passwords import MissingSecretError, Prepare, as_it_is, preparation
+from auth_service.security.passwords.spellings import canonical_password, password_spellings
 from auth_service.settings import PasswordSettings
 
 LONGEST = 512  # characters, as the column holds

@@ -8,8 +8,8 @@ import asyncio
 import time
 from collections import deque
 
-from auth_service.identifiers import password_spellings
 from auth_service.security.passwords.hashing import Comparison, Passwords
+from auth_service.security.passwords.spellings import password_spellings
 from auth_service.services.passwords.hashing_lane import HashingLane
 
 RECIPES = 32  # kinds of hash to remember, those that were seen last

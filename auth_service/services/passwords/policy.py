@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from auth_service.blocklist import Blocklist, fold
 from auth_service.errors import InvalidPassword, Reason
-from auth_service.identifiers import canonical_password
+from auth_service.security.passwords.spellings import canonical_password
 from auth_service.services.passwords.guessable import first_guess, words_of
 from auth_service.settings import PasswordSettings
 
