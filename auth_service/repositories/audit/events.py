@@ -114,6 +114,7 @@ class AuditEvents:
 class AuditedChange:
     """A change of the hot path and the event that it leaves for the row that it returns; see `AuditEvents.execute`.
 
+    A change that may return more than one row `has_several`: the database makes the ids of their events.
     Where one statement can make several changes it is `whole`, which may make more of them than change and event.
     """
 
@@ -124,12 +125,14 @@ class AuditedChange:
         *,
         user: str | None,
         session: str | None,
+        has_several: bool = False,
         whole: Callable[[Clock], Any] | None = None,
     ) -> None:
         self.event, self.user, self.session = event, user, session
         self.alone = Prepared(build)
+        id_ = _UUID7 if has_several else TRAIL_ID
         self.with_trail = Prepared(
-            whole or (lambda clock: with_trail(clock, build(clock).cte("changed"), event, user, session, id_=TRAIL_ID))
+            whole or (lambda clock: with_trail(clock, build(clock).cte("changed"), event, user, session, id_=id_))
         )
 
 

@@ -5,13 +5,14 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, or_, tuple_, update
+from sqlalchemy import ColumnElement, Integer, Select, and_, bindparam, or_, tuple_, update
 from sqlalchemy.orm import aliased
+from sqlalchemy.sql.dml import ReturningUpdate
 from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from auth_service.database.connection import Connection
-from auth_service.database.dialects import Dialect
+from auth_service.database.dialects import Clock, Dialect
 from auth_service.models import (
     BY_PASSWORD,
     REFRESH_TOKENS,
@@ -27,7 +28,8 @@ from auth_service.models import (
     User,
     told_use,
 )
-from auth_service.repositories.audit.events import AuditEvents
+from auth_service.repositories.audit.events import AuditedChange, AuditEvents
+from auth_service.repositories.factors.spending import WHO
 from auth_service.repositories.users.users import is_alive
 
 T = REFRESH_TOKENS.c
@@ -53,6 +55,24 @@ def page_of_user(
     if wanted.behind is not None:
         chosen = chosen.where(tuple_(created_at, id_) < wanted.behind)
     return chosen.order_by(created_at.desc(), id_.desc()).limit(wanted.limit + 1)
+
+
+def _end(chosen: Select[Any], now: ColumnElement[datetime], reason: EndReason) -> ReturningUpdate[Any]:
+    """The rows are locked in one order everywhere, so that two who end sessions of one user never deadlock."""
+    in_order = chosen.order_by(T.id).with_for_update()
+    ended = update(REFRESH_TOKENS).values(revoked_at=now, revoked_reason=reason)
+    return ended.where(T.id.in_(in_order), T.revoked_at.is_(None)).returning(T.id, T.user_id)
+
+
+def _end_oldest(clock: Clock) -> ReturningUpdate[Any]:
+    lives = and_(T.revoked_at.is_(None), T.expires_at > clock.at(), T.last_used_at > clock.after("minus_idle"))
+    newest_first = select(T.id).where(T.user_id == WHO, lives).order_by(T.created_at.desc(), T.id.desc())
+    beyond = newest_first.offset(bindparam("sessions_allowed", type_=Integer()))
+    return _end(select(T.id).where(T.id.in_(beyond), T.revoked_at.is_(None)), clock.at(), EndReason.EVICTED)
+
+
+# Run by every login of an account that already has as many sessions as it may have.
+_END_OLDEST = AuditedChange(_end_oldest, SecurityEvent.SESSION_ENDED, user="user_id", session="id", has_several=True)
 
 
 class UserSessions:
@@ -86,25 +106,12 @@ class UserSessions:
 
     async def revoke_oldest(self, user_id: UUID, allowed: int, idle: timedelta) -> Sequence[UUID]:
         """End what a user has beyond the allowed number of live sessions, the oldest first."""
-        beyond = (
-            select(T.id)
-            .where(T.user_id == user_id, T.revoked_at.is_(None), T.expires_at > self._now())
-            .where(T.last_used_at > self._now(-idle))
-            .order_by(T.created_at.desc(), T.id.desc())
-            .offset(allowed)
-        )
-        return await self._revoke(select(T.id).where(T.id.in_(beyond), T.revoked_at.is_(None)), EndReason.EVICTED)
+        values = {"session_user_id": user_id, "sessions_allowed": allowed, "minus_idle": -idle}
+        rows = await self._audit.execute_prepared(_END_OLDEST, values, reason=EndReason.EVICTED)
+        return [row["id"] for row in rows]
 
     async def _revoke(self, chosen: Select[Any], reason: EndReason) -> Sequence[UUID]:
-        """The rows are locked in one order everywhere, so that two who end sessions of one user never deadlock."""
-        in_order = chosen.order_by(T.id).with_for_update()
-        statement = (
-            update(REFRESH_TOKENS)
-            .values(revoked_at=self._now(), revoked_reason=reason)
-            .where(T.id.in_(in_order), T.revoked_at.is_(None))
-            .returning(T.id, T.user_id)
-        )
-        event = SecurityEvent.SESSION_ENDED
+        statement, event = _end(chosen, self._now(), reason), SecurityEvent.SESSION_ENDED
         rows = await self._audit.execute(statement, event, user="user_id", session="id", reason=reason)
         return [row["id"] for row in rows]
 

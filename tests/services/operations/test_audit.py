@@ -91,14 +91,17 @@ async def test_each_security_event_is_one_row_and_one_line_and_a_refresh_is_none
 
 
 @on_a_lasting_database
-async def test_the_oldest_device_beyond_the_limit_is_in_the_trail_as_evicted(
+async def test_each_device_beyond_a_limit_that_is_lower_now_is_in_the_trail_as_evicted(
     make_client: MakeClient, database_url: str, tmp_path: Path
 ) -> None:
-    client = await make_client(sessions={"max_per_user": 1})
-    await client.register("ada@example.com")
-    oldest, _ = await client.sign_in(), await client.sign_in()
-    (row,) = await read_audit(database_url, tmp_path, "--event", "session.ended")
-    assert (row["session_id"], row["details"]) == (oldest["session_id"], {"reason": "evicted"})
+    before = await make_client()
+    await before.register("ada@example.com")
+    oldest = [(await before.sign_in())["session_id"] for _ in range(2)]
+    await (await make_client(sessions={"max_per_user": 1})).sign_in()
+    rows = await read_audit(database_url, tmp_path, "--event", "session.ended")
+    assert {row["session_id"] for row in rows} == set(oldest)
+    assert [row["details"] for row in rows] == [{"reason": "evicted"}] * 2
+    assert len({row["id"] for row in rows}) == 2
 
 
 @on_a_lasting_database
