@@ -38,7 +38,7 @@ async def tokens(ada: Client, database_url: str) -> dict[str, Any]:
 @asynccontextmanager
 async def slow_service(url: str, folder: Path, **extra: str) -> AsyncIterator[Client]:
     """A real service whose password hashes take more than a second."""
-    with Server({**environment(url), **SLOW_HASH, **extra}, folder) as slow:
+    with Server({**environment(url), **SLOW_HASH, "AUTH_INTERNAL_TOKEN": INTERNAL, **extra}, folder) as slow:
         slow.wait_ready(60)
         async with Client(base_url=slow.base_url, trust_env=False, timeout=60) as client:
             yield client
@@ -50,16 +50,22 @@ async def test_no_connection_is_held_while_a_password_is_hashed(
 ) -> None:
     async with slow_service(database_url, tmp_path, DB_POOL_SIZE="1", DB_MAX_OVERFLOW="0") as client:
         login = asyncio.create_task(client.login())
-        await eventually(has_reserved_the_attempt, database_url)
+        await eventually(is_hashing, client)
         await client.rotate(tokens["refresh_token"], times=3)
         assert ("idle in transaction",) not in await run_sql(database_url, OURS), "nothing is left open meanwhile"
         assert not login.done(), "all that happened while the password was being hashed"
         assert (await login).status_code == 200
 
 
-async def has_reserved_the_attempt(url: str) -> bool:
-    query = OURS.replace("state", "1") + " AND query LIKE 'WITH account AS%' AND state = 'idle'"
-    return bool(await run_sql(url, query))
+async def metric(client: Client, name: str) -> float:
+    page = (await client.get("/metrics", headers={"X-Internal-Token": INTERNAL})).text
+    return float(page.partition(f"\n{name} ")[2].split()[0])
+
+
+async def is_hashing(client: Client) -> bool:
+    """Whether a hash has begun, for an attempt that was reserved before, and has not ended."""
+    begun, ended = [await metric(client, f"auth_hashing_{of}_count") for of in ("wait_seconds", "seconds")]
+    return begun > ended
 
 
 @on_postgresql
@@ -97,7 +103,7 @@ async def test_a_flood_is_refused_before_it_costs_the_database_anything(
     async with slow_service(database_url, tmp_path, **lane) as client, gate(database_url) as locked:
         await client.me(tokens["access_token"])
         hashing = asyncio.create_task(client.login())
-        await eventually(has_reserved_the_attempt, database_url)
+        await eventually(is_hashing, client)
         await locked.close("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
         unread = await asyncio.to_thread(exchange, client.base_url.port or 80, LOGIN_WITHOUT_ITS_BODY)
         assert (unread.status, unread.json()["code"]) == (503, "overloaded"), "nor is it read"
@@ -117,14 +123,13 @@ async def test_a_client_that_hangs_up_leaves_its_place_in_the_queue_to_others(
     tokens: dict[str, Any], database_url: str, tmp_path: Path
 ) -> None:
     lane = {"AUTH_HASHING__THREADS": "1", "AUTH_HASHING__QUEUE": "1", "AUTH_HASHING__DEADLINE": "30"}
-    async with slow_service(database_url, tmp_path, **lane, AUTH_INTERNAL_TOKEN=INTERNAL) as client:
+    async with slow_service(database_url, tmp_path, **lane) as client:
 
         async def waiting(number: int) -> bool:
-            page = await client.get("/metrics", headers={"X-Internal-Token": INTERNAL})
-            return f"auth_hashing_waiting {number}.0" in page.text
+            return await metric(client, "auth_hashing_waiting") == number
 
         hashing = asyncio.create_task(client.login())
-        await eventually(has_reserved_the_attempt, database_url)
+        await eventually(is_hashing, client)
         impatient = asyncio.create_task(client.login())
         await eventually(waiting, 1)
         assert (await client.login()).status_code == 503
@@ -141,11 +146,10 @@ async def test_the_metrics_count_hashes_and_those_refused(make_client: MakeClien
     client = await make_client(internal_token=INTERNAL, hashing={"threads": 3})
     await client.register("grace@example.com")
     await client.sign_in("grace@example.com")
-    page = (await client.get("/metrics", headers={"X-Internal-Token": INTERNAL})).text
-    assert "auth_hashing_threads 3.0" in page
-    assert "auth_hashing_shed_total 0.0" in page
-    assert "auth_hashing_seconds_count 2.0" in page
-    assert float(page.partition("auth_hashing_seconds_sum ")[2].split()[0]) > 0
+    assert await metric(client, "auth_hashing_threads") == 3
+    assert await metric(client, "auth_hashing_shed_total") == 0
+    assert await metric(client, "auth_hashing_seconds_count") == 2
+    assert await metric(client, "auth_hashing_seconds_sum") > 0
 
 
 def test_at_start_one_line_says_how_large_the_lane_is_and_why(tmp_path: Path) -> None:
