@@ -39,6 +39,11 @@ class LinkMails:
         """Wait for the next mail to somebody without a link, and return its text."""
         return await self._next(recipient, lambda text: "" if _LINK.search(text) else text)
 
+    async def notices(self, recipient: str, *told: str) -> None:
+        """Wait for as many of these, in any order, as mails overtake each other, and see that each tells one thing."""
+        texts = [await self.notice(recipient) for _ in told]
+        assert [sum(words in text for text in texts) for words in told] == [1] * len(told), texts
+
     def links(self, recipient: str) -> list[str]:
         """Every link that somebody was sent."""
         return [link for _, text in self._texts(recipient) for link in _LINK.findall(text)]
