@@ -26,7 +26,9 @@ async def test_a_collector_that_is_away_is_told_of_once_and_so_is_its_return(tmp
     address = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}", "OTEL_EXPORTER_OTLP_TIMEOUT": "0.2"}
     # The queue is full after a few requests.
     small = {"OTEL_BSP_SCHEDULE_DELAY": "20", "OTEL_BSP_MAX_QUEUE_SIZE": "8", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "4"}
-    with Server(environment(URL, **address, **small), tmp_path) as server:
+    # Else the port is warned of at the start.
+    env = environment(URL, AUTH_PUBLIC_URL="http://127.0.0.1:8000", **address, **small)
+    with Server(env, tmp_path) as server:
         server.wait_ready()
         async with Client(base_url=server.base_url, timeout=5) as client:
 
