@@ -149,7 +149,8 @@ async def test_a_run_that_an_error_ends_gives_its_lease_back(postgres_url: str, 
 
 async def test_a_run_steps_back_behind_whoever_answers_requests(postgres_url: str, tmp_path: Path) -> None:
     async with at_work(postgres_url, tmp_path) as process:
-        assert os.getpriority(os.PRIO_PROCESS, process) == os.getpriority(os.PRIO_PROCESS, 0) + 10
+        ours = os.getpriority(os.PRIO_PROCESS, 0)
+        assert os.getpriority(os.PRIO_PROCESS, process) == min(ours + 10, 19), "of which there is no lower one"
 
 
 async def _has_fewer_than(url: str, expired: int) -> bool:
