@@ -41,7 +41,7 @@ class Rehearsal:
     def _environment(self, version: Version) -> dict[str, str]:
         """Each replica would migrate if it could, which must not keep it from starting."""
         patience = {"DB_STATEMENT_TIMEOUT": "20", "DB_POOL_TIMEOUT": "2"}  # a busy machine is not what this is about
-        more = {"AUTH_SHUTDOWN__DRAIN": "1", "AUTH_MIGRATE_ON_START": "true", "AUTH_THROTTLE__ENABLED": "false"}
+        more = {"AUTH_SHUTDOWN__DRAIN": "2", "AUTH_MIGRATE_ON_START": "true", "AUTH_THROTTLE__ENABLED": "false"}
         more |= {"AUTH_TOKENS__REFRESH_GRACE": "0"}  # every refresh rotates
         return environment(self.url, AUTH_INTERNAL_TOKEN=INTERNAL_TOKEN, **more, **patience, **version.environment)
 

@@ -1,4 +1,5 @@
-"""Two replicas behind a gateway that asks whether they are ready: restarting one after the other loses no request."""
+"""Two replicas behind a gateway that asks whether they are ready: neither a restart of one after the other loses a
+request nor a database that stands still for a moment."""
 
 import asyncio
 import socket
@@ -9,23 +10,34 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import environment
+from tests.support import roles
+from tests.support.behind import behind_proxy
 from tests.support.gateway_places import INTERNAL_TOKEN
 from tests.support.gateways import Gateway, Kind
 from tests.support.polling import eventually
 from tests.support.processes import events
 from tests.support.replicas import Replicas, behind_haproxy
 from tests.support.server import Server
+from tests.support.tcp_proxy import TcpProxy
 from tests.support.traffic import Traffic
 
+STANDSTILL = 1.0  # seconds: longer than readiness waits for the database, and shorter than a statement may take
 DRAIN = 2.0  # seconds; the gateway below needs a tenth of that, on a machine that is not busy
 SLOW_BODY = b"POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
 
 
 @pytest.fixture
-def env(postgres_url: str) -> dict[str, str]:
+def line(postgres_url: str) -> Iterator[tuple[TcpProxy, str]]:
+    """The way to the database, and its URL there."""
+    with behind_proxy(roles.as_role(postgres_url, "app")) as found:
+        yield found
+
+
+@pytest.fixture
+def env(line: tuple[TcpProxy, str]) -> dict[str, str]:
     patience = {"DB_STATEMENT_TIMEOUT": "20", "DB_POOL_TIMEOUT": "2"}  # a busy machine is not what this is about
     drain = {"AUTH_SHUTDOWN__DRAIN": str(DRAIN), "AUTH_TOKENS__REFRESH_GRACE": "0"}  # every refresh rotates
-    return environment(postgres_url, AUTH_INTERNAL_TOKEN=INTERNAL_TOKEN, **drain, **patience)
+    return environment(line[1], AUTH_INTERNAL_TOKEN=INTERNAL_TOKEN, **drain, **patience)
 
 
 @pytest.fixture
@@ -67,3 +79,17 @@ async def test_a_rolling_restart_under_load_and_with_slow_clients_loses_no_reque
 
 async def serves_users(server: Server) -> bool:
     return bool(events(server.log(), "request", path="/auth/refresh"))
+
+
+async def test_a_database_that_stands_still_for_a_second_makes_requests_wait_and_loses_none(
+    gateway: Gateway, line: tuple[TcpProxy, str]
+) -> None:
+    """No replica can answer in time then whether it is ready. If each went for that, there would be none left."""
+    database, _ = line
+    async with Traffic([gateway.base_url]) as traffic:
+        await traffic.goes_on()
+        database.silence()
+        await asyncio.sleep(STANDSTILL)
+        database.pass_through()
+        await traffic.goes_on()
+    assert (traffic.statuses, traffic.lost) == ({200}, 0), gateway.troubles()

@@ -11,6 +11,7 @@ from .gateways import KINDS, Gateway, started
 from .server import Server, free_port
 
 _SHIPPED = 'server auth "${GATEWAY_AUTH}" pool-purge-delay 5s'
+_CHECK = "check inter 100ms fastinter 500ms fall 2 rise 2"  # as there, but for `inter`
 
 
 class Replicas:
@@ -47,8 +48,9 @@ def behind_haproxy(ports: Sequence[int], folder: Path, app_port: int | None = No
     """HAProxy with the shipped configuration, and the lines of docs/gateways.md for several replicas."""
 
     def edit(_name: str, text: str) -> str:
-        lines = [f"server auth{port} 127.0.0.1:{port} check inter 100ms fall 1 rise 2" for port in ports]
-        return text.replace(_SHIPPED, "\n    ".join(["option httpchk GET /health/ready", "timeout check 5s", *lines]))
+        way = ["option httpchk GET /health/ready", "option redispatch", "timeout check 5s"]
+        servers = [f"server auth{port} 127.0.0.1:{port} {_CHECK}" for port in ports]
+        return text.replace(_SHIPPED, "\n    ".join([*way, *servers]))
 
     site = Site(ports[0], app_port or free_port(), INTERNAL_TOKEN)
     with started(KINDS["haproxy"], site, folder, edit=edit) as running:
