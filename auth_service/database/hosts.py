@@ -8,7 +8,8 @@ from urllib.parse import quote, urlencode
 
 import asyncpg
 
-from auth_service.database.refusals import NoServerWillDo, NoStandby, WrongEncoding, refusal_of
+from auth_service.database.errors.connecting import refusal_of
+from auth_service.database.errors.refusals import NoServerWillDo, NoStandby, WrongEncoding
 from auth_service.errors import DatabaseUnavailable
 from auth_service.settings import PostgresqlUrl, load_certificate
 

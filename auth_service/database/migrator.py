@@ -12,7 +12,7 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, text
 
 from auth_service.database import schema
-from auth_service.database.errors import domain_errors
+from auth_service.database.errors.translation import domain_errors
 from auth_service.errors import MissingPrivileges, SchemaNotReady
 
 BUDGET = timedelta(minutes=6)  # a minute of waiting for another migrator, and five of work

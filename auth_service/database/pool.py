@@ -15,7 +15,8 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from auth_service.database.connection import Connection
 from auth_service.database.dialects import dialect_of
-from auth_service.database.errors import WrongServer, domain_errors, raise_domain_error
+from auth_service.database.errors import WrongServer
+from auth_service.database.errors.translation import domain_errors, raise_domain_error
 from auth_service.database.pool_queue import PoolQueue
 from auth_service.database.statement_spans import SYSTEM, watch
 from auth_service.errors import DatabaseDiskFull, DatabaseUnavailable

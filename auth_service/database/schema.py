@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from sqlalchemy import Connection, Executable, select, text
 
-from auth_service.database.errors import domain_errors
+from auth_service.database.errors.translation import domain_errors
 from auth_service.errors import MissingPrivileges, SchemaNotReady
 from auth_service.models import SCHEMA_COMPATIBILITY
 

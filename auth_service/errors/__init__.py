@@ -40,41 +40,41 @@
     │   │   │   ├── SchemaNotReady
     │   │   │   │   ├── MissingPrivileges
     │   │   │   │   ├── MigrationNeeded        database/schema.py
-    │   │   │   │   ├── NoUsableSchema         database/errors.py
+    │   │   │   │   ├── NoUsableSchema         database/errors/
     │   │   │   │   └── NotTheOwner            database/migrator.py
     │   │   │   ├── DatabaseReadOnly
     │   │   │   ├── DatabaseDiskFull
     │   │   │   ├── WrongDatabaseSetting
-    │   │   │   │   ├── PoolerNotDeclared      database/refusals.py
-    │   │   │   │   ├── ParameterRefused       database/refusals.py
-    │   │   │   │   ├── NoStandby              database/refusals.py
-    │   │   │   │   └── ConnectionSettingWrong database/refusals.py
-    │   │   │   ├── DatabaseLoginRefused       database/refusals.py
-    │   │   │   ├── RoleNotAllowed             database/refusals.py
-    │   │   │   ├── MayNotConnect              database/refusals.py
-    │   │   │   ├── NoSuchDatabase             database/refusals.py
-    │   │   │   ├── ClosedDatabase             database/refusals.py
-    │   │   │   ├── SignInNotSupported         database/refusals.py
-    │   │   │   ├── UntrustedCertificate       database/refusals.py
-    │   │   │   │   ├── UnknownAuthority       database/refusals.py
-    │   │   │   │   ├── OtherName              database/refusals.py
-    │   │   │   │   └── OutOfDate              database/refusals.py
-    │   │   │   ├── TlsFailed                  database/refusals.py
-    │   │   │   ├── NotPostgresql              database/refusals.py
-    │   │   │   ├── WrongEncoding              database/refusals.py
-    │   │   │   ├── WrongServer                database/errors.py
-    │   │   │   ├── ForeignTables              database/errors.py
-    │   │   │   ├── SqliteFileUnusable         database/errors.py
-    │   │   │   └── NoSqliteFile               database/errors.py
-    │   │   ├── TooManyConnections     database/refusals.py
-    │   │   ├── DatabaseStarting       database/refusals.py
-    │   │   ├── HungUp                 database/refusals.py
-    │   │   ├── NoServerWillDo         database/refusals.py
-    │   │   ├── TransactionConflict    database/errors.py
-    │   │   │   ├── StatementOutOfDate database/errors.py
+    │   │   │   │   ├── PoolerNotDeclared      database/errors/refusals.py
+    │   │   │   │   ├── ParameterRefused       database/errors/refusals.py
+    │   │   │   │   ├── NoStandby              database/errors/refusals.py
+    │   │   │   │   └── ConnectionSettingWrong database/errors/refusals.py
+    │   │   │   ├── DatabaseLoginRefused       database/errors/refusals.py
+    │   │   │   ├── RoleNotAllowed             database/errors/refusals.py
+    │   │   │   ├── MayNotConnect              database/errors/refusals.py
+    │   │   │   ├── NoSuchDatabase             database/errors/refusals.py
+    │   │   │   ├── ClosedDatabase             database/errors/refusals.py
+    │   │   │   ├── SignInNotSupported         database/errors/refusals.py
+    │   │   │   ├── UntrustedCertificate       database/errors/refusals.py
+    │   │   │   │   ├── UnknownAuthority       database/errors/refusals.py
+    │   │   │   │   ├── OtherName              database/errors/refusals.py
+    │   │   │   │   └── OutOfDate              database/errors/refusals.py
+    │   │   │   ├── TlsFailed                  database/errors/refusals.py
+    │   │   │   ├── NotPostgresql              database/errors/refusals.py
+    │   │   │   ├── WrongEncoding              database/errors/refusals.py
+    │   │   │   ├── WrongServer                database/errors/
+    │   │   │   ├── ForeignTables              database/errors/
+    │   │   │   ├── SqliteFileUnusable         database/errors/
+    │   │   │   └── NoSqliteFile               database/errors/
+    │   │   ├── TooManyConnections     database/errors/refusals.py
+    │   │   ├── DatabaseStarting       database/errors/refusals.py
+    │   │   ├── HungUp                 database/errors/refusals.py
+    │   │   ├── NoServerWillDo         database/errors/refusals.py
+    │   │   ├── TransactionConflict    database/errors/
+    │   │   │   ├── StatementOutOfDate database/errors/
     │   │   │   └── ReplicaFailed      database/replica.py
-    │   │   ├── SqliteFileBusy         database/errors.py
-    │   │   ├── StatementTooSlow       database/errors.py
+    │   │   ├── SqliteFileBusy         database/errors/
+    │   │   ├── StatementTooSlow       database/errors/
     │   │   ├── NotAReplica            database/replica.py
     │   │   └── ReplicaBehind          database/replica.py
     │   ├── ShuttingDown

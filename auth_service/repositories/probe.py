@@ -5,7 +5,7 @@ from datetime import timedelta
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from auth_service.database.dialects import ROOM, Dialect, dialect_of
-from auth_service.database.errors import domain_errors
+from auth_service.database.errors.translation import domain_errors
 from auth_service.database.schema import SchemaState, check
 from auth_service.errors import DatabaseReadOnly, MissingPrivileges
 from auth_service.repositories.database import Database

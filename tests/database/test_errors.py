@@ -20,7 +20,7 @@ from auth_service.database.errors import (
     TransactionConflict,
     WrongServer,
 )
-from auth_service.database.refusals import (
+from auth_service.database.errors.refusals import (
     DatabaseStarting,
     NoSuchDatabase,
     PoolerNotDeclared,

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from auth_service.database.refusals import PoolerNotDeclared
+from auth_service.database.errors.refusals import PoolerNotDeclared
 from auth_service.errors import DatabaseUnavailable
 from tests.conftest import environment
 from tests.support import pgbouncer, roles

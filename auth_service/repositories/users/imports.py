@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import col, select
 
 from auth_service.database.connection import Connection
-from auth_service.database.errors import fault_of_row
+from auth_service.database.errors.translation import fault_of_row
 from auth_service.models import USERS, User
 from auth_service.repositories.users.skeletons import Skeletons
 

@@ -7,7 +7,18 @@ import asyncpg
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from auth_service.database.refusals import (
+from auth_service.database.errors import (
+    ForeignTables,
+    NoSqliteFile,
+    NoUsableSchema,
+    SqliteFileBusy,
+    SqliteFileUnusable,
+    StatementOutOfDate,
+    StatementTooSlow,
+    TransactionConflict,
+    WrongServer,
+)
+from auth_service.database.errors.refusals import (
     DatabaseStarting,
     NoSuchDatabase,
     PoolerNotDeclared,
@@ -17,66 +28,11 @@ from auth_service.database.refusals import (
 from auth_service.errors import (
     AccountExists,
     DatabaseDiskFull,
-    DatabaseReadOnly,
     DatabaseUnavailable,
-    DatabaseUnusable,
     MissingPrivileges,
     Refused,
     SchemaNotReady,
 )
-
-
-class TransactionConflict(DatabaseUnavailable):
-    """The transaction lost against another one and left nothing behind: it may be run again."""
-
-
-class WrongServer(DatabaseUnusable):
-    """The server at the other end cannot do what it should (a standby after a failover): the connection must go."""
-
-    detail = DatabaseReadOnly.detail
-    retry_after = DatabaseUnavailable.retry_after  # the next connection may lead to the primary
-
-
-class StatementOutOfDate(TransactionConflict):
-    """A migration has changed the type of a column while a connection had statements prepared; they are gone now."""
-
-
-class NoUsableSchema(SchemaNotReady):
-    """The role may use no schema of its search_path, so it sees no table: their grants do not mend it."""
-
-    detail = (
-        "The database role may not use the schema of the tables: GRANT USAGE ON SCHEMA public TO it, as "
-        "deploy/sql/roles.sql does for the roles of the service."
-    )
-
-
-class ForeignTables(DatabaseUnusable):
-    detail = (
-        "The database has tables of names that the service needs, and not its revision (alembic_version): they are "
-        "another application's, so give the service a database of its own, or come from an incomplete backup."
-    )
-
-
-class SqliteFileUnusable(DatabaseUnusable):
-    detail = (
-        "The SQLite file of DATABASE_URL cannot be used: its folder is missing, or this user may not write to both."
-    )
-
-
-class NoSqliteFile(DatabaseUnusable):
-    detail = (
-        "The file of DATABASE_URL is no SQLite database, or is damaged: name another one, or bring the last backup "
-        "back."
-    )
-
-
-class SqliteFileBusy(DatabaseUnavailable):
-    detail = "Another program has locked the SQLite file; try again."
-
-
-class StatementTooSlow(DatabaseUnavailable):
-    """The server is there, and gave the statement up after its time-out: it would be as slow again."""
-
 
 # Index name on PostgreSQL, column name on SQLite: which conflict a violated constraint is.
 CONFLICTS: dict[str, type[Refused]] = {
