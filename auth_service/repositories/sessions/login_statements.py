@@ -37,7 +37,7 @@ from auth_service.repositories.factors.spending import (
     spend_step,
     used_up,
 )
-from auth_service.repositories.sessions.refresh_tokens import RETURNED
+from auth_service.repositories.sessions.rotation import RETURNED
 
 M, T, U = OUTGOING_MAILS.c, REFRESH_TOKENS.c, USERS.c
 MOST_KEPT = 200  # sessions of a user, unless more are alive
