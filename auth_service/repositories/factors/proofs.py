@@ -34,7 +34,7 @@ from auth_service.models import (
 )
 from auth_service.repositories.factors import spending
 from auth_service.repositories.factors.spending import IS_TOTP, WHO
-from auth_service.repositories.throttles.throttles import Lookup
+from auth_service.repositories.throttles.lookups import Lookup
 from auth_service.repositories.users.pending_changes import AWAITS_RESET
 
 F, R, S, U = FACTORS.c, RECOVERY_CODES.c, SPENT_CHALLENGES.c, USERS.c

@@ -9,30 +9,19 @@ from functools import cache, partial
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
-    ARRAY,
-    Boolean,
     ColumnElement,
     FromClause,
-    Integer,
-    Interval,
     LargeBinary,
     Select,
     and_,
     bindparam,
     case,
-    cast,
-    column,
     false,
-    func,
     literal,
-    literal_column,
-    null,
     or_,
     select,
-    true,
     union_all,
     update,
-    values,
 )
 
 from auth_service.database.dialects import Clock
@@ -76,41 +65,16 @@ _NAMES = ("reserve", "spend", "blocks", "shorten", "fail", "succeed")
 @cache
 def _statements(shape: Shape) -> Statements:
     def build(name: str, clock: Clock, *conditions: ColumnElement[bool]) -> Any:
-        return getattr(_Builder(clock, shape), name)(*conditions)
+        return getattr(Builder(clock, shape), name)(*conditions)
 
     return Statements(*(Prepared(partial(build, name)) for name in _NAMES))
 
 
-@cache
-def find_and_reserve(find: Prepared, shape: Shape, of_account: tuple[bool, ...]) -> Prepared:
-    """Find an account, and let an attempt in on its tallies, as one statement, which SQLite cannot do.
-
-    Return one row: what was found, or NULLs, and the keys that are `reserved`. Those `of_account` are made of its id,
-    or of the parameter `unknown` if there is none. If the account has a column `is_current`, that must be true.
-    """
-
-    def build(clock: Clock) -> Any:
-        account = find.build(clock).cte("account")
-        id_ = func.uuid_send(select(account.c.id).scalar_subquery(), type_=LargeBinary())
-        who = select(func.coalesce(id_, bindparam("unknown", type_=LargeBinary())).label("id")).cte("who")
-        keys = [
-            func.sha256(key.concat(who.c.id), type_=LargeBinary()) if is_part else key
-            for key, is_part in zip(_parameters(shape), of_account, strict=True)
-        ]
-        conditions = [select(account.c.id).where(account.c.is_current).exists()] if "is_current" in account.c else []
-        reserved = _BuilderForFound(clock, shape, keys, who).reserve(*conditions).cte("reserved")
-        found = select(literal(1)).subquery().outerjoin(account, true())
-        every = select(func.array_agg(reserved.c.key, type_=ARRAY(LargeBinary()))).scalar_subquery()
-        return select(*account.c, every.label("reserved")).select_from(found)
-
-    return Prepared(build)
-
-
-def _parameters(shape: Shape) -> list[ColumnElement[bytes]]:
+def parameters(shape: Shape) -> list[ColumnElement[bytes]]:
     return [bindparam(f"key{number}", type_=LargeBinary()) for number in range(len(shape))]
 
 
-class _Builder:
+class Builder:
     """Builds one statement."""
 
     def __init__(self, clock: Clock, shape: Shape, keys: Sequence[ColumnElement[bytes]] = ()) -> None:
@@ -118,7 +82,7 @@ class _Builder:
         self._at = clock.at
         self._after = clock.after
         self._shape = shape
-        self._keys = keys or _parameters(shape)
+        self._keys = keys or parameters(shape)
         self._now = clock.at()
 
     def reserve(self, *conditions: ColumnElement[bool]) -> Any:
@@ -282,35 +246,3 @@ class _Builder:
     ) -> ColumnElement[Any]:
         pairs = zip(self._keys, self._shape, strict=True)
         return case(*((key == given, value(allowance)) for given, (allowance, _) in pairs), else_=otherwise)
-
-
-class _BuilderForFound(_Builder):
-    """Builds it for keys that PostgreSQL makes of `who`. Each is made once: as an expression, it would be a part of the
-    plan wherever a key is compared, which the database sets up for each execution.
-    """
-
-    def __init__(self, clock: Clock, shape: Shape, keys: Sequence[ColumnElement[bytes]], who: FromClause) -> None:
-        super().__init__(clock, shape, keys)
-        known = {Whom.KNOWN: true(), Whom.STRANGER: false(), Whom.ANYBODY: cast(null(), Boolean())}
-        rows = [
-            (key, literal(allowance.failures), literal(allowance.memory, Interval()), known[whom])
-            for key, (allowance, whom) in zip(keys, shape, strict=True)
-        ]
-        counted = (column("failures", Integer()), column("memory", Interval()), column("is_known", Boolean()))
-        given = values(column("key", LargeBinary()), *counted, name="given").data(rows).lateral()
-        tallies = select(*given.c).select_from(who.join(given, true())).cte("tallies")
-        row = THROTTLES.alias("network")
-        is_home = select(row.c.key).where(row.c.key == tallies.c.key, row.c.expires_at > self._now).exists()
-        home = select(tallies.c.key).where(tallies.c.is_known, is_home).exists()
-        concerned = or_(tallies.c.is_known.is_(None), tallies.c.is_known == home)
-        expires_at = (self._now + tallies.c.memory).label("expires_at")
-        self._tallies = select(tallies.c.key, tallies.c.failures, expires_at).where(concerned).cte("concerned")
-
-    def _wanted(self) -> tuple[FromClause, ColumnElement[bool], Select[Any]]:
-        seen, all_of_them = THROTTLES.alias("seen").c, self._tallies.alias("all_of_them").c
-        full = select(seen.key).where(seen.key == all_of_them.key, ~self._has_room(seen, all_of_them.failures))
-        return self._tallies, true(), full
-
-    def _allowed(self, key: ColumnElement[bytes]) -> ColumnElement[int]:
-        of_row = literal_column(str(key), key.type)  # which is no table of the subquery's own
-        return select(self._tallies.c.failures).where(self._tallies.c.key == of_row).scalar_subquery()

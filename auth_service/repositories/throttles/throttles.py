@@ -1,9 +1,8 @@
 """Attempts, counted. One statement lets an attempt in on all of its tallies, or on none: the database judges races."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from typing import Any, Generic, NamedTuple, Self, TypeVar
+from typing import Any, NamedTuple, Self
 from uuid import UUID
 
 from sqlalchemy import update
@@ -12,10 +11,10 @@ from auth_service.database.connection import Connection
 from auth_service.database.expiry import count_expired, delete_expired
 from auth_service.database.prepared import Prepared, Rows
 from auth_service.models import THROTTLES, Tally, Whom
-from auth_service.repositories.throttles.statements import find_and_reserve, in_order, shape_of, statements_for
+from auth_service.repositories.throttles.lookups import Found, Lookup, find_and_reserve
+from auth_service.repositories.throttles.statements import in_order, shape_of, statements_for
 
 T = THROTTLES.c
-Found = TypeVar("Found")
 
 
 class Block(NamedTuple):
@@ -44,22 +43,6 @@ class Success(NamedTuple):
         """
         several = (*tallies, *(tally for tally in known if tally not in tallies))
         return cls(statements_for(several).succeed, _keys(several))
-
-
-@dataclass(frozen=True)
-class Lookup(Generic[Found]):
-    """An account that is looked for, alone or by the statement that reserves an attempt for it.
-
-    `read` makes it of a row. Where rows have a column `is_current`, nothing is reserved unless that is true.
-    """
-
-    statement: Prepared
-    values: Mapping[str, Any]
-    read: Callable[[Mapping[Any, Any]], Found]
-
-    async def find(self, connection: Connection) -> Found | None:
-        rows = await self.statement.execute(connection, **self.values)
-        return self.read(rows[0]) if rows else None
 
 
 class Throttles:

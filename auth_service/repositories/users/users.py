@@ -21,7 +21,7 @@ from auth_service.models import (
     User,
 )
 from auth_service.repositories.audit.events import AuditEvents
-from auth_service.repositories.throttles.throttles import Lookup
+from auth_service.repositories.throttles.lookups import Lookup
 from auth_service.repositories.users.pending_changes import AWAITS_RESET
 from auth_service.repositories.users.skeletons import Skeletons
 

@@ -25,7 +25,8 @@ from auth_service.errors import (
 from auth_service.models import SecurityEvent, Tally, Whom
 from auth_service.repositories.database import Database
 from auth_service.repositories.retries import retried
-from auth_service.repositories.throttles.throttles import Block, Found, Lookup, Success
+from auth_service.repositories.throttles.lookups import Found, Lookup
+from auth_service.repositories.throttles.throttles import Block, Success
 from auth_service.repositories.transaction import Transaction
 from auth_service.services.operations.audit import Audit
 

@@ -12,7 +12,7 @@ from auth_service.errors import TooManyAttempts
 from auth_service.models import LoginAccount, Tally, Whom
 from auth_service.repositories.database import Database
 from auth_service.repositories.factors.proofs import Challenged
-from auth_service.repositories.throttles.throttles import Found, Lookup
+from auth_service.repositories.throttles.lookups import Found, Lookup
 from auth_service.repositories.transaction import Transaction
 from auth_service.security.keys import SecretKeys
 from auth_service.services.operations.audit import Audit
