@@ -33,6 +33,7 @@ from auth_service.database.dialects import Clock
 from auth_service.database.prepared import Prepared
 from auth_service.models import THROTTLES, Whom
 from auth_service.repositories.throttles.statements import Builder, Shape, parameters
+from auth_service.repositories.throttles.tally_rows import TallyRow
 
 Found = TypeVar("Found")
 
@@ -102,7 +103,9 @@ class _BuilderForAccount(Builder):
 
     def _wanted(self) -> tuple[FromClause, ColumnElement[bool], Select[Any]]:
         seen, all_of_them = THROTTLES.alias("seen").c, self._tallies.alias("all_of_them").c
-        full = select(seen.key).where(seen.key == all_of_them.key, ~self._has_room(seen, all_of_them.failures))
+        full = select(seen.key).where(
+            seen.key == all_of_them.key, ~TallyRow(self._clock, seen).has_room(all_of_them.failures)
+        )
         return self._tallies, true(), full
 
     def _allowed(self, key: ColumnElement[bytes]) -> ColumnElement[int]:

@@ -27,6 +27,7 @@ from sqlalchemy import (
 from auth_service.database.dialects import Clock
 from auth_service.database.prepared import Prepared
 from auth_service.models import THROTTLES, Allowance, Tally, Whom
+from auth_service.repositories.throttles.tally_rows import TallyRow
 
 T = THROTTLES.c
 Shape = tuple[tuple[Allowance, Whom], ...]
@@ -75,29 +76,29 @@ def parameters(shape: Shape) -> list[ColumnElement[bytes]]:
 
 
 class Builder:
-    """Builds one statement."""
+    """Builds one statement, for the keys of its parameters or for those that it is given."""
 
     def __init__(self, clock: Clock, shape: Shape, keys: Sequence[ColumnElement[bytes]] = ()) -> None:
+        self._clock = clock
         self._dialect = clock.dialect
-        self._at = clock.at
-        self._after = clock.after
+        self._row = TallyRow(clock)
         self._shape = shape
         self._keys = keys or parameters(shape)
         self._now = clock.at()
 
     def reserve(self, *conditions: ColumnElement[bool]) -> Any:
         """Let an attempt in that is decided later."""
-        until = self._after("reserved_for")
+        until = self._clock.after("reserved_for")
         first = {"failures": literal(0), "pending": literal(1), "pending_until": until, "blocked_until": self._now}
-        taken = {"failures": self._failures(T), "pending": self._pending(T) + 1, "pending_until": until}
+        taken = {"failures": self._row.failures, "pending": self._row.pending + 1, "pending_until": until}
         return self._let_in(first, taken, *conditions).returning(T.key)
 
     def spend(self) -> Any:
         """Let an attempt in that counts whatever comes of it. One cannot be all that is allowed."""
         first = {"failures": literal(1), "pending": literal(0), "pending_until": self._now, "blocked_until": self._now}
         taken = {
-            "failures": self._failures(T) + 1,
-            "blocked_until": self._by_key(T.key, self._blocked_until, T.blocked_until),
+            "failures": self._row.failures + 1,
+            "blocked_until": self._by_key(T.key, self._row.blocked_until, T.blocked_until),
         }
         statement = self._let_in(first, taken)
         return statement.returning(T.key, T.failures, T.blocked_until, self._now.label("now"))
@@ -110,7 +111,7 @@ class Builder:
         statement = self._dialect.insert(THROTTLES).from_select(list(values), chosen)
         life = case((T.expires_at <= self._now, statement.excluded.expires_at), else_=T.expires_at)
         return statement.on_conflict_do_update(
-            index_elements=[T.key], set_={**again, "expires_at": life}, where=self._has_room(T, self._allowed(T.key))
+            index_elements=[T.key], set_={**again, "expires_at": life}, where=self._row.has_room(self._allowed(T.key))
         )
 
     def _wanted(self) -> tuple[FromClause, ColumnElement[bool], Select[Any]]:
@@ -118,8 +119,8 @@ class Builder:
         those in the table that concern it and have no room.
         """
         wanted, seen = self._fresh(), THROTTLES.alias("seen")
-        full = self._concerned(seen.c.key, seen.c.key).where(~self._has_room(seen.c, self._allowed(seen.c.key)))
-        return wanted, self._concerns(wanted.c.key), full
+        has_room = TallyRow(self._clock, seen.c).has_room(self._allowed(seen.c.key))
+        return wanted, self._concerns(wanted.c.key), self._concerned(seen.c.key, seen.c.key).where(~has_room)
 
     def _allowed(self, key: ColumnElement[bytes]) -> ColumnElement[int]:
         return self._by_key(key, lambda allowance: literal(allowance.failures), literal(0))
@@ -141,22 +142,18 @@ class Builder:
     def _latest_times(self) -> dict[str, ColumnElement[Any]]:
         """What an attempt now would set at most; a row can have more only if the clock has been set back since."""
         return {
-            "blocked_until": self._by_key(T.key, self._latest_block, self._now),
-            "pending_until": self._after("reserved_for"),
-            "expires_at": self._by_key(T.key, lambda allowance: self._at(allowance.memory), T.expires_at),
+            "blocked_until": self._by_key(T.key, self._row.latest_block, self._now),
+            "pending_until": self._clock.after("reserved_for"),
+            "expires_at": self._by_key(T.key, lambda allowance: self._clock.at(allowance.memory), T.expires_at),
         }
 
-    def _latest_block(self, allowance: Allowance) -> ColumnElement[Any]:
-        steps = allowance.delays or ((allowance.failures, allowance.memory),)
-        return case(*((T.failures >= count, self._at(delay)) for count, delay in reversed(steps)), else_=self._now)
-
     def fail(self) -> Any:
-        pending = self._pending(T)
+        pending = self._row.pending
         counted = self._by_key(T.key, lambda allowance: literal(int(not allowance.counts_successes)), literal(0))
         values = {
-            "failures": self._failures(T) + counted, "pending": case((pending > 0, pending - 1), else_=0),
-            "blocked_until": self._by_key(T.key, self._blocked_by_failure, T.blocked_until),
-            "expires_at": self._by_key(T.key, self._remembered_until, T.expires_at),
+            "failures": self._row.failures + counted, "pending": case((pending > 0, pending - 1), else_=0),
+            "blocked_until": self._by_key(T.key, self._row.blocked_by_failure, T.blocked_until),
+            "expires_at": self._by_key(T.key, self._row.remembered_until, T.expires_at),
         }  # fmt: skip
         statement = update(THROTTLES).values(**values).where(in_order(self._keys))
         return statement.returning(T.key, T.failures, T.blocked_until, self._now.label("now"))
@@ -177,7 +174,7 @@ class Builder:
             "failures": case((ended, 0), else_=T.failures + counted),
             "pending": case((T.pending > 0, T.pending - 1), else_=0),
             "blocked_until": case(
-                (ended, self._now), else_=self._by_key(T.key, self._blocked_by_success, T.blocked_until)
+                (ended, self._now), else_=self._by_key(T.key, self._row.blocked_by_success, T.blocked_until)
             ),
             "expires_at": case((T.expires_at < later, later), else_=T.expires_at),
         }
@@ -188,7 +185,7 @@ class Builder:
         rows = []
         for key, (allowance, whom) in zip(self._keys, self._shape, strict=True):
             life = timedelta(0) if only_known and whom is not Whom.KNOWN else allowance.memory
-            rows.append(select(key.label("key"), self._at(life).label("expires_at")))
+            rows.append(select(key.label("key"), self._clock.at(life).label("expires_at")))
         return union_all(*rows).subquery("wanted")
 
     def _concerned(self, key: ColumnElement[bytes], *columns: Any) -> Select[Any]:
@@ -209,37 +206,6 @@ class Builder:
     def _is_of(self, whom: Whom, key: ColumnElement[bytes]) -> ColumnElement[bool]:
         keys = [given for given, (_, who) in zip(self._keys, self._shape, strict=True) if who is whom]
         return key.in_(keys) if keys else false()
-
-    def _failures(self, row: Any) -> ColumnElement[int]:
-        """The failures that count: with those whose process died before it could decide, and none of an expired row."""
-        lost = row.failures + row.pending
-        return case((row.expires_at <= self._now, 0), (row.pending_until <= self._now, lost), else_=row.failures)
-
-    def _pending(self, row: Any) -> ColumnElement[int]:
-        return case((or_(row.expires_at <= self._now, row.pending_until <= self._now), 0), else_=row.pending)
-
-    def _has_room(self, row: Any, allowed: ColumnElement[int]) -> ColumnElement[bool]:
-        """Whether a row takes one more attempt: what is left of its allowance, and after the block of a delay one."""
-        pending, left = self._pending(row), allowed - self._failures(row)
-        return and_(row.blocked_until <= self._now, or_(pending < 1, pending < left))
-
-    def _blocked_by_failure(self, allowance: Allowance) -> ColumnElement[Any]:
-        return T.blocked_until if allowance.counts_successes else self._blocked_until(allowance)
-
-    def _blocked_by_success(self, allowance: Allowance) -> ColumnElement[Any]:
-        return self._blocked_until(allowance) if allowance.counts_successes else T.blocked_until
-
-    def _blocked_until(self, allowance: Allowance) -> ColumnElement[Any]:
-        """The end of the block that one more failure leads to; the longest that applies."""
-        failures = self._failures(T) + 1
-        if not allowance.delays:
-            return case((failures >= allowance.failures, self._remembered_until(allowance)), else_=T.blocked_until)
-        steps = ((failures >= count, self._at(delay)) for count, delay in reversed(allowance.delays))
-        return case(*steps, else_=T.blocked_until)
-
-    def _remembered_until(self, allowance: Allowance) -> ColumnElement[Any]:
-        fresh = self._at(allowance.memory)
-        return fresh if allowance.renewed else case((T.expires_at <= self._now, fresh), else_=T.expires_at)
 
     def _by_key(
         self, key: Any, value: Callable[[Allowance], ColumnElement[Any]], otherwise: ColumnElement[Any]
