@@ -10,6 +10,8 @@ from auth_service.database.connection import Connection
 from auth_service.repositories.audit.events import AuditEvents
 from auth_service.repositories.audit.trail import AuditTrail
 from auth_service.repositories.factors.enrolments import Enrolments
+from auth_service.repositories.factors.expired import ExpiredFactors
+from auth_service.repositories.factors.lookups import FactorLookups
 from auth_service.repositories.factors.proofs import FactorProofs
 from auth_service.repositories.job_leases import JobLeases
 from auth_service.repositories.mail.link_tokens import LinkTokens
@@ -67,7 +69,9 @@ class Transaction:
     session_sweep = _Repository(lambda tx: SessionSweep(tx.connection))
     logins = _Repository(lambda tx: Logins(tx.connection, tx.audit, tx.outbox))
     factors = _Repository(lambda tx: Enrolments(tx.connection, tx.audit))
+    factor_lookups = _Repository(lambda tx: FactorLookups(tx.connection))
     factor_proofs = _Repository(lambda tx: FactorProofs(tx.connection))
+    expired_factors = _Repository(lambda tx: ExpiredFactors(tx.connection))
     link_tokens = _Repository(lambda tx: LinkTokens(tx.connection))
     link_uses = _Repository(lambda tx: LinkUses(tx.connection, tx.audit))
     pending_changes = _Repository(lambda tx: PendingChanges(tx.connection, tx.audit))

@@ -28,13 +28,14 @@ from sqlalchemy import (
 from auth_service.database.connection import Connection
 from auth_service.database.dialects import Clock
 from auth_service.database.prepared import Prepared
-from auth_service.models import FACTORS, RECOVERY_CODES, SPENT_CHALLENGES, FactorKind, UtcDateTime
+from auth_service.models import FACTORS, RECOVERY_CODES, SPENT_CHALLENGES, USERS, FactorKind, UtcDateTime
 
 F, R, S = FACTORS.c, RECOVERY_CODES.c, SPENT_CHALLENGES.c
 SPENT_KEPT = timedelta(days=1)  # a challenge is good for five minutes: no step of a clock makes it good again
 
 # Not `user_id`, which is a column: SQLAlchemy would set it in each UPDATE of a table that has it.
 WHO = bindparam("session_user_id", type_=Uuid())
+EPOCH = bindparam("session_credential_epoch", type_=USERS.c.credential_epoch.type)
 IS_TOTP = and_(F.kind == FactorKind.TOTP, F.confirmed_at.is_not(None))
 _DIGEST = bindparam("challenge_digest", type_=LargeBinary())
 

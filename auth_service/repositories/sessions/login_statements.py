@@ -26,8 +26,9 @@ from auth_service.database.dialects import Clock
 from auth_service.database.prepared import Prepared
 from auth_service.models import NUMBERS, OUTGOING_MAILS, REFRESH_TOKENS, UNUSABLE, USERS, MailKind, SecurityEvent
 from auth_service.repositories.audit.events import TRAIL_ID, AuditedChange, with_trail
-from auth_service.repositories.factors.proofs import EPOCH, PasskeyProof, Proof, RecoveryProof, TotpProof
+from auth_service.repositories.factors.proofs import PasskeyProof, Proof, RecoveryProof, TotpProof
 from auth_service.repositories.factors.spending import (
+    EPOCH,
     WHO,
     Spending,
     is_fresh,

@@ -17,7 +17,7 @@ from auth_service.models import (
     StopReason,
 )
 from auth_service.repositories.database import Database
-from auth_service.repositories.factors.proofs import SealedTotp
+from auth_service.repositories.factors.lookups import SealedTotp
 from auth_service.repositories.retries import retried
 from auth_service.repositories.transaction import Transaction
 from auth_service.security.factors.totp import (

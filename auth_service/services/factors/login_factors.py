@@ -62,7 +62,7 @@ class AddTotp:
     async def __call__(
         self, tx: Transaction, user: User, challenge: Challenge, factors: Sequence[FactorView]
     ) -> Authentication | None:
-        _, now = await tx.factor_proofs.methods_of(user.id)
+        _, now = await tx.factor_lookups.methods_of(user.id)
         secret, digits = self.challenges.secret_of(challenge, SECRET_BYTES), read_totp_code(self.code)
         step = find_step(secret, digits, now) if digits else None
         if factors or step is None:

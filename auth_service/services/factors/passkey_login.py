@@ -9,7 +9,7 @@ from uuid import UUID
 
 from auth_service.errors import InvalidCredentials
 from auth_service.models import Device, LoginAccount, SecurityEvent, by_passkey
-from auth_service.repositories.factors.proofs import FoundPasskey
+from auth_service.repositories.factors.lookups import FoundPasskey
 from auth_service.security.tokens.challenges import LIFE, Challenge, ChallengeCodec, ChallengePurpose, Passed
 from auth_service.services.factors.factor_sign_in import FactorSignIn
 from auth_service.services.factors.passkey_proofs import Assertion, InvalidPasskey, PasskeyProofs, UnknownPasskey

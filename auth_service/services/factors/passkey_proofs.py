@@ -9,7 +9,8 @@ import structlog
 from auth_service.errors import InvalidCredentials
 from auth_service.models import MailKind, PasskeyRecord, SecurityEvent
 from auth_service.repositories.database import Database
-from auth_service.repositories.factors.proofs import FoundPasskey, PasskeyProof
+from auth_service.repositories.factors.lookups import FoundPasskey
+from auth_service.repositories.factors.proofs import PasskeyProof
 from auth_service.security.factors.webauthn import PasskeyRefused
 from auth_service.security.tokens.challenges import Challenge
 from auth_service.services.mail.notices import Notices
@@ -62,7 +63,7 @@ class PasskeyProofs:
             InvalidPasskey: it is of another user than the authenticator says.
         """
         async with self._database.statement() as tx:
-            found = await tx.factor_proofs.find_passkey(assertion.credential_id)
+            found = await tx.factor_lookups.find_passkey(assertion.credential_id)
         if found is None:
             raise UnknownPasskey
         if assertion.user_handle not in {None, found.record.user_handle}:

@@ -48,6 +48,6 @@ class RequiredPasskey:
             await stop_changes(tx, user.id, StopReason.SIGN_IN, ChangeKind.FACTORS)  # they are not lost
             if success := attempt.success_in_part:
                 await tx.throttles.succeed(success)
-            _, now = await tx.factor_proofs.methods_of(user.id)
+            _, now = await tx.factor_lookups.methods_of(user.id)
         passed = Passed.PASSWORD | Passed.CODE
         return self._challenges.issue(ChallengePurpose.ENROLMENT, user.id, user.credential_epoch, passed, now)

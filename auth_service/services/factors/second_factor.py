@@ -9,7 +9,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from auth_service.errors import InvalidCredentials, InvalidSecondFactor
 from auth_service.models import BY_CODE, UNUSABLE, Device, LoginAccount, MailKind, SecurityEvent, by_passkey
 from auth_service.repositories.database import Database
-from auth_service.repositories.factors.proofs import Challenged, RecoveryProof, TotpProof, challenged
+from auth_service.repositories.factors.lookups import Challenged, challenged
+from auth_service.repositories.factors.proofs import RecoveryProof, TotpProof
 from auth_service.security.factors.recovery_codes import hash_recovery_code, read_recovery_code
 from auth_service.security.factors.totp import read_totp_code
 from auth_service.security.tokens.challenges import Challenge, ChallengeCodec, ChallengePurpose
@@ -133,7 +134,7 @@ class SecondFactor:
 
     async def _find(self, challenge: Challenge) -> Challenged:
         async with self._database.statement() as tx:
-            found = await tx.factor_proofs.find(challenge.user_id)
+            found = await tx.factor_lookups.find(challenge.user_id)
         return await self._still_good(challenge, found)
 
     async def _still_good(self, challenge: Challenge, found: Challenged | None) -> Challenged:

@@ -118,8 +118,8 @@ class Cleanup:
                 throttles=await tx.throttles.count_expired(),
                 links=await tx.link_uses.count_expired(),
                 registrations=await tx.registrations.count_expired(lifetime) if lifetime else 0,
-                challenges=await tx.factor_proofs.count_spent(),
-                factors=await tx.factor_proofs.count_unconfirmed(),
+                challenges=await tx.expired_factors.count_spent(),
+                factors=await tx.expired_factors.count_unconfirmed(),
             )  # fmt: skip
 
     def _telling(self, on_progress: Callable[[int], None]) -> Callable[[int], None]:

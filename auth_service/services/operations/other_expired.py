@@ -26,10 +26,10 @@ EXPIRING: dict[str, tuple[Delete, Count | None]] = {
     ),
     "links_deleted": (lambda tx, limit: tx.link_uses.delete_expired(limit), lambda tx: tx.link_uses.count_expired()),
     "challenges_deleted": (
-        lambda tx, limit: tx.factor_proofs.delete_spent(limit),
-        lambda tx: tx.factor_proofs.count_spent(),
+        lambda tx, limit: tx.expired_factors.delete_spent(limit),
+        lambda tx: tx.expired_factors.count_spent(),
     ),
-    "factors_deleted": (lambda tx, limit: tx.factor_proofs.delete_unconfirmed(limit), None),
+    "factors_deleted": (lambda tx, limit: tx.expired_factors.delete_unconfirmed(limit), None),
 }
 
 

@@ -80,7 +80,7 @@ class Challenges:
                 await tx.throttles.succeed(success)
             if replacement:
                 await tx.users.renew_hash(account, replacement)
-            methods, now = await tx.factor_proofs.methods_of(account.id)  # last: SQLite lets no reader become a writer
+            methods, now = await tx.factor_lookups.methods_of(account.id)  # last: SQLite lets no reader become a writer
         attempt.decided = True
         return methods, now
 

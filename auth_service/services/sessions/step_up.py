@@ -159,7 +159,7 @@ class StepUp:
         return session._replace(authenticated_at=session.now, acr=proved.acr, amr=proved.amr)
 
     async def _use_totp_code(self, digits: str, tx: Transaction, user: User) -> bool:
-        found = await tx.factor_proofs.find(user.id)
+        found = await tx.factor_lookups.find(user.id)
         totp = found.totp if found else None
         if found is None or totp is None:
             raise InvalidSecondFactor("The account has no second factor, so no code will do.")

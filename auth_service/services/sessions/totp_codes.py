@@ -6,7 +6,7 @@ from datetime import datetime
 import structlog
 
 from auth_service.errors import Unavailable
-from auth_service.repositories.factors.proofs import SealedTotp
+from auth_service.repositories.factors.lookups import SealedTotp
 from auth_service.security.factors.totp import find_step, open_totp_secret
 from auth_service.security.keys import SecretKeys
 

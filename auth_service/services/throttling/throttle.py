@@ -11,7 +11,7 @@ import structlog
 from auth_service.errors import TooManyAttempts
 from auth_service.models import LoginAccount, Tally, Whom
 from auth_service.repositories.database import Database
-from auth_service.repositories.factors.proofs import Challenged
+from auth_service.repositories.factors.lookups import Challenged
 from auth_service.repositories.throttles.lookups import Found, Lookup
 from auth_service.repositories.transaction import Transaction
 from auth_service.security.keys import SecretKeys
