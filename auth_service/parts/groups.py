@@ -123,15 +123,15 @@ def _dispatcher(settings: Settings, database: Database, throttle: Throttler, num
     from auth_service.mail.letters import Letters  # noqa: PLC0415
     from auth_service.mail.log import MailLog  # noqa: PLC0415
     from auth_service.mail.smtp import SmtpServer  # noqa: PLC0415
+    from auth_service.services.mail.composer import Composer  # noqa: PLC0415
     from auth_service.services.mail.dispatcher import Dispatcher  # noqa: PLC0415
     from auth_service.services.mail.link_issuer import LinkIssuer  # noqa: PLC0415
 
+    letters = Letters(settings.mail.templates, settings.application_name)
     return Dispatcher(
         database=database,
         carrier=SmtpServer(settings.mail, settings.base_url) if settings.mail.host else MailLog(),
-        letters=Letters(settings.mail.templates, settings.application_name),
-        link_issuer=LinkIssuer(settings),
-        throttle=throttle,
+        composer=Composer(database, letters, LinkIssuer(settings), throttle),
         settings=settings.mail,
         numbers=numbers,
     )

@@ -10,18 +10,14 @@ import structlog
 
 from auth_service import logs
 from auth_service.errors import DatabaseUnavailable, TooManyAttempts
-from auth_service.identifiers import canonical_email
-from auth_service.mail.letters import Letter, Letters, WrongTemplateError
+from auth_service.mail.letters import WrongTemplateError
 from auth_service.mail.log import MailLog
 from auth_service.mail.smtp import NotDeliveredError, SmtpServer, UndeliverableError
-from auth_service.models import LINKS, DueMail, MailKind, User
+from auth_service.models import DueMail
 from auth_service.repositories.database import Database
 from auth_service.repositories.retries import retried
-from auth_service.security.tokens.link_tokens import code_of_link_token
-from auth_service.services.mail.link_issuer import LinkIssuer
+from auth_service.services.mail.composer import Composer, TooManyLinksError
 from auth_service.services.mail.notices import MailNumbers
-from auth_service.services.mail.recipients import deliverable, is_asked_for, is_for, may_be_a_strangers
-from auth_service.services.throttling.throttle import Throttler
 from auth_service.settings import MailSettings
 from auth_service.tracing import begin
 
@@ -33,31 +29,19 @@ CLAIM_MARGIN = timedelta(seconds=20)  # beside the time with the server: for the
 COUNT_EVERY = 15.0  # seconds
 
 
-class TooManyLinksError(Exception):
-    """Others asked for so many mails that this one has to wait, for so many `seconds`."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__()
-        self.seconds = seconds
-
-
 class Dispatcher:
     def __init__(
         self,
         *,
         database: Database,
         carrier: SmtpServer | MailLog,
-        letters: Letters,
-        link_issuer: LinkIssuer,
-        throttle: Throttler,
+        composer: Composer,
         settings: MailSettings,
         numbers: MailNumbers,
     ) -> None:
         self._database = database
         self._carrier = carrier
-        self._letters = letters
-        self._link_issuer = link_issuer
-        self._throttle = throttle
+        self._composer = composer
         self._interval = settings.interval
         self._claimed_for = settings.timeout + CLAIM_MARGIN
         self._sending: set[asyncio.Task[None]] = set()
@@ -148,7 +132,7 @@ class Dispatcher:
         try:
             if mail.is_too_old:
                 await self._give_up(mail, "too old")
-            elif letter := await self._prepare(mail):
+            elif letter := await self._composer.compose(mail):
                 await self._carrier.deliver(letter)
                 await self._done(mail)
             else:
@@ -165,37 +149,6 @@ class Dispatcher:
             await self._postpone(mail, code=error.code, caused_by=logs.causes_of(error))
         except WrongTemplateError as error:
             await self._postpone(mail, template=str(error).partition(":")[0])
-
-    async def _prepare(self, mail: DueMail) -> Letter | None:
-        """Write the mail, with a link that is committed before it is sent; None if there is no recipient."""
-        user = await self._owner(mail)
-        if user is None or not is_for(user, mail):
-            return None
-        recipient = deliverable((mail.user_id and mail.recipient) or user.email)
-        if mail.attempts == 1 and may_be_a_strangers(mail, user):
-            await self._throttle.mail(mail.kind, canonical_email(recipient))
-        if mail.kind == MailKind.REGISTERED_AGAIN and not user.is_verified:
-            # Nobody can sign in yet, and the two may be different people: the page of this link lets the owner in.
-            mail = mail._replace(kind=MailKind.VERIFY_EMAIL)
-        if is_asked_for(mail) and (seconds := await self._throttle.link()):
-            raise TooManyLinksError(seconds)
-        if mail.kind not in LINKS:
-            return self._letters.compose(mail, recipient)
-        token = await self._mint(mail, user)
-        if token is not None:
-            link = self._link_issuer.link(MailKind(mail.kind), token)
-            return self._letters.compose(mail, recipient, link, code_of_link_token(token))
-        now = await self._owner(mail)
-        return await self._prepare(mail) if now and _credentials(now) != _credentials(user) else None
-
-    async def _owner(self, mail: DueMail) -> User | None:
-        async with self._database.statement() as tx:
-            return await tx.users.find_user(mail.user_id or mail.recipient or "")
-
-    @retried
-    async def _mint(self, mail: DueMail, user: User) -> str | None:
-        async with self._database.transaction() as tx:
-            return await self._link_issuer.mint(tx, mail, user)
 
     async def _done(self, mail: DueMail) -> None:
         self._server_fails = False
@@ -226,8 +179,3 @@ class Dispatcher:
     async def _remove(self, mail: DueMail) -> None:
         async with self._database.statement() as tx:
             await tx.outbox.remove(mail)
-
-
-def _credentials(user: User) -> tuple[str, int]:
-    """What a link is made for: if it changed after it was read, the mail must be looked at anew, and not be lost."""
-    return user.email_canonical, user.credential_epoch
