@@ -12,7 +12,7 @@ from auth_service.services.accounts.reauthentication import Reauthentication
 from auth_service.services.factors.stoppable_change import stop_changes
 from auth_service.services.mail.notices import Notices, requester_details
 from auth_service.services.sessions.bearers import Bearer
-from auth_service.services.throttling.attempts import Attempt
+from auth_service.services.throttling.attempt import Attempt
 from auth_service.services.throttling.throttle import Throttler
 
 

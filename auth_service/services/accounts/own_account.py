@@ -26,7 +26,7 @@ from auth_service.services.accounts.reauthentication import Reauthentication
 from auth_service.services.accounts.status import remove_account
 from auth_service.services.sessions.bearers import Bearer
 from auth_service.services.sessions.revocations import Revocations
-from auth_service.services.throttling.attempts import Attempt
+from auth_service.services.throttling.attempt import Attempt
 from auth_service.services.throttling.throttle import Throttler
 
 AT_ONCE = 200  # rows of an export: what is made of them at once holds up nobody else's request

@@ -14,7 +14,7 @@ from auth_service.services.sessions.bearers import Bearer
 from auth_service.services.sessions.revocations import Revocations
 from auth_service.services.sessions.sign_in import SignIn
 from auth_service.services.sessions.token_issuer import TokenIssuer, TokenPair
-from auth_service.services.throttling.attempts import Attempt
+from auth_service.services.throttling.attempt import Attempt
 
 
 class PasswordChange:

@@ -11,7 +11,7 @@ from auth_service.security.passwords.hashing import Passwords
 from auth_service.services.operations.audit import Audit
 from auth_service.services.passwords.hashing_lane import HashingLane
 from auth_service.services.sessions.bearers import Bearer
-from auth_service.services.throttling.attempts import Attempt
+from auth_service.services.throttling.attempt import Attempt
 from auth_service.services.throttling.throttle import Throttler
 
 

@@ -43,7 +43,7 @@ from auth_service.services.sessions.revocations import Revocations
 from auth_service.services.sessions.sign_in import SignIn
 from auth_service.services.sessions.token_issuer import TokenIssuer, TokenPair
 from auth_service.services.sessions.totp_codes import TotpCodes
-from auth_service.services.throttling.attempts import Attempt
+from auth_service.services.throttling.attempt import Attempt
 from auth_service.services.throttling.throttle import Throttler
 
 

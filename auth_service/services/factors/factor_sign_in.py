@@ -8,7 +8,7 @@ from auth_service.services.factors.stoppable_change import stop_changes
 from auth_service.services.mail.notices import Notices
 from auth_service.services.sessions.sign_in import OpenedSession, SignIn
 from auth_service.services.sessions.token_issuer import TokenPair
-from auth_service.services.throttling.attempts import Attempt
+from auth_service.services.throttling.attempt import Attempt
 
 
 class FactorSignIn:

@@ -28,7 +28,7 @@ from auth_service.services.sessions.revocations import Revocations
 from auth_service.services.sessions.sign_in import OpenedSession, SignIn
 from auth_service.services.sessions.token_issuer import TokenPair
 from auth_service.services.signing_keys.database_clock import DatabaseClock
-from auth_service.services.throttling.attempts import Attempt
+from auth_service.services.throttling.attempt import Attempt
 from auth_service.services.throttling.throttle import Throttler
 
 

@@ -7,7 +7,7 @@ from auth_service.repositories.factors.proofs import TotpProof
 from auth_service.repositories.retries import retried
 from auth_service.security.tokens.challenges import LIFE, Challenge, ChallengeCodec, ChallengePurpose, Passed
 from auth_service.services.factors.stoppable_change import stop_changes
-from auth_service.services.throttling.attempts import Attempt
+from auth_service.services.throttling.attempt import Attempt
 
 
 class RequiredPasskey:

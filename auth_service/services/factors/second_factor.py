@@ -23,7 +23,7 @@ from auth_service.services.sessions.login_outcomes import LoginOutcome, counted
 from auth_service.services.sessions.token_issuer import TokenPair
 from auth_service.services.sessions.totp_codes import TotpCodes
 from auth_service.services.signing_keys.database_clock import DatabaseClock
-from auth_service.services.throttling.attempts import Attempt
+from auth_service.services.throttling.attempt import Attempt
 from auth_service.services.throttling.throttle import Throttler
 
 

@@ -8,7 +8,7 @@ from auth_service.errors import SecondFactorEnrolmentRequired, SecondFactorRequi
 from auth_service.models import CredentialDescriptor, FactorKind, FactorPolicy, LoginAccount
 from auth_service.repositories.retries import retried
 from auth_service.security.tokens.challenges import LIFE, ChallengeCodec, ChallengePurpose, Passed
-from auth_service.services.throttling.attempts import Attempt
+from auth_service.services.throttling.attempt import Attempt
 from auth_service.services.throttling.throttle import Throttler
 
 if TYPE_CHECKING:

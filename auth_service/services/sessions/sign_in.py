@@ -20,7 +20,7 @@ from auth_service.security.tokens.refresh_tokens import hash_secret, new_secret
 from auth_service.services.mail.notices import Notices, requester_details
 from auth_service.services.sessions.revocations import Revocations
 from auth_service.services.sessions.token_issuer import TokenIssuer, TokenPair
-from auth_service.services.throttling.attempts import Attempt
+from auth_service.services.throttling.attempt import Attempt
 from auth_service.services.throttling.throttle import Throttler
 
 log = structlog.get_logger()

@@ -33,7 +33,7 @@ from auth_service.services.passwords.hashing_lane import HashingLane
 from auth_service.services.sessions.bearers import Bearer
 from auth_service.services.sessions.token_issuer import TokenIssuer
 from auth_service.services.sessions.totp_codes import TotpCodes
-from auth_service.services.throttling.attempts import Attempt
+from auth_service.services.throttling.attempt import Attempt
 from auth_service.services.throttling.throttle import Throttler
 
 UseProof: TypeAlias = Callable[[Transaction, User], Awaitable[bool]]

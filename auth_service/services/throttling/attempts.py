@@ -8,7 +8,6 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -26,45 +25,14 @@ from auth_service.models import SecurityEvent, Tally, Whom
 from auth_service.repositories.database import Database
 from auth_service.repositories.retries import retried
 from auth_service.repositories.throttles.lookups import Found, Lookup
-from auth_service.repositories.throttles.throttles import Block, Success
+from auth_service.repositories.throttles.throttles import Block
 from auth_service.repositories.transaction import Transaction
 from auth_service.services.operations.audit import Audit
+from auth_service.services.throttling.attempt import Attempt
 
 RESERVATION_MARGIN = timedelta(seconds=10)  # beyond two turns in the hashing lane: who is not back then has died
 STATEMENTS_AT_ONCE = 3
 PAUSE_FIRST, PAUSE_MOST = 0.01, 0.2  # seconds
-
-
-class Attempt:
-    """An attempt that was let in, and the counts that it is on. `closed` are those that its failure closed."""
-
-    def __init__(self, tallies: Sequence[Tally] = (), known: Sequence[Tally] = ()) -> None:
-        self.tallies = tallies
-        self.decided = False
-        self.closed: Sequence[Block] = ()
-        self._known = known
-
-    @property
-    def is_counted(self) -> bool:
-        """Whether anything is to be noted of it."""
-        return bool(self.tallies or self._known)
-
-    @property
-    def success(self) -> Success | None:
-        """What notes that it was right; None if nothing is to be noted."""
-        return Success.of(self.tallies, self._known) if self.is_counted else None
-
-    @property
-    def success_in_part(self) -> Success | None:
-        """The same for a step that others must follow: only the last one makes the network known."""
-        tallies = [replace(tally, whom=Whom.ANYBODY) for tally in self.tallies]
-        return Success.of(tallies) if tallies else None
-
-    async def succeed(self, tx: Transaction) -> None:
-        """Note that it was right, with a statement of a transaction that is open anyway."""
-        if success := self.success:
-            await tx.throttles.succeed(success)
-        self.decided = True
 
 
 class Attempts:

@@ -16,7 +16,8 @@ from auth_service.repositories.throttles.lookups import Found, Lookup
 from auth_service.repositories.transaction import Transaction
 from auth_service.security.keys import SecretKeys
 from auth_service.services.operations.audit import Audit
-from auth_service.services.throttling.attempts import Attempt, Attempts
+from auth_service.services.throttling.attempt import Attempt
+from auth_service.services.throttling.attempts import Attempts
 from auth_service.services.throttling.tallies import Tallies
 from auth_service.services.throttling.token_bucket import TokenBuckets
 from auth_service.settings import ThrottleSettings
