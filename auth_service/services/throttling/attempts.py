@@ -11,16 +11,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
-from weakref import WeakValueDictionary
 
-from auth_service.errors import (
-    DatabaseUnavailable,
-    HashingOverloaded,
-    InvalidCredentials,
-    Refused,
-    TooManyAttempts,
-    Unavailable,
-)
+from auth_service.errors import HashingOverloaded, InvalidCredentials, Refused, TooManyAttempts
 from auth_service.models import SecurityEvent, Tally, Whom
 from auth_service.repositories.database import Database
 from auth_service.repositories.retries import retried
@@ -29,9 +21,9 @@ from auth_service.repositories.throttles.throttles import Block
 from auth_service.repositories.transaction import Transaction
 from auth_service.services.operations.audit import Audit
 from auth_service.services.throttling.attempt import Attempt
+from auth_service.services.throttling.turns import Turns
 
 RESERVATION_MARGIN = timedelta(seconds=10)  # beyond two turns in the hashing lane: who is not back then has died
-STATEMENTS_AT_ONCE = 3
 PAUSE_FIRST, PAUSE_MOST = 0.01, 0.2  # seconds
 
 
@@ -43,8 +35,7 @@ class Attempts:
         self._audit = audit
         self._patience = patience.total_seconds()
         self._reserved_for = 2 * patience + RESERVATION_MARGIN
-        self._places: WeakValueDictionary[bytes, asyncio.Semaphore] = WeakValueDictionary()
-        self._turns = asyncio.Semaphore(STATEMENTS_AT_ONCE)
+        self._turns = Turns()
         self._releasing: set[asyncio.Task[None]] = set()
         self.refused: Counter[str] = Counter()
 
@@ -67,7 +58,7 @@ class Attempts:
             HashingOverloaded: other attempts were not decided for too long.
         """
         deadline = asyncio.get_running_loop().time() + self._patience
-        async with nullcontext() if taken else self._place(tallies[0], deadline):
+        async with nullcontext() if taken else self._turns.at_tally(tallies[0], deadline):
             taken = taken or await self._enter(what, tallies, deadline)
             remembered = [*(tally for tally in tallies if tally.whom is Whom.KNOWN), *known]
             attempt = Attempt([tally for tally in tallies if tally.key in taken], remembered)
@@ -128,19 +119,12 @@ class Attempts:
         of the pool are there for others too.
         """
         deadline = asyncio.get_running_loop().time() + self._patience
-        async with _in_turn(self._turns, deadline, DatabaseUnavailable), self._database.statement() as tx:
+        async with self._turns.at_database(deadline), self._database.statement() as tx:
             yield tx
 
     async def close(self) -> None:
         """Wait for what is still being taken back."""
         await asyncio.gather(*self._releasing, return_exceptions=True)
-
-    @asynccontextmanager
-    async def _place(self, tally: Tally, deadline: float) -> AsyncIterator[None]:
-        """Let no more in at once than could fail, so that a crowd waits here and does not keep asking the database."""
-        place = self._places.setdefault(tally.key, asyncio.Semaphore(tally.allowance.failures))
-        async with _in_turn(place, deadline, HashingOverloaded):
-            yield
 
     async def _enter(self, what: str, tallies: Sequence[Tally], deadline: float) -> frozenset[bytes]:
         """Reserve, or wait while nothing but undecided attempts stands in the way: they may all be right."""
@@ -206,17 +190,3 @@ class Attempts:
         with suppress(Refused):
             async with self.statement() as tx:
                 await tx.throttles.release(keys)
-
-
-@asynccontextmanager
-async def _in_turn(places: asyncio.Semaphore, deadline: float, too_late: type[Unavailable]) -> AsyncIterator[None]:
-    """Hold one of the places; raises `too_late` if none became free until the deadline of the loop's clock."""
-    try:
-        async with asyncio.timeout_at(deadline) if places.locked() else nullcontext():
-            await places.acquire()
-    except TimeoutError:
-        raise too_late from None
-    try:
-        yield
-    finally:
-        places.release()

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from auth_service.security.passwords.hashing import Passwords
-from auth_service.services.throttling.attempts import STATEMENTS_AT_ONCE
+from auth_service.services.throttling.turns import STATEMENTS_AT_ONCE
 from auth_service.settings import PasswordSettings
 from tests.conftest import MakeClient, environment
 from tests.support.behind import behind_proxy
