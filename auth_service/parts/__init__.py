@@ -23,6 +23,9 @@ from auth_service.services.sessions.own_sessions import OwnSessions
 from auth_service.services.sessions.refresh import Refresh
 from auth_service.services.sessions.replays import Replays
 from auth_service.services.sessions.sign_in import SignIn
+from auth_service.services.throttling.attempts import Attempts
+from auth_service.services.throttling.rate_limits import RateLimits
+from auth_service.services.throttling.tallies import Tallies
 from auth_service.services.throttling.throttle import Throttler
 from auth_service.settings import Settings
 
@@ -36,9 +39,11 @@ class Parts:
         self.audit = Audit(database)
         self.tokens = TokenParts(settings, database)
         self.hashing = HashingParts(settings)
-        patience = settings.hashing.deadline
-        self.throttle = Throttler(database, self.audit, self.tokens.secrets, settings.throttle, patience)
-        self.upkeep = UpkeepParts(settings, database, self.tokens, self.throttle)
+        tallies = Tallies(self.tokens.secrets, settings.throttle)
+        attempts = Attempts(database, self.audit, settings.hashing.deadline) if settings.throttle.enabled else None
+        self.throttle = Throttler(database, tallies, attempts, settings.throttle)
+        self.rate_limits = RateLimits(tallies, attempts)
+        self.upkeep = UpkeepParts(settings, database, self.tokens, self.rate_limits)
         given = settings, database, self.tokens, self.audit, self.upkeep.notices
         self.passkeys = PasskeyParts(*given) if settings.passkeys.rp_id else None
         self.services = _services(self)
@@ -49,11 +54,9 @@ def _services(parts: Parts) -> Services:
     settings, database, tokens = parts.settings, parts.database, parts.tokens
     hashing, upkeep = parts.hashing, parts.upkeep
     keys, revocations, rules = tokens.keys, tokens.revocations, tokens.rules
-    new_passwords, throttle, audit = hashing.new_passwords, parts.throttle, parts.audit
+    new_passwords, rate_limits = hashing.new_passwords, parts.rate_limits
     notices, conceal = upkeep.notices, settings.registration.existing == "conceal"
-    proof = Reauthentication(
-        database=database, passwords=hashing.passwords, lane=hashing.lane, throttle=throttle, audit=audit
-    )
+    proof = _reauthentication(parts)
     recent, factor_policy = settings.factors.recent, tokens.factor_policy
     bearers = Bearers(database, keys, revocations, tokens.clock, recent=recent, factor_policy=factor_policy)
     own_sessions = OwnSessions(database, revocations, rules)
@@ -67,7 +70,7 @@ def _services(parts: Parts) -> Services:
         registration=Registration(
             database=database,
             new_passwords=new_passwords,
-            throttle=throttle,
+            rate_limits=rate_limits,
             notices=notices,
             addresses=upkeep.addresses,
             conceal=conceal,
@@ -82,12 +85,12 @@ def _services(parts: Parts) -> Services:
         recovery=_recovery(parts, proof),
         login=login,
         refresh=refresh,
-        own_account=OwnAccount(database, revocations, proof, throttle, rules),
+        own_account=OwnAccount(database, revocations, proof, rate_limits, rules),
         second_factor=second_factor,
         enrolment=factors.enrolment(parts, sign_in),
         login_enrolment=factors.login_enrolment(parts, sign_in),
         passkeys=passkeys,
-        own_factors=OwnFactors(database, throttle, notices, factor_policy),
+        own_factors=OwnFactors(database, rate_limits, notices, factor_policy),
         factor_reset=upkeep.factor_reset,
         own_sessions=own_sessions,
         step_up=factors.step_up(parts),
@@ -131,11 +134,22 @@ def _login(parts: Parts, sign_in: SignIn) -> Login:
     )
 
 
+def _reauthentication(parts: Parts) -> Reauthentication:
+    return Reauthentication(
+        database=parts.database,
+        passwords=parts.hashing.passwords,
+        lane=parts.hashing.lane,
+        throttle=parts.throttle,
+        rate_limits=parts.rate_limits,
+        audit=parts.audit,
+    )
+
+
 def _email_change(parts: Parts, proof: Reauthentication) -> EmailChange:
     return EmailChange(
         database=parts.database,
         proof=proof,
-        throttle=parts.throttle,
+        rate_limits=parts.rate_limits,
         notices=parts.upkeep.notices,
         addresses=parts.upkeep.addresses,
         conceals=parts.settings.registration.existing == "conceal",
@@ -149,6 +163,7 @@ def _recovery(parts: Parts, proof: Reauthentication) -> Recovery:
         new_passwords=parts.hashing.new_passwords,
         proof=proof,
         throttle=parts.throttle,
+        rate_limits=parts.rate_limits,
         notices=parts.upkeep.notices,
         factor_policy=parts.tokens.factor_policy,
     )

@@ -63,7 +63,7 @@ def passkeys(parts: "Parts", given: "PasskeyParts", sign_in: SignIn) -> Passkeys
         sign_in=sign_in,
         issuer=tokens.issuer,
         revocations=tokens.revocations,
-        throttle=parts.throttle,
+        rate_limits=parts.rate_limits,
         notices=upkeep.notices,
     )
     by_passkey = PasskeyStepUp(
@@ -76,7 +76,7 @@ def passkeys(parts: "Parts", given: "PasskeyParts", sign_in: SignIn) -> Passkeys
         throttle=parts.throttle,
         audit=parts.audit,
     )
-    return Passkeys(login, enrolment, by_passkey, PasswordRemoval(parts.database, parts.throttle, upkeep.notices))
+    return Passkeys(login, enrolment, by_passkey, PasswordRemoval(parts.database, parts.rate_limits, upkeep.notices))
 
 
 def enrolment(parts: "Parts", sign_in: SignIn) -> Enrolment:
@@ -89,6 +89,7 @@ def enrolment(parts: "Parts", sign_in: SignIn) -> Enrolment:
         issuer=tokens.issuer,
         revocations=tokens.revocations,
         throttle=parts.throttle,
+        rate_limits=parts.rate_limits,
         audit=parts.audit,
         notices=parts.upkeep.notices,
         issuer_name=parts.settings.application_name,

@@ -35,7 +35,7 @@ from auth_service.services.sessions.totp_codes import TotpCodes
 from auth_service.services.signing_keys.database_clock import DatabaseClock
 from auth_service.services.signing_keys.key_ring import KeyRing
 from auth_service.services.signing_keys.lifecycle import KeyLifecycle
-from auth_service.services.throttling.throttle import Throttler
+from auth_service.services.throttling.rate_limits import RateLimits
 from auth_service.settings import Settings, read_limits
 
 if TYPE_CHECKING:
@@ -81,16 +81,16 @@ class HashingParts:
 class UpkeepParts:
     """What works beside the requests. There is a dispatcher where mail is sent."""
 
-    def __init__(self, settings: Settings, database: Database, tokens: TokenParts, throttle: Throttler) -> None:
+    def __init__(self, settings: Settings, database: Database, tokens: TokenParts, rate_limits: RateLimits) -> None:
         self.health = HealthCheck(Probe(settings.database, database))
         self.cleanup = Cleanup(database, settings.audit.retention, settings.registration.unverified_lifetime)
         lifecycle = KeyLifecycle(database, tokens.secrets, settings.keys.rotation_interval)
         self.notices = Notices(is_configured=settings.sends_mail)
         self.mail = MailNumbers()
-        self.dispatcher = _dispatcher(settings, database, throttle, self.mail) if settings.sends_mail else None
+        self.dispatcher = _dispatcher(settings, database, rate_limits, self.mail) if settings.sends_mail else None
         known = {"sends_utf8": self.dispatcher.sends_utf8} if self.dispatcher else {}
         self.addresses = AddressPolicy(takes_in_house=settings.takes_in_house_domains, **known)
-        given = database, tokens.revocations, throttle, self.notices
+        given = database, tokens.revocations, rate_limits, self.notices
         delay = settings.administration.email_change_delay
         self.email_change = DelayedEmailChange(*given, delay, addresses=self.addresses)
         self.factor_reset = FactorReset(*given, settings.factors.reset_delay)
@@ -118,7 +118,7 @@ class PasskeyParts:
         self.new = NewPasskeys(self.verifier, tokens.challenges)
 
 
-def _dispatcher(settings: Settings, database: Database, throttle: Throttler, numbers: MailNumbers) -> "Dispatcher":
+def _dispatcher(settings: Settings, database: Database, rate_limits: RateLimits, numbers: MailNumbers) -> "Dispatcher":
     """Who sends mail. SMTP and Jinja are imported here, before anything is served: without mail they are not needed."""
     from auth_service.mail.letters import Letters  # noqa: PLC0415
     from auth_service.mail.log import MailLog  # noqa: PLC0415
@@ -131,7 +131,7 @@ def _dispatcher(settings: Settings, database: Database, throttle: Throttler, num
     return Dispatcher(
         database=database,
         carrier=SmtpServer(settings.mail, settings.base_url) if settings.mail.host else MailLog(),
-        composer=Composer(database, letters, LinkIssuer(settings), throttle),
+        composer=Composer(database, letters, LinkIssuer(settings), rate_limits),
         settings=settings.mail,
         numbers=numbers,
     )

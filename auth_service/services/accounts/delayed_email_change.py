@@ -18,7 +18,7 @@ from auth_service.repositories.retries import retried
 from auth_service.services.factors.stoppable_change import StoppableChange, lock_whom_to_tell, take_back_mails
 from auth_service.services.mail.notices import Notices
 from auth_service.services.sessions.revocations import Revocations
-from auth_service.services.throttling.throttle import Throttler
+from auth_service.services.throttling.rate_limits import RateLimits
 
 
 class DelayedEmailChange(StoppableChange):
@@ -28,13 +28,13 @@ class DelayedEmailChange(StoppableChange):
         self,
         database: Database,
         revocations: Revocations,
-        throttle: Throttler,
+        rate_limits: RateLimits,
         notices: Notices,
         delay: timedelta,
         *,
         addresses: AddressPolicy,
     ) -> None:
-        super().__init__(database, revocations, throttle, notices, delay)
+        super().__init__(database, revocations, rate_limits, notices, delay)
         self._addresses = addresses
 
     async def ask(self, user_id: UUID, new_email: str, admin_id: UUID) -> datetime:

@@ -13,7 +13,7 @@ from auth_service.services.factors.stoppable_change import stop_changes
 from auth_service.services.mail.notices import Notices, requester_details
 from auth_service.services.sessions.bearers import Bearer
 from auth_service.services.throttling.attempt import Attempt
-from auth_service.services.throttling.throttle import Throttler
+from auth_service.services.throttling.rate_limits import RateLimits
 
 
 class EmailChange:
@@ -24,14 +24,14 @@ class EmailChange:
         *,
         database: Database,
         proof: Reauthentication,
-        throttle: Throttler,
+        rate_limits: RateLimits,
         notices: Notices,
         addresses: AddressPolicy,
         conceals: bool,
     ) -> None:
         self._database = database
         self._proof = proof
-        self._throttle = throttle
+        self._rate_limits = rate_limits
         self._notices = notices
         self._addresses = addresses
         self._conceals = conceals
@@ -59,7 +59,7 @@ class EmailChange:
             self._proof.ensure_given(user, current)
         faults.refuse()
         async with self._proof.given(bearer, user, current, SecurityEvent.EMAIL_CHANGE_REFUSED) as attempt:
-            await self._throttle.link_request(MailKind.CONFIRM_EMAIL_CHANGE, str(user.id), client_ip)
+            await self._rate_limits.link_request(MailKind.CONFIRM_EMAIL_CHANGE, str(user.id), client_ip)
             if not self._conceals:
                 await self._ensure_free(canonical)
             if not await self._order(user, new_email.strip(), attempt):

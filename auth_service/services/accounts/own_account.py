@@ -27,7 +27,7 @@ from auth_service.services.accounts.status import remove_account
 from auth_service.services.sessions.bearers import Bearer
 from auth_service.services.sessions.revocations import Revocations
 from auth_service.services.throttling.attempt import Attempt
-from auth_service.services.throttling.throttle import Throttler
+from auth_service.services.throttling.rate_limits import RateLimits
 
 AT_ONCE = 200  # rows of an export: what is made of them at once holds up nobody else's request
 
@@ -50,13 +50,13 @@ class OwnAccount:
         database: Database,
         revocations: Revocations,
         proof: Reauthentication,
-        throttle: Throttler,
+        rate_limits: RateLimits,
         rules: SessionRules,
     ) -> None:
         self._database = database
         self._revocations = revocations
         self._proof = proof
-        self._throttle = throttle
+        self._rate_limits = rate_limits
         self._rules = rules
 
     async def rename(self, bearer: Bearer, username: str | None, client_ip: str | None) -> User:
@@ -69,7 +69,7 @@ class OwnAccount:
             TooManyAttempts: of this account, or from this IP address.
         """
         columns = username_columns(username)
-        await self._throttle.username(bearer.user_id, client_ip)
+        await self._rate_limits.username(bearer.user_id, client_ip)
         return await self._rename(bearer, columns)
 
     @retried
@@ -108,7 +108,7 @@ class OwnAccount:
             InvalidAccessToken: the bearer's session has ended in the meantime.
             TooManyAttempts: it was asked for too often.
         """
-        await self._throttle.change("export", bearer.user_id)
+        await self._rate_limits.change("export", bearer.user_id)
         wanted = AuditFilter(user_id=bearer.user_id, without=(SecurityEvent.REFRESH_REPLAYED,))
         # A transaction, because SQLite does not let one that has read become one that writes while others write.
         async with self._database.transaction() as tx:

@@ -7,15 +7,15 @@ from auth_service.repositories.retries import retried
 from auth_service.services.factors.factor_changes import lock_owner
 from auth_service.services.mail.notices import Notices
 from auth_service.services.sessions.bearers import Bearer
-from auth_service.services.throttling.throttle import Throttler
+from auth_service.services.throttling.rate_limits import RateLimits
 
 LEAST_PASSKEYS = 2  # one may be lost, and then there is another
 
 
 class PasswordRemoval:
-    def __init__(self, database: Database, throttle: Throttler, notices: Notices) -> None:
+    def __init__(self, database: Database, rate_limits: RateLimits, notices: Notices) -> None:
         self._database = database
-        self._throttle = throttle
+        self._rate_limits = rate_limits
         self._notices = notices
 
     async def remove(self, bearer: Bearer) -> None:
@@ -27,7 +27,7 @@ class PasswordRemoval:
             InvalidAccessToken: the bearer's session has ended in the meantime.
             TooManyAttempts: too much was changed.
         """
-        await self._throttle.change("password", bearer.user_id)
+        await self._rate_limits.change("password", bearer.user_id)
         await self._remove(bearer)
 
     @retried

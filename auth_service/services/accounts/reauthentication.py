@@ -12,17 +12,26 @@ from auth_service.services.operations.audit import Audit
 from auth_service.services.passwords.hashing_lane import HashingLane
 from auth_service.services.sessions.bearers import Bearer
 from auth_service.services.throttling.attempt import Attempt
+from auth_service.services.throttling.rate_limits import RateLimits
 from auth_service.services.throttling.throttle import Throttler
 
 
 class Reauthentication:
     def __init__(
-        self, *, database: Database, passwords: Passwords, lane: HashingLane, throttle: Throttler, audit: Audit
+        self,
+        *,
+        database: Database,
+        passwords: Passwords,
+        lane: HashingLane,
+        throttle: Throttler,
+        rate_limits: RateLimits,
+        audit: Audit,
     ) -> None:
         self._database = database
         self._passwords = passwords
         self._lane = lane
         self._throttle = throttle
+        self._rate_limits = rate_limits
         self._audit = audit
 
     async def owner(self, bearer: Bearer, *, will_prove: bool = True) -> User:
@@ -68,7 +77,7 @@ class Reauthentication:
 
     @asynccontextmanager
     async def _without(self, user: User) -> AsyncIterator[Attempt]:
-        await self._throttle.change("password", user.id)
+        await self._rate_limits.change("password", user.id)
         yield Attempt()
 
     @asynccontextmanager

@@ -32,6 +32,7 @@ from auth_service.services.passwords.new_password import NewPasswords
 from auth_service.services.sessions.bearers import Bearer
 from auth_service.services.sessions.revocations import Revocations
 from auth_service.services.throttling.attempt import Attempt
+from auth_service.services.throttling.rate_limits import RateLimits
 from auth_service.services.throttling.throttle import Throttler
 
 
@@ -44,6 +45,7 @@ class Recovery:
         new_passwords: NewPasswords,
         proof: Reauthentication,
         throttle: Throttler,
+        rate_limits: RateLimits,
         notices: Notices,
         factor_policy: FactorPolicy,
     ) -> None:
@@ -52,6 +54,7 @@ class Recovery:
         self._new_passwords = new_passwords
         self._proof = proof
         self._throttle = throttle
+        self._rate_limits = rate_limits
         self._notices = notices
         self._factor_policy = factor_policy
 
@@ -67,7 +70,7 @@ class Recovery:
         """
         self._notices.ensure_configured()
         name = canonical_email(email)
-        await self._throttle.link_request(kind, name, client_ip)
+        await self._rate_limits.link_request(kind, name, client_ip)
         await self._order(kind, name)
 
     @retried

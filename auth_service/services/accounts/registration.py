@@ -11,7 +11,7 @@ from auth_service.repositories.retries import retried
 from auth_service.services.mail.notices import Notices
 from auth_service.services.passwords.new_password import NewPasswords
 from auth_service.services.sessions.bearers import Bearer
-from auth_service.services.throttling.throttle import Throttler
+from auth_service.services.throttling.rate_limits import RateLimits
 
 
 class Registration:
@@ -24,7 +24,7 @@ class Registration:
         *,
         database: Database,
         new_passwords: NewPasswords,
-        throttle: Throttler,
+        rate_limits: RateLimits,
         notices: Notices,
         addresses: AddressPolicy,
         conceal: bool,
@@ -32,7 +32,7 @@ class Registration:
     ) -> None:
         self._database = database
         self._new_passwords = new_passwords
-        self._throttle = throttle
+        self._rate_limits = rate_limits
         self._notices = notices
         self._addresses = addresses
         self._conceal = conceal
@@ -54,7 +54,7 @@ class Registration:
         with faults.noted():
             secret = self._new_passwords.accept("password", password, (email, username))
         faults.refuse()
-        await self._throttle.registration(client_ip)
+        await self._rate_limits.registration(client_ip)
         hashed = await self._new_passwords.hash(secret)
         values["hashed_password"] = hashed
         return await (self._add_or_tell_owner(values) if self._conceal else self._add(values))

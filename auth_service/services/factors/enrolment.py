@@ -44,6 +44,7 @@ from auth_service.services.sessions.sign_in import SignIn
 from auth_service.services.sessions.token_issuer import TokenIssuer, TokenPair
 from auth_service.services.sessions.totp_codes import TotpCodes
 from auth_service.services.throttling.attempt import Attempt
+from auth_service.services.throttling.rate_limits import RateLimits
 from auth_service.services.throttling.throttle import Throttler
 
 
@@ -65,6 +66,7 @@ class Enrolment:
         issuer: TokenIssuer,
         revocations: Revocations,
         throttle: Throttler,
+        rate_limits: RateLimits,
         audit: Audit,
         notices: Notices,
         issuer_name: str,
@@ -76,6 +78,7 @@ class Enrolment:
         self._issuer = issuer
         self._revocations = revocations
         self._throttle = throttle
+        self._rate_limits = rate_limits
         self._audit = audit
         self._notices = notices
         self._issuer_name = issuer_name
@@ -87,7 +90,7 @@ class Enrolment:
             InvalidAccessToken: the bearer's session has ended in the meantime.
             TooManyAttempts: too much was changed.
         """
-        await self._throttle.change("factors", bearer.user_id)
+        await self._rate_limits.change("factors", bearer.user_id)
         return await self._begin_totp(bearer)
 
     @retried

@@ -20,13 +20,15 @@ from auth_service.services.factors.factor_changes import lock_owner, renew_recov
 from auth_service.services.factors.stoppable_change import stop_changes
 from auth_service.services.mail.notices import Notices
 from auth_service.services.sessions.bearers import Bearer
-from auth_service.services.throttling.throttle import Throttler
+from auth_service.services.throttling.rate_limits import RateLimits
 
 
 class OwnFactors:
-    def __init__(self, database: Database, throttle: Throttler, notices: Notices, factor_policy: FactorPolicy) -> None:
+    def __init__(
+        self, database: Database, rate_limits: RateLimits, notices: Notices, factor_policy: FactorPolicy
+    ) -> None:
         self._database = database
-        self._throttle = throttle
+        self._rate_limits = rate_limits
         self._notices = notices
         self._factor_policy = factor_policy
 
@@ -43,7 +45,7 @@ class OwnFactors:
             InvalidAccessToken: the bearer's session has ended in the meantime.
             TooManyAttempts: too much was changed.
         """
-        await self._throttle.change("factors", bearer.user_id)
+        await self._rate_limits.change("factors", bearer.user_id)
         return await self._renew(bearer)
 
     @retried
@@ -67,7 +69,7 @@ class OwnFactors:
             InvalidAccessToken: the bearer's session has ended in the meantime.
             TooManyAttempts: too much was changed.
         """
-        await self._throttle.change("factors", bearer.user_id)
+        await self._rate_limits.change("factors", bearer.user_id)
         await self._remove(bearer, factor_id)
 
     @retried

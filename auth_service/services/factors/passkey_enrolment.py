@@ -25,7 +25,7 @@ from auth_service.services.sessions.revocations import Revocations
 from auth_service.services.sessions.sign_in import SignIn
 from auth_service.services.sessions.token_issuer import TokenIssuer, TokenPair
 from auth_service.services.signing_keys.database_clock import DatabaseClock
-from auth_service.services.throttling.throttle import Throttler
+from auth_service.services.throttling.rate_limits import RateLimits
 
 if TYPE_CHECKING:
     from auth_service.security.factors.passkeys import PasskeyVerifier
@@ -111,7 +111,7 @@ class PasskeyEnrolment:
         sign_in: SignIn,
         issuer: TokenIssuer,
         revocations: Revocations,
-        throttle: Throttler,
+        rate_limits: RateLimits,
         notices: Notices,
     ) -> None:
         self._database = database
@@ -121,7 +121,7 @@ class PasskeyEnrolment:
         self._sign_in = sign_in
         self._issuer = issuer
         self._revocations = revocations
-        self._throttle = throttle
+        self._rate_limits = rate_limits
         self._notices = notices
 
     async def options(self, bearer: Bearer) -> PasskeyOptions:
@@ -154,7 +154,7 @@ class PasskeyEnrolment:
             TooManyAttempts: too much was changed.
             Unavailable: no access token could be signed: nothing is changed.
         """
-        await self._throttle.change("factors", bearer.user_id)
+        await self._rate_limits.change("factors", bearer.user_id)
         read = self._challenges.read(attestation.challenge, ChallengePurpose.PASSKEY_ENROLMENT)
         if read is None or read.user_id != bearer.user_id or read.is_over(self._clock.now()):
             raise InvalidChallenge
@@ -194,7 +194,7 @@ class PasskeyEnrolment:
             NoSuchFactor: unknown, another user's, or no passkey.
             TooManyAttempts: too much was changed.
         """
-        await self._throttle.change("factors", bearer.user_id)
+        await self._rate_limits.change("factors", bearer.user_id)
         return await self._rename(bearer, factor_id, name)
 
     @retried

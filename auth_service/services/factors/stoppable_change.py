@@ -14,7 +14,7 @@ from auth_service.repositories.transaction import Transaction
 from auth_service.security.tokens.link_tokens import hash_link_token
 from auth_service.services.mail.notices import Notices
 from auth_service.services.sessions.revocations import Revocations
-from auth_service.services.throttling.throttle import Throttler
+from auth_service.services.throttling.rate_limits import RateLimits
 
 AT_ONCE = 100
 _FURTHER_MAILS = {ChangeKind.EMAIL: (MailKind.EMAIL_CHANGE_ANNOUNCED,)}
@@ -26,11 +26,11 @@ class StoppableChange(ABC):
     kind: ClassVar[ChangeKind]
 
     def __init__(
-        self, database: Database, revocations: Revocations, throttle: Throttler, notices: Notices, delay: timedelta
+        self, database: Database, revocations: Revocations, rate_limits: RateLimits, notices: Notices, delay: timedelta
     ) -> None:
         self._database = database
         self._revocations = revocations
-        self._throttle = throttle
+        self._rate_limits = rate_limits
         self._notices = notices
         self._delay = delay
 
@@ -80,7 +80,7 @@ class StoppableChange(ABC):
         self._notices.ensure_configured()
         if user_id == admin_id:
             raise AdminsOwnAccount
-        await self._throttle.link_request(NOTICES_OF[self.kind], str(user_id), REQUESTER.get().ip)
+        await self._rate_limits.link_request(NOTICES_OF[self.kind], str(user_id), REQUESTER.get().ip)
 
     async def _take(self, tx: Transaction, user_id: UUID) -> tuple[User, PendingChange] | None:
         """Lock a user and take the change that is due, once and for all; None if there is none, any more."""

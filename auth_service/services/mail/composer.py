@@ -8,7 +8,7 @@ from auth_service.repositories.retries import retried
 from auth_service.security.tokens.link_tokens import code_of_link_token
 from auth_service.services.mail.link_issuer import LinkIssuer
 from auth_service.services.mail.recipients import deliverable, is_asked_for, is_for, may_be_a_strangers
-from auth_service.services.throttling.throttle import Throttler
+from auth_service.services.throttling.rate_limits import RateLimits
 
 
 class TooManyLinksError(Exception):
@@ -20,11 +20,11 @@ class TooManyLinksError(Exception):
 
 
 class Composer:
-    def __init__(self, database: Database, letters: Letters, link_issuer: LinkIssuer, throttle: Throttler) -> None:
+    def __init__(self, database: Database, letters: Letters, link_issuer: LinkIssuer, rate_limits: RateLimits) -> None:
         self._database = database
         self._letters = letters
         self._link_issuer = link_issuer
-        self._throttle = throttle
+        self._rate_limits = rate_limits
 
     async def compose(self, mail: DueMail) -> Letter | None:
         """Write the mail, with a link that is committed before it is sent; None if there is no recipient.
@@ -40,11 +40,11 @@ class Composer:
             return None
         recipient = deliverable((mail.user_id and mail.recipient) or user.email)
         if mail.attempts == 1 and may_be_a_strangers(mail, user):
-            await self._throttle.mail(mail.kind, canonical_email(recipient))
+            await self._rate_limits.mail(mail.kind, canonical_email(recipient))
         if mail.kind == MailKind.REGISTERED_AGAIN and not user.is_verified:
             # Nobody can sign in yet, and the two may be different people: the page of this link lets the owner in.
             mail = mail._replace(kind=MailKind.VERIFY_EMAIL)
-        if is_asked_for(mail) and (seconds := await self._throttle.link()):
+        if is_asked_for(mail) and (seconds := await self._rate_limits.link()):
             raise TooManyLinksError(seconds)
         if mail.kind not in LINKS:
             return self._letters.compose(mail, recipient)

@@ -1,9 +1,8 @@
-"""Guessing is slow: what may be tried how often, and on which counts an attempt goes."""
+"""Guessing is slow: how often a password, a code or a token may be tried, and on which counts an attempt goes."""
 
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from datetime import timedelta
 from uuid import UUID
 
 import structlog
@@ -14,8 +13,6 @@ from auth_service.repositories.database import Database
 from auth_service.repositories.factors.lookups import Challenged
 from auth_service.repositories.throttles.lookups import Found, Lookup
 from auth_service.repositories.transaction import Transaction
-from auth_service.security.keys import SecretKeys
-from auth_service.services.operations.audit import Audit
 from auth_service.services.throttling.attempt import Attempt
 from auth_service.services.throttling.attempts import Attempts
 from auth_service.services.throttling.tallies import Tallies
@@ -26,17 +23,17 @@ log = structlog.get_logger()
 
 
 class Throttler:
-    """Who may try, and who has to wait. `patience` is how long an attempt waits for others that are not decided yet."""
+    """Who may try, and who has to wait. Nobody has to without `attempts`."""
 
     def __init__(
-        self, database: Database, audit: Audit, secrets: SecretKeys, settings: ThrottleSettings, patience: timedelta
+        self, database: Database, tallies: Tallies, attempts: Attempts | None, settings: ThrottleSettings
     ) -> None:
         self._database = database
-        self._tallies = Tallies(secrets, settings)
-        self._attempts = Attempts(database, audit, patience) if settings.enabled else None
+        self._tallies = tallies
+        self._attempts = attempts
         self._refreshes = TokenBuckets(settings.refreshes)
         self._passkey_logins = TokenBuckets(settings.logins)
-        self.refused: Counter[str] = self._attempts.refused if self._attempts else Counter()
+        self.refused: Counter[str] = attempts.refused if attempts else Counter()
 
     async def login(
         self, lookup: Lookup[LoginAccount], name: str, client_ip: str | None
@@ -143,16 +140,6 @@ class Throttler:
         counted = Tally(self._tallies.keys.of("enrolment", str(session_id or user_id)), by)
         return self._attempt("enrolment", user_id, counted, known=self._tallies.known_by_code(user_id, client_ip))
 
-    async def change(self, what: str, user_id: UUID) -> None:
-        """Count what an owner does to the account without a password, which leaves a line in the trail.
-
-        Raises `TooManyAttempts`.
-        """
-        if self._attempts:
-            await self._attempts.spend(
-                what, Tally(self._tallies.keys.of("changes", what, str(user_id)), self._tallies.changes)
-            )
-
     def right_passkey(self, user_id: UUID) -> None:
         """Count a right passkey that signs in or steps up, in this process alone, as refreshes are.
 
@@ -172,58 +159,6 @@ class Throttler:
             await self._attempts.spend(
                 "passkey", *self._tallies.of_address("passkeys", client_ip, self._tallies.address)
             )
-
-    async def username(self, user_id: UUID, client_ip: str | None) -> None:
-        """Count a try of another username, which tells whether it is taken, as a registration does.
-
-        Raises:
-            TooManyAttempts: of this account, or from this IP address.
-        """
-        if self._attempts:
-            await self._attempts.spend(
-                "username",
-                Tally(self._tallies.keys.of("changes", "username", str(user_id)), self._tallies.changes),
-                *self._tallies.of_address("registrations", client_ip, self._tallies.registrations),
-            )
-
-    async def registration(self, client_ip: str | None) -> None:
-        """Count a registration, whether or not it succeeds; raises `TooManyAttempts`."""
-        if self._attempts:
-            await self._attempts.spend(
-                "registration",
-                *self._tallies.of_address("registrations", client_ip, self._tallies.registrations),
-                Tally(self._tallies.keys.of("registrations"), self._tallies.all_registrations),
-            )
-
-    async def link_request(self, what: str, name: str, client_ip: str | None) -> None:
-        """Count a mail with a link that is asked for, by the name alone, whether or not an account has it.
-
-        Raises:
-            TooManyAttempts: for this name, or from this IP address.
-        """
-        if self._attempts:
-            await self._attempts.spend(
-                what,
-                Tally(self._tallies.keys.of("links", what, name), self._tallies.links),
-                *self._tallies.of_address("links", client_ip, self._tallies.address_links),
-            )
-
-    async def link(self) -> float:
-        """Count a mail with a link that somebody asked for; return 0, or the seconds that it has to wait.
-
-        Whoever asks is not refused for what others ask for: a crowd only makes the mail late.
-        """
-        try:
-            if self._attempts:
-                await self._attempts.spend("link", Tally(self._tallies.keys.of("links"), self._tallies.all_links))
-        except TooManyAttempts as refused:
-            return refused.retry_after
-        return 0
-
-    async def mail(self, kind: str, name: str) -> None:
-        """Count a mail to an address that may be a stranger's; raises `TooManyAttempts` for this kind of mail."""
-        if self._attempts:
-            await self._attempts.spend(kind, Tally(self._tallies.keys.of("mails", kind, name), self._tallies.links))
 
     async def forgive(self, tx: Transaction, user_id: UUID, client_ip: str | None) -> None:
         """Wipe out what was counted against an account: of strangers, of this network, and of its current password."""
