@@ -7,6 +7,7 @@ from datetime import timedelta
 import click
 
 from auth_service.cli.common import run_with_database
+from auth_service.cli.for_option import CLEANUP
 from auth_service.cli.numbers import Number, WholeNumber
 from auth_service.cli.sigterm import ended_by_sigterm
 from auth_service.repositories.database import Database
@@ -54,7 +55,7 @@ def cleanup(
             speed = Speed.of(settings.cleanup, rate)
             return await job.delete_expired(size, time_budget, bar.update, speed), kept
 
-    report, kept = run_with_database(ended_by_sigterm(clean_up))
+    report, kept = run_with_database(ended_by_sigterm(clean_up), doctor=f"doctor --for {CLEANUP}")
     told = {**_fields(report), "audit_retention_days": kept}  # a job that lacks the setting has the default
     click.echo(json.dumps(told) if as_json else f"{_sentence(report)}; the audit trail is kept for {kept:g} days")
 

@@ -12,7 +12,7 @@ import click
 from auth_service import logs
 from auth_service.cli.wrong_setting import WrongSetting, settings_or_exit
 from auth_service.database.errors import TransactionConflict
-from auth_service.errors import DatabaseUnavailable, InvalidFields, Refused, WrongDatabaseSetting
+from auth_service.errors import DatabaseUnavailable, InvalidFields, MissingPrivileges, Refused, WrongDatabaseSetting
 from auth_service.models import REQUESTER, Requester
 from auth_service.repositories.database import Database
 from auth_service.settings import Settings
@@ -40,13 +40,15 @@ def run_with_database(
     with_key: bool = False,
     tell: bool = False,
     any_schema: bool = False,
+    doctor: str = "doctor",
 ) -> Result:
     """Run a job on the database of the settings; what is refused, or no file can do, becomes one line and exit code 1.
 
     It is 75 if the database may answer later, or another transaction stood in the way, and 2 for a wrong setting.
 
     A job that changes accounts or keys tells its security events, at the level of the settings; others only warn. None
-    works on a schema that this code does not, unless the schema is what it is about.
+    works on a schema that this code does not, unless the schema is what it is about. Where the role lacks privileges,
+    `doctor` names those that this job needs.
     """
     settings = settings_or_exit(with_key=with_key)
     quiet = settings.log.model_copy(update={"level": "warning"})
@@ -75,7 +77,8 @@ def run_with_database(
         cause = "".join(f" ({cause})" for cause in causes[-1:])
         if isinstance(error, TransactionConflict):
             raise LostConflict(f"Another transaction stands in the way: try again.{cause}") from None
-        raise _kind_of(error)(error.detail + cause) from None
+        hint = f" 'auth-service {doctor}' names them." if isinstance(error, MissingPrivileges) else ""
+        raise _kind_of(error)(error.detail + hint + cause) from None
 
 
 def _kind_of(error: Refused) -> type[click.ClickException]:

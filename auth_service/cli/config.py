@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import click
 
+from auth_service.cli.for_option import SERVE, for_option, with_secret_to_serve
 from auth_service.cli.wrong_setting import WrongSetting, check_templates
-from auth_service.embedded_secret import check_folder, with_secret
+from auth_service.embedded_secret import check_folder
 from auth_service.settings import SettingProblem, Settings, WrongSettingError, examine_settings
 
 IN_MEMORY = (
@@ -22,17 +23,14 @@ def config() -> None:
 
 
 @config.command()
-@click.option(
-    "--for", "word", default="serve", show_default=True, type=click.Choice(["serve", "cleanup"]),
-    help="What is to run with them; the clean-up needs no secret key.",
-)  # fmt: skip
+@for_option
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def check(word: str, as_json: bool) -> None:
     """Name every wrong or unknown setting and unreadable file. Asks no server. Exit code 2 if there is one."""
     found = examine_settings()
     problems = [*found.wrong, *found.ignored]
     if found.settings:
-        told = [*(_to_serve(found.settings) if word == "serve" else ()), *_of_database(found.settings)]
+        told = [*(_to_serve(found.settings) if word == SERVE else ()), *_of_database(found.settings)]
         problems += [problem for problem in told if problem.name not in {wrong.name for wrong in found.wrong}]
     problems.sort(key=lambda problem: problem.name)
     if as_json:
@@ -49,9 +47,9 @@ def _to_serve(settings: Settings) -> Iterator[SettingProblem]:
         yield SettingProblem(*error.message.split(": ", 1))
     try:
         if settings.database.is_postgresql:  # with SQLite a key would be made
-            with_secret(settings)
+            with_secret_to_serve(settings)
     except WrongSettingError as error:
-        yield SettingProblem(*f"{error}; the clean-up needs none: --for cleanup".split(": ", 1))
+        yield SettingProblem(*str(error).split(": ", 1))
 
 
 def _of_database(settings: Settings) -> Iterator[SettingProblem]:

@@ -7,13 +7,12 @@ from dataclasses import asdict, dataclass
 import click
 
 from auth_service.cli.common import run_with_database
+from auth_service.cli.for_option import SERVE, for_option, with_secret_to_serve
 from auth_service.cli.numbers import Number
 from auth_service.cli.wrong_setting import WrongSetting
-from auth_service.embedded_secret import with_secret
-from auth_service.errors import DatabaseUnavailable
 from auth_service.logs import escaped
 from auth_service.repositories.database import Database
-from auth_service.repositories.privileges import is_for_clean_up_alone
+from auth_service.services.operations.database_checks import check_for_cleanup
 from auth_service.services.operations.doctor import Doctor
 from auth_service.services.operations.surroundings import Check
 from auth_service.services.passwords.benchmark import HashTiming, time_hashes, time_recommended
@@ -22,12 +21,17 @@ from auth_service.settings import Settings, WrongSettingError, read_limits
 
 
 @dataclass(frozen=True)
-class _Report:
-    checks: list[Check]
+class _Hashes:
     lane: LaneSize
     lane_memory_mib: float
     hashing: HashTiming
     recommended: HashTiming
+
+
+@dataclass(frozen=True)
+class _Report:
+    checks: list[Check]
+    hashes: _Hashes | None
 
     @property
     def ok(self) -> bool:
@@ -35,64 +39,63 @@ class _Report:
 
 
 @click.command()
+@for_option
 @click.option(
     "--target", default=100.0, show_default=True, type=Number(10, 5000), metavar="MS",
     help="Target time of a hash, for the recommendation.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-def doctor(target: float, as_json: bool) -> None:
-    """Check settings, database and keys, and time password hashes on this machine. Exit code 1 if a check fails."""
+def doctor(word: str, target: float, as_json: bool) -> None:
+    """Check settings, database and keys, and time password hashes on this machine. Exit code 1 if a check fails.
 
-    async def examine(database: Database, settings: Settings) -> _Report:
-        settings = await _with_key(database, settings)
+    For the clean-up: what it needs of the settings and the database, and no hash.
+    """
+
+    async def of_server(database: Database, settings: Settings) -> _Report:
+        try:
+            settings = with_secret_to_serve(settings)
+        except WrongSettingError as error:
+            raise WrongSetting(str(error)) from None
         lane = lane_size(settings, read_limits())
-        room = lane.limits.memory / 2**20 - PROCESS_MIB if lane.limits.memory else None
-        return _Report(
-            checks=await Doctor(settings, database, lane).check(),
-            lane=lane,
-            lane_memory_mib=lane_memory_mib(settings, lane.threads),
-            hashing=await time_hashes(settings.password, lane.threads),
-            recommended=await time_recommended(target, room, lane.threads),
-        )
+        return _Report(await Doctor(settings, database, lane).check(), await _time(settings, lane, target))
 
-    report = run_with_database(examine, any_schema=True)
-    click.echo(json.dumps({"ok": report.ok, **asdict(report)}, indent=2) if as_json else _text(report, target))
+    async def of_cleanup(database: Database, settings: Settings) -> _Report:
+        return _Report(await check_for_cleanup(settings.database, database), None)
+
+    report = run_with_database(of_server if word == SERVE else of_cleanup, any_schema=True)
+    click.echo(_json(report) if as_json else _text(report, target))
     sys.exit(0 if report.ok else 1)
 
 
-async def _with_key(database: Database, settings: Settings) -> Settings:
-    """Return the settings with a secret key, or as they are for a role that may only clean up, which needs none.
-
-    Nobody knows whose they are while the database lets nobody in, which the report then tells.
-    """
-    try:
-        return with_secret(settings)
-    except WrongSettingError as error:
-        if not settings.database.is_postgresql or not await _may_only_clean_up(database):
-            raise WrongSetting(str(error)) from None
-    return settings
+async def _time(settings: Settings, lane: LaneSize, target: float) -> _Hashes:
+    room = lane.limits.memory / 2**20 - PROCESS_MIB if lane.limits.memory else None
+    return _Hashes(
+        lane=lane,
+        lane_memory_mib=lane_memory_mib(settings, lane.threads),
+        hashing=await time_hashes(settings.password, lane.threads),
+        recommended=await time_recommended(target, room, lane.threads),
+    )
 
 
-async def _may_only_clean_up(database: Database) -> bool:
-    try:
-        async with database.statement() as tx:
-            return await is_for_clean_up_alone(tx.session)
-    except DatabaseUnavailable:
-        return True
+def _json(report: _Report) -> str:
+    hashes = asdict(report.hashes) if report.hashes else {}
+    return json.dumps({"ok": report.ok, "checks": [asdict(check) for check in report.checks], **hashes}, indent=2)
 
 
 def _text(report: _Report, target: float) -> str:
-    lane = f"{report.lane.threads} threads ({report.lane.because}), {report.lane_memory_mib:.0f} MiB while they work"
-    is_slower = report.recommended.alone_ms > target
+    checks = [escaped(f"{'ok  ' if check.ok else 'FAIL'}  {check.name}: {check.detail}") for check in report.checks]
+    return "\n".join([*checks, *(_of_hashes(report.hashes, target) if report.hashes else ())])
+
+
+def _of_hashes(hashes: _Hashes, target: float) -> list[str]:
+    lane = f"{hashes.lane.threads} threads ({hashes.lane.because}), {hashes.lane_memory_mib:.0f} MiB while they work"
+    is_slower = hashes.recommended.alone_ms > target
     slower = "; longer, but cheaper ones are too weak: the machine is slow, or busy just now" if is_slower else ""
-    return "\n".join(
-        [
-            *(escaped(f"{'ok  ' if check.ok else 'FAIL'}  {check.name}: {check.detail}") for check in report.checks),
-            f"hashing lane: {lane}",
-            f"now: {_timing(report.hashing)}",
-            f"for {target:g} ms: {_timing(report.recommended)}{slower}",
-        ]
-    )
+    return [
+        f"hashing lane: {lane}",
+        f"now: {_timing(hashes.hashing)}",
+        f"for {target:g} ms: {_timing(hashes.recommended)}{slower}",
+    ]
 
 
 def _timing(timing: HashTiming) -> str:

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, text
 
 from auth_service.database import migrator, schema
 from auth_service.errors import InvalidInput, Reason, SchemaNotReady
-from auth_service.repositories.privileges import CLEANUP, FILE, SERVICE, statements
+from auth_service.repositories.privileges import CLEANUP, FILE, IS_OWNER, SERVICE, statements
 
 # What can be put between double quotes, in a literal and in a dollar-quoted block alike.
 QUOTABLE = re.compile(r"""[^'"$;\\\x00-\x1f]+""")
@@ -41,8 +41,7 @@ def apply(connection: Connection, service: str | None, cleanup: str | None) -> N
     """
     check_roles(connection, service, cleanup)
     migrator.take_turn(connection)
-    owner = text("SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass('alembic_version')")
-    is_owner = connection.scalar(owner)
+    is_owner = connection.scalar(IS_OWNER)
     if is_owner is None:
         raise SchemaNotReady
     if not is_owner:

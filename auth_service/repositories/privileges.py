@@ -31,6 +31,9 @@ WHERE NOT CASE
 END
 """)
 
+# NULL if there is no schema of ours; of a superuser too it is true.
+IS_OWNER = text("SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass('alembic_version')")
+
 
 class Privilege(NamedTuple):
     """One privilege on a table, on a column of it, or on a function."""
@@ -79,10 +82,11 @@ async def find_missing(session: AsyncSession, needed: Sequence[Privilege]) -> li
     return list((await connection.scalars(_MISSING, columns)).all())
 
 
-async def is_for_clean_up_alone(session: AsyncSession) -> bool:
-    """Whether the session's role has what the clean-up needs, and nothing on what only the service touches."""
-    cleanup = needed_by(CLEANUP)
-    touched = {one.object for one in cleanup}
-    of_service = [one for one in needed_by(SERVICE) if one.object not in touched]
-    lacking = await find_missing(session, of_service)
-    return len(lacking) == len(of_service) and not await find_missing(session, cleanup)
+async def is_of_tables_owner(session: AsyncSession) -> bool:
+    """Whether PostgreSQL lets the session's role do whatever the owner of the tables may, as a superuser."""
+    return bool(await (await session.connection()).scalar(IS_OWNER))
+
+
+async def role_of(session: AsyncSession) -> str:
+    """Return the name of the session's role on PostgreSQL."""
+    return str(await (await session.connection()).scalar(text("SELECT current_user")))

@@ -1,20 +1,25 @@
 """Grants that are older than the schema: who notices, and `auth-service grants`, which mends them without psql."""
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
 import httpx
 import pytest
 
 from auth_service.database.schema import REVISIONS
+from auth_service.errors import MissingPrivileges
 from tests.conftest import environment
 from tests.support import roles
 from tests.support.client import PASSWORD
+from tests.support.doctor import IN_ORDER
+from tests.support.operator import Operator
 from tests.support.postgres import Cluster, programs
 from tests.support.server import Server, run_command
 
@@ -145,17 +150,66 @@ def test_readiness_notices_each_privilege_that_is_gone(cluster: Cluster, name: s
             assert http.get("/health/ready").status_code == 200
 
 
-def test_the_doctor_tells_each_role_what_it_is_good_for(cluster: Cluster, name: str, tmp_path: Path) -> None:
-    env = environment(cluster.url(name))
-    told = {
-        role: examined({**env, **bare(cluster, name, role)}, tmp_path)["grants"] for role in ("owner", "app", "cleanup")
-    }
-    assert all(check["ok"] for check in told.values())
-    assert [check["detail"] for check in told.values()] == [
-        "all that the service needs", "all that the service needs", "enough for the clean-up, and not to serve",
+def test_the_doctor_names_each_privilege_of_the_clean_up_that_is_gone(
+    cluster: Cluster, name: str, tmp_path: Path
+) -> None:
+    """With the URL of the database and no secret key, as the job has it."""
+    granted = held(cluster, name, "auth_cleanup")
+    assert len(granted) > 30
+    job = Operator(roles.as_role(cluster.url(name), "cleanup"), tmp_path, AUTH_SECRET_KEY="")
+    for privilege, column, what, kind in granted:
+        grant = f"{privilege}{column} ON {kind} {what}"
+        cluster.execute(f"REVOKE {grant} FROM auth_cleanup", name)
+        told = job.run("doctor", "--for", "cleanup", code=1).stdout
+        assert told.endswith(f"{MissingPrivileges.detail} Missing for auth_cleanup: {privilege}{column} on {what}\n")
+        assert told.count("FAIL") == (2 if what == "alembic_version" else 1), "which is asked first"
+        cluster.execute(f"GRANT {grant} TO auth_cleanup", name)
+    assert job.run("doctor", "--for", "cleanup").stdout.endswith("ok    grants: all that the clean-up needs\n")
+
+
+def test_the_doctor_names_all_that_a_role_lacks_before_the_first_grants(
+    cluster: Cluster, name: str, stranger: str, tmp_path: Path
+) -> None:
+    """Also a role of another name, which is told how it gets them."""
+    everything = [f"{what}{column} on {on}" for what, column, on, _ in held(cluster, name, "auth_cleanup")]
+    cluster.execute("REVOKE ALL ON ALL TABLES IN SCHEMA public FROM auth_cleanup", name)
+    cluster.execute("REVOKE ALL ON ALL FUNCTIONS IN SCHEMA public FROM auth_cleanup", name)
+    cluster.execute(
+        f'GRANT CONNECT ON DATABASE {name} TO "{stranger}"; GRANT USAGE ON SCHEMA public TO "{stranger}"', name
+    )
+    url = urlsplit(cluster.url(name))
+    renamed = url._replace(netloc=f"{quote(stranger)}@{url.netloc.rpartition('@')[2]}").geturl()
+    told = []
+    for role, at in (("auth_cleanup", roles.as_role(url.geturl(), "cleanup")), (stranger, renamed)):
+        job = Operator(at, tmp_path, AUTH_SECRET_KEY="")
+        said = job.run("doctor", "--for", "cleanup", code=1).stdout
+        told.append(said.strip().rpartition(f"Missing for {role}: ")[2].partition("; "))
+    cluster.execute(f'DROP OWNED BY "{stranger}"', name)
+    assert [sorted(lacking.split(", ")) for lacking, _, _ in told] == [sorted(everything)] * 2
+    assert [hint for _, _, hint in told] == [
+        "", f"to a role of another name: 'auth-service grants --apply --cleanup-role {stranger}'",
     ]  # fmt: skip
-    cluster.execute("REVOKE DELETE ON throttles FROM auth_cleanup", name)
-    assert not examined({**env, **bare(cluster, name, "cleanup")}, tmp_path)["grants"]["ok"]
+
+
+@pytest.mark.parametrize("role", roles.ROLES)
+@pytest.mark.parametrize("purpose", ["service", "clean-up"])
+def test_the_doctor_judges_a_role_by_what_it_is_for(
+    cluster: Cluster, template: str, tmp_path: Path, purpose: str, role: roles.Role
+) -> None:
+    """In the environment of a server with the clean-up's URL, which never becomes ready, the doctor fails."""
+    meant, words = ("app", ()) if purpose == "service" else ("cleanup", ("--for", "cleanup"))
+    operator = Operator(roles.as_role(cluster.url(template), role), tmp_path, **IN_ORDER)
+    is_enough = (meant, role) != ("app", "cleanup")
+    done = operator.run("doctor", *words, "--json", "--target", "10", code=0 if is_enough else 1)
+    report = json.loads(done.stdout)
+    (grants,) = [check for check in report["checks"] if check["name"] == "grants"]
+    assert grants["ok"] is is_enough
+    if is_enough:
+        more = f", and far more, as a superuser or the owner of the tables: auth_{meant} is the role for this"
+        assert grants["detail"] == f"all that the {purpose} needs{more if role == 'owner' else ''}"
+    else:
+        assert re.search("Missing for auth_cleanup: .*, INSERT on users, .*; the clean-up needs less", grants["detail"])
+        assert grants["detail"].endswith(": --for cleanup")
 
 
 def test_jobs_need_the_url_of_the_database_and_no_secret(cluster: Cluster, empty: str, tmp_path: Path) -> None:

@@ -155,39 +155,60 @@ def test_what_a_role_lacks_is_told_with_what_gives_it_back(
     try:
         operator = Operator(roles.as_role(owned_url, role), tmp_path)
         operator.settings = {"DATABASE_URL": operator.url}
-        assert said in operator.run("cleanup", code=1).stderr
+        told = operator.run("cleanup", code=1).stderr
+        assert said in told
+        assert ("'auth-service doctor --for cleanup' names them." in told) is ("ON alembic_version" in right)
     finally:
         cluster.execute(f"GRANT {right} TO auth_{role}", name)
 
 
-@pytest.mark.parametrize(("role", "code"), [("cleanup", 0), ("app", 2), ("owner", 2)])
-def test_a_doctor_needs_no_secret_key_for_the_role_that_only_cleans_up(
-    owned_url: str, tmp_path: Path, role: roles.Role, code: int
-) -> None:
-    env = {
-        "DATABASE_URL": roles.as_role(owned_url, role), "AUTH_PUBLIC_URL": "https://auth.example.com",
-        "AUTH_PROXY__TRUSTED": "10.0.0.1/32",
+def test_the_doctor_asks_of_the_clean_up_what_it_needs_and_nothing_of_a_server(owned_url: str, tmp_path: Path) -> None:
+    """Neither with its URL alone, nor with all settings of the service but its secrets, as in the CronJob."""
+    job = {"DATABASE_URL": roles.as_role(owned_url, "cleanup")}
+    settings = {
+        "AUTH_PUBLIC_URL": "http://auth.example.com", "AUTH_MAIL__HOST": "mail.invalid", "AUTH_MAIL__SECURITY": "none",
+        "AUTH_MAIL__SENDER": "a@example.com", "AUTH_PASSWORD__ARGON2_MEMORY_KIB": "64",
+        "DATABASE_READ_REPLICA_URL": "postgresql://auth:password@db.invalid/auth",
     }  # fmt: skip
-    done = run_command("doctor", env=env, cwd=tmp_path)
-    assert done.returncode == code, done.stdout + done.stderr
-    assert ("ok    grants: enough for the clean-up, and not to serve" in done.stdout) is (code == 0)
-    assert ("AUTH_SECRET_KEY: must be set with PostgreSQL" in done.stderr) is (code == 2)
+    for env in (job, job | settings):
+        done = run_command("doctor", "--for", "cleanup", "--json", env=env, cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, "")
+        report = json.loads(done.stdout)
+        assert list(report) == ["ok", "checks"]
+        assert [check["name"] for check in report["checks"]] == [
+            "settings", "TLS", "database", "disk", "schema", "grants",
+        ]  # fmt: skip
+    for role in ("cleanup", "app", "owner"):
+        served = run_command("doctor", env={"DATABASE_URL": roles.as_role(owned_url, role)}, cwd=tmp_path)
+        assert (served.returncode, served.stdout) == (2, "")
+        assert served.stderr.startswith("Error: AUTH_SECRET_KEY: must be set with PostgreSQL")
+        assert served.stderr.endswith("; the clean-up needs none: --for cleanup\n")
 
 
-def test_a_doctor_of_the_clean_up_tells_what_keeps_it_out_and_asks_for_no_secret_key(
+def test_the_doctor_tells_what_keeps_the_clean_up_out_and_asks_for_no_secret_key(
     owned_url: str, cluster: Cluster, tmp_path: Path
 ) -> None:
     name = owned_url.rpartition("/")[2]
+    words = ("doctor", "--for", "cleanup")
     cluster.execute("REVOKE USAGE ON SCHEMA public FROM auth_cleanup", name)
     try:
-        kept_out = run_command("doctor", env={"DATABASE_URL": roles.as_role(owned_url, "cleanup")}, cwd=tmp_path)
+        kept_out = run_command(*words, env={"DATABASE_URL": roles.as_role(owned_url, "cleanup")}, cwd=tmp_path)
     finally:
         cluster.execute("GRANT USAGE ON SCHEMA public TO auth_cleanup", name)
-    nowhere = run_command("doctor", env={"DATABASE_URL": "postgresql://auth_cleanup@127.0.0.1:1/auth"}, cwd=tmp_path)
-    for done, cause in ((kept_out, "GRANT USAGE"), (nowhere, "Nothing listens")):
-        assert done.returncode == 1, done.stdout + done.stderr
-        assert cause in done.stdout
-        assert "AUTH_SECRET_KEY" not in done.stdout + done.stderr
+    nowhere = run_command(*words, env={"DATABASE_URL": "postgresql://auth_cleanup@127.0.0.1:1/auth"}, cwd=tmp_path)
+    overheard = "postgresql://auth_cleanup:changeme@db.invalid/auth?keepalives=1"
+    elsewhere = run_command(*words, env={"DATABASE_URL": overheard}, cwd=tmp_path)
+    fresh = run_command(*words, env={}, cwd=tmp_path)
+    for done, causes in (
+        (kept_out, ["GRANT USAGE"]),
+        (nowhere, ["Nothing listens"]),
+        (elsewhere, ["FAIL  database password", "FAIL  TLS", "ok    ignored options"]),
+        (fresh, ["FAIL  schema: The database has no schema of this service yet: run 'auth-service migrate'"]),
+    ):
+        assert (done.returncode, done.stderr) == (1, ""), done.stdout
+        assert all(cause in done.stdout for cause in causes), done.stdout
+        assert "AUTH_SECRET_KEY" not in done.stdout
+    assert not list(tmp_path.glob("*.secret"))
 
 
 async def test_the_clean_up_as_its_role_deletes_used_challenges_and_factors_that_were_never_confirmed(

@@ -2,18 +2,16 @@
 
 from datetime import UTC, datetime, timedelta
 
-from auth_service.database.schema import MigrationNeeded
-from auth_service.errors import DatabaseUnavailable, MissingPrivileges
 from auth_service.logs import escaped
 from auth_service.models import FactorPolicy, KeyState, Role
 from auth_service.repositories.database import Database
-from auth_service.repositories.privileges import SERVICE, find_missing, is_for_clean_up_alone, needed_by
-from auth_service.repositories.probe import ROOM, Probe, try_disk
+from auth_service.repositories.privileges import SERVICE
 from auth_service.repositories.users.search import UserFilter
 from auth_service.security.keys import SecretKeys
 from auth_service.security.passwords import argon2_build
 from auth_service.security.signing_keys import ForgedKeyError, UnknownSecretError
 from auth_service.security.tokens.access_tokens import signer_of
+from auth_service.services.operations.database_checks import DatabaseChecks, look
 from auth_service.services.operations.surroundings import Check, mail_server, of_settings, read_replica
 from auth_service.services.passwords.benchmark import described, meets_minimum
 from auth_service.services.passwords.lane_size import PROCESS_MIB, LaneSize, lane_memory_mib
@@ -32,7 +30,6 @@ class Doctor:
         self._settings = settings
         self._database = database
         self._lane = lane
-        self._only_cleans_up = False
 
     async def check(self) -> list[Check]:
         """Return every check, those of the database up to the first that it does not let be made."""
@@ -42,25 +39,19 @@ class Doctor:
             found.append(await mail_server(self._settings))
         if self._database.replica:
             found.append(await read_replica(self._database.replica))
+        of = DatabaseChecks(self._settings.database, self._database, SERVICE)
         database = {
-            "database": self._reach,
-            "disk": self._disk,
+            "database": of.reach,
+            "disk": of.disk,
             "clock": self._clock,
-            "schema": self._schema,
-            "grants": self._grants,
+            "schema": of.schema,
+            "grants": of.grants,
             "signing key": self._signing_key,
             "second factors": self._second_factors,
             "secrets of factors": self._secrets_of_factors,
             "stored passkeys": self._stored_passkeys,
         }
-        for name, look in database.items():
-            try:
-                found.append(await look())
-            except DatabaseUnavailable as error:
-                if self._settings.migrates_on_start and isinstance(error, MigrationNeeded):
-                    return [*found, Check(name, True, "made or migrated when the service starts, which it has not yet")]
-                return [*found, Check(name, False, error.detail)]
-        return found
+        return found + await look(database, migrates_on_start=self._settings.migrates_on_start)
 
     def _argon2(self) -> Check:
         password = self._settings.password
@@ -89,14 +80,6 @@ class Doctor:
         )
         return Check("schedule", True, f"{expired}; {keys}")
 
-    async def _reach(self) -> Check:
-        await self._database.check()
-        return Check("database", True, f"answers: {self._settings.database.described}")
-
-    async def _disk(self) -> Check:
-        await try_disk(self._settings.database, self._database)
-        return Check("disk", True, f"room for {ROOM // 2**20} MiB more")
-
     async def _clock(self) -> Check:
         before = datetime.now(UTC)
         now = await self._database.now()
@@ -104,31 +87,7 @@ class Doctor:
         allowed = min(CLOCKS_APART, max(self._settings.tokens.leeway, LEAST_TOLERATED))
         return Check("clock", abs(apart) <= allowed, f"the database's is {apart.total_seconds():+.1f} s from ours")
 
-    async def _schema(self) -> Check:
-        probe = Probe(self._settings.database, self._database)
-        try:
-            await probe.check()
-        except MissingPrivileges as error:
-            if not error.missing:  # not even of the version
-                raise
-        finally:
-            await probe.close()
-        return Check("schema", True, await self._database.check_schema())
-
-    async def _grants(self) -> Check:
-        if not self._settings.database.is_postgresql:
-            return Check("grants", True, "none with SQLite")
-        async with self._database.statement() as tx:
-            missing = await find_missing(tx.session, needed_by(SERVICE))
-            self._only_cleans_up = bool(missing) and await is_for_clean_up_alone(tx.session)
-        if self._only_cleans_up:
-            return Check("grants", True, "enough for the clean-up, and not to serve")
-        lacking = f"{MissingPrivileges.detail} Missing: {', '.join(missing)}"
-        return Check("grants", not missing, lacking if missing else "all that the service needs")
-
     async def _signing_key(self) -> Check:
-        if self._only_cleans_up:
-            return Check("signing key", True, "not for this role to read")
         secrets = SecretKeys.from_settings(self._settings)
         async with self._database.statement() as tx:
             stored = await tx.signing_keys.list_all()
@@ -148,8 +107,6 @@ class Doctor:
     async def _second_factors(self) -> Check:
         """Which administrators have none: a failure where they must have one, and a hint where they need not."""
         name = "second factors"
-        if self._only_cleans_up:
-            return Check(name, True, "not for this role to read")
         policy = FactorPolicy.from_settings(self._settings)
         must, one = policy.asks(Role.ADMIN), "a passkey" if policy.asks_for_passkey(Role.ADMIN) else "one"
         administrators = UserFilter(role=Role.ADMIN, is_active=True)
@@ -167,8 +124,6 @@ class Doctor:
     async def _secrets_of_factors(self) -> Check:
         """Whether AUTH_SECRET_KEY opens the secret of every authenticator app, and which key would do so alone."""
         name = "secrets of factors"
-        if self._only_cleans_up:
-            return Check(name, True, "not for this role to read")
         secrets = SecretKeys.from_settings(self._settings)
         async with self._database.statement() as tx:
             counted = await tx.factors.count_by_secret()
@@ -185,8 +140,6 @@ class Doctor:
     async def _stored_passkeys(self) -> Check:
         """A passkey does not say of which domain it is (WebAuthn, section 7.1), only a signature of it does."""
         name, domain = "stored passkeys", self._settings.passkeys.rp_id
-        if self._only_cleans_up:
-            return Check(name, True, "not for this role to read")
         async with self._database.statement() as tx:
             count, used_at = await tx.factors.count_passkeys()
         if not count:

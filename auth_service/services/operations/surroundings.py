@@ -1,6 +1,6 @@
 """What the doctor finds around a process: the gateway in front of it, and the servers that it calls."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import ip_address
@@ -10,7 +10,7 @@ from auth_service.database.replica import Replica, detail_of
 from auth_service.errors import DatabaseUnavailable
 from auth_service.identifiers.addresses import IN_HOUSE
 from auth_service.logs import causes_of
-from auth_service.settings import LOOPBACK, Settings
+from auth_service.settings import LOOPBACK, PostgresqlUrl, Settings
 
 PATIENCE = timedelta(seconds=5)  # a server may let a refused sign-in wait for two
 
@@ -31,12 +31,7 @@ def of_settings(settings: Settings) -> Iterator[Check]:
         yield Check("public URL", is_set, told + hint)
     else:
         yield Check("production", True, _for_production(settings))
-    for name, one in settings.database.servers.items():
-        if one.is_elsewhere and one.has_sample_password:
-            hint = (
-                f"that of {name} is a sample, which everybody tries first: give the role another by psql's \\password"
-            )
-            yield Check("database password", False, hint)
+    yield from _of_passwords(settings.database.servers)
     yield from of_ways(settings)
     public = urlsplit(settings.public_url)
     if public.scheme == "https" and public.hostname not in LOOPBACK:
@@ -70,14 +65,8 @@ def _passkeys(settings: Settings) -> Iterator[Check]:
 
 def of_ways(settings: Settings) -> Iterator[Check]:
     """Look for ways to other machines on which passwords, tokens and rows travel unencrypted (ASVS 12.2.1, 12.3.1)."""
-    servers, public = settings.database.servers, urlsplit(settings.public_url)
-    if servers:
-        open_to_all = " and ".join(name for name, one in servers.items() if one.may_be_overheard)
-        hint = f"not required on the way to another machine: add sslmode=verify-full to {open_to_all}"
-        yield Check("TLS", not open_to_all, hint if open_to_all else "required, or the server is on this machine")
-    for name, one in servers.items():
-        if one.ignored:
-            yield Check("ignored options", True, f"of {name}, without effect: {', '.join(one.ignored)}")
+    public = urlsplit(settings.public_url)
+    yield from _of_ways_to(settings.database.servers)
     if settings.mail.host and not _is_near(settings.mail.host):
         hint = (
             f"mails and their links go to {settings.mail.host} unencrypted: set AUTH_MAIL__SECURITY to starttls or tls"
@@ -87,6 +76,31 @@ def of_ways(settings: Settings) -> Iterator[Check]:
     if public.hostname not in LOOPBACK:
         hint = f"{settings.base_url} is not encrypted: use TLS at the gateway, and its https URL as AUTH_PUBLIC_URL"
         yield Check("HTTPS", public.scheme == "https", hint if public.scheme == "http" else "the public URL has it")
+
+
+def of_servers(servers: Mapping[str, PostgresqlUrl]) -> Iterator[Check]:
+    """Look at what each URL of PostgreSQL says, by the name of its setting."""
+    yield from _of_passwords(servers)
+    yield from _of_ways_to(servers)
+
+
+def _of_passwords(servers: Mapping[str, PostgresqlUrl]) -> Iterator[Check]:
+    for name, one in servers.items():
+        if one.is_elsewhere and one.has_sample_password:
+            hint = (
+                f"that of {name} is a sample, which everybody tries first: give the role another by psql's \\password"
+            )
+            yield Check("database password", False, hint)
+
+
+def _of_ways_to(servers: Mapping[str, PostgresqlUrl]) -> Iterator[Check]:
+    if servers:
+        open_to_all = " and ".join(name for name, one in servers.items() if one.may_be_overheard)
+        hint = f"not required on the way to another machine: add sslmode=verify-full to {open_to_all}"
+        yield Check("TLS", not open_to_all, hint if open_to_all else "required, or the server is on this machine")
+    for name, one in servers.items():
+        if one.ignored:
+            yield Check("ignored options", True, f"of {name}, without effect: {', '.join(one.ignored)}")
 
 
 def _is_near(host: str) -> bool:
