@@ -65,7 +65,8 @@ async def service(cluster: Cluster, url: str, **settings: object) -> AsyncIterat
     transport = httpx.ASGITransport(app=app)
     async with app.router.lifespan_context(app), Client(transport=transport, base_url="http://auth.example") as client:
         yield await Admin.of(client, f"{uuid4().hex}@example.com")
-    cluster.execute(f"ALTER ROLE auth_app IN DATABASE {DATABASE} RESET ALL")
+    if settings:
+        cluster.execute(f"ALTER ROLE auth_app IN DATABASE {DATABASE} RESET ALL")
 
 
 def plans(cluster: Cluster, start: int) -> list[str]:

@@ -2,11 +2,15 @@
 
 import asyncio
 import json
+import os
 import subprocess
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from tests.conftest import environment
 
@@ -16,7 +20,7 @@ from .server import Server, run_command
 from .sql import run_sql
 from .traffic import kid_of
 
-EVERYWHERE = 12  # connections, each of which either worker may take
+EVERYWHERE = 12  # connections, each of which either of two workers may take
 
 
 class Operator:
@@ -67,13 +71,26 @@ class Issuer:
 
 
 async def everywhere(server: Server, ask: Callable[[Client], Any]) -> list[Any]:
-    """Ask on many new connections at once, so that each worker answers."""
+    """Ask on many new connections at once, and again until each worker has answered: a busy one may have taken none."""
+    answers: list[Any] = []
+    workers: set[int] = set()
+    async with asyncio.timeout(20):
+        while len(workers) < server.workers:
+            async with AsyncExitStack() as stack:
+                before = _ports(os.getpid(), server)
+                clients = [await stack.enter_async_context(client_of(server)) for _ in range(EVERYWHERE)]
+                answers += await asyncio.gather(*(ask(client) for client in clients))
+                asked = _ports(os.getpid(), server) - before
+                parent = psutil.Process(server.pid)
+                workers |= {one.pid for one in (parent, *parent.children()) if _ports(one.pid, server) & asked}
+    return answers
 
-    async def once() -> Any:
-        async with client_of(server) as client:
-            return await ask(client)
 
-    return await asyncio.gather(*(once() for _ in range(EVERYWHERE)))
+def _ports(pid: int, server: Server) -> set[int]:
+    """The ports at which clients of the server are, by the connections to it that a process has, at either end."""
+    ends = psutil.Process(pid).net_connections("tcp")
+    here = {end.laddr.port for end in ends if end.raddr and end.raddr.port == server.port}
+    return here | {end.raddr.port for end in ends if end.raddr and end.laddr.port == server.port}
 
 
 async def published(client: Client) -> set[str]:

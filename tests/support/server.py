@@ -106,6 +106,7 @@ class Server:
     program: ClassVar[tuple[str, ...]] = tuple(shlex.split(os.environ.get(_PROGRAM, ""))) or _OUR_OWN
 
     def __init__(self, env: Mapping[str, str], cwd: Path, *, workers: int = 1, port: int | None = None) -> None:
+        self.workers = workers
         self.port = port or free_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
         self._final_log: str | None = None
