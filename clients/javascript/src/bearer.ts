@@ -25,20 +25,20 @@ export async function withToken(
     response.body?.cancel().catch(() => {});
     response = await send(await session.accessToken(refused));
   };
-  if (isTokenRefused(response)) await sendAgain(token);
-  const challenge = stepUpAsked(response);
+  // By RFC 6750; an API of another origin may not let a page read the header, and then only trying tells.
+  if (/error="?invalid_token|^$/.test(refusalIn(response))) await sendAgain(token);
+  const challenge = stepUpAsked(refusalIn(response));
   if (challenge && (await onStepUp?.(challenge))) await sendAgain();
   return response;
 }
 
-/** By RFC 6750; an API of another origin may not let a page read the header, and then only trying tells. */
-function isTokenRefused({ status, headers }: Response): boolean {
-  return status === 401 && /error="?invalid_token|^$/.test(headers.get("WWW-Authenticate") ?? "");
+/** What a 401 says, if it says anything. */
+function refusalIn({ status, headers }: Response): string {
+  return status === 401 ? (headers.get("WWW-Authenticate") ?? "") : "none";
 }
 
-function stepUpAsked({ status, headers }: Response): StepUpChallenge | undefined {
-  const asked = headers.get("WWW-Authenticate") ?? "";
-  if (status !== 401 || !asked.includes("insufficient_user_authentication")) return undefined;
+function stepUpAsked(asked: string): StepUpChallenge | undefined {
+  if (!asked.includes("insufficient_user_authentication")) return undefined;
   const acrValues = /acr_values="([^"]*)"/.exec(asked)?.[1]?.split(" ") ?? [];
   const maxAge = /max_age="?(\d+)/.exec(asked)?.[1];
   return { acrValues, ...(maxAge && { maxAge: +maxAge }) };

@@ -41,6 +41,8 @@ export function signedOut(): AuthError {
   return new AuthError("signed-out", "Nobody is signed in.");
 }
 
-export function notTheService(status = 200): AuthError {
-  return new AuthError("unavailable", `Status ${status} in place of an answer of the service.`, status);
+/** Nothing came, or something of this status that is not the service's. */
+export function noAnswer(status = 0, retryAfter?: number): AuthError {
+  const message = `The service did not answer: status ${status}.`;
+  return new AuthError("unavailable", message, status, undefined, retryAfter);
 }

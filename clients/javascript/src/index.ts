@@ -7,7 +7,7 @@ import { type AuthOptions, checked } from "./options.js";
 import { requestOf } from "./request.js";
 import { type AuthState, Session } from "./session.js";
 import { signInsOf } from "./sign-in.js";
-import { Store, sharedStorage } from "./store.js";
+import { attempt, Store } from "./store.js";
 import { type Fetch, Transport, unlessAborted } from "./transport.js";
 import { onWakeUp } from "./wakeups.js";
 
@@ -34,8 +34,13 @@ export function createAuth(given: AuthOptions) {
   const send = options.fetch ?? ((...request) => fetch(...request));
   const transport = new Transport(url, options.timeout, mode === "cookie", send);
   const name = `auth-service ${mode} ${url} ${options.name ?? ""}`.trim();
-  const store = new Store(name, isShared ? (options.storage ?? sharedStorage()) : undefined, mode !== "cookie");
-  const channel = isShared ? openChannel(name) : undefined;
+  const store = new Store(
+    name,
+    isShared ? (options.storage ?? attempt(() => globalThis.localStorage)) : undefined,
+    mode !== "cookie",
+  );
+  const channel = isShared ? attempt(() => new BroadcastChannel(name)) : undefined;
+  (channel as { unref?: () => void } | undefined)?.unref?.(); // Node: it keeps no program running
   const closing = new AbortController();
   const tell = (kept: Kept) => closing.signal.aborted || channel?.postMessage(kept);
   const session = new Session(transport, store, tell, isShared);
@@ -103,14 +108,4 @@ export function createAuth(given: AuthOptions) {
     },
   };
   return auth as Readonly<typeof auth>;
-}
-
-function openChannel(name: string): BroadcastChannel | undefined {
-  try {
-    const channel = new BroadcastChannel(name);
-    (channel as { unref?: () => void }).unref?.(); // Node: it keeps no program running
-    return channel;
-  } catch {
-    return undefined; // there are none, or they are blocked
-  }
 }

@@ -54,17 +54,22 @@ export function millisecondsEarly({ expires_in = 0 }: Kept): number {
   return Math.min(EARLY, expires_in * 500);
 }
 
+/** Whether JSON is an object or a list. */
+export function isObject(value: unknown): boolean {
+  return Object(value) === value;
+}
+
 /** Whether this is a record: the storage of a page, and its channels, may have anything in them. */
 export function isKept(value: unknown): value is Kept {
-  if (value === null || typeof value !== "object") return false;
   const kept = value as Record<keyof Kept, unknown>;
   const has = (type: string, ...names: (keyof Kept)[]) => names.every((name) => typeof kept[name] === type);
-  const hasTokens = has("string", "access_token", "session_id") && has("number", "expires_in", "issued_at", "ahead");
   const optional = (name: keyof Kept) => kept[name] === undefined || has("string", name);
   return (
+    isObject(value) &&
     Number.isInteger(kept.version) &&
     (kept.version as number) < 2 ** 52 && // one more is still more
-    (hasTokens || kept.access_token === undefined) &&
+    ((has("string", "access_token", "session_id") && has("number", "expires_in", "issued_at", "ahead")) ||
+      kept.access_token === undefined) &&
     (kept.session_id === null || optional("session_id")) &&
     optional("refresh_token") &&
     optional("key")

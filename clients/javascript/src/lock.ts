@@ -7,14 +7,13 @@
 export async function alone<Result>(name: string, limit: number, work: () => Promise<Result>): Promise<Result> {
   let working: Promise<Result> | undefined;
   const begin = () => {
-    working = work();
+    working ??= work();
     return working;
   };
-  const locks = globalThis.navigator?.locks;
-  for (const options of locks ? [{ signal: AbortSignal.timeout(limit) }, { steal: true }] : []) {
+  const request = (options: LockOptions) =>
     // It fails if the wait was too long, and also if the lock is stolen from us: then the work goes on.
-    await locks.request(name, options, begin).catch(() => {});
-    if (working) return working;
-  }
+    globalThis.navigator?.locks?.request(name, options, begin).catch(() => {});
+  await request({ signal: AbortSignal.timeout(limit) });
+  if (!working) await request({ steal: true });
   return begin();
 }

@@ -1,5 +1,5 @@
 import type { StepUpHook } from "./bearer.js";
-import type { SimpleStorage } from "./store.js";
+import { attempt, type SimpleStorage } from "./store.js";
 import type { Fetch } from "./transport.js";
 
 export interface AuthOptions {
@@ -31,18 +31,37 @@ export interface AuthOptions {
 
 const MODES = ["cookie", "storage", "memory"];
 const METHODS = ["getItem", "setItem", "removeItem"] as const;
+// By the name as the URL's parser writes it: 127.1 is 127.0.0.1 by then.
+const THIS_MACHINE = /^((.+\.)?localhost|127(\.\d+){3}|\[::1\])$/;
 const LONGEST = 2 ** 31 - 2_000; // milliseconds that a timer can count, with a second for the wait for a lock
 
 /** Options with their defaults, checked. */
 export function checked(options: AuthOptions): AuthOptions & { url: string; timeout: number; apis: string[] } {
-  const { url, mode, storage, apis = [], plainHttp = false, onStepUp, timeout = 5_000, name, fetch, ...more } = options;
+  const {
+    url,
+    mode,
+    storage,
+    apis = [],
+    plainHttp = false,
+    name = "",
+    onStepUp,
+    timeout = 5_000,
+    fetch,
+    ...more
+  } = options ?? {};
   const [unknown] = Object.keys(more);
   insist(!unknown, `there is no option ${unknown}`);
   insist(MODES.includes(mode), `mode must be one of ${MODES}`);
   insist(Number.isInteger(timeout) && timeout > 0 && timeout <= LONGEST, "timeout must be milliseconds");
-  insist(storage === undefined || isStorage(storage), `storage must have ${METHODS}`);
-  insist([onStepUp, fetch].every(isFunctionIfGiven), "onStepUp and fetch must be functions");
-  insist(name === undefined || typeof name === "string", "name must be a string");
+  insist(
+    storage === undefined || METHODS.every((method) => typeof storage?.[method] === "function"),
+    `storage must have ${METHODS}`,
+  );
+  insist(
+    [onStepUp, fetch].every((option) => option === undefined || typeof option === "function"),
+    "onStepUp and fetch must be functions",
+  );
+  insist(typeof name === "string", "name must be a string");
   insist(typeof plainHttp === "boolean", "plainHttp must be true or false");
   insist(Array.isArray(apis), "apis must be a list");
   const service = addressOf("url", url, plainHttp);
@@ -52,29 +71,13 @@ export function checked(options: AuthOptions): AuthOptions & { url: string; time
 
 /** Where passwords and tokens may be sent: by https, or on this machine; and nothing else is in the address. */
 function addressOf(option: string, given: string, plainHttp: boolean, base?: string): URL {
-  let address: URL | undefined;
-  try {
-    // What is no string, or empty, would be an address on the page's own site.
-    if (given && typeof given === "string") address = new URL(given, base);
-  } catch {}
+  // What is no string, or empty, would be an address on the page's own site.
+  const address = given && typeof given === "string" ? attempt(() => new URL(given, base)) : undefined;
   const { protocol, hostname, origin, pathname, href } = address ?? ({} as Partial<URL>);
-  const isSafe = protocol === "https:" || (protocol === "http:" && (plainHttp || isThisMachine(hostname ?? "")));
+  const isSafe = protocol === "https:" || (protocol === "http:" && (plainHttp || THIS_MACHINE.test(hostname ?? "")));
   // A user, a password, a query or a fragment would stand between these two, or behind them.
   insist(isSafe && href === `${origin}${pathname}`, `${option} must be like https://auth.example.com, or on localhost`);
   return address as URL;
-}
-
-/** By the name as the URL's parser writes it: 127.1 is 127.0.0.1 by then. */
-function isThisMachine(hostname: string): boolean {
-  return /^((.+\.)?localhost|127(\.\d+){3}|\[::1\])$/.test(hostname);
-}
-
-function isStorage(storage: SimpleStorage): boolean {
-  return METHODS.every((method) => typeof storage?.[method] === "function");
-}
-
-function isFunctionIfGiven(option: unknown): boolean {
-  return option === undefined || typeof option === "function";
 }
 
 /** Throw a `TypeError` unless what a caller gave is right. */

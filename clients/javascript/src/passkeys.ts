@@ -63,9 +63,9 @@ export async function signByAutofill(
     const asked = await options();
     if (until.aborted) return undefined;
     const proof = sign(asked, "conditional");
-    const current = waiting;
-    const end = () => current?.abort();
-    until.addEventListener("abort", end);
+    const current = waiting as AbortController; // of this proof
+    const end = () => current.abort();
+    until.addEventListener("abort", end, { signal: current.signal });
     let isOld = false;
     const renew = () => {
       isOld = true;
@@ -75,11 +75,10 @@ export async function signByAutofill(
     try {
       return await proof;
     } catch (error) {
-      if (!current?.signal.aborted) throw error;
+      if (!current.signal.aborted) throw error;
       if (!isOld) return undefined;
     } finally {
       clearTimeout(renewal);
-      until.removeEventListener("abort", end);
     }
   }
 }

@@ -3,7 +3,7 @@
  * those of docs/protocol.md.
  */
 
-import { type AuthError, notTheService, signedOut } from "./errors.js";
+import { type AuthError, noAnswer, signedOut } from "./errors.js";
 import { type Kept, millisecondsEarly, millisecondsFresh, tokensIn } from "./kept.js";
 import { alone } from "./lock.js";
 import type { Store } from "./store.js";
@@ -11,13 +11,15 @@ import type { Transport } from "./transport.js";
 
 const LONGEST_PAUSE = 60; // seconds between two attempts
 const SHORTEST_PAUSE = 1_000; // milliseconds before a renewal that nobody waits for
+const EARLY = 2; // milliseconds that a timer may be early, by the other clock
 const GLANCE = 30_000; // milliseconds between two looks at the clock: timers do not know that a laptop slept
 
 export class Renewal {
   #running: Promise<void> | undefined;
-  #failures = 0;
   #failure: AuthError | undefined;
-  #heldUntil = 0;
+  // Seconds before the next attempt after a failure, if the service has not said how many, and when it comes.
+  #pause = 0;
+  #dueAt = 0;
   #refused: string | undefined;
   #isUnsure = false;
   #timer: unknown;
@@ -78,11 +80,10 @@ export class Renewal {
     if (this.#isClosed || kept.session_id === null) return;
     // The first tab of many renews, and the others hear of it.
     const fresh = millisecondsFresh(kept, this.store.since) + (Math.random() * millisecondsEarly(kept)) / 3;
-    const held = this.#heldUntil - performance.now();
-    const pause = this.#failures ? Math.max(held, Math.min(2 ** (this.#failures - 1), LONGEST_PAUSE) * 1_000) : fresh;
-    const isDue = pause <= GLANCE;
+    const pause = this.#failure ? this.#dueAt - performance.now() + EARLY : fresh;
+    const isDue = pause < GLANCE + SHORTEST_PAUSE; // a glance leaves no less
     const wake = () => (isDue ? this.run().catch(() => {}) : this.schedule());
-    this.#timer = setTimeout(wake, Math.max(isDue ? pause : GLANCE, SHORTEST_PAUSE));
+    this.#timer = setTimeout(wake, isDue ? Math.max(pause, SHORTEST_PAUSE) : GLANCE);
     (this.#timer as { unref?: () => void }).unref?.(); // Node: a timer keeps no program running
   }
 
@@ -93,10 +94,10 @@ export class Renewal {
 
   async #refresh(isDone: () => boolean): Promise<void> {
     if (isDone()) {
-      this.#failures = 0; // another tab was faster
+      this.#failure = undefined; // another tab was faster
       return;
     }
-    if (performance.now() < this.#heldUntil) throw this.#failure;
+    if (this.#failure?.retryAfter && performance.now() < this.#dueAt) throw this.#failure;
     const headers = { "Idempotency-Key": this.store.key() };
     const sent = this.store.load();
     const { cookies } = this.transport;
@@ -105,19 +106,16 @@ export class Renewal {
       const { refresh_token } = sent; // none with a cookie
       const answer = await this.transport.call("POST", "/auth/refresh", { refresh_token }, headers);
       const tokens = tokensIn(answer, cookies);
-      if (!tokens) throw notTheService();
-      this.#failures = 0;
-      if (this.#isStillAbout(sent, tokens.session_id)) this.replace(tokens);
+      if (!tokens) throw noAnswer(200);
+      this.#failure = undefined;
+      const { version, session_id } = this.store.load();
+      // Another tab may have renewed the session, ended it, or opened another one.
+      const isNews = version === sent.version || (cookies && session_id === tokens.session_id);
+      if (isNews) this.replace(tokens);
       else this.#isUnsure = cookies;
     } catch (error) {
       this.#failed(error as AuthError, sent);
     }
-  }
-
-  /** Whether an answer is still news: another tab may have renewed the session, ended it, or opened another one. */
-  #isStillAbout(sent: Kept, sessionId: unknown): boolean {
-    const kept = this.store.load();
-    return kept.version === sent.version || (this.transport.cookies && kept.session_id === sessionId);
   }
 
   /** Only this one answer ends the session, and only if it is about the token that is still kept. */
@@ -130,9 +128,13 @@ export class Renewal {
       if (sent.session_id !== null && version === sent.version) this.replace({ session_id: null });
       return;
     }
-    this.#failures++;
+    const now = performance.now();
+    // What a page asks for meanwhile neither puts off the next attempt nor makes the pauses longer.
+    if (!this.#failure || error.retryAfter || now >= this.#dueAt) {
+      this.#pause = this.#failure ? this.#pause * 2 : 1;
+      this.#dueAt = now + Math.min(error.retryAfter ?? this.#pause, LONGEST_PAUSE) * 1_000;
+    }
     this.#failure = error;
-    this.#heldUntil = performance.now() + Math.min(error.retryAfter ?? 0, LONGEST_PAUSE) * 1_000;
     throw error;
   }
 }

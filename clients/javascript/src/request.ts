@@ -1,7 +1,7 @@
 /** One call to any route of the service, with what belongs to it: the access token, the lock, the session of the answer. */
 
 import { type StepUpHook, withToken } from "./bearer.js";
-import { notTheService } from "./errors.js";
+import { noAnswer } from "./errors.js";
 import { insist } from "./options.js";
 import type { AnswerOf, Method, OptionsOf, PathOf } from "./routes.js";
 import type { Session } from "./session.js";
@@ -36,11 +36,20 @@ export function requestOf(session: Session, onStepUp: StepUpHook | undefined): R
     const filled = path.replace(/\{(\w+)\}/g, (_, name) => partOfPath(params?.[name]));
     const asked = Object.entries(query).filter(([, value]) => value !== undefined);
     const target = asked.length ? `${filled}?${new URLSearchParams(asked)}` : filled;
-    let askedAt = 0;
+    const route = `${method} ${path}`;
+    let said: Promise<unknown> | undefined;
     const ask = (token?: string) => {
-      askedAt = Date.now();
-      const call = () => transport.send(method, target, body, token ? { Authorization: `Bearer ${token}` } : {});
-      if (!OPENS.test(`${method} ${path}`)) return call();
+      const call = async () => {
+        const askedAt = Date.now();
+        const response = await transport.send(method, target, body, token ? { Authorization: `Bearer ${token}` } : {});
+        said = transport.answerOf(response, askedAt).then((answer) => {
+          if (!session.adopt(answer) && SIGNS_IN.test(route)) throw noAnswer(200);
+          return response.status === 204 ? undefined : answer.said;
+        });
+        await said.catch(() => {}); // a new session is known before it is another's turn
+        return response;
+      };
+      if (!OPENS.test(route)) return call();
       return session.renewal.inTurn(call).catch((error) => {
         session.look(true); // its cookie may have come late, as to a tab that was frozen
         throw error;
@@ -48,12 +57,9 @@ export function requestOf(session: Session, onStepUp: StepUpHook | undefined): R
     };
     const isSignedIn = session.state.status === "signed-in";
     const wantsToken = WANTS_TOKEN.test(path) || (isSignedIn && TAKES_TOKEN.test(path));
-    const response = await (wantsToken ? withToken(session, ask, onStepUp) : ask());
-    const answer = await transport.answerOf(response, askedAt);
-    const isSignedInNow = session.adopt(answer);
-    if (SIGNS_IN.test(`${method} ${path}`) && !isSignedInNow) throw notTheService();
+    await (wantsToken ? withToken(session, ask, onStepUp) : ask());
     // biome-ignore lint/suspicious/noExplicitAny: the service answers what its document says
-    return (response.status === 204 ? undefined : answer.said) as any;
+    return said as any;
   };
 }
 

@@ -1,6 +1,6 @@
 /** The session in this tab: a token for who asks, and its state for who listens. */
 
-import { AuthError, signedOut } from "./errors.js";
+import { type AuthError, noAnswer, signedOut } from "./errors.js";
 import { type Kept, millisecondsLeft, type Status, statusOf, tokensIn } from "./kept.js";
 import { Renewal } from "./renewal.js";
 import type { Store } from "./store.js";
@@ -53,7 +53,7 @@ export class Session {
         if (!isGood && (attempt > 1 || error.retryAfter)) throw error;
         if (!isGood) await pause(PAUSE);
       });
-      if (attempt > 2) throw new AuthError("unavailable", "The session could not be renewed.");
+      if (attempt > 2) throw noAnswer();
     }
   }
 
@@ -92,16 +92,16 @@ export class Session {
 
   /** Take what another tab tells. */
   hear(news: unknown): void {
-    if (this.store.hear(news)) this.changed();
+    this.store.hear(news);
+    this.changed();
   }
 
   /** Look again, as after a sleep; with `missedNews` other tabs may have done anything since. */
   look(missedNews = false): void {
-    const kept = this.store.load();
     this.changed();
     const isUnsure = this.transport.cookies && missedNews;
-    const mayBeSignedIn = kept.session_id !== null || isUnsure;
-    if (mayBeSignedIn && (isUnsure || !this.renewal.isFresh())) this.renewal.run(undefined, isUnsure).catch(() => {});
+    if (isUnsure || (this.store.load().session_id !== null && !this.renewal.isFresh()))
+      this.renewal.run(undefined, isUnsure).catch(() => {});
   }
 
   /** Aborted once somebody is signed in, or the client is closed. */

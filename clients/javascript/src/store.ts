@@ -9,6 +9,15 @@ export interface SimpleStorage {
   removeItem(name: string): void;
 }
 
+/** What the platform may have blocked, or spoilt, is none. */
+export function attempt<Result>(work: () => Result): Result | undefined {
+  try {
+    return work();
+  } catch {
+    return undefined;
+  }
+}
+
 export class Store {
   /** When this tab got the tokens, by a clock that nobody sets; milliseconds. */
   since = performance.now();
@@ -59,11 +68,9 @@ export class Store {
     return this.#kept.key as string;
   }
 
-  /** Take what another tab tells; return whether it was news. */
-  hear(news: unknown): boolean {
-    if (!isKept(news) || news.version < this.load().version) return false;
-    this.#keep(news);
-    return true;
+  /** Take what another tab tells, if it is news. */
+  hear(news: unknown): void {
+    if (isKept(news) && news.version >= this.load().version) this.#keep(news);
   }
 
   #keep(kept: Kept): void {
@@ -72,13 +79,11 @@ export class Store {
   }
 
   #stored(): Kept | undefined {
-    try {
+    return attempt(() => {
       const stored = JSON.parse(this.storage?.getItem(this.name) ?? "");
       const isWhole = !this.storesTokens || stored.session_id === null || (stored.access_token && stored.refresh_token);
       return isKept(stored) && isWhole ? stored : undefined;
-    } catch {
-      return undefined;
-    }
+    });
   }
 
   #write(): void {
@@ -89,19 +94,10 @@ export class Store {
     } catch {
       // It is full or blocked: this tab goes on with what it has, and tells the others. What was stored is too old to
       // be used: after a reload it would look like a stolen token.
-      try {
+      attempt(() => {
         this.storage?.removeItem(this.name);
         this.storage?.setItem(this.name, text);
-      } catch {}
+      });
     }
-  }
-}
-
-/** The storage that all pages of an origin share, if there is one and it is not blocked. */
-export function sharedStorage(): SimpleStorage | undefined {
-  try {
-    return globalThis.localStorage;
-  } catch {
-    return undefined;
   }
 }

@@ -1,6 +1,7 @@
 /** One call to the service: it ends in time, and all that can go wrong is an `AuthError`. */
 
-import { AuthError, notTheService, type Problem } from "./errors.js";
+import { AuthError, noAnswer } from "./errors.js";
+import { isObject } from "./kept.js";
 
 const LARGEST = 10_000_000; // bytes of an answer; the largest, the export of an account, is a tenth of it
 
@@ -32,34 +33,38 @@ export class Transport {
   /** End the session of the cookie, or of this token. Only 204 says that it has ended. */
   async endSession(refresh_token?: string): Promise<void> {
     const { status } = await this.call("POST", "/auth/logout", { refresh_token });
-    if (status !== 204) throw notTheService(status);
+    if (status !== 204) throw noAnswer(status);
   }
 
   /** Send one request; its answer is there to the end. */
   async send(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Response> {
-    const deadline = new AbortController();
+    const url = this.url + path;
     const init: RequestInit = {
       method,
       headers: {
-        ...(body !== undefined && { "Content-Type": "application/json" }),
+        ...((body as object) && { "Content-Type": "application/json" }),
         ...(this.cookies && { "X-Auth-Cookie": "1" }),
         ...headers,
       },
       credentials: this.cookies ? "include" : "omit",
       cache: "no-store",
       redirect: "error", // to a page that wants something first, or to whom no token is for
-      signal: deadline.signal,
-      ...(body !== undefined && { body: JSON.stringify(body) }),
+      body: JSON.stringify(body), // none of nothing
     };
-    const url = this.url + path;
     new Request(url, init); // throws what is wrong with it, such as a GET with a body
     // Called without `this`, as browsers want it.
     const { fetch } = this;
+    return this.inTime(async (signal) => whole(await fetch(url, { ...init, signal }), signal));
+  }
+
+  /** Do what asks the service, and throw `unavailable` if it fails by itself or takes longer than one call may. */
+  async inTime<Result>(work: (signal: AbortSignal) => Promise<Result>): Promise<Result> {
+    const deadline = new AbortController();
+    const { signal } = deadline;
     const timer = setTimeout(() => deadline.abort(), this.timeout);
-    const work = async () => whole(await fetch(url, init), deadline.signal);
-    return unlessAborted(deadline.signal, work)
-      .catch(() => {
-        throw new AuthError("unavailable", "The service did not answer.");
+    return unlessAborted(signal, () => work(signal))
+      .catch((error) => {
+        throw error instanceof AuthError ? error : noAnswer();
       })
       .finally(() => {
         clearTimeout(timer);
@@ -71,18 +76,11 @@ export class Transport {
   async answerOf(response: Response, askedAt: number): Promise<Answer> {
     const { status, headers } = response;
     const said = status === 204 ? {} : await response.json().catch(() => null);
-    const isObject = said !== null && typeof said === "object";
     const date = Date.parse(headers.get("Date") ?? "");
-    if (response.ok && isObject) return { said, status, askedAt, ahead: date - askedAt || 0 };
-    const problem: Problem | undefined = isObject && typeof said.code === "string" ? said : undefined;
-    if (!problem) throw notTheService(status);
-    throw new AuthError(
-      status < 500 ? problem.code : "unavailable",
-      problem.detail,
-      status,
-      problem,
-      secondsIn(headers.get("Retry-After") ?? "", date || askedAt),
-    );
+    if (response.ok && isObject(said)) return { said, status, askedAt, ahead: date - askedAt || 0 };
+    const wait = secondsIn(headers.get("Retry-After") ?? "", date || askedAt);
+    if (typeof said?.code !== "string") throw noAnswer(status, wait);
+    throw new AuthError(status < 500 ? said.code : "unavailable", said.detail, status, said, wait);
   }
 }
 
@@ -105,11 +103,12 @@ async function whole(response: Response, signal: AbortSignal): Promise<Response>
     parts.push(value);
     size += value.length;
   }
-  throw notTheService();
+  throw noAnswer(200);
 }
 
 /** A number or a date (RFC 9110, section 10.2.3), a day at most: more would be none to a timer. */
 function secondsIn(header: string, now: number): number | undefined {
-  const seconds = +header || Math.ceil((Date.parse(header) - now) / 1_000);
+  const isDate = /^\D{5}/.test(header); // it begins with the day of the week
+  const seconds = /^\d+$/.test(header) ? +header : isDate ? Math.ceil((Date.parse(header) - now) / 1_000) : 0;
   return seconds > 0 ? Math.min(seconds, 86_400) : undefined;
 }

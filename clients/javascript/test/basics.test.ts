@@ -231,6 +231,9 @@ test("no id leads to another path", async () => {
 });
 
 test("wrong options are refused at once", () => {
+  for (const none of [undefined, null, {}] as never[]) {
+    assert.throws(() => createAuth(none), new TypeError("mode must be one of cookie,storage,memory"));
+  }
   const wrong: Record<string, unknown[]> = {
     mode: ["local", undefined],
     timeout: [-1, 0, 0.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 31, "5", null],

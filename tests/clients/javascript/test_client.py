@@ -12,7 +12,7 @@ from tests.support.javascript_client import RunTests
 from tests.support.server import Server
 
 
-@pytest.mark.parametrize("about", ["basics", "faults", "requests", "cookies", "answers"])
+@pytest.mark.parametrize("about", ["basics", "faults", "background", "requests", "cookies", "answers"])
 def test_its_own_tests_pass_on_the_double(run_tests: RunTests, auth_double: Double, about: str) -> None:
     run_tests(about, AUTH_URL=auth_double.url)
 
