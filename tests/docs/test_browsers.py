@@ -329,15 +329,19 @@ def test_a_token_that_the_api_refuses_is_renewed_once(place: Place) -> None:
     assert "@" in place.who
 
 
-def test_a_sign_out_that_fails_says_so(place: Place) -> None:
+@pytest.mark.parametrize(
+    ("mode", "said"),
+    [("cookie", "Signing out has failed: try again later"), ("storage", "Signed out on this device only")],
+)
+def test_a_sign_out_that_fails_says_so(place: Place, mode: str, said: str) -> None:
     email = place.sign_in()
     place.proxy.refuse()
     place.proxy.reset()
     place.browser.click("#sign-out")
-    place.shows("Signing out has failed: try again later")
+    place.shows(said)
     place.proxy.pass_through()
     place.browser.driver.refresh()
-    place.shows(email)
+    place.shows(email if mode == "cookie" else "nobody")
 
 
 def test_many_refreshes_of_two_tabs_in_turn_and_at_once_keep_both_signed_in(place: Place) -> None:

@@ -71,21 +71,32 @@ export class Session {
 
   /** Sign out. Without an answer, a cookie stays, and so does the session; tokens are forgotten all the same. */
   async signOut(): Promise<void> {
-    const { refresh_token, session_id } = this.store.load();
+    const { refresh_token } = this.store.load();
     const { cookies } = this.transport;
     if (!cookies) this.#replace({ session_id: null });
-    for (let attempt = 1; cookies || refresh_token; attempt++) {
-      const error = await this.renewal.inTurn(() => this.transport.endSession(refresh_token)).catch((error) => error);
-      if (cookies) {
-        const { session_id: now } = this.store.load();
-        // The answer came late, as to a tab that was frozen, and another tab has signed in.
-        const isOther = now && now !== session_id;
-        if (!error && !isOther) this.#replace({ session_id: null });
-        else if (isOther || attempt > 2) await this.renewal.run(undefined, true).catch(() => {}); // whose is the cookie?
-        if (isOther || this.store.load().session_id === null) return;
-      }
-      if (!error) return;
-      if (attempt > 2) throw error;
+    if (cookies || refresh_token) await this.transport.inTime((signal) => this.#end(refresh_token, signal));
+  }
+
+  /** End the session of this token, or of the cookie; throw unless the service says that it has ended. */
+  async #end(refresh_token: string | undefined, deadline: AbortSignal): Promise<void> {
+    const { cookies } = this.transport;
+    const known = () => (cookies ? this.store.load().session_id : undefined);
+    let meant: Kept["session_id"];
+    let error: unknown;
+    for (let attempt = 1; ; attempt++) {
+      // Whoever has signed in meanwhile has the cookie by now.
+      const isOther = () => known() && known() !== meant;
+      const end = () => {
+        if (attempt < 2) meant = known();
+        else if (isOther() || deadline.aborted) throw error;
+        return this.transport.endSession(refresh_token);
+      };
+      error = await this.renewal.inTurn(async () => end()).catch((error) => error);
+      const isLast = attempt > 2 || isOther();
+      if (cookies && !error && !isOther()) this.#replace({ session_id: null });
+      else if (cookies && isLast) await this.renewal.run(undefined, true).catch(() => {}); // whose is the cookie?
+      if (!error || known() === null) return;
+      if (isLast) throw error;
       await pause(attempt * PAUSE);
     }
   }

@@ -157,3 +157,28 @@ test("a gateway says when to come again, too, and nothing counts that is no numb
     });
   }
 });
+
+test("a sign-out takes no longer than one call may, whatever the service does", async (t) => {
+  const later = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+  for (const mode of MODES) {
+    for (const seconds of [0, 1, 2, 4, 60]) {
+      await t.test(`${mode}, ${seconds} s`, async () => {
+        const { auth, service } = await signedIn(mode);
+        const { away } = service;
+        service.away = async () => {
+          await later(seconds * 1_000);
+          return away();
+        };
+        const begun = now;
+        let taken = 0;
+        const failed = assert.rejects(auth.signOut(), { code: "unavailable" }).then(() => {
+          taken = now - begun;
+        });
+        await pass(60);
+        await failed;
+        assert(taken > 0 && taken <= 5_000, `${taken} ms`);
+        assert.equal(auth.state.status, mode === "cookie" ? "signed-in" : "signed-out");
+      });
+    }
+  }
+});

@@ -77,7 +77,7 @@ test("a sign-out that the service does not hear of signs nobody out", async () =
 });
 
 test("a sign-out with a cookie is asked for up to three times, and only 204 is one", async () => {
-  const options = cookieBrowser();
+  const options = { ...cookieBrowser(), timeout: 5_000 };
   const { first, tabs } = await openBrowser(1, options);
   const outs = () => first.sent.filter(({ path }) => path === "/auth/logout").length;
   await switchFaults([{ fault: "unavailable", route: "POST /auth/logout", seconds: 3, times: 2 }]);
@@ -93,7 +93,7 @@ test("a 200 is no sign-out, whatever it says, in any mode", async () => {
       const { fetch: send, ...options } = cookieBrowser();
       const between: typeof fetch = async (input, init) =>
         String(input).endsWith("/auth/logout") ? new Response(body) : send(input, init);
-      const { first } = await openBrowser(1, { ...options, mode, fetch: between });
+      const { first } = await openBrowser(1, { ...options, timeout: 5_000, mode, fetch: between });
       await assert.rejects(first.signOut(), withCode("unavailable"));
       assert.equal(first.sent.filter(({ path }) => path === "/auth/logout").length, 3);
       assert.equal(first.state.status, mode === "cookie" ? "signed-in" : "signed-out");
@@ -101,8 +101,8 @@ test("a 200 is no sign-out, whatever it says, in any mode", async () => {
   }
 });
 
-test("a sign-out whose answers are all late is one: the client looks again", async () => {
-  const { first } = await openBrowser(1, cookieBrowser());
+test("a sign-out whose answers are all lost is one: the client looks again", async () => {
+  const { first } = await openBrowser(1, { ...cookieBrowser(), timeout: 5_000 });
   await switchFaults([{ fault: "lose-answer", route: "POST /auth/logout", times: 3 }]);
   await first.signOut();
   assert.equal(first.state.status, "signed-out");
@@ -122,6 +122,48 @@ test("another user's sign-in reaches all tabs, and one that was frozen finds out
   page.dispatchEvent(new Event("resume"));
   await until(() => frozen.state.sessionId === tab.state.sessionId);
   assert.equal(await emailOf(frozen), other);
+});
+
+// Milliseconds after the sign-out that the newer sign-in begins, and for how many seconds its answer is late.
+const NEWER = [
+  { hasLocks: true, isSameTab: true, begins: 50, late: 0 },
+  { hasLocks: true, isSameTab: false, begins: 300, late: 0 },
+  { hasLocks: true, isSameTab: false, begins: 100, late: 0.4 },
+  { hasLocks: false, isSameTab: true, begins: 300, late: 0 },
+  { hasLocks: false, isSameTab: false, begins: 50, late: 0 },
+];
+
+test("a sign-out that failed at first ends no newer sign-in, and says that its session may go on", async (t) => {
+  for (const { hasLocks, isSameTab, begins, late } of NEWER) {
+    await t.test(JSON.stringify({ hasLocks, isSameTab, begins, late }), async () => {
+      setLocks(hasLocks ? new Locks() : undefined);
+      const { first, tabs, email } = await openBrowser(2, { ...cookieBrowser(), timeout: 5_000 });
+      const { sessionId } = first.state;
+      const newer = { email: `${randomUUID()}@example.com`, password: PASSWORD };
+      await first.signUp(newer);
+      await switchFaults([
+        { fault: "unavailable", route: "POST /auth/logout", seconds: 3, times: 2 },
+        { fault: "delay-answer", route: "POST /auth/login", seconds: late },
+      ]);
+      const out = assert.rejects(first.signOut(), withCode("unavailable"));
+      await new Promise((resolve) => setTimeout(resolve, begins));
+      await (isSameTab ? first : tabs[1])?.signIn(newer);
+      await out;
+      for (const one of tabs) assert.equal(await emailOf(one), newer.email);
+      const elsewhere = openTab();
+      await elsewhere.signIn({ email, password: PASSWORD });
+      const { items } = await elsewhere.sessions.list();
+      assert(items.some(({ id }) => id === sessionId));
+    });
+  }
+});
+
+test("a sign-out that a page repeats ends the session", async () => {
+  const { first, tabs } = await openBrowser(2, { ...cookieBrowser(), timeout: 5_000 });
+  await switchFaults([{ fault: "unavailable", route: "POST /auth/logout", seconds: 3, times: 3 }]);
+  await assert.rejects(first.signOut(), withCode("unavailable"));
+  await first.signOut();
+  await until(() => tabs.every(({ state }) => state.status === "signed-out"));
 });
 
 /** Tabs that share a cookie, and a way to hold back the answer of the first one's next refresh: a frozen tab does not end
@@ -188,7 +230,7 @@ test("a late cookie that comes after a sign-out is deleted again", async () => {
 
 test("a late end of a sign-out signs nobody out who has signed in meanwhile, and whose cookie is there", async () => {
   const { fetch: send, ...options } = cookieBrowser();
-  const shared = { ...options, storage: new SharedStorage(), name: randomUUID() };
+  const shared = { ...options, timeout: 5_000, storage: new SharedStorage(), name: randomUUID() };
   let release = () => {};
   const held = new Promise<void>((resolve) => {
     release = resolve;
