@@ -10,8 +10,8 @@ export interface StepUpChallenge {
   maxAge?: number;
 }
 
-/** Asks the user, calls `stepUp()`, and returns true; anything else leaves the answer as it is. */
-export type StepUpHook = (challenge: StepUpChallenge) => Promise<unknown> | unknown;
+/** Asks the user, calls `stepUp()`, and returns whether it has done so: `false` leaves the answer as it is. */
+export type StepUpHook = (challenge: StepUpChallenge) => Promise<boolean> | boolean;
 
 /** Send a request with the session's access token; once more with a new one, and once more after a step-up. */
 export async function withToken(

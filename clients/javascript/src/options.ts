@@ -2,7 +2,17 @@ import type { StepUpHook } from "./bearer.js";
 import { attempt, type SimpleStorage } from "./store.js";
 import type { Fetch } from "./transport.js";
 
-export interface AuthOptions {
+export type AuthOptions = AnyOptions &
+  (
+    | {
+        mode: "cookie" | "storage";
+        /** `localStorage` unless given. In cookie mode it has no token. */
+        storage?: SimpleStorage;
+      }
+    | { mode: "memory"; storage?: never }
+  );
+
+interface AnyOptions {
   /** Where the service is, such as `https://auth.example.com`. */
   url: string;
   /**
@@ -10,8 +20,6 @@ export interface AuthOptions {
    * storage that all tabs share; `memory`, in this tab alone, until it is closed.
    */
   mode: "cookie" | "storage" | "memory";
-  /** `localStorage` unless given. In cookie mode it has no token. */
-  storage?: SimpleStorage;
   /**
    * The other origins that get the access token from `fetch()`, such as `https://api.example.com`. Like `url` they are
    * https, or on this machine, without a user, a query or a fragment; or `plainHttp` is said.

@@ -9,7 +9,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import type { Auth, AuthError, AuthOptions } from "auth-service-client";
+import type { Auth, AuthError } from "auth-service-client";
 import { Locks, setLocks, withCookies } from "./browser.js";
 import { Double } from "./double.js";
 import {
@@ -21,6 +21,7 @@ import {
   signIn,
   sleep,
   switchFaults,
+  type TabOptions,
   until,
 } from "./support.js";
 
@@ -65,9 +66,9 @@ async function asked(tab: Auth): Promise<string> {
 /** Tabs that share one session. */
 class Browser {
   readonly tabs: Auth[] = [];
-  readonly #options: Partial<AuthOptions>;
+  readonly #options: TabOptions;
 
-  constructor(options: Partial<AuthOptions>, count: number) {
+  constructor(options: TabOptions, count: number) {
     this.#options = { storage: new SharedStorage(), timeout: 2_000, ...options };
     for (let tab = 0; tab < count; tab++) this.open();
   }

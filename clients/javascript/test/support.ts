@@ -35,6 +35,12 @@ export class SharedStorage implements SimpleStorage {
   }
 }
 
+/** The options of a client, any of them, also those that do not go together. */
+export type TabOptions = Partial<Omit<AuthOptions, "mode" | "storage">> & {
+  mode?: "cookie" | "storage" | "memory";
+  storage?: SimpleStorage;
+};
+
 /** A request that was sent, without what is secret of it. */
 export interface Sent {
   path: string;
@@ -42,20 +48,26 @@ export interface Sent {
 }
 
 /** A tab: a client that remembers what it sent. Tabs with one storage and name are of one browser. */
-export function openTab(options: Partial<AuthOptions> = {}): Auth & { sent: Sent[] } {
+export function openTab(options: TabOptions = {}): Auth & { sent: Sent[] } {
   const sent: Sent[] = [];
   const send: typeof fetch = async (input, init) => {
     const { url, headers } = input instanceof Request ? input : new Request(input, init);
     sent.push({ path: new URL(url).pathname, headers });
     return (options.fetch ?? fetch)(input, init);
   };
-  const auth = createAuth({ url: SERVICE, mode: "storage", name: randomUUID(), ...options, fetch: send });
+  const auth = createAuth({
+    url: SERVICE,
+    mode: "storage",
+    name: randomUUID(),
+    ...options,
+    fetch: send,
+  } as AuthOptions);
   open.add(auth);
   return Object.assign(auth, { sent });
 }
 
 /** Tabs of one browser, the first of which is signed in. */
-export async function openBrowser<Count extends number>(count: Count, options: Partial<AuthOptions> = {}) {
+export async function openBrowser<Count extends number>(count: Count, options: TabOptions = {}) {
   const shared = { storage: new SharedStorage(), name: randomUUID(), ...options };
   const tabs = Array.from({ length: count }, () => openTab(shared));
   const [first] = tabs;

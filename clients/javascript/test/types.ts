@@ -23,6 +23,7 @@ export async function right(): Promise<unknown[]> {
     await auth.confirmEnrolment(begun);
     await auth.confirmEnrolment(refused, "123456");
   }
+  createAuth({ url: "https://auth.example.com", mode: "cookie", storage }); // what tabs share has no token then
   await auth.signIn({ username: "ada", password });
   await auth.request("GET", "/auth/sessions", { query: { limit: 10 } });
   await auth.request("POST", "/auth/me/recovery-codes", {});
@@ -64,6 +65,12 @@ export function wrong(auth: Auth, error: AuthError, cancelled: string | null): u
     createAuth({ url: "https://auth.example.com", mode: "local" }),
     // @ts-expect-error: there is no such option
     createAuth({ url: "https://auth.example.com", mode: "memory", apiz: [] }),
+    // @ts-expect-error: a session in memory is stored nowhere
+    createAuth({ url: "https://auth.example.com", mode: "memory", storage }),
+    // @ts-expect-error: it does not say whether there was a step-up
+    createAuth({ url: "https://auth.example.com", mode: "memory", onStepUp: () => {} }),
+    // @ts-expect-error: text does not, either
+    createAuth({ url: "https://auth.example.com", mode: "memory", onStepUp: async () => "done" }),
     // @ts-expect-error: it cannot keep anything
     createAuth({ url: "https://auth.example.com", mode: "storage", storage: {} }),
   ];
