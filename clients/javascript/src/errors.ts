@@ -43,6 +43,6 @@ export function signedOut(): AuthError {
 
 /** Nothing came, or something of this status that is not the service's. */
 export function noAnswer(status = 0, retryAfter?: number): AuthError {
-  const message = `The service did not answer: status ${status}.`;
+  const message = `The service did not answer${status ? `: status ${status}` : ""}.`;
   return new AuthError("unavailable", message, status, undefined, retryAfter);
 }
