@@ -2,6 +2,7 @@
 written from the rules alone keeps its session.
 """
 
+import os
 import random
 import re
 import subprocess
@@ -132,6 +133,27 @@ def test_a_damaged_file_is_no_session_for_the_shell_client(folder: Path) -> None
     (folder / "session.json").write_text("{")
     ended = run(folder, f'sign_in "$(cat email)" "{PASSWORD}" && access_token > /dev/null && sign_out')
     assert ended == (0, "")
+
+
+@needs("curl", "jq", "flock")
+def test_the_shell_client_shares_its_session_by_links_and_from_any_folder(folder: Path) -> None:
+    (folder / "own").mkdir()
+    (folder / "session.json").symlink_to("link.json")
+    (folder / "link.json").symlink_to("own/real.json")
+    assert run(folder, f'sign_in "$(cat email)" "{PASSWORD}" && cd own && access_token > /dev/null') == (0, "")
+    assert run(folder, 'access_token "$(file=own/real.json access_token)" > /dev/null') == (0, "")
+    assert sorted(path.name for path in (folder / "own").iterdir()) == ["real.json", "real.json.lock"]
+    assert (folder / "session.json").is_symlink()
+
+
+@needs("curl", "jq", "flock")
+def test_the_shell_client_refuses_what_is_no_file_and_leaves_it(folder: Path) -> None:
+    (folder / "folder").mkdir()
+    os.mkfifo(folder / "pipe")
+    for no_file in ("folder", "pipe"):
+        for words in ("access_token", "sign_out", "change ."):
+            assert run(folder, f"file={no_file}; {words} 2>&1", 10) == (LATER, f"{no_file} is no file")
+    assert not list(folder.glob("*.lock"))
 
 
 @needs("curl", "jq", "flock")

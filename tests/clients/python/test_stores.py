@@ -1,6 +1,7 @@
 """The file of the Python client: whole at any moment, for many processes, and for nobody else."""
 
 import json
+import os
 import random
 import signal
 import stat
@@ -125,3 +126,69 @@ def test_a_file_that_another_process_holds_for_good_is_an_error_and_not_a_wait(t
     with store.open(), pytest.raises(TimeoutError, match="locked"), FileStore(tmp_path / "session.json").open():
         pass
     assert 4 < time.monotonic() - started < 20
+
+
+LINKS = ("link.json", "chain.json", "alias/real.json", "alias/../link.json", "new/link.json")
+
+
+def linked(folder: Path) -> Path:
+    """A folder where links of every kind lead to `real.json`."""
+    (folder / "own").mkdir()
+    (folder / "link.json").symlink_to("own/real.json")
+    (folder / "chain.json").symlink_to(folder / "link.json")
+    (folder / "alias").symlink_to("own")
+    (folder / "new").mkdir()
+    (folder / "new/link.json").symlink_to("../alias/real.json")
+    return folder / "own/real.json"
+
+
+@pytest.mark.parametrize("by", LINKS)
+def test_who_comes_by_a_link_shares_the_session_and_leaves_the_link(tmp_path: Path, by: str) -> None:
+    real = linked(tmp_path)
+    link = tmp_path / by
+    with FileStore(link).open() as saved:
+        saved.update(OLD)
+    with FileStore(real).open() as saved:
+        assert saved == OLD
+        saved.update(access_token="new")
+    with FileStore(link).open() as saved:
+        assert saved["access_token"] == "new"
+    assert sorted(path.name for path in real.parent.iterdir()) == ["real.json", "real.json.lock"]
+    assert (tmp_path / "link.json").is_symlink()
+
+
+def test_a_link_that_is_made_while_a_process_runs_is_followed_too(tmp_path: Path) -> None:
+    store = FileStore(tmp_path / "link.json")
+    real = linked(tmp_path)
+    with store.open() as saved:
+        saved.update(OLD)
+    assert json.loads(real.read_text()) == OLD
+
+
+@pytest.mark.parametrize("path", ["session.json", "./session.json", "../session.json"])
+def test_a_process_that_goes_to_another_folder_keeps_its_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    (tmp_path / "one/two").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "one")
+    store = FileStore(path)
+    with store.open() as saved:
+        saved.update(OLD)
+    monkeypatch.chdir(tmp_path / "one/two")
+    with store.open() as saved:
+        assert saved == OLD
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "link to a pipe", "", "/", "~nobody-of-this-name/session.json"])
+def test_what_is_no_file_is_refused_and_left_as_it_is(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link to a pipe").symlink_to("pipe")
+    before = sorted(path.name for path in tmp_path.iterdir())
+    with pytest.raises(ValueError, match=r"is no file|home directory"):
+        FileStore(tmp_path / kind if (tmp_path / kind).name == kind else kind)
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+    store = FileStore(tmp_path / "later")
+    os.mkfifo(tmp_path / "later")
+    with pytest.raises(ValueError, match="is no file"), store.open():
+        pass

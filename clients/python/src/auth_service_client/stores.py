@@ -56,14 +56,22 @@ class FileStore:
     """A file that nobody but its owner may read, for several processes on one machine (Linux, macOS). One that others
     may read, such as after a copy, is closed to them when it is used.
 
-    `path` may begin with `~`; folders that are missing are made. Raises `AuthError` on systems without `fcntl`, such as
-    Windows.
+    `path` may begin with `~`; folders that are missing are made. The process may go to another folder later.
+    Links are followed, so that whoever comes by another one shares the session; a hard link would be a copy.
+
+    Raises:
+        AuthError: the system lacks `fcntl`, such as Windows.
+        ValueError: there is something that is no file, such as a folder or a device.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         if fcntl is None:
             raise AuthError("FileStore needs fcntl, which this system lacks: keep the session in a Store of yours")
-        self._path = Path(path).expanduser()
+        try:
+            self._path = Path(path).expanduser().absolute()
+        except RuntimeError as error:  # the folder of a user who is unknown
+            raise ValueError(str(error)) from error
+        self._file()
 
     @contextmanager
     def open(self) -> Iterator[Saved]:
@@ -72,54 +80,66 @@ class FileStore:
         Raises:
             TimeoutError: another process has held the file for five seconds.
             OSError: it cannot be read or written. What was kept is still there.
+            ValueError: it is no file any more.
         """
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with self._lock():
-            saved = self._read()
+        path = self._file()
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with _lock(path):
+            saved = _read(path)
             before = dict(saved)
             yield saved
             if saved != before:
-                self._write(saved)
+                _write(path, saved)
 
-    @contextmanager
-    def _lock(self) -> Iterator[None]:
-        """Beside the file, which is replaced with each change."""
-        with os.fdopen(os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)) as lock:
-            give_up_at = time.monotonic() + PATIENCE
-            while not _locked(lock.fileno()):
-                if time.monotonic() > give_up_at:
-                    raise TimeoutError(f"{self._path} is locked by another process")
-                time.sleep(0.01)
-            yield
+    def _file(self) -> Path:
+        """The file that links lead to: to replace a link itself would leave a copy of the session behind it."""
+        real = Path(os.path.realpath(self._path))
+        if real.exists() and not real.is_file():
+            raise ValueError(f"{self._path} is no file")
+        return real
 
-    def _read(self) -> Saved:
-        """A file that was cut off by a full disk is no session: it was never written by `_write`."""
-        try:
-            with self._path.open(encoding="utf-8") as file:
-                if os.fstat(file.fileno()).st_mode & 0o077:
-                    os.fchmod(file.fileno(), 0o600)  # it came from elsewhere, such as a backup
-                saved = json.loads(file.read())
-        except FileNotFoundError:
-            return {}
-        except ValueError:
-            return {}
-        return saved if isinstance(saved, dict) else {}
 
-    def _write(self, saved: Saved) -> None:
-        """Whole or not at all, also if the power fails."""
-        draft = Path(f"{self._path}.new")
-        draft.unlink(missing_ok=True)  # one that is left may be readable by others, or lead elsewhere
-        new = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        try:
-            with os.fdopen(os.open(draft, new, 0o600), "w", encoding="utf-8") as file:
-                json.dump(saved, file)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(self._path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                draft.unlink()
-            raise
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """Beside the file, which is replaced with each change."""
+    with os.fdopen(os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)) as lock:
+        give_up_at = time.monotonic() + PATIENCE
+        while not _locked(lock.fileno()):
+            if time.monotonic() > give_up_at:
+                raise TimeoutError(f"{path} is locked by another process")
+            time.sleep(0.01)
+        yield
+
+
+def _read(path: Path) -> Saved:
+    """A file that was cut off by a full disk is no session: it was never written by `_write`."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            if os.fstat(file.fileno()).st_mode & 0o077:
+                os.fchmod(file.fileno(), 0o600)  # it came from elsewhere, such as a backup
+            saved = json.loads(file.read())
+    except FileNotFoundError:
+        return {}
+    except ValueError:
+        return {}
+    return saved if isinstance(saved, dict) else {}
+
+
+def _write(path: Path, saved: Saved) -> None:
+    """Whole or not at all, also if the power fails."""
+    draft = Path(f"{path}.new")
+    draft.unlink(missing_ok=True)  # one that is left may be readable by others, or lead elsewhere
+    new = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        with os.fdopen(os.open(draft, new, 0o600), "w", encoding="utf-8") as file:
+            json.dump(saved, file)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            draft.unlink()
+        raise
 
 
 def _locked(descriptor: int) -> bool:
