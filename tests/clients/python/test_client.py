@@ -126,13 +126,17 @@ def test_a_token_that_an_api_refuses_is_renewed_once(auth: Any, auth_double: Dou
 def test_a_sign_out_forgets_the_session_also_when_the_service_cannot_be_told(
     make_auth: MakeAuth, auth_double: Double
 ) -> None:
-    auth = make_auth()
-    sign_in(auth)
+    auth, elsewhere = make_auth(), make_auth()
+    elsewhere.sign_in(PASSWORD, email=sign_in(auth))
     auth_double.switch_faults({"route": "POST /auth/logout", "fault": "lose-request", "times": None})
     assert not auth.sign_out()
     with pytest.raises(SignInAgain):
         auth.access_token()
-    assert auth.sign_out(), "nobody is signed in"
+    auth_double.switch_faults()
+    assert auth.sign_out(), "nothing is left here to end"
+    (left,) = [session for session in elsewhere.sessions() if not session["current"]]
+    elsewhere.end_session(left["id"])
+    assert len(elsewhere.sessions()) == 1
 
 
 def test_an_old_sign_in_ends_other_sessions_with_the_token_of_a_step_up(auth: Any, auth_double: Double) -> None:

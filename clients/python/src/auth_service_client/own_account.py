@@ -38,9 +38,8 @@ class OwnAccount:
 
     @use_case
     def sign_out(self) -> Flow[bool]:
-        """Forget the session, and end it at the service; return whether the service has taken note.
-
-        Nothing is raised where the service does not answer.
+        """Forget the session, and end it at the service; return False if the service could not be told: it lives on
+        there until it expires. Nothing is raised then, and a second call has nothing left to end, and returns True.
         """
         return (yield from self._session.sign_out())
 

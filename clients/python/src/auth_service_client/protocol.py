@@ -144,7 +144,7 @@ class SessionProtocol:
         return (yield from self.call(method, path, body, _bearer(sent)))
 
     def sign_out(self) -> Flow[bool]:
-        """Forget the session here, and end it at the service; return whether the service has taken note.
+        """Forget the session here, and end it at the service; return whether nothing is left to end.
 
         Who is signed in anew by another process meanwhile stays so.
         """
