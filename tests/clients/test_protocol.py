@@ -5,7 +5,9 @@ written from the rules alone keeps its session.
 import os
 import random
 import re
+import socket
 import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import uuid4
@@ -111,6 +113,15 @@ def test_processes_of_the_shell_client_are_never_signed_out_until_one_signs_out(
         auth_double.switch_faults({"route": "POST /auth/logout", "fault": "lose-request"})
         assert run(folder, "sign_out") == (0, ""), "a lost one is repeated"
         assert {end for end, _ in all_ask()} == {AGAIN}
+
+
+@needs("curl", "jq", "flock")
+def test_a_sign_out_of_the_shell_client_takes_no_longer_than_one_answer(folder: Path) -> None:
+    (folder / "session.json").write_text(WRONG.replace('"x"', "300"))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        began = time.monotonic()
+        assert run(folder, f"url=http://127.0.0.1:{silent.getsockname()[1]}; sign_out") == (LATER, "")
+    assert 4 < time.monotonic() - began < 7
 
 
 @needs("curl", "jq", "flock")

@@ -25,8 +25,7 @@ from auth_service_client import (
     SignInAgain,
     TryAgainLater,
 )
-from auth_service_client.protocol import ANSWER
-from auth_service_client.steps import Ask
+from auth_service_client.steps import ANSWER, Ask
 
 from auth_service.testing.double import Double
 from tests.support.authenticator import Authenticator
@@ -41,6 +40,20 @@ LOSSES: list[dict[str, Any]] = [
     {"fault": "lose-answer"},
     {"fault": "unavailable", "seconds": 0},
 ]
+
+
+@contextmanager
+def hanging(after: int) -> Iterator[str]:
+    """The URL of something that closes so many connections, and says nothing on the next ones."""
+    with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor(1) as pool:
+
+        def close() -> None:
+            for _ in range(after):
+                listening.accept()[0].close()
+
+        closing = pool.submit(close)
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        closing.result()
 
 
 @pytest.mark.parametrize("loss", LOSSES, ids=[str(loss["fault"]) for loss in LOSSES])
@@ -137,6 +150,17 @@ def test_a_sign_out_forgets_the_session_also_when_the_service_cannot_be_told(
     (left,) = [session for session in elsewhere.sessions() if not session["current"]]
     elsewhere.end_session(left["id"])
     assert len(elsewhere.sessions()) == 1
+
+
+def test_a_sign_out_takes_no_longer_than_one_answer(make_auth: MakeAuth) -> None:
+    """From a service that breaks one connection, and takes others and says nothing."""
+    store = MemoryStore()
+    with store.open() as saved:
+        saved.update(OLD)
+    with hanging(after=1) as url:
+        began = time.monotonic()
+        assert not make_auth(store, url).sign_out()
+    assert ANSWER - 1 < time.monotonic() - began < ANSWER + 1.5
 
 
 def test_an_old_sign_in_ends_other_sessions_with_the_token_of_a_step_up(auth: Any, auth_double: Double) -> None:

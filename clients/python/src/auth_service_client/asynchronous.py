@@ -12,7 +12,7 @@ import httpx2
 
 from auth_service_client.bearer import AsyncBearer, StepUpAsked
 from auth_service_client.own_account import OwnAccount
-from auth_service_client.protocol import ANSWER, PATIENCE, USER_AGENT, OnChange, SessionProtocol
+from auth_service_client.protocol import PATIENCE, USER_AGENT, OnChange, SessionProtocol
 from auth_service_client.service_url import checked
 from auth_service_client.signing_in import SigningIn
 from auth_service_client.steps import Answer, Ask, Flow, Keep, Result, Step, add
@@ -117,10 +117,10 @@ class AsyncAuthClient(SigningIn, OwnAccount):
     async def _ask(self, ask: Ask) -> Answer | httpx2.HTTPError:
         asked_at = time.time()
         try:
-            async with asyncio.timeout(ANSWER):  # in all: the other one is for each part of an answer alone
+            async with asyncio.timeout(ask.within):  # in all: the other one is for each part of an answer alone
                 async with self._http.stream(
                     ask.method, self._url + ask.path, json=ask.body, headers={**self._headers, **ask.headers},
-                    timeout=ANSWER, auth=None, follow_redirects=False,
+                    timeout=ask.within, auth=None, follow_redirects=False,
                 ) as response:  # fmt: skip
                     body = bytearray()
                     async for part in response.aiter_bytes():

@@ -11,7 +11,7 @@ import httpx2
 
 from auth_service_client.bearer import Bearer, StepUpAsked
 from auth_service_client.own_account import OwnAccount
-from auth_service_client.protocol import ANSWER, PATIENCE, USER_AGENT, OnChange, SessionProtocol
+from auth_service_client.protocol import PATIENCE, USER_AGENT, OnChange, SessionProtocol
 from auth_service_client.service_url import checked
 from auth_service_client.signing_in import SigningIn
 from auth_service_client.steps import Answer, Ask, Flow, Keep, Result, Step, add
@@ -108,11 +108,11 @@ class AuthClient(SigningIn, OwnAccount):
         return None
 
     def _ask(self, ask: Ask) -> Answer | httpx2.HTTPError:
-        asked_at, give_up_at = time.time(), time.monotonic() + ANSWER
+        asked_at, give_up_at = time.time(), time.monotonic() + ask.within
         try:
             with self._http.stream(
                 ask.method, self._url + ask.path, json=ask.body, headers={**self._headers, **ask.headers},
-                timeout=ANSWER, auth=None, follow_redirects=False,
+                timeout=ask.within, auth=None, follow_redirects=False,
             ) as response:  # fmt: skip
                 return Answer(response, _body(response, give_up_at), asked_at)
         except httpx2.HTTPError as error:

@@ -21,13 +21,12 @@ from auth_service_client.errors import (
     SignInAgain,
     TryAgainLater,
 )
-from auth_service_client.steps import Answer, Ask, Flow, Keep, Result, Wait, said_in
+from auth_service_client.steps import ANSWER, Answer, Ask, Flow, Keep, Result, Wait, said_in
 from auth_service_client.stores import Saved
 
 USER_AGENT = "auth-service-client"
 EARLY = 30  # seconds before an access token expires that it is renewed
 PATIENCE = 20.0  # seconds
-ANSWER = 5.0  # seconds for one answer
 LONGEST_PAUSE = 60
 RENEWALS = 2  # another process may have kept a token that is old by now
 KEPT = ("access_token", "refresh_token", "session_id", "expires_in")
@@ -146,14 +145,18 @@ class SessionProtocol:
     def sign_out(self) -> Flow[bool]:
         """Forget the session here, and end it at the service; return whether nothing is left to end.
 
-        Who is signed in anew by another process meanwhile stays so.
+        Who is signed in anew by another process meanwhile stays so. Somebody waits: all attempts together have the time
+        of one answer.
         """
         sent = yield from self.forget()
         if not sent:
             return True
+        give_up_at = time.monotonic() + ANSWER
         for pause in (0.0, 0.5, 1.0):
+            if (left := give_up_at - time.monotonic() - pause) <= 0:
+                break
             yield Wait(pause)
-            answer = yield Ask("POST", "/auth/logout", {"refresh_token": sent.get("refresh_token")})
+            answer = yield Ask("POST", "/auth/logout", {"refresh_token": sent.get("refresh_token")}, within=left)
             if isinstance(answer, Answer) and answer.response.status_code == httpx2.codes.NO_CONTENT:
                 return True
         return False

@@ -9,6 +9,7 @@ import httpx2
 
 from auth_service_client.stores import Saved
 
+ANSWER = 5.0  # seconds for one answer
 LARGEST = 10_000_000  # bytes of an answer; the largest, the export of an account, is a tenth of it
 Result = TypeVar("Result")
 
@@ -22,12 +23,13 @@ class Keep:
 
 @dataclass(frozen=True)
 class Ask:
-    """Send this request, and send back an `Answer`, or the error in its place."""
+    """Send this request, and send back an `Answer`, or the error in its place, within so many seconds."""
 
     method: str
     path: str
     body: Mapping[str, Any] | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    within: float = ANSWER
 
 
 class Answer(NamedTuple):
