@@ -483,6 +483,52 @@ def test_requests_to_the_service_have_the_headers_that_are_given(make_auth: Make
     assert {session["user_agent"] for session in other.sessions()} == {"A browser/0", "A browser/1"}
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("Mozzé/1", "Mozzé/1"),
+        ("Mozz\u0107/1", "Mozz?/1"),
+        ("\ud800", "?"),
+        ("Mozz\u0107/1".encode(), "MozzÄ/1"),
+        (" A\tbrowser ", "Abrowser"),
+        ("A browser\x7f", None),
+        ("", None),
+    ],
+)
+def test_whatever_name_a_browser_has_it_is_passed_on(make_auth: MakeAuth, given: str | bytes, told: str | None) -> None:
+    """The service leaves out what cannot be printed, or takes the request for none: that is no error of the program."""
+    auth, other = make_auth(headers={"User-Agent": given}), make_auth()
+    email = sign_in(other)
+    try:
+        auth.sign_in(PASSWORD, email=email)
+    except AuthError:
+        assert told is None
+    else:
+        (session,) = [session for session in auth.sessions() if session["current"]]
+        assert session["user_agent"] == told
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"X-Of": value} for value in ("a\r\nB: c", "a\n", "a\rb", "\0", "a\x0bb", b"a\nb", None, 3)]
+    + [{name: "x"} for name in ("", "X Of", "X-Of:", "X-Öf", "X\r\nOf")],
+    ids=repr,
+)
+def test_a_header_that_cannot_be_sent_is_refused_at_once(make_auth: MakeAuth, headers: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="header"):
+        make_auth(headers=headers)
+
+
+def test_a_header_of_the_protocol_is_sent_once(auth_double: Double) -> None:
+    sent: list[list[str]] = []
+    hooks = {"request": [lambda request: sent.append(request.headers.get_list("Authorization"))]}
+    with httpx2.Client(event_hooks=hooks) as http:
+        auth = AuthClient(auth_double.url, http=http, headers={"authorization": "Basic eA=="})
+        sign_in(auth)
+        assert auth.account()
+    assert [len(values) for values in sent] == [1] * len(sent)
+
+
 def test_an_asynchronous_store_is_held_and_kept_as_the_other_is(auth_double: Double) -> None:
     kept: dict[str, Any] = {}
 

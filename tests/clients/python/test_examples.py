@@ -95,7 +95,8 @@ async def test_the_back_end_of_the_page_keeps_a_session_for_each_user(
         assert (await browser.get("/me")).status_code == 401
         wrong = await browser.post("/sign-in", json={"email": email, "password": "a wrong guess, and long"})
         assert (wrong.status_code, wrong.json()["detail"]) == (401, "The account or the password is wrong.")
-        signed_in = await browser.post("/sign-in", json={"email": email, "password": PASSWORD})
+        own_browser = {b"User-Agent": "Brauser é ż".encode()}
+        signed_in = await browser.post("/sign-in", json={"email": email, "password": PASSWORD}, headers=own_browser)
         assert signed_in.status_code == 204
         for ahead in (0, 600):
             auth_double.set_clock(ahead)

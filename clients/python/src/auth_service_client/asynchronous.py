@@ -15,7 +15,7 @@ from auth_service_client.own_account import OwnAccount
 from auth_service_client.protocol import PATIENCE, USER_AGENT, OnChange, SessionProtocol
 from auth_service_client.service_url import checked
 from auth_service_client.signing_in import SigningIn
-from auth_service_client.steps import Answer, Ask, Flow, Keep, Result, Step, add
+from auth_service_client.steps import Answer, Ask, Flow, Keep, Result, Step, add, sendable
 from auth_service_client.stores import AsyncStore, MemoryStore, Saved, Store
 
 
@@ -33,7 +33,7 @@ class AsyncAuthClient(SigningIn, OwnAccount):
         patience: float = PATIENCE,
         *,
         on_change: OnChange | None = None,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str | bytes] | None = None,
         plain_http: bool = False,
     ) -> None:
         self._url = checked(url, plain_http=plain_http)
@@ -41,7 +41,7 @@ class AsyncAuthClient(SigningIn, OwnAccount):
         self._http = http or httpx2.AsyncClient(headers={"User-Agent": USER_AGENT})
         self._is_own = http is None
         self._session = SessionProtocol(patience, on_change)
-        self._headers = dict(headers or {})
+        self._headers = sendable(headers or {})
         self._turn = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
@@ -119,7 +119,7 @@ class AsyncAuthClient(SigningIn, OwnAccount):
         try:
             async with asyncio.timeout(ask.within):  # in all: the other one is for each part of an answer alone
                 async with self._http.stream(
-                    ask.method, self._url + ask.path, json=ask.body, headers={**self._headers, **ask.headers},
+                    ask.method, self._url + ask.path, json=ask.body, headers=ask.headers_with(self._headers),
                     timeout=ask.within, auth=None, follow_redirects=False,
                 ) as response:  # fmt: skip
                     body = bytearray()

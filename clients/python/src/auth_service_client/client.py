@@ -14,7 +14,7 @@ from auth_service_client.own_account import OwnAccount
 from auth_service_client.protocol import PATIENCE, USER_AGENT, OnChange, SessionProtocol
 from auth_service_client.service_url import checked
 from auth_service_client.signing_in import SigningIn
-from auth_service_client.steps import Answer, Ask, Flow, Keep, Result, Step, add
+from auth_service_client.steps import Answer, Ask, Flow, Keep, Result, Step, add, sendable
 from auth_service_client.stores import MemoryStore, Store
 
 
@@ -30,7 +30,8 @@ class AuthClient(SigningIn, OwnAccount):
     its own, such as that of a cluster.
 
     Raises:
-        ValueError: the URL is none of a service, or `http://` to another machine, where passwords could be read.
+        ValueError: the URL is none of a service, or `http://` to another machine, where passwords could be read; or a
+            header cannot be sent.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class AuthClient(SigningIn, OwnAccount):
         patience: float = PATIENCE,
         *,
         on_change: OnChange | None = None,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str | bytes] | None = None,
         plain_http: bool = False,
     ) -> None:
         self._url = checked(url, plain_http=plain_http)
@@ -49,7 +50,7 @@ class AuthClient(SigningIn, OwnAccount):
         self._http = http or httpx2.Client(headers={"User-Agent": USER_AGENT})
         self._is_own = http is None
         self._session = SessionProtocol(patience, on_change)
-        self._headers = dict(headers or {})
+        self._headers = sendable(headers or {})
         self._turn = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -111,7 +112,7 @@ class AuthClient(SigningIn, OwnAccount):
         asked_at, give_up_at = time.time(), time.monotonic() + ask.within
         try:
             with self._http.stream(
-                ask.method, self._url + ask.path, json=ask.body, headers={**self._headers, **ask.headers},
+                ask.method, self._url + ask.path, json=ask.body, headers=ask.headers_with(self._headers),
                 timeout=ask.within, auth=None, follow_redirects=False,
             ) as response:  # fmt: skip
                 return Answer(response, _body(response, give_up_at), asked_at)

@@ -1,6 +1,7 @@
 """What a use case asks of whoever runs it, and what it is sent back: all that there is to do in a client."""
 
 import json
+import re
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias, TypeVar
@@ -11,6 +12,8 @@ from auth_service_client.stores import Saved
 
 ANSWER = 5.0  # seconds for one answer
 LARGEST = 10_000_000  # bytes of an answer; the largest, the export of an account, is a tenth of it
+TOKEN = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")  # RFC 9110, section 5.6.2
+UNSENDABLE = re.compile(rb"[\0\r\n\v\f]")
 Result = TypeVar("Result")
 
 
@@ -31,6 +34,12 @@ class Ask:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     within: float = ANSWER
 
+    def headers_with(self, others: httpx2.Headers) -> httpx2.Headers:
+        """Return its headers and these, where it has none of the same name."""
+        both = others.copy()
+        both.update(self.headers)
+        return both
+
 
 class Answer(NamedTuple):
     """What came back, with its body, and when it was asked for, by this machine's clock in seconds since 1970."""
@@ -49,6 +58,22 @@ class Wait:
 
 Step: TypeAlias = Keep | Ask | Wait
 Flow: TypeAlias = Generator[Step, Any, Result]
+
+
+def sendable(headers: Mapping[str, str | bytes]) -> httpx2.Headers:
+    """Return these headers as they are sent: in Latin-1, as frameworks read them, so that what a browser sent to a back
+    end goes on unchanged; a letter that is outside of it becomes "?".
+
+    Raises:
+        ValueError: a name or a value cannot be sent in a header, such as with a line break.
+    """
+    sent = {}
+    for name, value in headers.items():
+        raw = value.encode("latin-1", "replace") if isinstance(value, str) else value
+        if not isinstance(raw, bytes) or not TOKEN.fullmatch(name) or UNSENDABLE.search(raw):
+            raise ValueError(f"the header {name!r} cannot be sent")
+        sent[name.encode()] = raw.strip(b" \t")
+    return httpx2.Headers(sent)
 
 
 def add(body: bytearray, part: bytes) -> None:
