@@ -163,6 +163,32 @@ def test_a_sign_out_takes_no_longer_than_one_answer(make_auth: MakeAuth) -> None
     assert ANSWER - 1 < time.monotonic() - began < ANSWER + 1.5
 
 
+def test_a_function_that_raises_when_it_is_told_keeps_no_change_from_being_made(make_auth: MakeAuth) -> None:
+    class Full(BaseException):
+        """Whatever it raises."""
+
+    told: list[str] = []
+
+    def tell(change: str) -> None:
+        told.append(change)
+        raise Full
+
+    store = MemoryStore()
+    auth, elsewhere = make_auth(store, on_change=tell), make_auth()
+    email = sign_in(elsewhere)
+    with pytest.raises(Full):
+        auth.sign_in(PASSWORD, email=email)
+    age(store)
+    with pytest.raises(Full):
+        auth.access_token()
+    assert auth.access_token()
+    with pytest.raises(Full):
+        auth.sign_out()
+    assert told == ["signed-in", "renewed", "signed-out"]
+    assert auth.sign_out()
+    assert len(elsewhere.sessions()) == 1, "the service was told"
+
+
 def test_an_old_sign_in_ends_other_sessions_with_the_token_of_a_step_up(auth: Any, auth_double: Double) -> None:
     auth_double.set_clock(3600)
     with pytest.raises(Refused) as refused:

@@ -146,9 +146,17 @@ class SessionProtocol:
         """Forget the session here, and end it at the service; return whether nothing is left to end.
 
         Who is signed in anew by another process meanwhile stays so. Somebody waits: all attempts together have the time
-        of one answer.
+        of one answer. What is told of it may raise: the service is told all the same.
         """
-        sent = yield from self.forget()
+        sent, changed = yield Keep(lambda saved: self._noticed(saved, _taken_out))
+        try:
+            self._tell(changed)
+        finally:
+            is_told = yield from self._end(sent)
+        return is_told
+
+    def _end(self, sent: Saved) -> Flow[bool]:
+        """End this session at the service, if it is one."""
         if not sent:
             return True
         give_up_at = time.monotonic() + ANSWER
@@ -165,9 +173,12 @@ class SessionProtocol:
         """Run this with the store held, and tell what has changed since the last time, by whatever process."""
         result: Result
         result, changed = yield Keep(lambda saved: self._noticed(saved, change))
+        self._tell(changed)
+        return result
+
+    def _tell(self, changed: Change | None) -> None:
         if changed and self._on_change:
             self._on_change(changed)
-        return result
 
     def _noticed(self, saved: Saved, change: Callable[[Saved], Result]) -> tuple[Result, Change | None]:
         before = self._seen if self._has_looked else _identity(saved)
