@@ -235,6 +235,7 @@ NO_SERVICES = [
     "http://evil-localhost", "http://localhost\\.evil.example", "http://evil.example\\.localhost", "http://127.1",
     "https://ada:secret@auth.example.com", "https://@auth.example.com", "http://ada@localhost",
     "https://auth.example.com?to=1", "https://auth.example.com/#top", "https://auth.example.com?", "http://localhost#",
+    "https://a b", "https://auth.example.com:99999", "https://auth.example.com:0", None, 3, b"https://auth.example.com",
 ]  # fmt: skip
 SERVICES = [
     "https://auth.example.com", "https://auth.example.com:8443/base/", "http://localhost:9000", "http://LOCALHOST",
@@ -244,7 +245,7 @@ SERVICES = [
 
 @pytest.mark.parametrize("url", NO_SERVICES)
 def test_what_is_no_url_of_a_service_or_would_send_passwords_in_the_clear_is_refused_at_once(
-    make_auth: MakeAuth, url: str
+    make_auth: MakeAuth, url: Any
 ) -> None:
     with pytest.raises(ValueError, match=r"https://auth\.example\.com") as told:
         make_auth(url=url)
@@ -604,3 +605,32 @@ def test_no_id_leads_to_another_path(auth: Any, no_id: str) -> None:
     for call, more in ((auth.confirm_totp, "123456"), (auth.rename_passkey, "phone")):
         with pytest.raises(ValueError, match="no id"):
             call(no_id, more)
+
+
+WRONG_ARGUMENTS = {
+    "method": ("G ET", "", "GET\r\n", "GET /x\r\nX: y", "PÖST", None, 3, b"GET"),
+    "path": ("me", "", "/a\r\nX: y", "/\ud800", None, 3, b"/auth/me", ["/auth/me"]),
+    "token": ("a\r\nX: y", "a\n", "a b", " ", "tökn", "\ud800", 3, b"a"),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"), [(name, wrong) for name, all_wrong in WRONG_ARGUMENTS.items() for wrong in all_wrong], ids=repr
+)
+def test_a_wrong_argument_is_no_outage(make_auth: MakeAuth, name: str, wrong: Any) -> None:
+    store = MemoryStore()
+    with store.open() as saved:
+        saved.update({**OLD, "issued_at": time.time()})
+    right: dict[str, Any] = {"method": "GET", "path": "/auth/me"}
+    with pytest.raises(ValueError, match=name) as raised:
+        make_auth(store).request(**{**right, name: wrong})
+    assert "X: y" not in str(raised.value)
+
+
+def test_a_token_that_cannot_be_sent_is_no_outage_for_any_method(auth: Any) -> None:
+    for call in (auth.add_totp, auth.remove_password, auth.end_other_sessions, auth.new_recovery_codes):
+        with pytest.raises(ValueError, match="no token"):
+            call(token="a\nb")
+    for no_id in (None, 3, b"a"):
+        with pytest.raises(ValueError, match="no id"):
+            auth.end_session(no_id)

@@ -10,7 +10,7 @@ import httpx2
 from auth_service_client.answers import Account, FactorList, NewTotpFactor, PasskeyChallenge, PasskeyItem, SessionItem
 from auth_service_client.protocol import SessionProtocol
 from auth_service_client.signing_in import Credential, codes_of, named, one_of
-from auth_service_client.steps import Flow
+from auth_service_client.steps import TOKEN, Flow
 from auth_service_client.use_case import use_case
 
 
@@ -30,8 +30,11 @@ class OwnAccount:
         """Call any route of the service, and return what it says. If that is a new session, it is kept.
 
         Raises:
-            ValueError: the path does not begin with a slash, so that it could lead to another host, or is none.
+            ValueError: the path does not begin with a slash, so that it could lead to another host, or is none; or the
+                method or the token is none.
         """
+        if not isinstance(method, str) or not TOKEN.fullmatch(method):
+            raise ValueError("the method must be like GET")
         if not _is_path(path):
             raise ValueError("the path must be like /auth/me")
         return (yield from self._session.request(method, path, body, token))
@@ -182,12 +185,12 @@ class OwnAccount:
         yield from self._session.request("DELETE", f"/auth/me/factors/{_part_of_path(factor_id)}", token=token)
 
 
-def _is_path(path: str) -> bool:
+def _is_path(path: object) -> bool:
     try:
         httpx2.URL(f"https://auth.example.com{path}")
-    except httpx2.InvalidURL:  # a line break, or too long
+    except (httpx2.InvalidURL, UnicodeEncodeError):  # a line break, too long, or half a letter
         return False
-    return path.startswith("/")
+    return isinstance(path, str) and path.startswith("/")
 
 
 def _part_of_path(an_id: str) -> str:
@@ -196,7 +199,7 @@ def _part_of_path(an_id: str) -> str:
     Raises:
         ValueError: it is not made of letters, digits, "-" and "_".
     """
-    if not re.fullmatch(r"[\w-]+", an_id, re.ASCII):
+    if not isinstance(an_id, str) or not re.fullmatch(r"[\w-]+", an_id, re.ASCII):
         raise ValueError("this is no id of the service")
     return an_id
 

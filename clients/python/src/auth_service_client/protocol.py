@@ -4,6 +4,7 @@ Each use case is a generator. It yields what is to be done, and is sent what cam
 asynchronous client do the same. The rules are those of docs/protocol.md.
 """
 
+import re
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -30,6 +31,7 @@ PATIENCE = 20.0  # seconds
 LONGEST_PAUSE = 60
 RENEWALS = 2  # another process may have kept a token that is old by now
 KEPT = ("access_token", "refresh_token", "session_id", "expires_in")
+VISIBLE = re.compile(r"[!-~]+")  # what a token and a key are made of
 SKEW = 5  # seconds that a clock may be set back unnoticed
 
 Change = Literal["signed-in", "renewed", "signed-out"]
@@ -288,4 +290,10 @@ def _are_tokens(saved: Mapping[str, Any]) -> bool:
 
 
 def _bearer(token: str) -> dict[str, str]:
+    """
+    Raises:
+        ValueError: it could not be sent, such as with a line break.
+    """
+    if not isinstance(token, str) or not VISIBLE.fullmatch(token):
+        raise ValueError("this is no token of the service")
     return {"Authorization": f"Bearer {token}"}
