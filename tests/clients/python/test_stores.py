@@ -77,7 +77,7 @@ def test_a_process_that_is_killed_in_the_middle_of_a_write_leaves_the_file_as_it
 
 def test_a_file_that_is_no_session_is_none(make_auth: MakeAuth, tmp_path: Path) -> None:
     path = tmp_path / "session.json"
-    for content in ("", "{", "[1]", '"x"'):
+    for content in ("", "{", "[1]", '"x"', "[" * 100_000, '{"access_token":' * 100_000):
         path.write_text(content)
         auth = make_auth(FileStore(path))
         with pytest.raises(SignInAgain):

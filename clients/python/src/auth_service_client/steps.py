@@ -1,6 +1,5 @@
 """What a use case asks of whoever runs it, and what it is sent back: all that there is to do in a client."""
 
-import json
 import re
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
@@ -8,7 +7,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import httpx2
 
-from auth_service_client.stores import Saved
+from auth_service_client.stores import Saved, json_object
 
 ANSWER = 5.0  # seconds for one answer
 LARGEST = 10_000_000  # bytes of an answer; the largest, the export of an account, is a tenth of it
@@ -89,8 +88,4 @@ def add(body: bytearray, part: bytes) -> None:
 
 def said_in(answer: Answer) -> dict[str, Any]:
     """What an answer says; nothing if it is none of the service's."""
-    try:
-        said = json.loads(answer.body)
-    except ValueError:
-        return {}
-    return said if isinstance(said, dict) else {}
+    return json_object(answer.body)

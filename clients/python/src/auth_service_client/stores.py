@@ -114,15 +114,21 @@ def _lock(path: Path) -> Iterator[None]:
 def _read(path: Path) -> Saved:
     """A file that was cut off by a full disk is no session: it was never written by `_write`."""
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open("rb") as file:
             if os.fstat(file.fileno()).st_mode & 0o077:
                 os.fchmod(file.fileno(), 0o600)  # it came from elsewhere, such as a backup
-            saved = json.loads(file.read())
+            return json_object(file.read())
     except FileNotFoundError:
         return {}
-    except ValueError:
+
+
+def json_object(text: bytes | bytearray) -> dict[str, Any]:
+    """Return the object that is written there; an empty one if it is none, or nested too deeply."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
         return {}
-    return saved if isinstance(saved, dict) else {}
+    return found if isinstance(found, dict) else {}
 
 
 def _write(path: Path, saved: Saved) -> None:
