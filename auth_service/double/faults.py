@@ -10,9 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from auth_service.api.http.middleware.cors import Cors
 from auth_service.api.http.problems import answer
 from auth_service.database import wall_clock
 from auth_service.errors import Unavailable
+from auth_service.settings import Settings
 
 ABORT = "auth_service.double.abort"  # in the scope of a request: hangs up at once
 
@@ -40,9 +42,9 @@ class Fault(BaseModel):
 class Faults:
     """The service, with the faults that are switched on. `seed` decides which requests meet those of a `share`."""
 
-    def __init__(self, app: ASGIApp, base_url: str, seed: int) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, seed: int) -> None:
         self._app = app
-        self._base_url = base_url
+        self._settings = settings
         self._random = random.Random(seed)  # noqa: S311  # so that a run can be repeated
         self.switched_on: Sequence[Fault] = ()
 
@@ -73,8 +75,11 @@ class Faults:
             await self._wait(fault, scope, receive, send)
 
     async def _refuse(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
-        refused: Response = answer(Unavailable(), self._base_url, {"Retry-After": f"{fault.seconds:.0f}"})
-        await refused(scope, receive, send)
+        """As the service itself would, for a page too, which could not read the pause otherwise."""
+        base_url, cors = self._settings.base_url, self._settings.cors
+        refused: Response = answer(Unavailable(), base_url, {"Retry-After": f"{fault.seconds:.0f}"})
+        with_cookies = self._settings.cookies.enabled
+        await Cors(refused, settings=cors, base_url=base_url, with_cookies=with_cookies)(scope, receive, send)
 
     async def _wait(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
         if fault.fault == "delay":

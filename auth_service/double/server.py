@@ -43,7 +43,7 @@ class Double:
 
     def __init__(self, settings: Settings, seed: int) -> None:
         self._service = create_app(settings)
-        self.faults = Faults(self._service, settings.base_url, seed)
+        self.faults = Faults(self._service, settings, seed)
         self._switches = Router(
             [
                 Route("/double/faults", self._put_faults, methods=["PUT"]),

@@ -130,6 +130,16 @@ def test_any_page_that_a_browser_has_may_call_it_also_one_that_can_have_no_passk
         for page in pages:
             answer = httpx2.get(f"{double.url}/.well-known/jwks.json", headers={"Origin": page})
             assert answer.headers["Access-Control-Allow-Origin"] in {page, "*"}, page
+            double.switch_faults({"fault": "unavailable", "seconds": 7})
+            refused, told = (
+                httpx2.post(f"{double.url}/auth/refresh", json={}, headers={"Origin": page}) for _ in range(2)
+            )
+            assert (refused.status_code, refused.headers["Retry-After"], told.status_code) == (503, "7", 422)
+            for name in ("Allow-Origin", "Allow-Credentials", "Expose-Headers"):
+                assert refused.headers[f"Access-Control-{name}"] == told.headers[f"Access-Control-{name}"], page
+        double.switch_faults({"fault": "unavailable"})
+        stranger = httpx2.post(f"{double.url}/auth/refresh", json={}, headers={"Origin": "https://evil.example"})
+        assert "Access-Control-Allow-Origin" not in stranger.headers
         assert httpx2.post(f"{double.url}/auth/passkeys/options", json={}).is_success
 
 
