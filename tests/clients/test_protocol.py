@@ -187,7 +187,18 @@ def test_the_shell_client_waits_as_it_is_told(folder: Path, told: str, came: tup
         sleep() { ((asked == 0 || (asked == 1 && $1 == 0))) || { echo "$1"; exit; }; }
         access_token
     """
-    assert run(folder, f"TOLD='{told}'; {words}") == came
+    assert run(folder, f"exec 2>&1; TOLD='{told}'; {words}") == came
+
+
+@needs("curl", "jq", "flock")
+def test_what_is_no_token_is_kept_by_no_shell_client(folder: Path) -> None:
+    kept = '{"access_token":"a","refresh_token":"r","session_id":"s","expires_in":1,"issued_at":0,"ahead":0}'
+    for life, date, ended in (("0", "", 75), ("-1", "", 75), ('"x"', "", 75), ("null", "", 75), ("300", "soon", 0)):
+        (folder / "session.json").write_text(kept)
+        said = kept.replace('"a"', '"new"').replace('"expires_in":1', f'"expires_in":{life}')
+        words = f"ask() {{ status=200 date='{date}' said='{said}' wait= asked_at=$(date +%s); }}; sleep() {{ "
+        words += '[ "$1" = 0 ] || SECONDS=60; }; exec 2>&1; access_token'
+        assert run(folder, words) == (ended, "" if ended else "new"), life
 
 
 @needs("curl", "jq", "flock")

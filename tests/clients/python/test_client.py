@@ -8,6 +8,8 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import asynccontextmanager, contextmanager, suppress
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -286,7 +288,14 @@ TOKENS = {"access_token": "new", "refresh_token": "new", "session_id": "1", "exp
         httpx2.Response(200, text="<html>a captive portal</html>"),
         httpx2.Response(200, json=[1]),
         httpx2.Response(200, json={**TOKENS, "expires_in": "x"}),
+        *(
+            httpx2.Response(200, text=json.dumps({**TOKENS, "expires_in": life}))
+            for life in (0, -1, -0.5, float("nan"), float("inf"), 10**400, "300", [300], None)
+        ),
         httpx2.Response(200, json={**TOKENS, "access_token": 1}),
+        httpx2.Response(200, json={**TOKENS, "access_token": ""}),
+        httpx2.Response(200, json={**TOKENS, "access_token": "a\r\nX: y"}),
+        httpx2.Response(200, text=json.dumps({**TOKENS, "refresh_token": "\ud800"})),
         httpx2.Response(200, json={name: value for name, value in TOKENS.items() if name != "expires_in"}),
         httpx2.Response(200, json={}),
         httpx2.Response(200, text='{"access_token": "ey'),
@@ -637,3 +646,30 @@ def test_a_token_that_cannot_be_sent_is_no_outage_for_any_method(auth: Any) -> N
     for no_id in (None, 3, b"a"):
         with pytest.raises(ValueError, match="no id"):
             auth.end_session(no_id)
+
+
+@pytest.mark.parametrize("life", [0.001, 1])
+def test_a_token_with_a_short_life_is_used_once_it_has_come(life: float) -> None:
+    store, asked = MemoryStore(), []
+
+    def answered(_request: httpx2.Request) -> httpx2.Response:
+        asked.append(1)
+        tokens = {**TOKENS, "access_token": f"new{len(asked)}", "expires_in": life}
+        return httpx2.Response(200, json=tokens, headers={"Date": format_datetime(datetime.now(UTC), usegmt=True)})
+
+    with store.open() as saved:
+        saved.update(OLD)
+    with httpx2.Client(transport=httpx2.MockTransport(answered)) as http:
+        auth = AuthClient("https://auth.example.com", store, http, patience=1)
+        assert [auth.access_token(), auth.access_token("new1")] == ["new1", "new2"]
+
+
+@pytest.mark.parametrize("key", [3, "", "a\nb", "\ud800", None, []])
+def test_a_key_that_cannot_be_sent_is_replaced(make_auth: MakeAuth, key: object) -> None:
+    store = MemoryStore()
+    auth = make_auth(store)
+    sign_in(auth)
+    age(store)
+    with store.open() as saved:
+        saved["key"] = key
+    assert auth.access_token()

@@ -31,6 +31,7 @@ PATIENCE = 20.0  # seconds
 LONGEST_PAUSE = 60
 RENEWALS = 2  # another process may have kept a token that is old by now
 KEPT = ("access_token", "refresh_token", "session_id", "expires_in")
+LARGEST_NUMBER = 1e12  # seconds: later than any date
 VISIBLE = re.compile(r"[!-~]+")  # what a token and a key are made of
 SKEW = 5  # seconds that a clock may be set back unnoticed
 
@@ -80,18 +81,18 @@ class SessionProtocol:
             SignInAgain: there is no session, or it has ended.
             TryAgainLater: there was no answer in time; the session is still there.
         """
-        give_up_at, pause = time.monotonic() + self.patience, 0.0
+        give_up_at, pause, came = time.monotonic() + self.patience, 0.0, ""
         while time.monotonic() + pause < give_up_at:
             yield Wait(pause)
             kept = yield from self._look(lambda saved: self._to_send(saved, refused))
             if kept is None:
                 raise SignInAgain
             left = 0.0 if kept["access_token"] == refused else self._seconds_left(kept)
-            if "key" not in kept:
-                return str(kept["access_token"])
+            if "key" not in kept or kept["access_token"] == came:
+                return str(kept["access_token"])  # or it has just come, and would be no fresher for another refresh
             pause = max(self._ask_again_at - time.monotonic(), 0)
             if not pause:
-                yield from self._refresh(kept)
+                came = yield from self._refresh(kept)
             elif left > 0:
                 return str(kept["access_token"])  # it could not be renewed a moment ago, and is still good
         raise TryAgainLater(f"the session could not be renewed: {self._last}")
@@ -195,22 +196,24 @@ class SessionProtocol:
         left = 0.0 if saved["access_token"] == refused else self._seconds_left(saved)
         if left > min(EARLY, saved["expires_in"] / 2):
             return {name: value for name, value in saved.items() if name != "key"}
-        saved.setdefault("key", secrets.token_urlsafe(16))
+        if not _is_sendable(saved.get("key")):
+            saved["key"] = secrets.token_urlsafe(16)
         return dict(saved)
 
-    def _refresh(self, sent: Saved) -> Flow[None]:
-        """Ask for new tokens, and keep the answer, unless another process was faster."""
+    def _refresh(self, sent: Saved) -> Flow[str]:
+        """Ask for new tokens, and keep the answer, unless another process was faster; return the access token of it."""
         asked = {"refresh_token": sent["refresh_token"]}
         came: Answer | httpx2.HTTPError = yield Ask("POST", "/auth/refresh", asked, {"Idempotency-Key": sent["key"]})
         answer = came if isinstance(came, Answer) else None
         tokens = self._tokens_in(answer) if answer else {}
         if not tokens and not (answer and _ends_the_session(answer)):
             self._failed(came)
-            return
+            return ""
         self._failures = 0
         yield from self._look(
             lambda saved: _replace(saved, tokens) if saved.get("refresh_token") == asked["refresh_token"] else None
         )
+        return str(tokens.get("access_token", ""))
 
     def _failed(self, came: Answer | httpx2.HTTPError) -> None:
         told = _retry_after(came) if isinstance(came, Answer) else 0.0
@@ -285,8 +288,17 @@ def _ends_the_session(answer: Answer) -> bool:
 
 def _are_tokens(saved: Mapping[str, Any]) -> bool:
     """Whether all is there that a session is kept by; a file may have been written by another program."""
-    texts = all(isinstance(saved.get(name), str) for name in ("access_token", "refresh_token", "session_id"))
-    return texts and all(isinstance(saved.get(name), int | float) for name in ("expires_in", "issued_at", "ahead"))
+    texts = _is_sendable(saved.get("access_token")) and _is_sendable(saved.get("refresh_token"))
+    numbers = all(_is_number(saved.get(name)) for name in ("expires_in", "issued_at", "ahead"))
+    return texts and isinstance(saved.get("session_id"), str) and numbers and saved["expires_in"] > 0
+
+
+def _is_number(found: object) -> bool:
+    return isinstance(found, int | float) and -LARGEST_NUMBER < found < LARGEST_NUMBER  # nor NaN
+
+
+def _is_sendable(found: object) -> bool:
+    return isinstance(found, str) and VISIBLE.fullmatch(found) is not None
 
 
 def _bearer(token: str) -> dict[str, str]:
@@ -294,6 +306,6 @@ def _bearer(token: str) -> dict[str, str]:
     Raises:
         ValueError: it could not be sent, such as with a line break.
     """
-    if not isinstance(token, str) or not VISIBLE.fullmatch(token):
+    if not _is_sendable(token):
         raise ValueError("this is no token of the service")
     return {"Authorization": f"Bearer {token}"}
