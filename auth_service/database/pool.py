@@ -18,8 +18,9 @@ from auth_service.database.dialects import dialect_of
 from auth_service.database.errors import WrongServer
 from auth_service.database.errors.translation import domain_errors, raise_domain_error
 from auth_service.database.pool_queue import PoolQueue
+from auth_service.database.schema import explained
 from auth_service.database.statement_spans import SYSTEM, watch
-from auth_service.errors import DatabaseDiskFull, DatabaseUnavailable
+from auth_service.errors import DatabaseDiskFull, DatabaseUnavailable, SchemaNotReady
 from auth_service.settings import DatabaseSettings
 from auth_service.tracing import is_exported, span
 
@@ -78,15 +79,19 @@ class Pool:
                 try:
                     yield connection
                 except Exception as error:
-                    self._refuse(connection, error)
+                    await self._refuse(connection, error)
                     raise
                 finally:
                     await self._give_back(connection)
 
-    def _refuse(self, connection: Connection, error: Exception) -> None:
+    async def _refuse(self, connection: Connection, error: Exception) -> None:
         """Raise what the service says for what a block has raised; return if that is to be raised itself."""
         try:
             raise_domain_error(error)
+            if isinstance(error, SchemaNotReady):
+                raise error
+        except SchemaNotReady as not_ready:
+            raise await explained(connection.whole, not_ready) from not_ready.__cause__
         except WrongServer:
             connection.hang_up()
             raise

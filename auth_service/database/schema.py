@@ -7,7 +7,9 @@ table of one row, the oldest revision whose service still works on what it makes
 from enum import StrEnum
 
 from sqlalchemy import Connection, Executable, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from auth_service.database.errors import NoUsableSchema
 from auth_service.database.errors.translation import domain_errors
 from auth_service.errors import MissingPrivileges, SchemaNotReady
 from auth_service.models import SCHEMA_COMPATIBILITY
@@ -32,6 +34,17 @@ TOO_NEW = "The database schema is too new for this version of the service: run a
 
 _VERSION = text("SELECT version_num FROM alembic_version")
 _OLDEST_SERVED = select(SCHEMA_COMPATIBILITY.c.oldest_served)
+# PostgreSQL leaves a schema that the role may not use out of its search, and says that there is no such table.
+_MAY_NOT_LOOK = text("""
+WITH searched AS (
+    SELECT has_schema_privilege(oid, 'USAGE') AS usable,
+        EXISTS (SELECT FROM pg_class WHERE relnamespace = pg_namespace.oid AND relname = 'alembic_version') AS ours
+    FROM pg_namespace
+    WHERE nspname = ANY (regexp_split_to_array(
+        replace(replace(current_setting('search_path'), '"', ''), '$user', current_user), '\\s*,\\s*'))
+)
+SELECT to_regclass('alembic_version') IS NULL AND (bool_or(ours AND NOT usable) OR NOT bool_or(usable)) FROM searched
+""")
 
 
 class MigrationNeeded(SchemaNotReady):
@@ -66,6 +79,21 @@ def check(connection: Connection) -> SchemaState:
     if oldest_served(connection) not in REVISIONS:
         raise SchemaNotReady(TOO_NEW)
     return SchemaState.NEWER
+
+
+async def explained(connection: AsyncConnection, error: BaseException) -> BaseException:
+    """Return what is to be raised for an error on this connection: itself, or that the role may not look for the tables
+    which it did not find. The open transaction is rolled back in that case.
+
+    Raises:
+        DatabaseUnavailable: the database does not answer.
+    """
+    is_of_schema = isinstance(error, SchemaNotReady) and not isinstance(error, (MissingPrivileges, NoUsableSchema))
+    if not is_of_schema or connection.dialect.name != "postgresql":
+        return error
+    with domain_errors():
+        await connection.rollback()
+        return NoUsableSchema() if await connection.scalar(_MAY_NOT_LOOK) else error
 
 
 def oldest_served(connection: Connection) -> str | None:

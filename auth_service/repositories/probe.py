@@ -6,8 +6,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from auth_service.database.dialects import ROOM, Dialect, dialect_of
 from auth_service.database.errors.translation import domain_errors
-from auth_service.database.schema import SchemaState, check
-from auth_service.errors import DatabaseReadOnly, MissingPrivileges
+from auth_service.database.schema import SchemaState, check, explained
+from auth_service.errors import DatabaseReadOnly, MissingPrivileges, SchemaNotReady
 from auth_service.repositories.database import Database
 from auth_service.repositories.privileges import SERVICE, find_missing, needed_by
 from auth_service.settings import DatabaseSettings
@@ -45,7 +45,10 @@ class Probe:
         else:
             with domain_errors():
                 async with AsyncSession(self._engine) as session:
-                    return await _examine(session, self._dialect)
+                    try:
+                        return await _examine(session, self._dialect)
+                    except SchemaNotReady as error:
+                        raise await explained(await session.connection(), error) from error.__cause__
 
     async def close(self) -> None:
         if self._engine is not None:

@@ -10,11 +10,15 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from auth_service.database.errors import NoUsableSchema
+from auth_service.repositories.database import Database
+from auth_service.settings import DatabaseSettings
 from tests.conftest import environment
 from tests.support import roles
 from tests.support.client import Client
 from tests.support.operator import Operator
 from tests.support.postgres import Cluster
+from tests.support.processes import events
 from tests.support.server import Server, run_command
 from tests.support.sessions import add_expired_sessions
 from tests.support.sql import run_sql
@@ -160,6 +164,39 @@ def test_what_a_role_lacks_is_told_with_what_gives_it_back(
         assert ("'auth-service doctor --for cleanup' names them." in told) is ("ON alembic_version" in right)
     finally:
         cluster.execute(f"GRANT {right} TO auth_{role}", name)
+
+
+@pytest.mark.parametrize("search_path", ["public, pg_temp", '"$user",public'])  # of `deploy/sql/`, and PostgreSQL's own
+async def test_a_server_that_runs_tells_of_a_schema_that_its_role_may_use_no_more(
+    owned_url: str, cluster: Cluster, tmp_path: Path, search_path: str
+) -> None:
+    name = owned_url.rpartition("/")[2]
+    cluster.execute(f"ALTER ROLE auth_app IN DATABASE {name} SET search_path = {search_path}", name)
+    url = roles.as_role(owned_url, "app")
+    database = Database(DatabaseSettings(DATABASE_URL=url, _env_file=None))
+    with Server(environment(url), tmp_path) as server:
+        server.wait_ready(60)
+        async with Client(base_url=server.base_url, trust_env=False, timeout=20) as client:
+            (await client.register(f"{uuid4().hex}@example.com")).raise_for_status()
+            await database.check_schema()
+            cluster.execute("REVOKE USAGE ON SCHEMA public FROM auth_app", name)
+            try:
+                ready = (await client.get("/health/ready")).json()
+                assert (await client.login()).status_code == 503
+                for work in (database.transaction, database.statement):  # as the batches of a clean-up, and its looks
+                    with pytest.raises(NoUsableSchema):
+                        async with work() as tx:
+                            await tx.expired_sessions.count_expired()
+                with pytest.raises(NoUsableSchema):
+                    await database.check_schema()
+            finally:
+                cluster.execute("GRANT USAGE ON SCHEMA public TO auth_app", name)
+                cluster.execute(f"ALTER ROLE auth_app IN DATABASE {name} RESET search_path", name)
+                await database.dispose()
+            server.wait_ready(60)
+        assert ready["detail"] == NoUsableSchema.detail
+        assert {one["detail"] for one in events(server.log(), "request.unavailable")} == {NoUsableSchema.detail}
+        assert "auth-service migrate" not in server.log()
 
 
 def test_the_doctor_asks_of_the_clean_up_what_it_needs_and_nothing_of_a_server(owned_url: str, tmp_path: Path) -> None:
