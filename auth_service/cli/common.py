@@ -12,10 +12,13 @@ import click
 from auth_service import logs
 from auth_service.cli.wrong_setting import WrongSetting, settings_or_exit
 from auth_service.database.errors import TransactionConflict
+from auth_service.database.schema import MIGRATE, NONE
 from auth_service.errors import DatabaseUnavailable, InvalidFields, MissingPrivileges, Refused, WrongDatabaseSetting
 from auth_service.models import REQUESTER, Requester
 from auth_service.repositories.database import Database
-from auth_service.settings import Settings
+from auth_service.settings import DatabaseSettings, Settings
+
+SET_OR_MIGRATE = "set it, or run 'auth-service migrate' for a database in this file."
 
 Result = TypeVar("Result")
 
@@ -50,7 +53,7 @@ def run_with_database(
     works on a schema that this code does not, unless the schema is what it is about. Where the role lacks privileges,
     `doctor` names those that this job needs.
     """
-    settings = settings_or_exit(with_key=with_key)
+    settings = settings_or_exit(with_key=with_key) if any_schema else _settings_of_schema(with_key=with_key)
     quiet = settings.log.model_copy(update={"level": "warning"})
     logs.configure(settings.log if tell else quiet, sys.stderr)  # the answer is on stdout
 
@@ -79,6 +82,29 @@ def run_with_database(
             raise LostConflict(f"Another transaction stands in the way: try again.{cause}") from None
         hint = f" 'auth-service {doctor}' names them." if isinstance(error, MissingPrivileges) else ""
         raise _kind_of(error)(error.detail + hint + cause) from None
+
+
+def _settings_of_schema(*, with_key: bool) -> Settings:
+    """Look at the file before a key is made beside it."""
+    settings = settings_or_exit()
+    _look_at_file(settings.database)
+    return settings_or_exit(with_key=True) if with_key else settings
+
+
+def _look_at_file(database: DatabaseSettings) -> None:
+    """Say of the default file which one it is. A file that is not there is not made: it would have no schema.
+
+    Raises:
+        click.ClickException: it is not there.
+    """
+    file, told = database.sqlite_file, logs.escaped(database.described)
+    is_missing = file is not None and file.parent.is_dir() and not os.path.lexists(file)
+    if database.is_default and is_missing:
+        raise click.ClickException(f"DATABASE_URL is not set, and its default is not there ({told}): {SET_OR_MIGRATE}")
+    if is_missing:
+        raise click.ClickException(f"{NONE}: {MIGRATE['sqlite']} ({told} is not there)")
+    if database.is_default:
+        click.echo(f"DATABASE_URL is not set: {told}", err=True)
 
 
 def _kind_of(error: Refused) -> type[click.ClickException]:

@@ -9,7 +9,8 @@ import click
 from auth_service.cli.for_option import SERVE, for_option, with_secret_to_serve
 from auth_service.cli.wrong_setting import WrongSetting, check_templates
 from auth_service.embedded_secret import check_folder
-from auth_service.settings import SettingProblem, Settings, WrongSettingError, examine_settings
+from auth_service.logs import escaped
+from auth_service.settings import DatabaseSettings, SettingProblem, Settings, WrongSettingError, examine_settings
 
 IN_MEMORY = (
     "is a database in memory, which no other command sees and which is gone when the process ends: name a file, as in "
@@ -30,14 +31,21 @@ def check(word: str, as_json: bool) -> None:
     found = examine_settings()
     problems = [*found.wrong, *found.ignored]
     if found.settings:
-        told = [*(_to_serve(found.settings) if word == SERVE else ()), *_of_database(found.settings)]
-        problems += [problem for problem in told if problem.name not in {wrong.name for wrong in found.wrong}]
+        of_settings = [*(_to_serve(found.settings) if word == SERVE else ()), *_of_database(found.settings)]
+        problems += [problem for problem in of_settings if problem.name not in {wrong.name for wrong in found.wrong}]
     problems.sort(key=lambda problem: problem.name)
+    note = _note_of(found.settings.database) if found.settings and not problems else None
     if as_json:
-        click.echo(json.dumps({"ok": not problems, "problems": [problem._asdict() for problem in problems]}, indent=2))
+        told = {"ok": not problems, "problems": [problem._asdict() for problem in problems], "note": note}
+        click.echo(json.dumps(told, indent=2))
     else:
-        click.echo("\n".join(map(str, problems)) or "all settings can be used")
+        click.echo("\n".join(map(str, problems)) or "all settings can be used" + (f"\nnote: {note}" if note else ""))
     sys.exit(2 if problems else 0)
+
+
+def _note_of(database: DatabaseSettings) -> str | None:
+    """What is right by itself, and in most places a line that was forgotten."""
+    return f"DATABASE_URL is not set: {escaped(database.described)}" if database.is_default else None
 
 
 def _to_serve(settings: Settings) -> Iterator[SettingProblem]:

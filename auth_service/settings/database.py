@@ -84,6 +84,11 @@ class DatabaseSettings(BaseSettings):
         return f"SQLite file {self.sqlite_file.absolute()}" if self.sqlite_file else "SQLite in memory"
 
     @property
+    def is_default(self) -> bool:
+        """Whether no setting says where it is, so that it is a file in the working folder."""
+        return "url" not in self.model_fields_set
+
+    @property
     def is_in_memory(self) -> bool:
         """Whether it is SQLite and ends with the process."""
         return not self.is_postgresql and self.sqlite_file is None

@@ -165,6 +165,24 @@ def test_without_a_schema_cleanup_fails_in_one_line_that_says_what_to_do(sqlite_
     _fails_in_one_line(done, "run 'auth-service migrate'")
 
 
+OF_A_SCHEMA = ("cleanup --json", "cleanup --dry-run", "users list", "users show ada@example.com", "keys list", "audit")
+
+
+def test_no_command_but_a_migration_makes_the_default_file_and_all_say_which_file_they_use(tmp_path: Path) -> None:
+    file, env = tmp_path / "auth-service.db", {"DATABASE_URL": ""}
+    for words in OF_A_SCHEMA:
+        done = run_command(*words.split(), env=env, cwd=tmp_path)
+        _fails_in_one_line(done, f"DATABASE_URL is not set, and its default is not there (SQLite file {file})")
+        done = run_command(*words.split(), env={"DATABASE_URL": "sqlite:///named.db"}, cwd=tmp_path)
+        _fails_in_one_line(done, f"run 'auth-service migrate'. (SQLite file {tmp_path}/named.db is not there)")
+    assert list(tmp_path.iterdir()) == []
+    assert run_command("migrate", env=env, cwd=tmp_path).returncode == 0
+    done = run_command("cleanup", "--json", env=env, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, f"DATABASE_URL is not set: SQLite file {file}\n")
+    assert json.loads(done.stdout)["deleted"] == 0
+    assert not (tmp_path / "auth-service.db.secret").exists()
+
+
 def test_a_wrong_setting_ends_a_command_with_2_and_one_line_that_names_it(sqlite_url: str, tmp_path: Path) -> None:
     env = environment(sqlite_url, AUTH_CLEANUP__BATCH_SIZE="5001")
     done = run_command("cleanup", env=env, cwd=tmp_path)

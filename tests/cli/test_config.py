@@ -21,6 +21,7 @@ def checked(folder: Path, code: int, **env: str) -> dict[str, dict[str, Any]]:
     assert SECRET not in done.stdout
     report = json.loads(done.stdout)
     assert report["ok"] is (code == 0) is (report["problems"] == [])
+    assert (report["note"] is not None) is (report["ok"] and "DATABASE_URL" not in env)
     assert sorted(folder.iterdir()) == before
     return {problem.pop("name"): problem for problem in report["problems"]}
 
@@ -51,7 +52,8 @@ def test_the_clean_up_is_checked_by_what_it_needs(tmp_path: Path) -> None:
 
 def test_people_read_a_line_for_each_problem(tmp_path: Path) -> None:
     done = run_command("config", "check", env={}, cwd=tmp_path)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "all settings can be used\n", "")
+    told = f"all settings can be used\nnote: DATABASE_URL is not set: SQLite file {tmp_path}/auth-service.db\n"
+    assert (done.returncode, done.stdout, done.stderr) == (0, told, "")
     env = {"AUTH_TOKENS__ACESS_LIFETIME": "hunter2", "DB_POOL_SIZE": "hunter2"}
     done = run_command("config", "check", env=env, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (2, "")
