@@ -1,13 +1,15 @@
 """The `auth-service` command: one thin function per word. Exit code 0: done, 1: failed, 2: wrong use.
 
-75 is for what may succeed if it is run again, and 3 for `migrate --check` when there is work to do.
+75 is for what may succeed if it is run again, 3 for `migrate --check` when there is work to do, 74 for an output that
+cannot be written, and 130 for Ctrl-C.
 """
 
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -31,7 +33,26 @@ class Words(click.Group):
         """As in click; a background job lowers its priority before its imports, which take a second of CPU."""
         if args is None and sys.argv[1:2] == ["cleanup"]:
             os.nice(BACKGROUND)
-        return super().main(args, *more, **options)
+        try:
+            return super().main(args, *more, **options)
+        except OSError as error:
+            if error.filename is None:  # of a file that the command opens, it has the name
+                _lose_output(error)
+            raise
+        finally:
+            try:
+                if sys.stdout:  # there is none where it was closed
+                    sys.stdout.flush()
+            except OSError as error:
+                _lose_output(error)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As in click, which ends with 1 by Ctrl-C."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("Aborted!", err=True)
+            ctx.exit(128 + signal.SIGINT)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(self._places)
@@ -43,6 +64,13 @@ class Words(click.Group):
         with collector_at_rest():
             command: click.Command = getattr(importlib.import_module(f"{__name__}.{module}"), name)
         return command
+
+
+def _lose_output(error: OSError) -> NoReturn:
+    """End with one line, as what was printed cannot be written; the interpreter does not try that once more then."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    click.echo(f"Error: The output cannot be written: {error.strerror}", err=True)
+    sys.exit(os.EX_IOERR)
 
 
 @click.group(

@@ -53,9 +53,18 @@ def cleanup(
         size = batch_size or settings.cleanup.batch_size
         with click.progressbar(length=expected, label="deleting", file=sys.stderr, hidden=hidden) as bar:
             speed = Speed.of(settings.cleanup, rate)
-            return await job.delete_expired(size, time_budget, bar.update, speed), kept
+            try:
+                return await job.delete_expired(size, time_budget, bar.update, speed), kept
+            except BaseException:
+                if job.cut_off and job.cut_off.has_deleted:
+                    _tell(job.cut_off, kept, as_json=as_json)
+                raise
 
     report, kept = run_with_database(ended_by_sigterm(clean_up), doctor=f"doctor --for {CLEANUP}")
+    _tell(report, kept, as_json=as_json)
+
+
+def _tell(report: CleanupReport | CleanupSurvey, kept: float, *, as_json: bool) -> None:
     told = {**_fields(report), "audit_retention_days": kept}  # a job that lacks the setting has the default
     click.echo(json.dumps(told) if as_json else f"{_sentence(report)}; the audit trail is kept for {kept:g} days")
 
@@ -93,8 +102,8 @@ def _sentence(report: CleanupReport | CleanupSurvey) -> str:
         )
     attempts = f" and {report.throttles_deleted} counts of attempts" if report.throttles_deleted else ""
     unused = f" and {report.registrations_deleted} unused accounts" if report.registrations_deleted else ""
+    end = f"{report.left} left{_oldest(report.oldest_expired_seconds)}" if report.left is not None else "cut off"
     return (
         f"deleted {report.deleted} expired sessions{attempts}{unused} "
-        f"in {report.batches} batches and {report.seconds} s; "
-        f"{report.left} left{_oldest(report.oldest_expired_seconds)}"
+        f"in {report.batches} batches and {report.seconds} s; {end}"
     )

@@ -183,6 +183,18 @@ def test_no_command_but_a_migration_makes_the_default_file_and_all_say_which_fil
     assert not (tmp_path / "auth-service.db.secret").exists()
 
 
+@pytest.mark.parametrize("words", ["cleanup --json", "config check", "openapi", "--help", "--version"])
+def test_an_output_that_cannot_be_written_is_said_in_one_line(words: str, sqlite_url: str, tmp_path: Path) -> None:
+    env = environment(sqlite_url)
+    assert run_command("migrate", env=env, cwd=tmp_path).returncode == 0
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            (*Server.program, *words.split()), env={**os.environ, **env}, cwd=tmp_path, check=False,
+            stdout=full, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (74, "Error: The output cannot be written: No space left on device\n")
+
+
 def test_a_wrong_setting_ends_a_command_with_2_and_one_line_that_names_it(sqlite_url: str, tmp_path: Path) -> None:
     env = environment(sqlite_url, AUTH_CLEANUP__BATCH_SIZE="5001")
     done = run_command("cleanup", env=env, cwd=tmp_path)

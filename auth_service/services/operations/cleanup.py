@@ -39,6 +39,8 @@ class Cleanup:
         self._unverified_lifetime = unverified_lifetime
         self._stopped = asyncio.Event()
         self.numbers = CleanupNumbers()
+        self.cut_off: CleanupReport | None = None
+        """What a run has done that failed or was cancelled; what it left, nobody has counted."""
 
     def stop(self) -> None:
         """End the run that is at work after its batch, and begin none any more."""
@@ -68,22 +70,22 @@ class Cleanup:
         with self._paced(speed.of_the_budget(time_budget), batch_size) as pace:
             batches = Batches(self._database, pace, deadline, self._stopped)
             sessions = SessionCleanup(self._database, batches, batch_size, self._telling(on_progress))
-            async with batches:
-                await sessions.delete_expired()
-                # A run that gives way to another does so in everything: each step takes the lock that that one needs.
-                other = OtherExpired(self._database, batches, self._audit_retention, self._unverified_lifetime)
-                others = {} if sessions.skipped else await other.delete_all()
-        seconds = round(time.monotonic() - started, 3)
-        left, oldest = await self._find_left(has_swept=sessions.has_swept)
+            other = OtherExpired(self._database, batches, self._audit_retention, self._unverified_lifetime)
+            try:
+                async with batches:
+                    await sessions.delete_expired()
+                    if not sessions.skipped:  # else it gives way in everything: each step takes the other's lock
+                        await other.delete_all()
+                seconds = round(time.monotonic() - started, 3)
+                left, oldest = await self._find_left(has_swept=sessions.has_swept)
+            except BaseException:
+                seconds = round(time.monotonic() - started, 3)
+                done = sessions.deleted, sessions.batches, seconds
+                self.cut_off = CleanupReport(*done, None, None, sessions.skipped, **other.gone)
+                raise
         report = CleanupReport(
-            sessions.deleted,
-            sessions.batches,
-            seconds,
-            left,
-            oldest,
-            sessions.skipped,
-            **others,
-        )
+            sessions.deleted, sessions.batches, seconds, left, oldest, sessions.skipped, **other.gone
+        )  # fmt: skip
         self._note(report)
         log.info("cleanup.finished", **report._asdict())
         return report

@@ -7,12 +7,14 @@ from auth_service.services.operations.pace import Pace
 
 
 class CleanupReport(NamedTuple):
-    """What a run did. `oldest_expired_seconds` is the age of the oldest row that is left, or None."""
+    """What a run did. `oldest_expired_seconds` is the age of the oldest row that is left, or None. `left` is None if
+    nobody has counted: the run was cut off.
+    """
 
     deleted: int
     batches: int
     seconds: float
-    left: int
+    left: int | None
     oldest_expired_seconds: float | None
     skipped: bool
     """Another run was at work, so this one stopped."""
@@ -30,6 +32,12 @@ class CleanupReport(NamedTuple):
     """Months of the audit trail that were made ahead; on SQLite none."""
     audit_dropped: int = 0
     """Months whose retention is over; on SQLite rows."""
+
+    @property
+    def has_deleted(self) -> bool:
+        """Whether anything is gone by it."""
+        made_or_gone = self[self._fields.index("throttles_deleted") :]
+        return bool(self.deleted) or any(made_or_gone)
 
 
 class CleanupSurvey(NamedTuple):

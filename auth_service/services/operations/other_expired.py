@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from typing import TypeAlias
 
 import structlog
@@ -42,29 +43,36 @@ class OtherExpired:
         self._batches = batches
         self._retention = audit_retention
         self._unverified_lifetime = unverified_lifetime
+        self.gone: dict[str, int] = {}
+        """How much of each part went so far, by its name in the report."""
 
-    async def delete_all(self) -> dict[str, int]:
-        """Delete it, part by part; return how much of each went, by its name in the report.
+    async def delete_all(self) -> None:
+        """Delete it, part by part.
 
         Raises:
             DatabaseUnavailable: what was deleted before is deleted.
         """
         if self._batches.is_stopped:
-            return {}
+            return
         await self._forget_deleted_sessions()
-        gone = {name: await self._delete(*what) for name, what in EXPIRING.items()}
+        for name, (delete, count) in EXPIRING.items():
+            await self._delete(delete, count, partial(self.gone.__setitem__, name))
         if self._unverified_lifetime:
-            gone["registrations_deleted"] = await self._expire_registrations()
+            await self._expire_registrations()
         trail = await self._keep_trail()
-        return {**gone, "audit_made": trail.made, "audit_dropped": trail.dropped}
+        self.gone |= {"audit_made": trail.made, "audit_dropped": trail.dropped}
 
     async def _forget_deleted_sessions(self) -> None:
         async with self._database.transaction(BATCH_BUDGET) as tx:
             await tx.allow_slow_statements(BATCH_BUDGET)
             await tx.revocation_feed.forget(after=MAX_ACCESS_LIFETIME * 2)
 
-    async def _delete(self, delete: Delete, count: Count | None = None) -> int:
-        """Delete what has expired, batch by batch until none is left or the time is up; return how much."""
+    async def _delete(
+        self, delete: Delete, count: Count | None = None, tell: Callable[[int], None] = lambda _deleted: None
+    ) -> int:
+        """Delete what has expired, batch by batch until none is left or the time is up; return how much, and tell it
+        after each batch.
+        """
         if self._batches.is_stopped:
             return 0
         expected = await self._count(count) if count and not self._batches.is_over else 0
@@ -73,6 +81,7 @@ class OtherExpired:
         while True:
             gone = await self._batches.run(delete)
             deleted += gone or 0
+            tell(deleted)
             if gone is None or self._batches.is_through or not await self._batches.go_on():
                 return deleted
             self._batches.remain(expected - deleted)
@@ -82,8 +91,8 @@ class OtherExpired:
             await tx.allow_slow_statements(COUNT_BUDGET)
             return await count(tx)
 
-    async def _expire_registrations(self) -> int:
-        """Delete accounts that nobody has verified or used in their lifetime; return how many."""
+    async def _expire_registrations(self) -> None:
+        """Delete accounts that nobody has verified or used in their lifetime."""
         expired = 0
 
         async def expire(tx: Transaction, limit: int) -> int:
@@ -92,8 +101,7 @@ class OtherExpired:
             expired += batch.expired
             return batch.seen
 
-        await self._delete(expire)
-        return expired
+        await self._delete(expire, tell=lambda _seen: self.gone.update(registrations_deleted=expired))
 
     async def _keep_trail(self) -> Upkeep:
         """Keep the audit trail, unless another run does. Dropping a month waits half a second for those who read."""

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -88,9 +89,9 @@ async def test_rows_that_somebody_holds_are_skipped_and_not_waited_for(postgres_
 async def working(url: str, folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
     """The command with small batches, which is killed at the end."""
     env = {**os.environ, **environment(url)}
-    command = (*Server.program, "cleanup", "--batch-size", "7")
-    null = asyncio.subprocess.DEVNULL
-    process = await asyncio.create_subprocess_exec(*command, env=env, cwd=folder, stdin=null, stderr=null)
+    command = (*Server.program, "cleanup", "--batch-size", "7", "--json")
+    null, pipe = asyncio.subprocess.DEVNULL, asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*command, env=env, cwd=folder, stdin=null, stdout=pipe, stderr=null)
     try:
         yield process
     finally:
@@ -122,14 +123,19 @@ async def test_a_run_killed_in_the_middle_keeps_its_batches_and_a_later_one_fini
     assert (report["deleted"], report["left"], report["skipped"]) == (left, 0, False)
 
 
-async def test_a_run_that_a_signal_ends_gives_its_lease_back(postgres_url: str, run: Any, tmp_path: Path) -> None:
+async def test_a_run_that_a_signal_ends_gives_its_lease_back_and_tells_what_it_did(
+    postgres_url: str, run: Any, tmp_path: Path
+) -> None:
     await add_many_sessions(postgres_url, expired=7 * 1000)
-    for ending, status in ((signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 1)):
+    for ending, status in ((signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 130)):
         before = await count_expired(postgres_url)
         async with working(postgres_url, tmp_path) as process:
             await eventually(_has_fewer_than, postgres_url, before, seconds=20)
             process.send_signal(ending)
-            assert await asyncio.wait_for(process.wait(), 20) == status
+            printed, _ = await asyncio.wait_for(process.communicate(), 20)
+            assert process.returncode == status
+        told, left = json.loads(printed), await count_expired(postgres_url)
+        assert (told["deleted"], told["batches"], told["left"]) == (before - left, (before - left) / 7, None)
         report = await run("--time-budget", "0.1")
         assert (report["skipped"], report["left"] > 0) == (False, True), ending
 
@@ -142,7 +148,9 @@ async def test_a_run_that_an_error_ends_gives_its_lease_back(postgres_url: str, 
     env = environment(postgres_url)
     failed = await asyncio.to_thread(run_command, "cleanup", "--batch-size", "1", env=env, cwd=tmp_path)
     assert failed.returncode != 0
-    assert 0 < await count_expired(postgres_url) < 10
+    gone = 10 - await count_expired(postgres_url)
+    assert 0 < gone < 10
+    assert re.fullmatch(f"deleted {gone} expired sessions in {gone} batches and .+ s; cut off; .+\n", failed.stdout)
     await run_sql(postgres_url, "DROP TRIGGER f ON refresh_tokens")
     assert (await run())["skipped"] is False
 
