@@ -1,6 +1,7 @@
 """What a process does by itself at long intervals: it advances keys, makes changes that are due, cleans up ..."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -54,6 +55,7 @@ class Schedule:
         from apscheduler.schedulers.asyncio import AsyncIOScheduler  # noqa: PLC0415  # see LATER in main.py
 
         defaults = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+        logging.getLogger("apscheduler.scheduler").setLevel(logging.ERROR)  # it warns of a run that outlasts its pause
         self._scheduler = scheduler = AsyncIOScheduler(timezone="UTC", job_defaults=defaults)
         scheduler.add_job(self._run, "interval", [self._advance_keys], seconds=KEYS_ADVANCE.total_seconds(), jitter=5)
         seconds = LOOK_AT_OLDEST.total_seconds()

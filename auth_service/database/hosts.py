@@ -47,7 +47,7 @@ class Hosts:
             try:
                 connection = await self._connect_to(*server, timeout=timeout / len(self._servers), **arguments)
             except CANNOT_CONNECT as error:
-                refusals.append(refusal_of(error))
+                refusals.append(refusal_of(error, has_options="options" in self._url.parameters))
                 refusals[-1].__cause__ = error
             else:
                 self._servers.sort(key=server.__ne__)

@@ -52,6 +52,7 @@
     │   │   │   ├── DatabaseLoginRefused       database/errors/refusals.py
     │   │   │   ├── RoleNotAllowed             database/errors/refusals.py
     │   │   │   ├── MayNotConnect              database/errors/refusals.py
+    │   │   │   │   └── MayNotConnectOrSet     database/errors/refusals.py
     │   │   │   ├── NoSuchDatabase             database/errors/refusals.py
     │   │   │   ├── ClosedDatabase             database/errors/refusals.py
     │   │   │   ├── SignInNotSupported         database/errors/refusals.py

@@ -17,6 +17,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from auth_service.settings import DatabaseSettings
 from tests.support.deployed import (
     DEPLOY,
     missing_programs,
@@ -52,6 +53,16 @@ PODS = {
     "auth": MANIFESTS["Deployment", "auth"]["spec"]["template"],
     "cleanup": MANIFESTS["CronJob", "auth-cleanup"]["spec"]["jobTemplate"]["spec"]["template"],
 }
+
+
+def test_the_connections_of_all_replicas_in_a_roll_out_are_those_that_the_page_asks_postgresql_for() -> None:
+    most = MANIFESTS["HorizontalPodAutoscaler", "auth"]["spec"]["maxReplicas"]
+    surge = MANIFESTS["Deployment", "auth"]["spec"]["strategy"]["rollingUpdate"]["maxSurge"]
+    needed = (most + surge) * (DatabaseSettings(_env_file=None).largest_pool + 2)  # to listen, and for health checks
+    page = (ROOT / "docs/deploying.md").read_text("utf-8")
+    assert f"have up to {needed} connections" in page
+    assert f"must allow for {needed} |" in page
+    assert needed < int(re.findall(r"max_connections = (\d+)", page)[0])
 
 
 @pytest.mark.parametrize("version", VERSIONS)

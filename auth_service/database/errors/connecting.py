@@ -16,6 +16,7 @@ from auth_service.database.errors.refusals import (
     DatabaseStarting,
     HungUp,
     MayNotConnect,
+    MayNotConnectOrSet,
     NoServerWillDo,
     NoSuchDatabase,
     NotPostgresql,
@@ -91,10 +92,11 @@ OF_DRIVER: tuple[tuple[type[Exception], type[DatabaseUnavailable]], ...] = (
 )
 
 
-def refusal_of(error: Exception) -> DatabaseUnavailable:
-    """Return what the service says for an error with which no connection came about."""
+def refusal_of(error: Exception, *, has_options: bool) -> DatabaseUnavailable:
+    """Return what the service says for an error with which no connection came about, by a URL with `options` or not."""
     if isinstance(error, asyncpg.PostgresError) and error.sqlstate:
-        return _of_server(error.sqlstate, str(error))
+        refusal = _of_server(error.sqlstate, str(error))
+        return MayNotConnectOrSet() if has_options and type(refusal) is MayNotConnect else refusal
     if isinstance(error, ssl.SSLError):
         return _of_tls(error)
     if isinstance(error, OSError):

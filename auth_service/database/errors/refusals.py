@@ -18,10 +18,13 @@ class RoleNotAllowed(DatabaseUnusable):
 
 
 class MayNotConnect(DatabaseUnusable):
-    detail = (
-        "The role in DATABASE_URL may not connect to this database (GRANT CONNECT ON DATABASE ... TO ...), or not set "
-        "a parameter of 'options'."
-    )
+    detail = "The role in DATABASE_URL may not connect to this database (GRANT CONNECT ON DATABASE ... TO ...)."
+
+
+class MayNotConnectOrSet(MayNotConnect):
+    """PostgreSQL has one code for both."""
+
+    detail = MayNotConnect.detail.removesuffix(".") + ", or not set a parameter of 'options'."
 
 
 class NoSuchDatabase(DatabaseUnusable):
