@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+import structlog
 
 from auth_service.main import create_app
 from auth_service.settings import DatabaseSettings, LogSettings, Settings
@@ -100,9 +101,10 @@ def cold_start() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _log_level_of_its_own() -> Iterator[None]:
     """An app in this process sets the level of all logs; the next test expects that of the beginning."""
-    level = logging.getLogger().level
+    level, of_ours = logging.getLogger().level, structlog.get_config()["wrapper_class"]
     yield
     logging.getLogger().setLevel(level)
+    structlog.configure(wrapper_class=of_ours)
 
 
 @pytest.hookimpl(wrapper=True)
