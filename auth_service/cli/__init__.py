@@ -4,6 +4,7 @@
 cannot be written, and 130 for Ctrl-C.
 """
 
+import errno
 import importlib
 import os
 import signal
@@ -18,6 +19,7 @@ from auth_service.cli.garbage_collector import collector_at_rest
 
 BACKGROUND = 10  # added to the niceness of a background job: processes that answer requests come first
 WORDS = ("audit", "cleanup", "config", "doctor", "double", "grants", "keys", "migrate", "openapi", "serve", "users")
+_UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
 
 
 class Words(click.Group):
@@ -36,7 +38,7 @@ class Words(click.Group):
         try:
             return super().main(args, *more, **options)
         except OSError as error:
-            if error.filename is None:  # of a file that the command opens, it has the name
+            if error.errno in _UNWRITABLE and error.filename is None:  # it has the name of a file that is opened
                 _lose_output(error)
             raise
         finally:
