@@ -70,8 +70,12 @@ class Words(click.Group):
 
 def _lose_output(error: OSError) -> NoReturn:
     """End with one line, as what was printed cannot be written; the interpreter does not try that once more then."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    click.echo(f"Error: The output cannot be written: {error.strerror}", err=True)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    try:
+        click.echo(f"Error: The output cannot be written: {error.strerror}", err=True)
+    except OSError:  # as both go into one file
+        os.dup2(nowhere, sys.stderr.fileno())
     sys.exit(os.EX_IOERR)
 
 

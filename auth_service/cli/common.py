@@ -43,6 +43,7 @@ def run_with_database(
     with_key: bool = False,
     tell: bool = False,
     any_schema: bool = False,
+    may_make_file: bool | None = None,
     doctor: str = "doctor",
 ) -> Result:
     """Run a job on the database of the settings; what is refused, or no file can do, becomes one line and exit code 1.
@@ -50,10 +51,12 @@ def run_with_database(
     It is 75 if the database may answer later, or another transaction stood in the way, and 2 for a wrong setting.
 
     A job that changes accounts or keys tells its security events, at the level of the settings; others only warn. None
-    works on a schema that this code does not, unless the schema is what it is about. Where the role lacks privileges,
-    `doctor` names those that this job needs.
+    works on a schema that this code does not, unless the schema is what it is about. Those make SQLite's file where it
+    is missing, unless `may_make_file` says otherwise. Where the role lacks privileges, `doctor` names those that this
+    job needs.
     """
-    settings = settings_or_exit(with_key=with_key) if any_schema else _settings_of_schema(with_key=with_key)
+    makes_file = any_schema if may_make_file is None else may_make_file
+    settings = settings_or_exit(with_key=with_key) if makes_file else _settings_of_schema(with_key=with_key)
     quiet = settings.log.model_copy(update={"level": "warning"})
     logs.configure(settings.log if tell else quiet, sys.stderr)  # the answer is on stdout
 

@@ -62,7 +62,8 @@ def doctor(word: str, target: float, as_json: bool) -> None:
     async def of_cleanup(database: Database, settings: Settings) -> _Report:
         return _Report(await check_for_cleanup(settings.database, database), None)
 
-    report = run_with_database(of_server if word == SERVE else of_cleanup, any_schema=True)
+    examine = of_server if word == SERVE else of_cleanup
+    report = run_with_database(examine, any_schema=True, may_make_file=word == SERVE)
     click.echo(_json(report) if as_json else _text(report, target))
     sys.exit(0 if report.ok else 1)
 

@@ -31,6 +31,13 @@ WHERE NOT CASE
 END
 """)
 
+_GONE = text("""
+SELECT DISTINCT object
+FROM unnest(CAST(:objects AS text[]), CAST(:privileges AS text[])) AS needed (object, privilege)
+WHERE CASE WHEN privilege = 'EXECUTE' THEN to_regproc(object) IS NULL ELSE to_regclass(object) IS NULL END
+ORDER BY object
+""")
+
 # NULL if there is no schema of ours; of a superuser too it is true.
 IS_OWNER = text("SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass('alembic_version')")
 
@@ -80,6 +87,15 @@ async def find_missing(session: AsyncSession, needed: Sequence[Privilege]) -> li
         "columns": [one.column for one in needed],
     }
     return list((await connection.scalars(_MISSING, columns)).all())
+
+
+async def find_gone(session: AsyncSession, needed: Sequence[Privilege]) -> list[str]:
+    """Return which tables and functions of these privileges are not there; on SQLite none."""
+    connection = await session.connection()
+    if connection.dialect.name != "postgresql":
+        return []
+    objects = {"objects": [one.object for one in needed], "privileges": [one.privilege for one in needed]}
+    return list((await connection.scalars(_GONE, objects)).all())
 
 
 async def is_of_tables_owner(session: AsyncSession) -> bool:

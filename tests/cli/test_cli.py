@@ -192,7 +192,12 @@ def test_an_output_that_cannot_be_written_is_said_in_one_line(words: str, sqlite
             (*Server.program, *words.split()), env={**os.environ, **env}, cwd=tmp_path, check=False,
             stdout=full, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
+        both = subprocess.run(
+            (*Server.program, *words.split()), env={**os.environ, **env}, cwd=tmp_path, check=False,
+            stdout=full, stderr=full,
+        )  # fmt: skip
     assert (done.returncode, done.stderr) == (74, "Error: The output cannot be written: No space left on device\n")
+    assert both.returncode == 74, "as of a job that appends both to one file"
 
 
 def test_a_wrong_setting_ends_a_command_with_2_and_one_line_that_names_it(sqlite_url: str, tmp_path: Path) -> None:
