@@ -32,7 +32,7 @@ export function statusOf(kept: Kept): Status {
 export function tokensIn({ said, askedAt, ahead }: Answer, hasCookie: boolean): Omit<Kept, "version"> | undefined {
   const { access_token, refresh_token, session_id, expires_in } = said;
   const tokens = { access_token, refresh_token, session_id, expires_in, issued_at: askedAt + ahead, ahead };
-  const isWhole = access_token && session_id && (hasCookie || refresh_token);
+  const isWhole = access_token && (hasCookie || refresh_token);
   return isWhole && isKept({ ...tokens, version: 0 }) ? tokens : undefined;
 }
 
@@ -54,24 +54,24 @@ export function millisecondsEarly({ expires_in = 0 }: Kept): number {
   return Math.min(EARLY, expires_in * 500);
 }
 
-/** Whether JSON is an object or a list. */
-export function isObject(value: unknown): boolean {
-  return Object(value) === value;
+/** Whether this can be sent in a header. */
+function isText(value: unknown): boolean {
+  return typeof value === "string" && /^[!-~]+$/.test(value);
+}
+
+/** Whether this access token can be used, for so many seconds. */
+export function isUsable(access_token: unknown, expires_in: unknown): boolean {
+  return isText(access_token) && Number.isFinite(expires_in) && (expires_in as number) > 0;
 }
 
 /** Whether this is a record: the storage of a page, and its channels, may have anything in them. */
 export function isKept(value: unknown): value is Kept {
-  const kept = value as Record<keyof Kept, unknown>;
-  const has = (type: string, ...names: (keyof Kept)[]) => names.every((name) => typeof kept[name] === type);
-  const optional = (name: keyof Kept) => kept[name] === undefined || has("string", name);
+  const { version, session_id, access_token, refresh_token, expires_in, issued_at, ahead, key } = Object(value);
   return (
-    isObject(value) &&
-    Number.isInteger(kept.version) &&
-    (kept.version as number) < 2 ** 52 && // one more is still more
-    ((has("string", "access_token", "session_id") && has("number", "expires_in", "issued_at", "ahead")) ||
-      kept.access_token === undefined) &&
-    (kept.session_id === null || optional("session_id")) &&
-    optional("refresh_token") &&
-    optional("key")
+    Number.isInteger(version) &&
+    version < 2 ** 52 && // one more is still more
+    (access_token === undefined ||
+      (session_id && isUsable(access_token, expires_in) && [issued_at, ahead].every(Number.isFinite))) &&
+    [session_id ?? undefined, refresh_token, key].every((text) => text === undefined || isText(text))
   );
 }

@@ -1,7 +1,7 @@
 /** The session in this tab: a token for who asks, and its state for who listens. */
 
 import { type AuthError, noAnswer, signedOut } from "./errors.js";
-import { type Kept, millisecondsLeft, type Status, statusOf, tokensIn } from "./kept.js";
+import { isUsable, type Kept, millisecondsLeft, type Status, statusOf, tokensIn } from "./kept.js";
 import { Renewal } from "./renewal.js";
 import type { Store } from "./store.js";
 import type { Answer, Transport } from "./transport.js";
@@ -66,6 +66,7 @@ export class Session {
 
   /** Use the access token of a step-up for a while, in this tab alone. */
   stepUp(token: string, seconds: number): void {
+    if (!isUsable(token, seconds)) throw noAnswer(200);
     this.#stepUp = { token, until: performance.now() + seconds * 900 };
   }
 

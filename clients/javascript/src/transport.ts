@@ -1,7 +1,6 @@
 /** One call to the service: it ends in time, and all that can go wrong is an `AuthError`. */
 
 import { AuthError, noAnswer } from "./errors.js";
-import { isObject } from "./kept.js";
 
 const LARGEST = 10_000_000; // bytes of an answer; the largest, the export of an account, is a tenth of it
 
@@ -77,7 +76,8 @@ export class Transport {
     const { status, headers } = response;
     const said = status === 204 ? {} : await response.json().catch(() => null);
     const date = Date.parse(headers.get("Date") ?? "");
-    if (response.ok && isObject(said)) return { said, status, askedAt, ahead: date - askedAt || 0 };
+    const isObject = Object(said) === said; // or a list
+    if (response.ok && isObject) return { said, status, askedAt, ahead: date - askedAt || 0 };
     const wait = secondsIn(headers.get("Retry-After") ?? "", date || askedAt);
     if (typeof said?.code !== "string") throw noAnswer(status, wait);
     throw new AuthError(status < 500 ? said.code : "unavailable", said.detail, status, said, wait);

@@ -1,4 +1,4 @@
-/** Answers that do not end: of a service that says whatever the test wants. */
+/** Answers that do not end, or have no tokens that are good: of a service that says whatever the test wants. */
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -12,13 +12,16 @@ setFlagsFromString("--expose-gc");
 const collect: () => void = runInNewContext("gc");
 
 let tokens = 0;
-let refresh: (response: ServerResponse) => void = whole;
+let answer: (response: ServerResponse) => void = whole;
 let sent = 0;
 const open = new Set<ServerResponse>();
 
 function whole(response: ServerResponse): void {
-  const access_token = `token ${++tokens}`;
-  response.end(JSON.stringify({ access_token, refresh_token: "art_1", session_id: "1", expires_in: 300 }));
+  response.end(JSON.stringify(good()));
+}
+
+function good() {
+  return { access_token: `token-${++tokens}`, refresh_token: "art_1", session_id: "1", expires_in: 300 };
 }
 
 /** A space now and then. */
@@ -40,12 +43,11 @@ function pour(response: ServerResponse): void {
   more();
 }
 
-const server = createServer((request, response) => {
+const server = createServer((_, response) => {
   open.add(response);
   response.on("close", () => open.delete(response));
   response.writeHead(200, { "Content-Type": "application/json" });
-  if (request.url === "/auth/refresh") refresh(response);
-  else whole(response);
+  answer(response);
 }).listen(0, "127.0.0.1");
 await once(server, "listening");
 const { port } = server.address() as { port: number };
@@ -55,7 +57,7 @@ after(() => {
 });
 
 async function signedIn(timeout: number) {
-  refresh = whole;
+  answer = whole;
   const auth = openTab({ url: `http://127.0.0.1:${port}`, mode: "memory", timeout });
   await auth.signIn({ email: "ada@example.com", password: PASSWORD });
   return auth;
@@ -64,13 +66,13 @@ async function signedIn(timeout: number) {
 test("an answer that stalls after its head ends in time, though memory was collected, and holds nobody up", async () => {
   const auth = await signedIn(600);
   const refused = await auth.accessToken();
-  refresh = drip;
+  answer = drip;
   const collecting = setInterval(collect, 20);
   const asked = performance.now();
   await assert.rejects(auth.accessToken(refused), withCode("unavailable"));
   assert(performance.now() - asked < 3_000, "two tries");
   await until(() => open.size === 0);
-  refresh = whole;
+  answer = whole;
   assert.notEqual(await auth.accessToken(refused), refused);
   clearInterval(collecting);
 });
@@ -78,7 +80,35 @@ test("an answer that stalls after its head ends in time, though memory was colle
 test("of an answer without an end no more is read than one may have", async () => {
   const auth = await signedIn(20_000);
   const refused = await auth.accessToken();
-  refresh = pour;
+  answer = pour;
   await assert.rejects(auth.accessToken(refused), withCode("unavailable"));
   assert(sent < 100_000_000, `${sent} bytes`);
 });
+
+for (const [what, wrong] of Object.entries({
+  "that are good for no time": { expires_in: 0 },
+  "that have expired before": { expires_in: -1 },
+  "that are good for ever": { expires_in: "ever" },
+  "with an end of a line": { access_token: "a\r\nX: y" },
+  "with a NUL": { access_token: "a\0" },
+  "with a space": { access_token: "a b" },
+  "with other letters": { access_token: "\u4e2d" },
+  "with no letter": { access_token: "" },
+  "one of which is a number": { refresh_token: 1 },
+  "one of which has an end of a line": { refresh_token: "a\n" },
+})) {
+  test(`an answer with tokens ${what} signs nobody in, and changes no session`, async () => {
+    const auth = await signedIn(600);
+    const token = await auth.accessToken();
+    const body = JSON.stringify({ ...good(), ...wrong }).replace('"ever"', "1e999");
+    answer = (response) => response.end(body);
+    await assert.rejects(auth.signIn({ email: "eve@example.com", password: PASSWORD }), withCode("unavailable"));
+    await assert.rejects(auth.accessToken(token), withCode("unavailable"));
+    assert.equal(await auth.accessToken(), token);
+    if (!("refresh_token" in wrong)) {
+      await assert.rejects(auth.stepUp({ password: PASSWORD }), withCode("unavailable"));
+    }
+    answer = whole;
+    await auth.request("GET", "/auth/me");
+  });
+}

@@ -48,7 +48,7 @@ async function client(mode: AuthOptions["mode"], isAway = false, headers = {}, e
     fetch: async (input) => {
       if (String(input).endsWith("/auth/refresh")) service.asked.push(Math.round((now - service.since) / 100) / 10);
       if (service.isAway) return service.away();
-      const access_token = `token ${++tokens}`;
+      const access_token = `token-${++tokens}`;
       return Response.json({ access_token, refresh_token: `art_${tokens}`, session_id: "1", expires_in });
     },
   });
