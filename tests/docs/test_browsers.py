@@ -22,7 +22,8 @@ from tests.support.tcp_proxy import TcpProxy
 
 PAGE = "docs/browsers.md"
 LIMIT = 6  # seconds that a tab waits for another one
-# Before the page's own script: its clock can be put ahead, as after a sleep, and its refreshes be seen and held.
+# Before the page's own script: its clock can be put ahead, as after a sleep, and its refreshes be seen and held,
+# and what it sends elsewhere be lost when the test says.
 SEEN = """
 const now = Date.now, fetched = fetch;
 window.ahead = 0;
@@ -32,6 +33,7 @@ window.fetch = (url, options) => {
   const {pathname} = new URL(url.url ?? url, location);
   window.asked.push([pathname, options?.headers?.["Idempotency-Key"]]);
   if (window.holding && pathname === "/auth/refresh") return new Promise(() => {});
+  if (window.losing === pathname) return new Promise((_, reject) => { window.lost.push(reject); });
   return fetched(url, options);
 };
 """
@@ -342,6 +344,20 @@ def test_a_sign_out_that_fails_says_so(place: Place, mode: str, said: str) -> No
     place.proxy.pass_through()
     place.browser.driver.refresh()
     place.shows(email if mode == "cookie" else "nobody")
+
+
+@pytest.mark.parametrize("mode", ["storage"])
+def test_a_sign_out_that_fails_says_nothing_of_who_has_signed_in_since(place: Place) -> None:
+    place.sign_in()
+    place.browser.run("window.losing = '/auth/logout'; window.lost = []; window.began = performance.now()")
+    place.browser.click("#sign-out")
+    place.shows("nobody")
+    email = place.sign_in()
+    # Three tries, or fewer where the time for all of them was over before.
+    lose = "window.lost.forEach((lose) => lose(new TypeError()))"
+    ended = f"{lose}; return window.lost.length > 2 || performance.now() - window.began > 6000"
+    wait_until(lambda: place.browser.run(ended), 10, lambda: "it did not try again")
+    assert place.who == email
 
 
 def test_many_refreshes_of_two_tabs_in_turn_and_at_once_keep_both_signed_in(place: Place) -> None:
