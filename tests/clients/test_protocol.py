@@ -2,6 +2,7 @@
 written from the rules alone keeps its session.
 """
 
+import json
 import os
 import random
 import re
@@ -199,6 +200,73 @@ def test_what_is_no_token_is_kept_by_no_shell_client(folder: Path) -> None:
         words = f"ask() {{ status=200 date='{date}' said='{said}' wait= asked_at=$(date +%s); }}; sleep() {{ "
         words += '[ "$1" = 0 ] || SECONDS=60; }; exec 2>&1; access_token'
         assert run(folder, words) == (ended, "" if ended else "new"), life
+
+
+SECRET = "art_SECRET"
+GOOD = {"access_token": "new", "refresh_token": SECRET, "session_id": "2", "expires_in": 300}
+NO_TOKENS = {
+    f"{name} {value!r}": json.dumps({**GOOD, name: value})
+    for name in ("access_token", "refresh_token", "session_id")
+    for value in (3, True, None, "", "a\r\nX: y", "a\n", "a b", "tökn", ["a"])
+} | {
+    "expires_in 1e18": json.dumps({**GOOD, "expires_in": 1e18}),
+    "expires_in true": json.dumps({**GOOD, "expires_in": True}),
+    "twice": json.dumps(GOOD) * 2,
+    "cut off": json.dumps(GOOD)[:-1],
+    "trailing": json.dumps(GOOD) + "x",
+    "a list": json.dumps([GOOD]),
+    "nested": "[" * 20_000,
+    "empty": "",
+    "a page": f"<h1>{SECRET}</h1>",
+}
+
+
+@needs("curl", "jq", "flock")
+def test_what_is_no_token_ends_no_session_of_the_shell_client_and_is_shown_by_no_error(folder: Path) -> None:
+    kept = WRONG.replace('"x"', "1")
+    words = """
+        ask() { status=200 date= wait= asked_at=$(date +%s) said=$(cat said); }
+        sleep() { [ "$1" = 0 ] || SECONDS=60; }
+        exec 2>&1
+        sign_in ada@example.com x; echo $?; access_token; echo $?
+    """
+    for name, said in NO_TOKENS.items():
+        (folder / "session.json").write_text(kept)
+        (folder / "said").write_text(said)
+        assert run(folder, words) == (0, "the service did not answer\n75\n75"), name
+        left = json.loads((folder / "session.json").read_text())
+        assert (left["refresh_token"], left["access_token"]) == ("r", "a"), name
+
+
+@needs("curl", "jq", "flock")
+@pytest.mark.parametrize(
+    ("status", "said", "came"),
+    [
+        (401, '{"detail":"It is wrong."}', (1, "It is wrong.")),
+        *((401, said, None) for said in ("", "{}", '{"detail":3}', '{"detail":"a"}{"detail":"b"}', "<h1>", "[1]")),
+        *((status, '{"detail":"Later."}', None) for status in (503, 500, 302, 200)),
+        ("000", "", None),
+    ],
+)
+def test_a_sign_in_of_the_shell_client_says_what_the_service_said_or_that_it_did_not_answer(
+    folder: Path, status: int | str, said: str, came: tuple[int, str] | None
+) -> None:
+    words = f"ask() {{ status={status} date= wait= asked_at=1 said='{said}'; }}; exec 2>&1; sign_in a b"
+    assert run(folder, words) == (came or (LATER, "the service did not answer"))
+
+
+@needs("curl", "jq", "flock")
+def test_the_shell_client_writes_through_no_link_that_is_left_and_takes_any_name(folder: Path) -> None:
+    victims = [folder / "draft", folder / "lock"]
+    for victim in victims:
+        victim.write_text("mine")
+    (folder / "-s.json.new").symlink_to("draft")
+    (folder / "-s.json.lock").symlink_to("lock")
+    words = f'file=-s.json; exec 2>&1; sign_in "$(cat email)" "{PASSWORD}" && access_token > /dev/null'
+    assert run(folder, words) == (0, "")
+    assert [victim.read_text() for victim in victims] == ["mine", "mine"]
+    assert "art_" in (folder / "-s.json").read_text()
+    assert not (folder / "-s.json").is_symlink()
 
 
 @needs("curl", "jq", "flock")
