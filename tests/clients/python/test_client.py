@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -278,6 +279,50 @@ def test_an_error_says_what_came_instead_of_an_answer(make_auth: MakeAuth, auth_
         nobody.account()
 
 
+def test_an_error_says_what_the_service_said_and_how_long_to_wait() -> None:
+    problem = {"code": "overloaded", "detail": "There is too much to do just now."}
+    answer = httpx2.Response(503, json=problem, headers={"Retry-After": "7"})
+    store = MemoryStore()
+    with store.open() as saved:
+        saved.update(OLD)
+    with httpx2.Client(transport=httpx2.MockTransport(lambda _: answer)) as http:
+        auth = AuthClient("https://auth.example.com", store, http, patience=0.1)
+        for call in (lambda: auth.forgot_password("ada@example.com"), auth.access_token):
+            with pytest.raises(TryAgainLater, match=r"503: There is too much to do just now\.") as told:
+                call()
+            assert 6 < told.value.retry_after <= 7
+
+
+@pytest.mark.parametrize(
+    "said",
+    [{"id": 2}, {"items": 3}, {"items": "x"}, {"items": None}, {"items": [], "next_cursor": 3}, {"access_token": 3}],
+    ids=repr,
+)
+def test_what_is_no_answer_of_the_service_is_told_as_an_outage(said: dict[str, Any]) -> None:
+    store = MemoryStore()
+    with store.open() as saved:
+        saved.update({**OLD, "issued_at": time.time()})
+    answer = httpx2.Response(200, json=said)
+    with httpx2.Client(transport=httpx2.MockTransport(lambda _: answer)) as http:
+        auth = AuthClient("https://auth.example.com", store, http)
+        for call in (
+            auth.sessions,
+            lambda: auth.step_up(password=PASSWORD),
+            lambda: auth.sign_in(PASSWORD, email="ada@example.com"),
+        ):
+            with pytest.raises(TryAgainLater, match="no answer"):
+                call()
+
+
+def test_an_async_function_that_nothing_would_wait_for_is_refused_at_once(make_auth: MakeAuth) -> None:
+    class Told:
+        async def __call__(self, _change: str) -> None: ...
+
+    for no_function in (Told(), Told().__call__, partial(Told().__call__)):
+        with pytest.raises(ValueError, match="async"):
+            make_auth(on_change=no_function)
+
+
 OLD = {"access_token": "old", "refresh_token": "old", "session_id": "1", "expires_in": 300, "issued_at": 0, "ahead": 0}
 TOKENS = {"access_token": "new", "refresh_token": "new", "session_id": "1", "expires_in": 300}
 
@@ -290,10 +335,14 @@ TOKENS = {"access_token": "new", "refresh_token": "new", "session_id": "1", "exp
         httpx2.Response(200, json={**TOKENS, "expires_in": "x"}),
         *(
             httpx2.Response(200, text=json.dumps({**TOKENS, "expires_in": life}))
-            for life in (0, -1, -0.5, float("nan"), float("inf"), 10**400, "300", [300], None)
+            for life in (0, -1, -0.5, True, float("nan"), float("inf"), 10**400, "300", [300], None)
         ),
         httpx2.Response(200, json={**TOKENS, "access_token": 1}),
         httpx2.Response(200, json={**TOKENS, "access_token": ""}),
+        httpx2.Response(200, json={**TOKENS, "session_id": 3}),
+        httpx2.Response(200, json={**TOKENS, "session_id": ""}),
+        httpx2.Response(403, json={"code": "x", "challenge": "x", "methods": 3}),
+        httpx2.Response(403, json={"code": "x", "challenge": "x", "expires_in": "x"}),
         httpx2.Response(200, json={**TOKENS, "access_token": "a\r\nX: y"}),
         httpx2.Response(200, text=json.dumps({**TOKENS, "refresh_token": "\ud800"})),
         httpx2.Response(200, json={name: value for name, value in TOKENS.items() if name != "expires_in"}),
@@ -323,7 +372,7 @@ def test_no_answer_of_something_in_between_ends_or_spoils_the_session(answer: ht
         auth = AuthClient("https://auth.example.com", store, http, patience=0.3)
         with pytest.raises(TryAgainLater):
             auth.access_token()
-        with pytest.raises((TryAgainLater, Refused, AuthError)):
+        with pytest.raises((TryAgainLater, Refused)):
             auth.sign_in(PASSWORD, email="ada@example.com")
     with store.open() as saved:
         assert {name: saved[name] for name in OLD} == OLD

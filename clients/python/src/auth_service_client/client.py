@@ -31,7 +31,7 @@ class AuthClient(SigningIn, OwnAccount):
 
     Raises:
         ValueError: the URL is none of a service, or `http://` to another machine, where passwords could be read; or a
-            header cannot be sent.
+            header cannot be sent; or `on_change` is an `async` function, which nothing would wait for.
     """
 
     def __init__(

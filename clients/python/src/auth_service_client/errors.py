@@ -16,7 +16,14 @@ class SignInAgain(AuthError):  # noqa: N818
 
 
 class TryAgainLater(AuthError):  # noqa: N818
-    """The service did not answer, or cannot just now; the text says what came instead. The session is still there."""
+    """The service did not answer, or cannot just now; the text says what came instead. The session is still there.
+
+    `retry_after` is how many seconds the service asks to wait; 0 if it does not say.
+    """
+
+    def __init__(self, reason: str, retry_after: float = 0.0) -> None:
+        self.retry_after = retry_after
+        super().__init__(reason)
 
 
 class Refused(AuthError):  # noqa: N818

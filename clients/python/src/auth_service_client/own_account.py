@@ -8,7 +8,8 @@ from urllib.parse import quote
 import httpx2
 
 from auth_service_client.answers import Account, FactorList, NewTotpFactor, PasskeyChallenge, PasskeyItem, SessionItem
-from auth_service_client.protocol import SessionProtocol
+from auth_service_client.errors import TryAgainLater
+from auth_service_client.protocol import NO_ANSWER, SessionProtocol
 from auth_service_client.signing_in import Credential, codes_of, named, one_of
 from auth_service_client.steps import TOKEN, Flow
 from auth_service_client.use_case import use_case
@@ -64,7 +65,10 @@ class OwnAccount:
         proof = one_of(password=password, code=code, credential=credential)
         if challenge is not None:
             proof["challenge"] = challenge
-        return str((yield from self._session.request("POST", "/auth/step-up", proof))["access_token"])
+        token = (yield from self._session.request("POST", "/auth/step-up", proof)).get("access_token")
+        if not isinstance(token, str):
+            raise TryAgainLater(NO_ANSWER)
+        return token
 
     @use_case
     def step_up_options(self) -> Flow[PasskeyChallenge]:
@@ -117,8 +121,11 @@ class OwnAccount:
         cursor: str | None = ""
         while cursor is not None:
             page = yield from self._session.request("GET", f"/auth/sessions?limit=100{cursor}")
-            found += page["items"]
-            cursor = f"&cursor={quote(page['next_cursor'])}" if page["next_cursor"] else None
+            items, following = page.get("items"), page.get("next_cursor")
+            if not isinstance(items, list) or not isinstance(following, str | None):
+                raise TryAgainLater(NO_ANSWER)
+            found += items
+            cursor = f"&cursor={quote(following)}" if following else None
         return found
 
     @use_case

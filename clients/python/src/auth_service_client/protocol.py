@@ -4,6 +4,7 @@ Each use case is a generator. It yields what is to be done, and is sent what cam
 asynchronous client do the same. The rules are those of docs/protocol.md.
 """
 
+import inspect
 import re
 import secrets
 import time
@@ -15,7 +16,6 @@ from typing import Any, Literal
 import httpx2
 
 from auth_service_client.errors import (
-    AuthError,
     EnrolmentRequired,
     Refused,
     SecondFactorRequired,
@@ -33,6 +33,7 @@ RENEWALS = 2  # another process may have kept a token that is old by now
 KEPT = ("access_token", "refresh_token", "session_id", "expires_in")
 LARGEST_NUMBER = 1e12  # seconds: later than any date
 VISIBLE = re.compile(r"[!-~]+")  # what a token and a key are made of
+NO_ANSWER = "what came is no answer of the service: is the address right?"
 SKEW = 5  # seconds that a clock may be set back unnoticed
 
 Change = Literal["signed-in", "renewed", "signed-out"]
@@ -45,6 +46,8 @@ class SessionProtocol:
     """
 
     def __init__(self, patience: float, on_change: OnChange | None) -> None:
+        if any(map(inspect.iscoroutinefunction, (on_change, getattr(on_change, "__call__", None)))):  # noqa: B004
+            raise ValueError("on_change must be a function that is not async: nothing would wait for it")
         self.patience = patience
         self._on_change = on_change
         self._seen: tuple[Any, Any] | None = None
@@ -58,11 +61,11 @@ class SessionProtocol:
         Raises:
             SecondFactorRequired: something is still missing.
             EnrolmentRequired, Refused: one must be added first; or the service says no, such as for a wrong password.
-            TryAgainLater: there was no answer.
+            TryAgainLater: there was no answer, or one without tokens, which is not of the service.
         """
         answer = yield from self.call("POST", path, body)
         if not self._tokens_in(answer):
-            raise AuthError("the answer has no tokens: is the address that of the service?")
+            raise TryAgainLater(NO_ANSWER)
         return (yield from self.keep(answer))
 
     def keep(self, answer: Answer) -> Flow[dict[str, Any]]:
@@ -95,7 +98,8 @@ class SessionProtocol:
                 came = yield from self._refresh(kept)
             elif left > 0:
                 return str(kept["access_token"])  # it could not be renewed a moment ago, and is still good
-        raise TryAgainLater(f"the session could not be renewed: {self._last}")
+        retry_after = max(self._ask_again_at - time.monotonic(), 0)
+        raise TryAgainLater(f"the session could not be renewed: {self._last}", retry_after)
 
     def call(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
@@ -108,9 +112,13 @@ class SessionProtocol:
         if answer.response.is_success and (said or status == httpx2.codes.NO_CONTENT):
             return answer
         if answer.response.is_server_error or "code" not in said:
-            raise TryAgainLater(f"status {status} in place of an answer of the service")
+            raise TryAgainLater(_reason(answer), max(_retry_after(answer), 0))
         kind: type[Refused] = SecondFactorRequired if "challenge" in said else Refused
-        raise (EnrolmentRequired if said["code"] == "second-factor-enrolment-required" else kind)(status, said)
+        try:
+            refused = (EnrolmentRequired if said["code"] == "second-factor-enrolment-required" else kind)(status, said)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise TryAgainLater(NO_ANSWER) from error
+        raise refused
 
     def request(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, token: str | None = None
@@ -220,7 +228,7 @@ class SessionProtocol:
         seconds = min(told, LONGEST_PAUSE) if told > 0 else 0.2 * 2**self._failures
         self._ask_again_at = time.monotonic() + seconds
         self._failures = min(self._failures + 1, 5)
-        self._last = f"status {came.response.status_code}" if isinstance(came, Answer) else type(came).__name__
+        self._last = _reason(came) if isinstance(came, Answer) else type(came).__name__
 
     def _tokens_in(self, answer: Answer) -> Saved:
         """The tokens of an answer, and when they were given, by the service's clock; nothing if it has none."""
@@ -237,6 +245,14 @@ class SessionProtocol:
         ahead = saved["ahead"] if self._ahead is None else self._ahead
         age = time.time() + ahead - saved["issued_at"]
         return float(saved["expires_in"] - age) if age > -SKEW else 0.0  # from the future: a clock was set back
+
+
+def _reason(answer: Answer) -> str:
+    """What came in place of an answer that is good for something: in the service's words, if it is of the service."""
+    status, said = answer.response.status_code, said_in(answer)
+    if "code" in said and isinstance(said.get("detail"), str):
+        return f"status {status}: {said['detail']}"
+    return f"status {status} in place of an answer of the service"
 
 
 def _retry_after(answer: Answer) -> float:
@@ -288,13 +304,15 @@ def _ends_the_session(answer: Answer) -> bool:
 
 def _are_tokens(saved: Mapping[str, Any]) -> bool:
     """Whether all is there that a session is kept by; a file may have been written by another program."""
-    texts = _is_sendable(saved.get("access_token")) and _is_sendable(saved.get("refresh_token"))
+    texts = all(_is_sendable(saved.get(name)) for name in ("access_token", "refresh_token", "session_id"))
     numbers = all(_is_number(saved.get(name)) for name in ("expires_in", "issued_at", "ahead"))
-    return texts and isinstance(saved.get("session_id"), str) and numbers and saved["expires_in"] > 0
+    return texts and numbers and saved["expires_in"] > 0
 
 
 def _is_number(found: object) -> bool:
-    return isinstance(found, int | float) and -LARGEST_NUMBER < found < LARGEST_NUMBER  # nor NaN
+    if isinstance(found, bool) or not isinstance(found, int | float):
+        return False
+    return -LARGEST_NUMBER < found < LARGEST_NUMBER  # nor NaN
 
 
 def _is_sendable(found: object) -> bool:

@@ -150,4 +150,5 @@ def named(name: str | None) -> dict[str, str]:
 
 def codes_of(said: Mapping[str, Any]) -> list[str]:
     """The recovery codes of an answer, which most have not."""
-    return list(said.get("recovery_codes") or ())
+    codes = said.get("recovery_codes") or []
+    return list(codes) if isinstance(codes, list) else []
