@@ -94,7 +94,8 @@ class Population:
         self._settle()
 
     def insert_expired(self) -> None:
-        """Insert the expired ones again, once they have been deleted."""
+        """Insert the expired ones again, once they have been deleted, where autovacuum has made room for them."""
+        self._settle()
         self._fill(_SESSIONS, self.rows, stride=2, start=1, users=self.users, live=1)
         self._settle()
 
