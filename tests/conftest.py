@@ -4,6 +4,7 @@ import gc
 import logging
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextlib import AsyncExitStack, suppress
@@ -101,10 +102,22 @@ def cold_start() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _log_level_of_its_own() -> Iterator[None]:
     """An app in this process sets the level of all logs; the next test expects that of the beginning."""
-    level, of_ours = logging.getLogger().level, structlog.get_config()["wrapper_class"]
+    level = logging.getLogger().level
     yield
     logging.getLogger().setLevel(level)
-    structlog.configure(wrapper_class=of_ours)
+
+
+@pytest.fixture
+def every_line() -> None:
+    """Our own events have each its line, whatever level an app of an earlier test has set in this process."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("debug"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ctrl_c() -> None:
+    """What is started here can be ended by Ctrl-C, also if the tests run in the background of a shell."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)

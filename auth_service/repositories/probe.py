@@ -9,12 +9,11 @@ from auth_service.database.errors.translation import domain_errors
 from auth_service.database.schema import SchemaState, check, explained
 from auth_service.errors import DatabaseReadOnly, MissingPrivileges, SchemaNotReady
 from auth_service.repositories.database import Database
-from auth_service.repositories.privileges import SERVICE, find_gone, find_missing, needed_by
+from auth_service.repositories.privileges import SERVICE, find_missing, needed_by
 from auth_service.settings import DatabaseSettings
 
 __all__ = ["ROOM", "Probe", "try_disk"]
 
-GONE = "What the migrations have made is gone from the database, and only a backup brings it back"
 PATIENCE = timedelta(seconds=0.7)
 
 
@@ -36,7 +35,7 @@ class Probe:
 
         Raises:
             DatabaseUnavailable: it does not answer.
-            SchemaNotReady: it has none, an older one, one that is too new for this code, or not all of it any more.
+            SchemaNotReady: it has none, an older one, or one that is too new for this code.
             DatabaseReadOnly: it takes no writes, as a standby.
             MissingPrivileges: the grants are older than the schema.
         """
@@ -71,8 +70,6 @@ async def _examine(session: AsyncSession, dialect: Dialect) -> SchemaState:
     state = await (await session.connection()).run_sync(check)
     if await dialect.is_read_only(session):
         raise DatabaseReadOnly
-    if state == SchemaState.AT_HEAD and (gone := await find_gone(session, needed_by(SERVICE))):
-        raise SchemaNotReady(f"{GONE}: {', '.join(gone)}")
     if missing := await find_missing(session, needed_by(SERVICE)):
         raise MissingPrivileges(missing)
     return state

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
-import structlog
 from structlog.testing import capture_logs
 
 from auth_service.database.replica import Replica
@@ -25,6 +24,7 @@ from tests.support.postgres import Cluster
 from tests.support.server import wait_until
 from tests.support.tcp_proxy import TcpProxy
 
+pytestmark = pytest.mark.usefixtures("every_line")
 LATE = 5.0
 
 
@@ -60,12 +60,6 @@ def database(primary: Cluster, proxy: TcpProxy, make_database: MakeDatabase) -> 
 
 def url_through(proxy: TcpProxy) -> str:
     return f"postgresql://postgres@127.0.0.1:{proxy.port}/postgres"
-
-
-@pytest.fixture(autouse=True)
-def _every_line() -> None:
-    """Whatever level an app has set that an earlier module had in this process."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("debug"))
 
 
 async def asked(database: Database) -> str:

@@ -14,6 +14,7 @@ from tests.support.logs import settled_log, talkative_server
 from tests.support.polling import eventually
 from tests.support.server import Server
 
+pytestmark = pytest.mark.usefixtures("every_line")
 ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 # As if only the service's own dependencies were installed: Python reads it at its start.

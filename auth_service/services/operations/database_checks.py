@@ -2,12 +2,13 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from auth_service.database.schema import MigrationNeeded
+from auth_service.database.schema import MigrationNeeded, SchemaState
 from auth_service.errors import DatabaseUnavailable, MissingPrivileges
 from auth_service.repositories.database import Database
 from auth_service.repositories.privileges import (
     CLEANUP,
     SERVICE,
+    find_gone,
     find_missing,
     is_of_tables_owner,
     needed_by,
@@ -19,6 +20,7 @@ from auth_service.settings import DatabaseSettings
 
 ALL = {SERVICE: "all that the service needs", CLEANUP: "all that the clean-up needs"}
 OPTIONS = {SERVICE: "--role", CLEANUP: "--cleanup-role"}  # of `grants`, for roles of other names
+GONE = "what the migrations have made is gone from the database, and only a backup brings it back"
 LESS = "; the clean-up needs less: --for cleanup"
 TOO_MUCH = ", and far more, as a superuser or the owner of the tables: {role} is the role for this"
 
@@ -48,7 +50,10 @@ class DatabaseChecks:
                 return Check("schema", False, error.detail)
         finally:
             await probe.close()
-        return Check("schema", True, await self._database.check_schema())
+        state = await self._database.check_schema()
+        async with self._database.statement() as tx:
+            gone = await find_gone(tx.session, needed_by(SERVICE)) if state == SchemaState.AT_HEAD else []
+        return Check("schema", not gone, f"{GONE}: {', '.join(gone)}" if gone else state)
 
     async def grants(self) -> Check:
         if not self._settings.is_postgresql:
